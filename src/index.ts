@@ -1,0 +1,1 @@
+export { KafkaError, type KafkaErrorName } from './protocol/errors.js';

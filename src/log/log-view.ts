@@ -1,0 +1,30 @@
+import type { LogId } from '../storage/log-store.js';
+
+/**
+ * What any host knows of a log without leading it: the committed part, read from the shared database and from the
+ * tail that announcements brought. With one replica the committed end of the log is the high watermark.
+ */
+export interface LogView {
+  readonly logStartOffset: number;
+  /** Never falls. */
+  readonly highWatermark: number;
+  /** Chunks from the one that holds `offset` on, below the high watermark: at most `maxBytes`, at least one if any is there. The bytes belong to the caller. */
+  read(offset: number, maxBytes: number): Promise<Uint8Array[]>;
+  /** Resolves once the high watermark is above `offset`; rejects with the signal's reason. */
+  advancedBeyond(offset: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface LogViews {
+  /** Opens (or joins) the view of a log and keeps it fed for as long as somebody uses it. */
+  open(log: LogId): Promise<LogView>;
+}
+
+/** What the leader tells of a commit; whoever reads the log may rely on it: only committed data is ever announced. */
+export interface LogAdvance {
+  readonly log: LogId;
+  readonly leaderEpoch: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  /** The newly committed bytes where they are small, in offset order and without a gap below `highWatermark`. */
+  readonly chunks: readonly { readonly baseOffset: number; readonly lastOffset: number; readonly bytes: Uint8Array }[];
+}

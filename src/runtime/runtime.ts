@@ -1,0 +1,63 @@
+/**
+ * All that is not a function of its inputs, except storage, which comes through `LogStore`.
+ * The browser, Node and the seeded simulation each make one; nothing else in `src` reads a clock, draws a random
+ * number, takes a lock or opens a channel.
+ */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** undefined where the platform has no Web Locks (insecure contexts): heartbeats alone must then suffice. */
+  readonly locks: Locks | undefined;
+  readonly channels: Channels;
+}
+
+export interface Clock {
+  /** Milliseconds since the epoch. May jump, forward and back. */
+  wallMs(): number;
+  /** Milliseconds from an arbitrary start, never back; fractions of a millisecond where the platform has them. */
+  monotonicMs(): number;
+  /**
+   * Resolves after `ms`, later where the platform throttles. Rejects with the signal's reason when aborted and leaves
+   * no timer behind.
+   */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  /** Uniform in [0, 1). */
+  next(): number;
+  /** Uniform integer in [0, n). */
+  below(n: number): number;
+  /** A version 4 UUID. */
+  uuid(): string;
+}
+
+/** Web Locks (W3C): exclusive, queued first come first served, freed when the holder's agent dies, kept while it is frozen. */
+export interface Locks {
+  /**
+   * Resolves once the lock is held. With `steal` the present holder loses it at once (its `lost` aborts); the holder
+   * itself runs on, so that writes still need a fence.
+   * Rejects with the signal's reason when aborted before it is held; afterwards the signal means nothing.
+   */
+  hold(name: string, options?: { readonly signal?: AbortSignal | undefined; readonly steal?: boolean }): Promise<HeldLock>;
+  /** Names now held anywhere in the origin that begin with `prefix`. */
+  held(prefix: string): Promise<readonly string[]>;
+}
+
+export interface HeldLock {
+  /** Aborts when somebody stole the lock; not when we released it. */
+  readonly lost: AbortSignal;
+  /** Idempotent. */
+  release(): void;
+}
+
+/** BroadcastChannel (HTML): to every other open channel of the name in the origin, never to itself; no promise of delivery. */
+export interface Channels {
+  open(name: string, onMessage: (message: unknown) => void): Channel;
+}
+
+export interface Channel {
+  /** Structured clone. Does nothing once closed. */
+  post(message: unknown): void;
+  close(): void;
+}

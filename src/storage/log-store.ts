@@ -1,0 +1,118 @@
+/** A log's number inside one broker's database: dense, given once, never used again. 0 is the metadata log. */
+export type LogId = number;
+
+/** One or more whole record batches of one log, stamped with their offsets: the unit that is written and read. */
+export interface Chunk {
+  readonly log: LogId;
+  readonly baseOffset: number;
+  /** Of the last batch, inclusive: the key by which a fetch from any offset is one forward range read. */
+  readonly lastOffset: number;
+  /** At most MAX_ROW_BYTES, unless a single batch is larger. */
+  readonly bytes: Uint8Array;
+}
+
+/** Chromium moves values from 64 KiB on to files beside the database, four times slower: rows stay below. */
+export const MAX_ROW_BYTES: number = 60 * 1024;
+
+/** relaxed survives the death of the tab and of the browser; strict asks the system to flush, for power cuts. */
+export type Durability = 'relaxed' | 'strict';
+
+/** Who may write: the host that committed the highest epoch. */
+export interface Leadership {
+  /** 0 before the first election. */
+  readonly epoch: number;
+  readonly hostId: string;
+  /** Wall clock of the leader's last sign of life in the database: vetoes a steal while fresh. */
+  readonly heartbeatMs: number;
+}
+
+/**
+ * A small record about one log that is not written with each append: where recovery starts.
+ * `snapshot` is the producer state as of `offset` (a plain structured-clonable value owned by `log`).
+ */
+export interface LogCheckpoint {
+  readonly log: LogId;
+  readonly offset: number;
+  readonly snapshot: unknown;
+}
+
+/** What is known of a closed or active stretch of a log of some MiB: the unit of retention and of time look-up. */
+export interface SegmentRow {
+  readonly log: LogId;
+  readonly baseOffset: number;
+  /** Exclusive. */
+  readonly nextOffset: number;
+  readonly byteCount: number;
+  /** Bytes of all earlier segments of this log ever written, so that sizes are differences. */
+  readonly startPosition: number;
+  readonly maxTimestampMs: number;
+  /** Sparse, ascending: at `offset`, everything before has a timestamp of at most `maxTimestampMs`. */
+  readonly timeIndex: readonly { readonly offset: number; readonly maxTimestampMs: number }[];
+}
+
+export interface Commit {
+  /** The writer's epoch: compared inside the IDB transaction with the stored one. */
+  readonly leaderEpoch: number;
+  readonly chunks: readonly Chunk[];
+  readonly checkpoints?: readonly LogCheckpoint[];
+  readonly segments?: readonly SegmentRow[];
+}
+
+/** The ends and the restart point of one log, read together. */
+export interface LogEnds {
+  /** Everything below is deleted (retention, DeleteRecords); 0 for a new log. */
+  readonly logStartOffset: number;
+  /** Last offset of the last chunk; undefined where the log holds none: then its end is its start. */
+  readonly lastOffset: number | undefined;
+  readonly checkpoint: LogCheckpoint | undefined;
+  readonly lastSegment: SegmentRow | undefined;
+}
+
+/**
+ * The durable home of one broker's logs. Knows bytes and offsets, not records. Every implementation passes
+ * test/suites/log-store.ts. Any tab of the origin may open it and read; only the elected host may write, and each
+ * write proves inside its own IDB transaction that its epoch is still the stored one.
+ *
+ * All writers: @throws KafkaError FENCED_LEADER_EPOCH: deposed, nothing was written. KAFKA_STORAGE_ERROR: nothing was
+ * written (quota spent, connection lost); the text carries the platform's name of the failure.
+ */
+export interface LogStore {
+  /** Random, made with the database: changes when the data was wiped. */
+  readonly incarnationId: string;
+
+  leadership(): Promise<Leadership>;
+  /**
+   * Compare-and-set of the epoch: becomes `expected + 1` under `hostId` if it still is `expected`.
+   * Resolves to the new epoch, or undefined where another host was quicker.
+   */
+  claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined>;
+  /** Writes the leader's sign of life; resolves to false where the epoch has moved on. */
+  renewLeadership(epoch: number, wallMs: number): Promise<boolean>;
+
+  /**
+   * Appends all or nothing, in one IDB transaction. Resolves on `complete`, not before.
+   *
+   * Two commits may be in flight. If one fails, every later one that was begun before the failure was known fails
+   * too, with nothing written: offsets stay dense.
+   */
+  append(commit: Commit, durability: Durability): Promise<void>;
+
+  /**
+   * Chunks of `log` from the one that holds `offset` on: at most `maxBytes`, yet at least one if any is there, and
+   * none that lies wholly at or above `endOffset`. The bytes belong to the caller.
+   */
+  read(log: LogId, offset: number, maxBytes: number, endOffset?: number): Promise<Uint8Array[]>;
+
+  ends(log: LogId): Promise<LogEnds>;
+  /** Closed segments, oldest first. */
+  segments(log: LogId): Promise<SegmentRow[]>;
+
+  /** Moves the log start up to `offset` (never back) and deletes the chunks and segments wholly below, in slices. */
+  deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void>;
+  /** Deletes a log altogether (topic deleted), in slices. */
+  deleteLog(log: LogId, leaderEpoch: number): Promise<void>;
+
+  /** Aborts when the database is gone (connection lost, cleared, newer version): open a new store. */
+  readonly lost: AbortSignal;
+  close(): Promise<void>;
+}
