@@ -1,0 +1,16 @@
+import type { LogViews } from '../log/log-view.js';
+import type { Clock } from '../runtime/runtime.js';
+import type { LogStore } from '../storage/log-store.js';
+import type { MetadataImage } from './metadata-image.js';
+
+/** What a host needs to answer Metadata, Fetch and ListOffsets, leader or not. */
+export interface ReadContext {
+  readonly clusterId: string;
+  readonly clock: Clock;
+  readonly views: LogViews;
+  readonly store: Pick<LogStore, 'incarnationId' | 'ends' | 'segments' | 'read'>;
+  /** The newest image that this host knows; asked again after every wait. */
+  image(): MetadataImage;
+  /** The newest leader epoch that this host has heard of. */
+  leaderEpoch(): number;
+}
