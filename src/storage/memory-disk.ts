@@ -1,0 +1,303 @@
+import { assert } from '../util/assert.js';
+import { assertCommit, takeChunks } from './chunk.js';
+import type { Chunk, Commit, Durability, Leadership, LogCheckpoint, LogEnds, LogId, SegmentRow } from './log-store.js';
+import { fencedError, storageError } from './storage-errors.js';
+
+/** Older relaxed commits count as flushed: the operating system writes back by itself in the end. */
+const MAX_UNFLUSHED_COMMITS = 1000;
+
+const NO_LEADERSHIP: Leadership = { epoch: 0, hostId: '', heartbeatMs: 0 };
+
+export interface MemoryDiskOptions {
+  /** Of the bytes of all chunks. Default: endless. */
+  readonly quotaBytes?: number;
+  /** Asked at each append: true makes its IDB transaction abort for no reason. Default: never. */
+  readonly aborts?: () => boolean;
+}
+
+interface MemoryLog {
+  logStartOffset: number;
+  /** By offset, without gaps. */
+  chunks: Chunk[];
+  segments: SegmentRow[];
+  checkpoint: LogCheckpoint | undefined;
+}
+
+/**
+ * What lies in one broker's database, without a browser: outlives the tabs that use it. Each method is one IDB
+ * transaction, done at once; `MemoryLogStore` adds the connection and the waiting. Bytes are copied in and out.
+ *
+ * Faults on demand: `failNextAppend`, `setQuota`, `powerCut`, `wipe`, `disconnect`.
+ */
+export class MemoryDisk {
+  readonly #aborts: () => boolean;
+  readonly #logs: Map<LogId, MemoryLog> = new Map();
+  readonly #connections: Set<(end: 'lost' | 'dead') => void> = new Set();
+  /** What undoes each commit that a power cut may take, oldest first. */
+  #unflushed: (() => void)[] = [];
+  #incarnationId: string | undefined;
+  #leadership: Leadership = NO_LEADERSHIP;
+  #quotaBytes: number;
+  #sizeInBytes = 0;
+  #nextFailure: Error | undefined;
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(options: MemoryDiskOptions = {}) {
+    this.#quotaBytes = options.quotaBytes ?? Infinity;
+    this.#aborts = options.aborts ?? ((): boolean => false);
+  }
+
+  /** Bytes of all chunks now stored. */
+  get sizeInBytes(): number {
+    return this.#sizeInBytes;
+  }
+
+  // ---------------------------------------------------------------- faults
+
+  /** The next append aborts with this error, and with it all that were begun before that is known. */
+  failNextAppend(error: Error = new DOMException('the test asked for it', 'UnknownError')): void {
+    this.#nextFailure = error;
+  }
+
+  setQuota(quotaBytes: number): void {
+    this.#quotaBytes = quotaBytes;
+  }
+
+  /**
+   * The machine loses power: every tab dies, and of the commits since the last strict one only the oldest
+   * `survivors` are there afterwards.
+   */
+  powerCut(survivors = 0): void {
+    this.#endConnections('dead');
+    for (const undo of this.#unflushed.splice(survivors).reverse()) undo();
+    this.#unflushed = [];
+  }
+
+  /** The user clears the site's data, or the browser evicts it: all connections are lost, the next open starts anew. */
+  wipe(): void {
+    this.#logs.clear();
+    this.#unflushed = [];
+    this.#sizeInBytes = 0;
+    this.#leadership = NO_LEADERSHIP;
+    this.#incarnationId = undefined;
+    this.disconnect();
+  }
+
+  /** All connections are lost, the data stays: a newer version of the code wants to open, or the platform failed. */
+  disconnect(): void {
+    this.#endConnections('lost');
+  }
+
+  #endConnections(end: 'lost' | 'dead'): void {
+    const connections = [...this.#connections];
+    this.#connections.clear();
+    for (const connectionEnded of connections) connectionEnded(end);
+  }
+
+  // ---------------------------------------------------------------- for MemoryLogStore
+
+  /** Opens; the first one after the making or a wipe gives the incarnation its id. */
+  connect(newIncarnationId: string, connectionEnded: (end: 'lost' | 'dead') => void): string {
+    this.#connections.add(connectionEnded);
+    this.#incarnationId ??= newIncarnationId;
+    return this.#incarnationId;
+  }
+
+  release(connectionEnded: (end: 'lost' | 'dead') => void): void {
+    this.#connections.delete(connectionEnded);
+  }
+
+  /** IDB transactions run in the order in which they were made, over all connections. */
+  queue(): { readonly reached: Promise<void>; readonly leave: () => void } {
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+    const reached = this.#queue;
+    this.#queue = reached.then(() => left);
+    return { reached, leave };
+  }
+
+  leadership(): Leadership {
+    return this.#leadership;
+  }
+
+  claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): number | undefined {
+    if (this.#leadership.epoch !== expectedEpoch) return undefined;
+    this.#setLeadership({ epoch: expectedEpoch + 1, hostId, heartbeatMs: wallMs });
+    return expectedEpoch + 1;
+  }
+
+  renewLeadership(epoch: number, wallMs: number): boolean {
+    if (this.#leadership.epoch !== epoch) return false;
+    this.#setLeadership({ ...this.#leadership, heartbeatMs: wallMs });
+    return true;
+  }
+
+  /** @throws KafkaError as `LogStore.append` does. */
+  append(commit: Commit, durability: Durability): void {
+    assertCommit(commit);
+    this.#fence(commit.leaderEpoch);
+    this.#failIfAsked();
+    const bytes = sum(commit.chunks);
+    if (this.#sizeInBytes + bytes > this.#quotaBytes) {
+      const found = `${this.#sizeInBytes} bytes of ${this.#quotaBytes} used, ${bytes} more wanted`;
+      throw storageError('append', new DOMException(found, 'QuotaExceededError'));
+    }
+    const undo: (() => void)[] = [];
+    for (const chunk of commit.chunks) undo.push(this.#putChunk(chunk));
+    for (const row of commit.segments ?? []) undo.push(this.#putSegment(structuredClone(row)));
+    for (const checkpoint of commit.checkpoints ?? []) undo.push(this.#putCheckpoint(structuredClone(checkpoint)));
+    this.#committed(durability, () => undo.reverse().forEach((step) => step()));
+  }
+
+  read(log: LogId, offset: number, maxBytes: number, endOffset: number): Uint8Array[] {
+    const chunks = this.#logs.get(log)?.chunks ?? [];
+    const from = firstAtOrAfter(chunks, offset);
+    // maxBytes bounds the copies: what takeChunks leaves out is never touched.
+    const rows = chunks.slice(from, rowsWithin(chunks, from, maxBytes)).map((chunk) => chunk.bytes);
+    return takeChunks(rows, { takenBytes: 0, maxBytes, endOffset }).map(copyOf);
+  }
+
+  ends(log: LogId): LogEnds {
+    const { logStartOffset, chunks, segments, checkpoint } = this.#logs.get(log) ?? newLog();
+    const lastOffset = chunks.at(-1)?.lastOffset;
+    return structuredClone({
+      logStartOffset,
+      lastOffset: lastOffset !== undefined && lastOffset >= logStartOffset ? lastOffset : undefined,
+      checkpoint,
+      lastSegment: segments.at(-1),
+    });
+  }
+
+  segments(log: LogId): SegmentRow[] {
+    return structuredClone(this.#logs.get(log)?.segments ?? []);
+  }
+
+  /** One slice of at most `maxRows` chunks; true once nothing is left to delete. */
+  deleteBefore(log: LogId, offset: number, leaderEpoch: number, maxRows: number): boolean {
+    this.#fence(leaderEpoch);
+    const state = this.#log(log);
+    const { logStartOffset, segments } = state;
+    const rows = Math.min(maxRows, firstAtOrAfter(state.chunks, offset));
+    state.logStartOffset = Math.max(logStartOffset, offset);
+    state.segments = segments.filter((row) => row.nextOffset > offset);
+    const restoreChunks = this.#deleteChunks(state, rows);
+    this.#committed('relaxed', () => {
+      Object.assign(state, { logStartOffset, segments });
+      restoreChunks();
+    });
+    return rows < maxRows;
+  }
+
+  /** One slice of at most `maxRows` chunks; true once nothing is left of the log. */
+  deleteLog(log: LogId, leaderEpoch: number, maxRows: number): boolean {
+    this.#fence(leaderEpoch);
+    const state = this.#log(log);
+    const rows = Math.min(maxRows, state.chunks.length);
+    const restoreChunks = this.#deleteChunks(state, rows);
+    const done = rows < maxRows;
+    if (done) this.#logs.delete(log);
+    this.#committed('relaxed', () => {
+      this.#logs.set(log, state);
+      restoreChunks();
+    });
+    return done;
+  }
+
+  // ---------------------------------------------------------------- parts of transactions; each returns its undoing
+
+  #setLeadership(leadership: Leadership): void {
+    const before = this.#leadership;
+    this.#leadership = leadership;
+    this.#committed('relaxed', () => (this.#leadership = before));
+  }
+
+  #putChunk(chunk: Chunk): () => void {
+    const { chunks } = this.#log(chunk.log);
+    const last = chunks.at(-1);
+    assert(last === undefined || last.lastOffset < chunk.baseOffset, 'chunks of a log are appended in offset order');
+    chunks.push({ ...chunk, bytes: copyOf(chunk.bytes) });
+    this.#sizeInBytes += chunk.bytes.byteLength;
+    return () => {
+      chunks.pop();
+      this.#sizeInBytes -= chunk.bytes.byteLength;
+    };
+  }
+
+  #deleteChunks(state: MemoryLog, rows: number): () => void {
+    const deleted = state.chunks.splice(0, rows);
+    this.#sizeInBytes -= sum(deleted);
+    return () => {
+      state.chunks.unshift(...deleted);
+      this.#sizeInBytes += sum(deleted);
+    };
+  }
+
+  #putSegment(row: SegmentRow): () => void {
+    const state = this.#log(row.log);
+    const before = state.segments;
+    state.segments = [...before.filter((other) => other.baseOffset !== row.baseOffset), row].sort(
+      (a, b) => a.baseOffset - b.baseOffset,
+    );
+    return () => (state.segments = before);
+  }
+
+  #putCheckpoint(checkpoint: LogCheckpoint): () => void {
+    const state = this.#log(checkpoint.log);
+    const before = state.checkpoint;
+    state.checkpoint = checkpoint;
+    return () => (state.checkpoint = before);
+  }
+
+  #committed(durability: Durability, undo: () => void): void {
+    this.#unflushed.push(undo);
+    if (durability === 'strict') this.#unflushed = [];
+    if (this.#unflushed.length > MAX_UNFLUSHED_COMMITS) this.#unflushed.shift();
+  }
+
+  #fence(epoch: number): void {
+    if (epoch !== this.#leadership.epoch) throw fencedError(epoch, this.#leadership.epoch);
+  }
+
+  #failIfAsked(): void {
+    const failure = this.#nextFailure ?? (this.#aborts() ? new DOMException('injected', 'AbortError') : undefined);
+    this.#nextFailure = undefined;
+    if (failure) throw storageError('append', failure);
+  }
+
+  #log(log: LogId): MemoryLog {
+    const found = this.#logs.get(log) ?? newLog();
+    this.#logs.set(log, found);
+    return found;
+  }
+}
+
+function newLog(): MemoryLog {
+  return { logStartOffset: 0, chunks: [], segments: [], checkpoint: undefined };
+}
+
+/** Index of the first chunk whose last offset is at or after `offset`. */
+function firstAtOrAfter(chunks: readonly Chunk[], offset: number): number {
+  let low = 0;
+  let high = chunks.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((chunks[middle] as Chunk).lastOffset < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Index behind the last chunk that a read of `maxBytes` from `from` on can reach. */
+function rowsWithin(chunks: readonly Chunk[], from: number, maxBytes: number): number {
+  let bytes = 0;
+  let end = from;
+  while (end < chunks.length && (end === from || bytes < maxBytes)) bytes += (chunks[end++] as Chunk).bytes.byteLength;
+  return end;
+}
+
+function sum(chunks: readonly Chunk[]): number {
+  return chunks.reduce((bytes, chunk) => bytes + chunk.bytes.byteLength, 0);
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}

@@ -1,0 +1,185 @@
+import { KafkaError } from '../protocol/errors.js';
+import { CommitChain } from './commit-chain.js';
+import type { Commit, Durability, Leadership, LogEnds, LogId, LogStore, SegmentRow } from './log-store.js';
+import type { MemoryDisk } from './memory-disk.js';
+import { fencedError, storageError } from './storage-errors.js';
+
+/** As many chunks as one slice of a deletion takes. */
+const SLICE_ROWS = 64;
+
+/**
+ * read: until the data was looked up. write: until the commit point, from which on the data is there for everyone.
+ * completion: from there until the writer learns of it; a tab may die in between.
+ */
+export type StorageStep = 'read' | 'write' | 'completion';
+
+export interface MemoryLogStoreOptions {
+  readonly newIncarnationId: string;
+  /** Called once for each step of each operation; a rejection aborts the operation. Default: no delay. */
+  readonly delay?: (step: StorageStep) => Promise<void>;
+}
+
+type State = 'open' | 'closed' | 'lost' | 'dead';
+
+/** One tab's connection to a `MemoryDisk`. Operations take effect in the order in which they were begun. */
+export class MemoryLogStore implements LogStore {
+  readonly incarnationId: string;
+  readonly #disk: MemoryDisk;
+  readonly #delay: (step: StorageStep) => Promise<void>;
+  readonly #chain: CommitChain = new CommitChain();
+  readonly #lost: AbortController = new AbortController();
+  readonly #places: Set<() => void> = new Set();
+  #completions: Promise<void> = Promise.resolve();
+  #state: State = 'open';
+
+  static async open(disk: MemoryDisk, options: MemoryLogStoreOptions): Promise<MemoryLogStore> {
+    await options.delay?.('read');
+    return new MemoryLogStore(disk, options);
+  }
+
+  private constructor(disk: MemoryDisk, { newIncarnationId, delay }: MemoryLogStoreOptions) {
+    this.#disk = disk;
+    this.#delay = delay ?? ((): Promise<void> => Promise.resolve());
+    this.incarnationId = disk.connect(newIncarnationId, this.#ended);
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  leadership(): Promise<Leadership> {
+    return this.#read(() => this.#disk.leadership());
+  }
+
+  claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
+    return this.#write(() => this.#disk.claimLeadership(expectedEpoch, hostId, wallMs));
+  }
+
+  renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
+    return this.#write(() => this.#disk.renewLeadership(epoch, wallMs));
+  }
+
+  async append(commit: Commit, durability: Durability): Promise<void> {
+    const link = this.#chain.begin();
+    try {
+      await this.#write(() => {
+        try {
+          const { epoch } = this.#disk.leadership();
+          if (epoch !== commit.leaderEpoch) throw fencedError(commit.leaderEpoch, epoch);
+          if (link.before?.outcome === 'failed') throw storageError('append', 'the commit before it failed');
+          this.#disk.append(commit, durability);
+          this.#chain.decide(link, 'committed');
+        } catch (error) {
+          this.#chain.decide(link, 'failed');
+          throw error;
+        }
+      });
+    } catch (error) {
+      this.#chain.decide(link, 'failed');
+      throw error;
+    } finally {
+      this.#chain.deliver(link);
+    }
+  }
+
+  read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
+    return this.#read(() => this.#disk.read(log, offset, maxBytes, endOffset));
+  }
+
+  ends(log: LogId): Promise<LogEnds> {
+    return this.#read(() => this.#disk.ends(log));
+  }
+
+  segments(log: LogId): Promise<SegmentRow[]> {
+    return this.#read(() => this.#disk.segments(log));
+  }
+
+  async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
+    while (!(await this.#write(() => this.#disk.deleteBefore(log, offset, leaderEpoch, SLICE_ROWS))));
+  }
+
+  async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
+    while (!(await this.#write(() => this.#disk.deleteLog(log, leaderEpoch, SLICE_ROWS))));
+  }
+
+  /** What was begun is carried through. */
+  async close(): Promise<void> {
+    this.#end('closed');
+    await this.#completions;
+  }
+
+  /** The tab dies: what is not committed never will be, and nobody is there to hear of what is. For simulations. */
+  kill(): void {
+    this.#end('dead');
+  }
+
+  readonly #ended = (end: 'lost' | 'dead'): void => this.#end(end);
+
+  #end(end: State): void {
+    if (this.#state !== 'open' && end !== 'dead') return;
+    this.#state = end;
+    this.#disk.release(this.#ended);
+    if (end === 'dead') for (const leave of this.#places) leave();
+    if (end === 'lost') this.#lost.abort(new KafkaError('KAFKA_STORAGE_ERROR', 'the database connection was lost'));
+  }
+
+  async #read<T>(work: () => T): Promise<T> {
+    return (await this.#transaction('read', work)).value();
+  }
+
+  /** Delivers in the order of the commits, as the `complete` and `abort` events of one connection come. */
+  async #write<T>(work: () => T): Promise<T> {
+    const before = this.#completions;
+    const committed = this.#transaction('write', work);
+    const delivered = committed.then(async (result) => {
+      await Promise.all([this.#delay('completion'), before]);
+      return this.#hasEnded('dead') ? (await this.#refusal()).value() : result.value();
+    });
+    this.#completions = delivered.then(ignore, ignore);
+    return delivered;
+  }
+
+  /** Waits for its turn, works, and gives the outcome back as a value; refuses where the connection is gone. */
+  async #transaction<T>(step: 'read' | 'write', work: () => T): Promise<Outcome<T>> {
+    if (this.#state !== 'open') return this.#refusal();
+    const { reached, leave } = this.#disk.queue();
+    this.#places.add(leave);
+    try {
+      await Promise.all([this.#delay(step), reached]);
+      if (this.#hasEnded('lost') || this.#hasEnded('dead')) return this.#refusal();
+      const value = work();
+      return { value: () => value };
+    } catch (error) {
+      return failed(error);
+    } finally {
+      leave();
+      this.#places.delete(leave);
+    }
+  }
+
+  #hasEnded(end: State): boolean {
+    return this.#state === end;
+  }
+
+  /** Never comes in a dead tab: its code must not run on. */
+  #refusal(): Promise<Outcome<never>> {
+    if (this.#state === 'dead') return new Promise(() => {});
+    const why = `the database connection is ${this.#state}: nothing was written`;
+    return Promise.resolve(failed(new KafkaError('KAFKA_STORAGE_ERROR', why)));
+  }
+}
+
+interface Outcome<T> {
+  /** Returns the result or throws the failure. */
+  readonly value: () => T;
+}
+
+function failed(error: unknown): Outcome<never> {
+  return {
+    value: () => {
+      throw error;
+    },
+  };
+}
+
+function ignore(): void {}
