@@ -53,7 +53,9 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
 export function linkedController(...signals: readonly (AbortSignal | undefined)[]): AbortController {
   const controller = new AbortController();
   const drops: (() => void)[] = [];
-  controller.signal.addEventListener('abort', () => drops.forEach((drop) => drop()), { once: true });
+  controller.signal.addEventListener('abort', () => {
+    for (const drop of drops) drop();
+  });
   for (const signal of signals) {
     if (controller.signal.aborted) break;
     drops.push(onAbort(signal, () => controller.abort(signal?.reason)));

@@ -1,0 +1,273 @@
+import { KafkaError } from '../protocol/errors.js';
+import { assert } from '../util/assert.js';
+import { varintSize, varlongSize, writeVarint, writeVarlong } from '../util/varint.js';
+import {
+  BATCH_HEADER_BYTES,
+  NO_PARTITION_LEADER_EPOCH,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
+  writeBatchHeader,
+} from './batch-header.js';
+import type { NewRecord, NewRecordHeader } from './record.js';
+
+const UTF8 = new TextEncoder();
+/** From here on one call of `encodeInto` is quicker than a loop over the characters. */
+const ENCODE_INTO_FROM = 400;
+/** `Uint8Array.set` needs a view of its own when it gets many bytes; below, a loop is quicker. */
+const SET_FROM = 24;
+const FIRST_CAPACITY = 2048;
+const NULL_SIZE = -1;
+const NO_TIMESTAMP = -1;
+/** The record does not go into this batch any more. */
+const FULL = -1;
+const NO_HEADERS: readonly NewRecordHeader[] = [];
+
+export interface RecordBatchBuilderOptions {
+  /** A batch does not grow beyond this; a record that is larger by itself gets a batch of its own. Default: no bound. */
+  readonly maxBytes?: number;
+  /** What timestamps are relative to. Default: the timestamp of the first record. */
+  readonly baseTimestampMs?: number;
+}
+
+export interface BatchEnding {
+  readonly attributes?: number;
+  readonly producerId?: number | bigint;
+  readonly producerEpoch?: number;
+  readonly baseSequence?: number;
+  /** 0 unless given: leaders stamp it. */
+  readonly baseOffset?: number | bigint;
+  readonly partitionLeaderEpoch?: number;
+  /** Where the batch once ended beyond its last record (compaction). */
+  readonly lastOffsetDelta?: number;
+  readonly maxTimestampMs?: number;
+}
+
+/**
+ * Encodes records into one uncompressed v2 batch after another. It keeps its memory between batches, so that one
+ * builder serves one stream of batches.
+ */
+export class RecordBatchBuilder {
+  readonly #maxBytes: number;
+  readonly #fixedBaseTimestampMs: number | undefined;
+  #bytes = new Uint8Array(FIRST_CAPACITY);
+  #at = BATCH_HEADER_BYTES;
+  #recordCount = 0;
+  #lastOffsetDelta = -1;
+  #baseTimestampMs = NO_TIMESTAMP;
+  #maxTimestampMs = NO_TIMESTAMP;
+
+  constructor({ maxBytes = Number.MAX_SAFE_INTEGER, baseTimestampMs }: RecordBatchBuilderOptions = {}) {
+    this.#maxBytes = maxBytes;
+    this.#fixedBaseTimestampMs = baseTimestampMs;
+  }
+
+  get recordCount(): number {
+    return this.#recordCount;
+  }
+
+  /** Of the batch as it stands, its head included. */
+  get sizeInBytes(): number {
+    return this.#at;
+  }
+
+  /** -1 while empty. */
+  get maxTimestampMs(): number {
+    return this.#maxTimestampMs;
+  }
+
+  /**
+   * Adds a record; false, and nothing has changed, where it would make the batch larger than `maxBytes`. The first
+   * record always fits.
+   * @throws KafkaError INVALID_RECORD: a key, value or header of another type. INVALID_TIMESTAMP: no safe integer.
+   *   Nothing has changed.
+   */
+  append(record: NewRecord): boolean {
+    return this.appendAt(record, this.#lastOffsetDelta + 1);
+  }
+
+  /** `append` with an offset delta of its own, above that of the record before: for batches with gaps. */
+  appendAt(record: NewRecord, offsetDelta: number): boolean {
+    assert(offsetDelta > this.#lastOffsetDelta, 'offset deltas rise');
+    const { timestampMs } = record;
+    if (!Number.isSafeInteger(timestampMs)) {
+      throw new KafkaError('INVALID_TIMESTAMP', `record timestamp: expected whole milliseconds, found ${timestampMs}`);
+    }
+    const first = this.#recordCount === 0;
+    const baseTimestampMs = first ? (this.#fixedBaseTimestampMs ?? timestampMs) : this.#baseTimestampMs;
+    const end = this.#write(record, timestampMs - baseTimestampMs, offsetDelta);
+    if (end === FULL) return false;
+    this.#at = end;
+    this.#recordCount++;
+    this.#lastOffsetDelta = offsetDelta;
+    this.#baseTimestampMs = baseTimestampMs;
+    if (first || timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs;
+    return true;
+  }
+
+  /**
+   * The finished batch in a buffer of exactly its size, which belongs to the caller (it may be transferred). The
+   * builder is empty again.
+   */
+  finish(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
+    const batch = this.#bytes.slice(0, this.#at);
+    writeBatchHeader(batch, 0, batch.length, {
+      baseOffset: ending.baseOffset ?? 0,
+      partitionLeaderEpoch: ending.partitionLeaderEpoch ?? NO_PARTITION_LEADER_EPOCH,
+      attributes: ending.attributes ?? 0,
+      lastOffsetDelta: ending.lastOffsetDelta ?? Math.max(0, this.#lastOffsetDelta),
+      baseTimestampMs: this.#recordCount === 0 ? (this.#fixedBaseTimestampMs ?? NO_TIMESTAMP) : this.#baseTimestampMs,
+      maxTimestampMs: ending.maxTimestampMs ?? this.#maxTimestampMs,
+      producerId: ending.producerId ?? NO_PRODUCER_ID,
+      producerEpoch: ending.producerEpoch ?? NO_PRODUCER_EPOCH,
+      baseSequence: ending.baseSequence ?? NO_SEQUENCE,
+      recordCount: this.#recordCount,
+    });
+    this.clear();
+    return batch;
+  }
+
+  /** Forgets all records. */
+  clear(): void {
+    this.#at = BATCH_HEADER_BYTES;
+    this.#recordCount = 0;
+    this.#lastOffsetDelta = -1;
+    this.#baseTimestampMs = NO_TIMESTAMP;
+    this.#maxTimestampMs = NO_TIMESTAMP;
+  }
+
+  /** Writes a record behind the last one; returns where it ends, or FULL. It counts only once `#at` has moved. */
+  #write(record: NewRecord, timestampDeltaMs: number, offsetDelta: number): number {
+    const key = record.key ?? null;
+    const { value } = record;
+    const headers = record.headers ?? NO_HEADERS;
+    // A text is taken for ASCII at first: then its length is its size, and counting is saved.
+    let keySize = guessSize(key, 'key');
+    let valueSize = guessSize(value, 'value');
+    const headersSize = headers.length === 0 ? 1 : sizeOfHeaders(headers);
+    const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
+    for (;;) {
+      const bodySize = 1 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize) + headersSize;
+      const size = varintSize(bodySize) + bodySize;
+      if (this.#at + size > this.#maxBytes && this.#recordCount > 0) return FULL;
+      const bytes = this.#room(size);
+      let at = writeVarint(bytes, this.#at, bodySize);
+      bytes[at++] = 0; // attributes
+      at = writeVarlong(bytes, at, timestampDeltaMs);
+      at = writeVarint(bytes, at, offsetDelta);
+      at = writeVarint(bytes, at, keySize);
+      if (key !== null && !writeField(bytes, at, key, keySize)) {
+        keySize = textSize(key as string);
+        continue;
+      }
+      at = writeVarint(bytes, keySize > 0 ? at + keySize : at, valueSize);
+      if (value !== null && !writeField(bytes, at, value, valueSize)) {
+        valueSize = textSize(value as string);
+        continue;
+      }
+      if (valueSize > 0) at += valueSize;
+      if (headers.length > 0) return writeHeaders(bytes, at, headers);
+      bytes[at] = 0;
+      return at + 1;
+    }
+  }
+
+  /** The memory, large enough for `size` more bytes. */
+  #room(size: number): Uint8Array {
+    const needed = this.#at + size;
+    if (needed > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+      larger.set(this.#bytes.subarray(0, this.#at));
+      this.#bytes = larger;
+    }
+    return this.#bytes;
+  }
+}
+
+type Field = Uint8Array | string | null;
+
+function guessSize(field: Field, name: string): number {
+  if (typeof field === 'string') return field.length;
+  if (field === null) return NULL_SIZE;
+  if (field instanceof Uint8Array) return field.length;
+  throw new KafkaError('INVALID_RECORD', `record ${name}: expected a string, a Uint8Array or null, found ${kindOf(field)}`);
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return typeof value;
+  return `an object of ${value.constructor?.name || 'no class'}`;
+}
+
+function sizeWithLength(size: number): number {
+  return size === NULL_SIZE ? 1 : varintSize(size) + size;
+}
+
+/** Writes `size` bytes; false for a text whose size was guessed wrong. */
+function writeField(bytes: Uint8Array, at: number, field: Uint8Array | string, size: number): boolean {
+  if (typeof field === 'string') return writeText(bytes, at, field, size);
+  if (size >= SET_FROM) bytes.set(field, at);
+  else for (let i = 0; i < size; i++) bytes[at + i] = field[i]!;
+  return true;
+}
+
+function writeText(bytes: Uint8Array, at: number, text: string, size: number): boolean {
+  if (size !== text.length || size >= ENCODE_INTO_FROM) {
+    const { read, written } = UTF8.encodeInto(text, bytes.subarray(at, at + size));
+    return read === text.length && written === size;
+  }
+  for (let i = 0; i < size; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return false;
+    bytes[at + i] = code;
+  }
+  return true;
+}
+
+/** Bytes of `text` as UTF-8; half of a surrogate pair counts as U+FFFD, as TextEncoder writes it. */
+function textSize(text: string): number {
+  let size = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code <= 0x7f) continue;
+    size += code <= 0x7ff ? 1 : 2;
+    if (code >= 0xd800 && code <= 0xdbff) {
+      const next = text.charCodeAt(i + 1);
+      if (next >= 0xdc00 && next <= 0xdfff) i++; // four bytes for two units: two more than counted so far is right
+    }
+  }
+  return size;
+}
+
+function sizeOfHeaders(headers: readonly NewRecordHeader[]): number {
+  let size = varintSize(headers.length);
+  for (const { key, value } of headers) {
+    if (typeof key !== 'string') {
+      throw new KafkaError('INVALID_RECORD', `record header: expected a string as its key, found ${kindOf(key)}`);
+    }
+    guessSize(value, `header ${JSON.stringify(key)}`);
+    size += sizeWithLength(textSize(key)) + sizeWithLength(sizeOf(value));
+  }
+  return size;
+}
+
+function sizeOf(field: Field): number {
+  if (field === null) return NULL_SIZE;
+  return typeof field === 'string' ? textSize(field) : field.length;
+}
+
+function writeHeaders(bytes: Uint8Array, from: number, headers: readonly NewRecordHeader[]): number {
+  let at = writeVarint(bytes, from, headers.length);
+  for (const { key, value } of headers) {
+    at = writeSized(bytes, at, key);
+    at = writeSized(bytes, at, value);
+  }
+  return at;
+}
+
+function writeSized(bytes: Uint8Array, from: number, field: Field): number {
+  const size = sizeOf(field);
+  const at = writeVarint(bytes, from, size);
+  if (field === null) return at;
+  writeField(bytes, at, field, size);
+  return at + size;
+}

@@ -1,0 +1,57 @@
+import { bytesEqual } from '../util/bytes.js';
+
+/** The encodings of Node's Buffer that make sense without Node. */
+export type TextEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'latin1' | 'binary' | 'ascii';
+
+const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
+/** Longer arguments would overflow the stack of `String.fromCharCode`. */
+const CODES_PER_CALL = 8192;
+
+/**
+ * Bytes of a record that read like Node's Buffer where KafkaJS code expects one: `message.value.toString()` is the text.
+ * A view: it shares the buffer of its batch and keeps that alive.
+ */
+export class RecordBytes extends Uint8Array<ArrayBufferLike> {
+  /** The text of these bytes. Malformed UTF-8 becomes U+FFFD, as in Buffer. */
+  override toString(encoding: TextEncoding = 'utf8'): string {
+    switch (encoding) {
+      case 'hex':
+        return hexText(this);
+      case 'base64':
+        return btoa(latin1Text(this));
+      case 'latin1':
+      case 'binary':
+        return latin1Text(this);
+      default:
+        return UTF8.decode(this);
+    }
+  }
+
+  /** As Buffer's. */
+  toJSON(): { type: 'Buffer'; data: number[] } {
+    return { type: 'Buffer', data: Array.from(this) };
+  }
+
+  equals(other: Uint8Array): boolean {
+    return bytesEqual(this, other);
+  }
+}
+
+/** A view of `bytes` from `start` to `end` (exclusive). */
+export function recordBytes(bytes: Uint8Array, start: number, end: number): RecordBytes {
+  return new RecordBytes(bytes.buffer, bytes.byteOffset + start, end - start);
+}
+
+function latin1Text(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += CODES_PER_CALL) {
+    text += String.fromCharCode(...bytes.subarray(at, at + CODES_PER_CALL));
+  }
+  return text;
+}
+
+function hexText(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i++) text += bytes[i]!.toString(16).padStart(2, '0');
+  return text;
+}

@@ -1,0 +1,133 @@
+/**
+ * Kafka's variable-length integers: seven bits a byte, least significant first; signed ones are zig-zag encoded, so that
+ * small negative ones are short too (Kafka's record format; the encoding of Protocol Buffers).
+ */
+const MAX_VARINT_BYTES = 5;
+const MAX_VARLONG_BYTES = 10;
+
+/** Bytes of a signed 32-bit varint. */
+export function varintSize(value: number): number {
+  const zigzag = ((value << 1) ^ (value >> 31)) >>> 0;
+  if (zigzag < 0x80) return 1;
+  if (zigzag < 0x4000) return 2;
+  if (zigzag < 0x20_0000) return 3;
+  return zigzag < 0x1000_0000 ? 4 : 5;
+}
+
+/** Writes a signed 32-bit varint; returns the position behind it. */
+export function writeVarint(out: Uint8Array, at: number, value: number): number {
+  return writeUnsignedVarint(out, at, (value << 1) ^ (value >> 31));
+}
+
+/** Writes 32 bits as an unsigned varint; returns the position behind it. */
+export function writeUnsignedVarint(out: Uint8Array, at: number, value: number): number {
+  let rest = value;
+  while (rest & ~0x7f) {
+    out[at++] = rest | 0x80;
+    rest >>>= 7;
+  }
+  out[at++] = rest;
+  return at;
+}
+
+/** Bytes of a signed varlong; `value` is a safe integer. */
+export function varlongSize(value: number): number {
+  if (value === (value | 0)) return varintSize(value);
+  let size = 1;
+  for (let rest = Math.floor(magnitude(value) / 0x40); rest > 0; rest = Math.floor(rest / 0x80)) size++;
+  return size;
+}
+
+/** Writes a signed 64-bit varlong; returns the position behind it. A number must be a safe integer. */
+export function writeVarlong(out: Uint8Array, at: number, value: number | bigint): number {
+  if (typeof value === 'bigint') return writeBigVarlong(out, at, value);
+  if (value === (value | 0)) return writeVarint(out, at, value);
+  // Zig-zag is the magnitude with the sign as its lowest bit: six bits go beside the sign, seven into each further byte.
+  const bits = magnitude(value);
+  let rest = Math.floor(bits / 0x40);
+  out[at++] = 0x80 | ((bits % 0x40) << 1) | (value < 0 ? 1 : 0); // beyond 32 bits a second byte always follows
+  while (rest >= 0x80) {
+    out[at++] = 0x80 | (rest % 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  out[at++] = rest;
+  return at;
+}
+
+function writeBigVarlong(out: Uint8Array, at: number, value: bigint): number {
+  let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
+  for (; rest > 0x7fn; rest >>= 7n) out[at++] = Number(rest & 0x7fn) | 0x80;
+  out[at++] = Number(rest);
+  return at;
+}
+
+/** What zig-zag shifts: n for n >= 0, and -n - 1 for the negative. */
+function magnitude(value: number): number {
+  return value < 0 ? -value - 1 : value;
+}
+
+/**
+ * Reads varints one after another from `at` on. It does not know where its input ends: behind the end of `bytes` it
+ * reads zeros, and the caller compares `at` with its own bound.
+ * @throws RangeError an integer that is longer than its type allows
+ */
+export class VarintReader {
+  readonly bytes: Uint8Array;
+  at: number;
+
+  constructor(bytes: Uint8Array, at: number) {
+    this.bytes = bytes;
+    this.at = at;
+  }
+
+  /** A signed 32-bit integer. */
+  varint(): number {
+    const zigzag = this.unsignedVarint();
+    return (zigzag >>> 1) ^ -(zigzag & 1);
+  }
+
+  /** An unsigned integer of 32 bits. */
+  unsignedVarint(): number {
+    const { bytes } = this;
+    let byte = bytes[this.at++]!;
+    if (byte < 0x80) return byte;
+    let bits = byte & 0x7f;
+    for (let shift = 7; shift < 7 * MAX_VARINT_BYTES; shift += 7) {
+      byte = bytes[this.at++]!;
+      bits |= (byte & 0x7f) << shift;
+      if (!(byte & 0x80)) return bits >>> 0;
+    }
+    throw new RangeError(`expected a varint of at most ${MAX_VARINT_BYTES} bytes before position ${this.at}`);
+  }
+
+  /** A signed 64-bit integer: exact where safe; one that is not safe stays recognisable as such. */
+  varlong(): number {
+    const { bytes } = this;
+    let byte = bytes[this.at++]!;
+    const negative = byte & 1;
+    let bits = (byte & 0x7f) >> 1;
+    let scale = 0x40;
+    for (let size = 1; byte & 0x80; size++) {
+      if (size === MAX_VARLONG_BYTES) throw tooLong(this.at);
+      byte = bytes[this.at++]!;
+      bits += (byte & 0x7f) * scale;
+      scale *= 0x80;
+    }
+    return negative ? -bits - 1 : bits;
+  }
+
+  /** A signed 64-bit integer, always exact. */
+  bigVarlong(): bigint {
+    let zigzag = 0n;
+    for (let shift = 0n; shift < 7 * MAX_VARLONG_BYTES; shift += 7n) {
+      const byte = this.bytes[this.at++] ?? 0;
+      zigzag |= BigInt(byte & 0x7f) << shift;
+      if (!(byte & 0x80)) return BigInt.asIntN(64, (BigInt.asUintN(64, zigzag) >> 1n) ^ -(zigzag & 1n));
+    }
+    throw tooLong(this.at);
+  }
+}
+
+function tooLong(at: number): RangeError {
+  return new RangeError(`expected a varlong of at most ${MAX_VARLONG_BYTES} bytes before position ${at}`);
+}
