@@ -41,6 +41,7 @@ export const ERRORS = {
   DUPLICATE_SEQUENCE_NUMBER: { code: 46, retriable: false },
   INVALID_PRODUCER_EPOCH: { code: 47, retriable: false },
   INVALID_TXN_STATE: { code: 48, retriable: false },
+  TRANSACTION_COORDINATOR_FENCED: { code: 52, retriable: false },
   KAFKA_STORAGE_ERROR: { code: 56, retriable: true },
   UNKNOWN_PRODUCER_ID: { code: 59, retriable: false },
   NON_EMPTY_GROUP: { code: 68, retriable: false },

@@ -1,0 +1,233 @@
+/**
+ * Our broker's parts as the conformance runner of `broker` wants them (see the README beside the runner). Nothing of the
+ * behaviour is here: only Kafka's names of operations, errors and fields, and the snapshot files that Kafka's
+ * ProducerStateManager keeps itself, while our log has one checkpoint in the store.
+ */
+import { type EpochEntry, LeaderEpochs } from '../../../src/log/leader-epochs.js';
+import {
+  firstOffsetOfBatch,
+  firstSequenceOf,
+  lastSequence,
+  type ProducerAppend,
+  type ProducerEntry,
+  type ProducerOrigin,
+  type ProducerSnapshot,
+  ProducerState,
+  type ProducerStateConfig,
+} from '../../../src/log/producer-state.js';
+import { KafkaError, type KafkaErrorName } from '../../../src/protocol/errors.js';
+
+export function createBrokerDriver(): object {
+  return { leaderEpochCache, producerState: producerStates() };
+}
+
+function leaderEpochCache(): object {
+  const cache = new LeaderEpochs();
+  const pair = (entry: EpochEntry | undefined): number[] | null => (entry ? [entry.epoch, entry.startOffset] : null);
+  return {
+    assign: (epoch: number, startOffset: number) => cache.assign(epoch, startOffset),
+    endOffsetFor: (epoch: number, logEndOffset: number) => Object.values(cache.endOffsetFor(epoch, logEndOffset)),
+    latestEpoch: () => cache.latestEpoch() ?? null,
+    epochEntries: () => cache.entries().map(pair),
+    previousEpoch: (epoch: number) => cache.previous(epoch)?.epoch ?? null,
+    nextEpoch: (epoch: number) => cache.next(epoch)?.epoch ?? null,
+    epochEntry: (epoch: number) => pair(cache.entry(epoch)),
+    previousEntry: (epoch: number) => pair(cache.previous(epoch)),
+    epochForOffset: (offset: number) => cache.epochForOffset(offset) ?? null,
+    truncateFromEnd: (offset: number) => cache.truncateFromEnd(offset),
+    truncateFromStart: (offset: number) => cache.truncateFromStart(offset),
+    clear: () => cache.clear(),
+  };
+}
+
+interface Step {
+  readonly op: string;
+  readonly args?: readonly never[];
+  readonly [field: string]: unknown;
+}
+
+/** Kafka's snapshot files of one log: shared by all instances of a case. */
+type Snapshots = Map<number, ProducerSnapshot>;
+
+/** A case is over when an instance number comes up again. */
+function producerStates(): (config: ProducerStateConfig & { readonly instance: number }) => object {
+  let snapshots: Snapshots = new Map();
+  const seen = new Set<number>();
+  return (config) => {
+    if (seen.has(config.instance) || config.instance === 0) {
+      seen.clear();
+      snapshots = new Map();
+    }
+    seen.add(config.instance);
+    return producerState(config, snapshots);
+  };
+}
+
+function producerState(config: ProducerStateConfig, snapshots: Snapshots): object {
+  const state = new ProducerState(config);
+  const handles = new Map<number, { readonly append: ProducerAppend; readonly before: ProducerEntry }>();
+  let lastSnapshotOffset = 0;
+
+  const newest = (): number | undefined => [...snapshots.keys()].sort((a, b) => b - a)[0];
+  const handle = (step: Step) => {
+    const found = handles.get(step['handle'] as number);
+    if (found === undefined) throw new Error(`no handle ${step['handle']}`);
+    return found;
+  };
+
+  const operations: Record<string, (step: Step, ...args: never[]) => unknown> = {
+    append(step) {
+      const append = state.prepare(step['pid'] as number, step['origin'] as ProducerOrigin);
+      const [sequence, offset] = [step['seq'] as number, step['offset'] as number];
+      append.appendBatch(batchOf({ ...step, firstSeq: sequence, lastSeq: sequence, lastOffset: offset }));
+      state.update(append);
+      state.advanceTo(offset + 1);
+    },
+    endTxn(step) {
+      const append = state.prepare(step['pid'] as number, 'coordinator');
+      const completed = append.appendEndMarker(markerOf(step));
+      state.update(append);
+      if (completed) state.completeTransaction(completed);
+      state.advanceTo((step['offset'] as number) + 1);
+      return completed && { ...completed, isAborted: completed.aborted };
+    },
+    prepare(step) {
+      const append = state.prepare(step['pid'] as number, step['origin'] as ProducerOrigin);
+      handles.set(step['handle'] as number, { append, before: append.entry });
+    },
+    appendDataBatch(step) {
+      handle(step).append.appendBatch(batchOf(step));
+      return appended(handle(step));
+    },
+    appendEndTxnMarker(step) {
+      const completed = handle(step).append.appendEndMarker(markerOf(step));
+      return completed && { ...completed, isAborted: completed.aborted };
+    },
+    toEntry: (step) => appended(handle(step)),
+    startedTransactions: (step) => handle(step).append.startedTransactions,
+    update: (step) => state.update(handle(step).append),
+    lastEntry: (step) => fieldsOf(state.entry(step['pid'] as number)),
+
+    truncateAndReload(_step, logStartOffset: number, logEndOffset: number, nowMs: number) {
+      for (const offset of snapshots.keys()) {
+        if (offset > logEndOffset || offset <= logStartOffset) snapshots.delete(offset);
+      }
+      state.truncateAndReload({ logStartOffset, logEndOffset }, snapshots.get(newest() ?? -1), nowMs);
+      lastSnapshotOffset = newest() ?? logStartOffset;
+    },
+    truncateFullyAndStartAt(_step, offset: number) {
+      snapshots.clear();
+      state.reset(offset);
+      lastSnapshotOffset = 0;
+    },
+    takeSnapshot() {
+      if (state.mapEndOffset <= lastSnapshotOffset) return;
+      snapshots.set(state.mapEndOffset, asKafkaFile(state.snapshot()));
+      lastSnapshotOffset = state.mapEndOffset;
+    },
+    latestSnapshotOffset: () => newest(),
+    oldestSnapshotOffset: () => [...snapshots.keys()].sort((a, b) => a - b)[0],
+    fetchSnapshot: (_step, offset: number) => (snapshots.has(offset) ? offset : null),
+    snapshotFileForOffset: (_step, offset: number) => (snapshots.has(offset) ? offset : null),
+    removeAndMarkSnapshotForDeletion: (_step, offset: number) => (snapshots.delete(offset) ? offset : null),
+    deleteSnapshotsBefore(_step, offset: number) {
+      for (const at of snapshots.keys()) if (at < offset) snapshots.delete(at);
+    },
+    onLogStartOffsetIncremented(_step, offset: number) {
+      state.logStartAdvanced(offset);
+      lastSnapshotOffset = newest() ?? offset;
+    },
+    onHighWatermarkUpdated: (_step, offset: number) => state.highWatermarkAdvanced(offset),
+    removeExpiredProducers: (_step, nowMs: number) => state.removeExpired(nowMs),
+    updateMapEndOffset: (_step, offset: number) => state.advanceTo(offset),
+    firstUnstableOffset: () => state.firstUnstableOffset(),
+    firstUndecidedOffset: () => state.firstUndecidedOffset(),
+    hasLateTransaction: (_step, nowMs: number) => state.hasLateTransaction(nowMs),
+    mapEndOffset: () => state.mapEndOffset,
+    isEmpty: () => state.isEmpty,
+    producerIdCount: () => state.producers().size,
+    activeProducers() {
+      const entries = [...state.producers().values()];
+      return { containsKey: entries.length > 0, keySet: [...state.producers().keys()], ...fieldsOf(entries[0]) };
+    },
+  };
+
+  return {
+    apply(step: Step): unknown {
+      const operation = operations[step.op];
+      if (operation === undefined) throw new Error(`unknown operation ${step.op}`);
+      return withKafkaNames(() => operation(step, ...(step.args ?? [])));
+    },
+  };
+}
+
+/** Kafka's snapshot file has room for a producer's last batch only; ours keeps all that are remembered. */
+function asKafkaFile(snapshot: ProducerSnapshot): ProducerSnapshot {
+  return {
+    ...snapshot,
+    producers: snapshot.producers.map((entry) => ({ ...entry, batches: entry.batches.slice(-1) })),
+  };
+}
+
+/** The entry with the batches of this append alone, as Kafka's ProducerAppendInfo shows it. */
+function appended({ append, before }: { readonly append: ProducerAppend; readonly before: ProducerEntry }): object | null {
+  const old = new Set(before.batches);
+  return fieldsOf({ ...append.entry, batches: append.entry.batches.filter((batch) => !old.has(batch)) });
+}
+
+function fieldsOf(entry: ProducerEntry | undefined): object | null {
+  if (entry === undefined) return null;
+  const [first, last] = [entry.batches[0], entry.batches.at(-1)];
+  return {
+    producerId: entry.producerId,
+    producerEpoch: entry.producerEpoch,
+    firstSeq: first ? firstSequenceOf(first) : -1,
+    lastSeq: lastSequence(entry),
+    firstDataOffset: first ? firstOffsetOfBatch(first) : -1,
+    lastDataOffset: last?.lastOffset ?? -1,
+    lastOffsetDelta: last?.offsetDelta ?? 0,
+    lastTimestamp: entry.lastTimestampMs,
+    coordinatorEpoch: entry.coordinatorEpoch,
+    currentTxnFirstOffset: entry.currentTxnFirstOffset ?? null,
+    isEmpty: entry.batches.length === 0,
+  };
+}
+
+function batchOf(step: Readonly<Record<string, unknown>>): Parameters<ProducerAppend['appendBatch']>[0] {
+  return {
+    producerEpoch: step['epoch'] as number,
+    firstSequence: step['firstSeq'] as number,
+    lastSequence: step['lastSeq'] as number,
+    firstOffset: step['offset'] as number,
+    lastOffset: step['lastOffset'] as number,
+    maxTimestampMs: step['ts'] as number,
+    transactional: step['txn'] as boolean,
+  };
+}
+
+function markerOf(step: Step): Parameters<ProducerAppend['appendEndMarker']>[0] {
+  return {
+    type: step['type'] as 'commit' | 'abort',
+    producerEpoch: step['epoch'] as number,
+    coordinatorEpoch: step['coordinatorEpoch'] as number,
+    offset: step['offset'] as number,
+    timestampMs: step['ts'] as number,
+  };
+}
+
+const EXCEPTION_NAMES: Partial<Record<KafkaErrorName, string>> = {
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 'OutOfOrderSequenceException',
+  INVALID_PRODUCER_EPOCH: 'InvalidProducerEpochException',
+  INVALID_TXN_STATE: 'InvalidTxnStateException',
+  TRANSACTION_COORDINATOR_FENCED: 'TransactionCoordinatorFencedException',
+};
+
+/** Kafka's Java client calls its errors by other names than the protocol. */
+function withKafkaNames<T>(operation: () => T): T {
+  try {
+    return operation();
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    throw Object.assign(new Error(error.message, { cause: error }), { name: EXCEPTION_NAMES[error.type] ?? error.type });
+  }
+}
