@@ -39,7 +39,10 @@ export interface Locks {
    * itself runs on, so that writes still need a fence.
    * Rejects with the signal's reason when aborted before it is held; afterwards the signal means nothing.
    */
-  hold(name: string, options?: { readonly signal?: AbortSignal | undefined; readonly steal?: boolean }): Promise<HeldLock>;
+  hold(
+    name: string,
+    options?: { readonly signal?: AbortSignal | undefined; readonly steal?: boolean },
+  ): Promise<HeldLock>;
   /** Names now held anywhere in the origin that begin with `prefix`. */
   held(prefix: string): Promise<readonly string[]>;
 }

@@ -9,7 +9,7 @@ const SLICE_ROWS = 64;
 
 /**
  * read: until the data was looked up. write: until the commit point, from which on the data is there for everyone.
- * completion: from there until the writer learns of it; a tab may die in between.
+ * completion: from there until the caller learns of it; a tab may freeze or die in between.
  */
 export type StorageStep = 'read' | 'write' | 'completion';
 
@@ -34,6 +34,7 @@ export class MemoryLogStore implements LogStore {
 
   static async open(disk: MemoryDisk, options: MemoryLogStoreOptions): Promise<MemoryLogStore> {
     await options.delay?.('read');
+    await options.delay?.('completion');
     return new MemoryLogStore(disk, options);
   }
 
@@ -124,7 +125,9 @@ export class MemoryLogStore implements LogStore {
   }
 
   async #read<T>(work: () => T): Promise<T> {
-    return (await this.#transaction('read', work)).value();
+    const result = await this.#transaction('read', work);
+    await this.#delay('completion');
+    return result.value();
   }
 
   /** Delivers in the order of the commits, as the `complete` and `abort` events of one connection come. */

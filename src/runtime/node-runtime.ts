@@ -1,0 +1,107 @@
+import { onAbort } from '../util/signal.js';
+import { platformClock, platformRandom } from './browser-runtime.js';
+import type { Channels, HeldLock, Locks, Runtime } from './runtime.js';
+
+export interface InProcessOptions {
+  /** Whether a sleeper keeps a Node process alive; not by default, so that a test that forgot to close still ends. */
+  readonly keepAlive?: boolean;
+}
+
+/**
+ * A whole "origin" in one thread: real time, but channels and locks in memory. All hosts that share the object see each
+ * other as tabs of one origin do; two objects see nothing of each other.
+ */
+export function inProcessRuntime({ keepAlive = false }: InProcessOptions = {}): Runtime {
+  return {
+    clock: platformClock(keepAlive ? undefined : (timer) => (timer as { unref?(): void }).unref?.()),
+    random: platformRandom(),
+    locks: memoryLocks(),
+    channels: memoryChannels(),
+  };
+}
+
+interface Request {
+  readonly lost: AbortController;
+  readonly grant: () => void;
+}
+
+function memoryLocks(): Locks {
+  /** By name: first the holder, then those who wait. */
+  const queues = new Map<string, Request[]>();
+
+  const end = (name: string, request: Request): void => {
+    const queue = queues.get(name) ?? [];
+    const at = queue.indexOf(request);
+    if (at < 0) return;
+    queue.splice(at, 1);
+    if (queue.length === 0) queues.delete(name);
+    else if (at === 0) queue[0]?.grant();
+  };
+
+  const hold = (name: string, signal: AbortSignal | undefined, steal: boolean): Promise<HeldLock> => {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const lost = new AbortController();
+      const grant = (): void => {
+        drop();
+        resolve({ lost: lost.signal, release: () => end(name, request) });
+      };
+      const request: Request = { lost, grant };
+      const drop = onAbort(signal, () => {
+        end(name, request);
+        reject(signal?.reason);
+      });
+      const queue = queues.get(name) ?? [];
+      queues.set(name, queue);
+      if (steal) {
+        const [robbed] = queue.splice(0, 1, request);
+        robbed?.lost.abort(new DOMException(`lock ${name} was stolen`, 'AbortError'));
+      } else {
+        queue.push(request);
+      }
+      if (queue[0] === request) grant();
+    });
+  };
+
+  return {
+    hold: (name, { signal, steal = false } = {}) => hold(name, signal, steal),
+    held: async (prefix) => [...queues.keys()].filter((name) => name.startsWith(prefix)),
+  };
+}
+
+function memoryChannels(): Channels {
+  const open = new Map<string, Set<(message: unknown) => void>>();
+  return {
+    open: (name, onMessage) => {
+      const receivers = open.get(name) ?? new Set();
+      open.set(name, receivers);
+      const receive = (message: unknown): void => {
+        if (receivers.has(receive)) onMessage(message);
+      };
+      receivers.add(receive);
+      return {
+        post: (message) => {
+          if (!receivers.has(receive)) return;
+          let copy = structuredClone(message);
+          for (const other of receivers) {
+            if (other === receive) continue;
+            const delivered = copy;
+            nextTurn(() => other(delivered));
+            copy = structuredClone(message);
+          }
+        },
+        close: () => {
+          receivers.delete(receive);
+          if (receivers.size === 0 && open.get(name) === receivers) open.delete(name);
+        },
+      };
+    },
+  };
+}
+
+/** As in the browser: a message is a task of its own. Tasks keep their order. */
+function nextTurn(task: () => void): void {
+  const { setImmediate } = globalThis as { setImmediate?: (task: () => void) => unknown };
+  if (setImmediate !== undefined) setImmediate(task);
+  else setTimeout(task, 0);
+}
