@@ -1,0 +1,197 @@
+import type { GroupStateName, HostDescription } from '../../protocol/requests.js';
+import type { GroupDescription, PartitionOffset } from './consumer.js';
+import type { AdminEvents, On } from './events.js';
+import type { RetryOptions } from './kafka.js';
+import type { Logger } from './logger.js';
+import type { PartitionMetadata } from './producer.js';
+
+export interface AdminConfig {
+  readonly retry?: RetryOptions;
+}
+
+export interface ITopicConfig {
+  readonly topic: string;
+  /** Default -1: the broker's `num.partitions`. */
+  readonly numPartitions?: number;
+  /** Default -1: the broker's `default.replication.factor`. */
+  readonly replicationFactor?: number;
+  readonly replicaAssignment?: readonly { readonly partition: number; readonly replicas: readonly number[] }[];
+  readonly configEntries?: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface CreateTopicsOptions {
+  readonly validateOnly?: boolean;
+  readonly waitForLeaders?: boolean;
+  readonly timeout?: number;
+  readonly topics: readonly ITopicConfig[];
+}
+
+export interface CreatePartitionsOptions {
+  readonly validateOnly?: boolean;
+  readonly timeout?: number;
+  readonly topicPartitions: readonly {
+    readonly topic: string;
+    /** The new total. */
+    readonly count: number;
+    readonly assignments?: readonly (readonly number[])[];
+  }[];
+}
+
+export interface ITopicMetadata {
+  readonly name: string;
+  readonly partitions: PartitionMetadata[];
+}
+
+/** KafkaJS's numbers: what a config belongs to is counted otherwise (`ConfigResourceTypes`). */
+export const ResourceTypes = {
+  UNKNOWN: 0,
+  ANY: 1,
+  TOPIC: 2,
+  GROUP: 3,
+  CLUSTER: 4,
+  TRANSACTIONAL_ID: 5,
+  DELEGATION_TOKEN: 6,
+} as const;
+
+export const ConfigResourceTypes = { UNKNOWN: 0, TOPIC: 2, BROKER: 4, BROKER_LOGGER: 8 } as const;
+export type ConfigResourceTypes = (typeof ConfigResourceTypes)[keyof typeof ConfigResourceTypes];
+
+export const ConfigSource = {
+  UNKNOWN: 0,
+  TOPIC_CONFIG: 1,
+  DYNAMIC_BROKER_CONFIG: 2,
+  DYNAMIC_DEFAULT_BROKER_CONFIG: 3,
+  STATIC_BROKER_CONFIG: 4,
+  DEFAULT_CONFIG: 5,
+  DYNAMIC_BROKER_LOGGER_CONFIG: 6,
+} as const;
+
+export interface ResourceConfigQuery {
+  readonly type: number;
+  readonly name: string;
+  readonly configNames?: readonly string[];
+}
+
+export interface IResourceConfig {
+  readonly type: number;
+  readonly name: string;
+  readonly configEntries: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface ConfigEntries {
+  readonly configName: string;
+  readonly configValue: string | null;
+  readonly isDefault: boolean;
+  readonly configSource: number;
+  readonly isSensitive: boolean;
+  readonly readOnly: boolean;
+  readonly configSynonyms: readonly {
+    readonly configName: string;
+    readonly configValue: string | null;
+    readonly configSource: number;
+  }[];
+}
+
+export interface DescribeConfigResponse {
+  readonly resources: readonly {
+    readonly configEntries: readonly ConfigEntries[];
+    readonly errorCode: number;
+    readonly errorMessage: string | null;
+    readonly resourceName: string;
+    readonly resourceType: number;
+  }[];
+  readonly throttleTime: number;
+}
+
+export interface AlterConfigResponse {
+  readonly resources: readonly {
+    readonly errorCode: number;
+    readonly errorMessage: string | null;
+    readonly resourceName: string;
+    readonly resourceType: number;
+  }[];
+  readonly throttleTime: number;
+}
+
+export interface FetchOffsetsPartition extends PartitionOffset {
+  readonly metadata: string | null;
+}
+
+export interface ClusterDescription {
+  readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
+  readonly controller: number | null;
+  readonly clusterId: string;
+  /** *Ours*: the live tabs, and which of them leads. */
+  readonly hosts: readonly HostDescription[];
+}
+
+/** *Ours*: sizes and bounds of the logs. */
+export interface LogDescription {
+  readonly topic: string;
+  readonly partitions: readonly {
+    readonly partition: number;
+    readonly sizeInBytes: number;
+    readonly logStartOffset: string;
+    readonly highWatermark: string;
+  }[];
+}
+
+/** Topics, configs, groups and offsets, as KafkaJS's admin client. */
+export interface Admin {
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  listTopics(): Promise<string[]>;
+  /** True when created; false when a topic of the name exists. */
+  createTopics(options: CreateTopicsOptions): Promise<boolean>;
+  deleteTopics(options: { readonly topics: readonly string[]; readonly timeout?: number }): Promise<void>;
+  createPartitions(options: CreatePartitionsOptions): Promise<boolean>;
+  fetchTopicMetadata(options?: { readonly topics?: readonly string[] }): Promise<{ topics: ITopicMetadata[] }>;
+  fetchTopicOffsets(topic: string): Promise<(PartitionOffset & { readonly high: string; readonly low: string })[]>;
+  /** The first offsets at or after the time; the end where there is none. */
+  fetchTopicOffsetsByTimestamp(topic: string, timestamp?: number): Promise<PartitionOffset[]>;
+  /** Committed offsets, `'-1'` where none is; with `resolveOffsets` the place where a consumer would begin. */
+  fetchOffsets(options: {
+    readonly groupId: string;
+    readonly topics?: readonly string[];
+    readonly resolveOffsets?: boolean;
+  }): Promise<{ topic: string; partitions: FetchOffsetsPartition[] }[]>;
+  setOffsets(options: {
+    readonly groupId: string;
+    readonly topic: string;
+    readonly partitions: readonly PartitionOffset[];
+  }): Promise<void>;
+  resetOffsets(options: {
+    readonly groupId: string;
+    readonly topic: string;
+    readonly earliest?: boolean;
+  }): Promise<void>;
+  /** Removes committed offsets of a group (Kafka's OffsetDelete, KIP-496). */
+  deleteOffsets(options: {
+    readonly groupId: string;
+    readonly topics: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
+  }): Promise<void>;
+  describeCluster(): Promise<ClusterDescription>;
+  describeLogs(options?: { readonly topics?: readonly string[] }): Promise<LogDescription[]>;
+  listGroups(): Promise<{
+    groups: { groupId: string; protocolType: string; state: GroupStateName }[];
+  }>;
+  describeGroups(groupIds: readonly string[]): Promise<{ groups: GroupDescription[] }>;
+  deleteGroups(groupIds: readonly string[]): Promise<{ groupId: string; errorCode: number }[]>;
+  deleteTopicRecords(options: {
+    readonly topic: string;
+    /** Everything below `offset` goes; `'-1'` is all there is. */
+    readonly partitions: readonly PartitionOffset[];
+  }): Promise<void>;
+  describeConfigs(options: {
+    readonly resources: readonly ResourceConfigQuery[];
+    readonly includeSynonyms?: boolean;
+  }): Promise<DescribeConfigResponse>;
+  alterConfigs(options: {
+    readonly validateOnly?: boolean;
+    readonly resources: readonly IResourceConfig[];
+  }): Promise<AlterConfigResponse>;
+  readonly events: AdminEvents;
+  readonly on: On<AdminEvents>;
+  logger(): Logger;
+  [Symbol.asyncDispose](): Promise<void>;
+}

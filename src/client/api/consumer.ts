@@ -1,0 +1,224 @@
+import type { GroupStateName } from '../../protocol/requests.js';
+import type { RecordBytes } from '../../record/record-bytes.js';
+import type { Serde } from '../../record/serdes.js';
+import type { ConsumerEvents, On } from './events.js';
+import type { RetryOptions } from './kafka.js';
+import type { Logger } from './logger.js';
+
+/** Header values by key, in KafkaJS's form: a list where a key came more than once. */
+export interface MessageHeaders {
+  [key: string]: RecordBytes | null | (RecordBytes | null)[];
+}
+
+/** A record as read. Nothing is decoded before it is looked at. Bytes are views of the fetched batch. */
+export interface KafkaMessage<K = RecordBytes, V = RecordBytes> {
+  readonly key: K | null;
+  readonly value: V | null;
+  /** Milliseconds since the epoch, as text. */
+  readonly timestamp: string;
+  readonly attributes: number;
+  readonly offset: string;
+  readonly headers: MessageHeaders;
+  /** All headers in their order, duplicates included. */
+  readonly headerEntries: readonly (readonly [key: string, value: RecordBytes | null])[];
+}
+
+/** What `for await` yields: a message that knows where it came from. */
+export interface ConsumedMessage<K = RecordBytes, V = RecordBytes> extends KafkaMessage<K, V> {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface Batch<K = RecordBytes, V = RecordBytes> {
+  readonly topic: string;
+  readonly partition: number;
+  readonly highWatermark: string;
+  readonly messages: readonly KafkaMessage<K, V>[];
+  isEmpty(): boolean;
+  firstOffset(): string | null;
+  lastOffset(): string;
+  /** Records between the last of this batch and the high watermark. */
+  offsetLag(): string;
+  /** Records between the first of this batch and the high watermark. */
+  offsetLagLow(): string;
+}
+
+export interface PartitionOffset {
+  readonly partition: number;
+  readonly offset: string;
+}
+
+export interface Offsets {
+  readonly topics: readonly { readonly topic: string; readonly partitions: readonly PartitionOffset[] }[];
+}
+
+export type OffsetsByTopicPartition = Offsets;
+
+export interface TopicPartitions {
+  readonly topic: string;
+  /** Absent: all partitions of the topic. */
+  readonly partitions?: readonly number[];
+}
+
+export interface TopicPartitionOffset {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
+}
+
+export interface TopicPartitionOffsetAndMetadata extends TopicPartitionOffset {
+  readonly metadata?: string | null;
+}
+
+export interface EachMessagePayload<K = RecordBytes, V = RecordBytes> {
+  readonly topic: string;
+  readonly partition: number;
+  readonly message: KafkaMessage<K, V>;
+  /** Kept for KafkaJS code: heartbeats do not wait for handlers here. Throws when the group rebalances. */
+  heartbeat(): Promise<void>;
+  /** Pauses this partition; the result resumes it. */
+  pause(): () => void;
+}
+
+export interface EachBatchPayload<K = RecordBytes, V = RecordBytes> {
+  readonly batch: Batch<K, V>;
+  /** Marks the record of this offset, and all before it, as processed. */
+  resolveOffset(offset: string): void;
+  heartbeat(): Promise<void>;
+  pause(): () => void;
+  commitOffsetsIfNecessary(offsets?: Offsets): Promise<void>;
+  uncommittedOffsets(): OffsetsByTopicPartition;
+  isRunning(): boolean;
+  /** True once a seek or a rebalance has made the rest of the batch void. */
+  isStale(): boolean;
+}
+
+export interface ConsumerRunConfig<K = RecordBytes, V = RecordBytes> {
+  readonly autoCommit?: boolean;
+  /** Milliseconds; null: after each batch only. */
+  readonly autoCommitInterval?: number | null;
+  /** Resolved records. */
+  readonly autoCommitThreshold?: number | null;
+  readonly eachBatchAutoResolve?: boolean;
+  readonly partitionsConsumedConcurrently?: number;
+  readonly eachBatch?: (payload: EachBatchPayload<K, V>) => Promise<void> | void;
+  readonly eachMessage?: (payload: EachMessagePayload<K, V>) => Promise<void> | void;
+  /** Aborting stops the consumer. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ConsumerSubscribeTopics {
+  readonly topics: readonly (string | RegExp)[];
+  readonly fromBeginning?: boolean;
+}
+
+export interface ConsumerSubscribeTopic {
+  readonly topic: string | RegExp;
+  readonly fromBeginning?: boolean;
+}
+
+export interface AssignedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  /** Where to begin: an offset, `'-1'` the end, `'-2'` the beginning. Default: as committed, else the end. */
+  readonly offset?: string;
+}
+
+export interface GroupMember {
+  readonly memberId: string;
+  readonly memberMetadata: Uint8Array;
+}
+
+export interface GroupMemberAssignment {
+  readonly memberId: string;
+  readonly memberAssignment: Uint8Array;
+}
+
+/** What an assignor may ask of the cluster. */
+export interface AssignerCluster {
+  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number }[];
+}
+
+export interface Assigner {
+  readonly name: string;
+  readonly version: number;
+  assign(group: {
+    members: readonly GroupMember[];
+    topics: readonly string[];
+  }): Promise<GroupMemberAssignment[]> | GroupMemberAssignment[];
+  protocol(subscription: { topics: readonly string[] }): { name: string; metadata: Uint8Array };
+}
+
+export type PartitionAssigner = (config: { cluster: AssignerCluster; groupId: string; logger: Logger }) => Assigner;
+
+export interface ConsumerConfig<K = RecordBytes, V = RecordBytes> {
+  /** Absent: no group; partitions are chosen by `assign`, and nothing is committed. */
+  readonly groupId?: string;
+  readonly partitionAssigners?: readonly PartitionAssigner[];
+  readonly metadataMaxAge?: number;
+  readonly sessionTimeout?: number;
+  readonly rebalanceTimeout?: number;
+  readonly heartbeatInterval?: number;
+  readonly maxBytesPerPartition?: number;
+  readonly minBytes?: number;
+  readonly maxBytes?: number;
+  readonly maxWaitTimeInMs?: number;
+  readonly retry?: RetryOptions & { readonly restartOnFailure?: (error: Error) => Promise<boolean> };
+  readonly allowAutoTopicCreation?: boolean;
+  readonly maxInFlightRequests?: number | null;
+  readonly readUncommitted?: boolean;
+  readonly rackId?: string;
+  /** A static member (KIP-345): leaving and coming back within the session moves no partition. */
+  readonly groupInstanceId?: string;
+  readonly keySerde?: Serde<K>;
+  readonly valueSerde?: Serde<V>;
+}
+
+export interface MemberDescription {
+  readonly clientHost: string;
+  readonly clientId: string;
+  readonly memberId: string;
+  readonly memberAssignment: Uint8Array;
+  readonly memberMetadata: Uint8Array;
+}
+
+export interface GroupDescription {
+  readonly errorCode: number;
+  readonly groupId: string;
+  readonly members: readonly MemberDescription[];
+  readonly protocol: string;
+  readonly protocolType: string;
+  readonly state: GroupStateName;
+}
+
+/** Reads records, alone (`assign`) or as a member of a group (`subscribe`), as KafkaJS's consumer. */
+export interface Consumer<K = RecordBytes, V = RecordBytes> extends AsyncIterable<ConsumedMessage<K, V>> {
+  connect(): Promise<void>;
+  /** Stops, leaves the group, closes. */
+  disconnect(): Promise<void>;
+  subscribe(subscription: ConsumerSubscribeTopics | ConsumerSubscribeTopic): Promise<void>;
+  /** Reads exactly these partitions; without a group. Replaces the earlier assignment, also while running. */
+  assign(partitions: readonly AssignedPartition[]): Promise<void>;
+  run(config?: ConsumerRunConfig<K, V>): Promise<void>;
+  stop(): Promise<void>;
+  /**
+   * Records one by one. The next is handed out when the loop asks for it, which also marks the one before as
+   * processed; marked offsets are committed as `run` commits them. Leaving the loop stops the consumer.
+   */
+  messages(options?: {
+    readonly signal?: AbortSignal;
+    readonly autoCommit?: boolean;
+  }): AsyncIterable<ConsumedMessage<K, V>>;
+  commitOffsets(offsets: readonly TopicPartitionOffsetAndMetadata[]): Promise<void>;
+  seek(target: TopicPartitionOffset): void;
+  pause(topics: readonly TopicPartitions[]): void;
+  resume(topics: readonly TopicPartitions[]): void;
+  paused(): { topic: string; partitions: number[] }[];
+  /** The partitions that are ours now. */
+  assignment(): { topic: string; partition: number }[];
+  describeGroup(): Promise<GroupDescription>;
+  readonly events: ConsumerEvents;
+  readonly on: On<ConsumerEvents>;
+  logger(): Logger;
+  [Symbol.asyncDispose](): Promise<void>;
+}

@@ -1,0 +1,60 @@
+/** What a listener of `client.on(client.events.X, …)` gets, as in KafkaJS ("Instrumentation Events"). */
+export interface InstrumentationEvent<T = unknown> {
+  readonly id: string;
+  readonly type: string;
+  /** Milliseconds since the epoch. */
+  readonly timestamp: number;
+  readonly payload: T;
+}
+
+export type RemoveInstrumentationEventListener = () => void;
+
+/** Registers a listener; the result removes it. An unknown event name throws `KafkaJSNonRetriableError`. */
+export type On<E extends Readonly<Record<string, string>>> = (
+  eventName: E[keyof E],
+  // biome-ignore lint/suspicious/noExplicitAny: payloads differ by event, as in KafkaJS's own types
+  listener: (event: InstrumentationEvent<any>) => unknown,
+) => RemoveInstrumentationEventListener;
+
+export interface RequestEventPayload {
+  readonly apiName: string;
+  readonly clientId: string;
+  readonly correlationId: number;
+  readonly createdAt: number;
+  readonly sentAt: number;
+  readonly pendingDuration: number;
+  /** Milliseconds from sending to the answer. */
+  readonly duration: number;
+  readonly broker: string;
+}
+
+const networkEvents = <const P extends string>(client: P) =>
+  ({
+    CONNECT: `${client}.connect`,
+    DISCONNECT: `${client}.disconnect`,
+    REQUEST: `${client}.network.request`,
+    REQUEST_TIMEOUT: `${client}.network.request_timeout`,
+    REQUEST_QUEUE_SIZE: `${client}.network.request_queue_size`,
+  }) as const;
+
+export const PRODUCER_EVENTS = networkEvents('producer');
+export type ProducerEvents = typeof PRODUCER_EVENTS;
+
+export const ADMIN_EVENTS = networkEvents('admin');
+export type AdminEvents = typeof ADMIN_EVENTS;
+
+export const CONSUMER_EVENTS = {
+  ...networkEvents('consumer'),
+  HEARTBEAT: 'consumer.heartbeat',
+  COMMIT_OFFSETS: 'consumer.commit_offsets',
+  GROUP_JOIN: 'consumer.group_join',
+  FETCH_START: 'consumer.fetch_start',
+  FETCH: 'consumer.fetch',
+  START_BATCH_PROCESS: 'consumer.start_batch_process',
+  END_BATCH_PROCESS: 'consumer.end_batch_process',
+  STOP: 'consumer.stop',
+  CRASH: 'consumer.crash',
+  REBALANCING: 'consumer.rebalancing',
+  RECEIVED_UNSUBSCRIBED_TOPICS: 'consumer.received_unsubscribed_topics',
+} as const;
+export type ConsumerEvents = typeof CONSUMER_EVENTS;

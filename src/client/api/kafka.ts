@@ -1,0 +1,53 @@
+import type { RecordBytes } from '../../record/record-bytes.js';
+import type { Admin, AdminConfig } from './admin.js';
+import type { Consumer, ConsumerConfig } from './consumer.js';
+import type { Logger, LogLevel, logCreator } from './logger.js';
+import type { Producer, ProducerConfig, RecordInput } from './producer.js';
+
+/** Exponential back-off between attempts; defaults as KafkaJS: 300 ms, factor 0.2, multiplier 2, 5 retries, 30 s. */
+export interface RetryOptions {
+  /** Longest wait between two attempts, in ms. */
+  readonly maxRetryTime?: number;
+  readonly initialRetryTime?: number;
+  /** Share of the wait that is random, 0 to 1. */
+  readonly factor?: number;
+  readonly multiplier?: number;
+  readonly retries?: number;
+}
+
+export interface KafkaConfig {
+  readonly clientId?: string;
+  /** Tabs of one origin that name the same cluster share it. Default `'default'`. */
+  readonly cluster?: string | { readonly name: string; readonly config?: Readonly<Record<string, string>> };
+  /**
+   * Accepted so that KafkaJS code runs unchanged: a list of addresses, a function that gives one, or the number of
+   * brokers. Addresses mean nothing here. A number above 1 is refused: one broker is what this release runs.
+   */
+  readonly brokers?: readonly string[] | (() => readonly string[] | Promise<readonly string[]>) | number;
+  /** The host worker, or what makes it; for bundlers that do not follow `new Worker(new URL(…))`. */
+  readonly worker?: Worker | (() => Worker);
+  /** After so many ms without answer a request fails with `KafkaJSRequestTimeoutError`. Default 30000. */
+  readonly requestTimeout?: number;
+  readonly enforceRequestTimeout?: boolean;
+  readonly connectionTimeout?: number;
+  readonly retry?: RetryOptions;
+  readonly logLevel?: LogLevel;
+  readonly logCreator?: logCreator;
+  /** Accepted and without meaning: there is no network between a tab and its worker. */
+  readonly ssl?: unknown;
+  readonly sasl?: unknown;
+  readonly authenticationTimeout?: number;
+  readonly reauthenticationThreshold?: number;
+  readonly socketFactory?: unknown;
+}
+
+/** One client of a cluster. Nothing is opened before the first `connect()`, `send()`, `run()` …; see `kafkaOn`. */
+export interface Kafka {
+  producer<K = RecordInput, V = RecordInput>(config?: ProducerConfig<K, V>): Producer<K, V>;
+  consumer<K = RecordBytes, V = RecordBytes>(config?: ConsumerConfig<K, V>): Consumer<K, V>;
+  admin(config?: AdminConfig): Admin;
+  logger(): Logger;
+  /** Disconnects every producer, consumer and admin made here, then lets go of the worker. Idempotent. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}

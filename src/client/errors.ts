@@ -1,0 +1,180 @@
+import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+
+/**
+ * KafkaJS's error classes ("Error handling" and `types/index.d.ts` of KafkaJS 2): what code written for KafkaJS catches
+ * with `instanceof` or by `name`. Those of connections and SASL exist for that alone and are never thrown here.
+ */
+export class KafkaJSError extends Error {
+  override readonly name: string = 'KafkaJSError';
+  readonly retriable: boolean;
+  readonly helpUrl: string | undefined;
+  /** Kafka's name of the error, where it has one. */
+  readonly type: KafkaErrorName | undefined;
+  readonly code: number | undefined;
+
+  constructor(error: Error | string, options: { retriable?: boolean; cause?: unknown } = {}) {
+    const cause = options.cause ?? (error instanceof KafkaError ? error : undefined);
+    super(typeof error === 'string' ? error : error.message, cause === undefined ? undefined : { cause });
+    this.retriable = options.retriable ?? true;
+    const named = cause instanceof KafkaError || cause instanceof KafkaJSError ? cause : undefined;
+    this.type = named?.type;
+    this.code = named?.code;
+  }
+}
+
+export class KafkaJSNonRetriableError extends KafkaJSError {
+  override readonly name: string = 'KafkaJSNonRetriableError';
+
+  constructor(error: Error | string, options: { cause?: unknown } = {}) {
+    super(error, { ...options, retriable: false });
+  }
+}
+
+/** An error that the broker answered with. `type` and `code` are Kafka's. */
+export class KafkaJSProtocolError extends KafkaJSError {
+  override readonly name: string = 'KafkaJSProtocolError';
+  declare readonly type: KafkaErrorName;
+  declare readonly code: number;
+  /** True where what was asked may have been done all the same. */
+  readonly outcomeUnknown: boolean;
+
+  constructor(error: KafkaError, options: { outcomeUnknown?: boolean } = {}) {
+    super(error, { retriable: error.retriable, cause: error });
+    this.outcomeUnknown =
+      options.outcomeUnknown ?? (error.type === 'NETWORK_EXCEPTION' || error.type === 'REQUEST_TIMED_OUT');
+  }
+}
+
+export class KafkaJSOffsetOutOfRange extends KafkaJSProtocolError {
+  override readonly name: string = 'KafkaJSOffsetOutOfRange';
+  readonly topic: string;
+  readonly partition: number;
+
+  constructor(error: KafkaError, { topic, partition }: { topic: string; partition: number }) {
+    super(error);
+    this.topic = topic;
+    this.partition = partition;
+  }
+}
+
+export class KafkaJSMemberIdRequired extends KafkaJSProtocolError {
+  override readonly name: string = 'KafkaJSMemberIdRequired';
+  readonly memberId: string;
+
+  constructor(error: KafkaError, { memberId }: { memberId: string }) {
+    super(error);
+    this.memberId = memberId;
+  }
+}
+
+export class KafkaJSCreateTopicError extends KafkaJSProtocolError {
+  override readonly name: string = 'KafkaJSCreateTopicError';
+  readonly topic: string;
+
+  constructor(error: KafkaError, topic: string) {
+    super(error);
+    this.topic = topic;
+  }
+}
+
+/** The last error is the `cause`. */
+export class KafkaJSNumberOfRetriesExceeded extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSNumberOfRetriesExceeded';
+  readonly retryCount: number;
+  /** Milliseconds of the last wait. */
+  readonly retryTime: number;
+  readonly outcomeUnknown: boolean;
+
+  constructor(error: Error, { retryCount, retryTime }: { retryCount: number; retryTime: number }) {
+    super(error, { cause: error });
+    this.retryCount = retryCount;
+    this.retryTime = retryTime;
+    this.outcomeUnknown = error instanceof KafkaJSProtocolError && error.outcomeUnknown;
+  }
+}
+
+/** Several errors of one call, one for each topic or partition that failed. */
+export class KafkaJSAggregateError extends Error {
+  override readonly name: string = 'KafkaJSAggregateError';
+  readonly errors: readonly Error[];
+
+  constructor(message: string, errors: readonly Error[]) {
+    super(message);
+    this.errors = errors;
+  }
+}
+
+export class KafkaJSDeleteGroupsError extends KafkaJSError {
+  override readonly name: string = 'KafkaJSDeleteGroupsError';
+  readonly groups: readonly { groupId: string; errorCode: number; error: KafkaJSProtocolError }[];
+
+  constructor(message: string, groups: KafkaJSDeleteGroupsError['groups']) {
+    super(message);
+    this.groups = groups;
+  }
+}
+
+export class KafkaJSDeleteTopicRecordsError extends KafkaJSError {
+  override readonly name: string = 'KafkaJSDeleteTopicRecordsError';
+  readonly partitions: readonly { partition: number; offset: string; error: Error | null }[];
+
+  constructor(partitions: KafkaJSDeleteTopicRecordsError['partitions']) {
+    const failed = partitions.flatMap(({ error }) => (error === null ? [] : [error]));
+    super('Error while deleting records', {
+      retriable: failed.every((error) => error instanceof KafkaJSError && error.retriable),
+    });
+    this.partitions = partitions;
+  }
+}
+
+export class KafkaJSConnectionError extends KafkaJSError {
+  override readonly name: string = 'KafkaJSConnectionError';
+}
+export class KafkaJSConnectionClosedError extends KafkaJSConnectionError {
+  override readonly name: string = 'KafkaJSConnectionClosedError';
+}
+/** No answer within the request timeout. Whether the request was carried out is unknown. */
+export class KafkaJSRequestTimeoutError extends KafkaJSProtocolError {
+  override readonly name: string = 'KafkaJSRequestTimeoutError';
+}
+export class KafkaJSMetadataNotLoaded extends KafkaJSError {
+  override readonly name: string = 'KafkaJSMetadataNotLoaded';
+}
+export class KafkaJSTopicMetadataNotLoaded extends KafkaJSMetadataNotLoaded {
+  override readonly name: string = 'KafkaJSTopicMetadataNotLoaded';
+}
+export class KafkaJSStaleTopicMetadataAssignment extends KafkaJSError {
+  override readonly name: string = 'KafkaJSStaleTopicMetadataAssignment';
+}
+export class KafkaJSBrokerNotFound extends KafkaJSError {
+  override readonly name: string = 'KafkaJSBrokerNotFound';
+}
+export class KafkaJSPartialMessageError extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSPartialMessageError';
+}
+export class KafkaJSSASLAuthenticationError extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSSASLAuthenticationError';
+}
+export class KafkaJSGroupCoordinatorNotFound extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSGroupCoordinatorNotFound';
+}
+export class KafkaJSNotImplemented extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSNotImplemented';
+}
+export class KafkaJSTimeout extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSTimeout';
+}
+export class KafkaJSLockTimeout extends KafkaJSTimeout {
+  override readonly name: string = 'KafkaJSLockTimeout';
+}
+export class KafkaJSUnsupportedMagicByteInMessageSet extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSUnsupportedMagicByteInMessageSet';
+}
+export class KafkaJSServerDoesNotSupportApiKey extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSServerDoesNotSupportApiKey';
+}
+
+/** What the public API throws for what came up from below: a `KafkaError` in KafkaJS's clothes, all else as it is. */
+export function toKafkaJSError(error: unknown): unknown {
+  return error instanceof KafkaError ? new KafkaJSProtocolError(error) : error;
+}

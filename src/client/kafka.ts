@@ -1,0 +1,111 @@
+import { KafkaError } from '../protocol/errors.js';
+import type { RequestChannel } from '../protocol/request-channel.js';
+import type { RecordBytes } from '../record/record-bytes.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { makeAdmin } from './admin.js';
+import type { Admin, AdminConfig } from './api/admin.js';
+import type { Consumer, ConsumerConfig } from './api/consumer.js';
+import type { Kafka, KafkaConfig } from './api/kafka.js';
+import type { Logger } from './api/logger.js';
+import type { Producer, ProducerConfig, RecordInput } from './api/producer.js';
+import { ASYNC_DISPOSE } from './async-dispose.js';
+import type { ClientContext } from './client-context.js';
+import { SharedChannel } from './connection.js';
+import { makeConsumer } from './consumer/consumer.js';
+import { KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.js';
+import { makeLogger } from './logger.js';
+import { makeProducer } from './producer/producer.js';
+import { DEFAULT_RETRY } from './retry.js';
+
+export type { Kafka, KafkaConfig } from './api/kafka.js';
+
+/** What a client stands on: the browser with its host worker, or a cluster in this very thread (`tabstream/testing`). */
+export interface ClientPlatform {
+  readonly runtime: Runtime;
+  /**
+   * Joins the cluster, starting a host where there is none yet. The channel is the caller's to close.
+   * @throws KafkaError BROKER_NOT_AVAILABLE where the platform cannot run a host (no IndexedDB, no workers).
+   */
+  connect(options: {
+    readonly clusterName: string;
+    readonly brokerConfig: Readonly<Record<string, string>>;
+    /** What a person may call this client. */
+    readonly label: string;
+    readonly worker?: KafkaConfig['worker'];
+  }): Promise<RequestChannel> | RequestChannel;
+}
+
+export type KafkaConstructor = new (config?: KafkaConfig) => Kafka;
+
+const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
+
+/** The KafkaJS class over a platform. Nothing is touched before a client connects: importing is free of effects. */
+export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
+  return class KafkaOnPlatform implements Kafka {
+    readonly #context: ClientContext;
+    readonly #clients = new Set<{ disconnect(): Promise<void> }>();
+
+    constructor(config: KafkaConfig = {}) {
+      assertBrokers(config.brokers);
+      const { clientId = 'tabstream', cluster = 'default', worker } = config;
+      const { name, config: brokerConfig = {} } = typeof cluster === 'string' ? { name: cluster } : cluster;
+      if (typeof name !== 'string' || name === '') {
+        throw new KafkaJSNonRetriableError(`Invalid cluster name ${JSON.stringify(name)}, expected a non-empty string`);
+      }
+      this.#context = {
+        get runtime() {
+          return platform.runtime;
+        },
+        shared: new SharedChannel(() =>
+          platform.connect({ clusterName: name, brokerConfig, label: clientId, ...(worker && { worker }) }),
+        ),
+        clientId,
+        requestTimeoutMs:
+          config.enforceRequestTimeout === false
+            ? Number.POSITIVE_INFINITY
+            : (config.requestTimeout ?? DEFAULT_REQUEST_TIMEOUT_MS),
+        retry: { ...DEFAULT_RETRY, ...config.retry },
+        logger: makeLogger({
+          level: config.logLevel,
+          creator: config.logCreator,
+          wallMs: () => platform.runtime.clock.wallMs(),
+        }),
+        onClient: (client) => void this.#clients.add(client),
+      };
+    }
+
+    producer<K = RecordInput, V = RecordInput>(config: ProducerConfig<K, V> = {}): Producer<K, V> {
+      return makeProducer(this.#context, config);
+    }
+
+    consumer<K = RecordBytes, V = RecordBytes>(config: ConsumerConfig<K, V> = {}): Consumer<K, V> {
+      return makeConsumer(this.#context, config);
+    }
+
+    admin(config: AdminConfig = {}): Admin {
+      return makeAdmin(this.#context, config);
+    }
+
+    logger(): Logger {
+      return this.#context.logger;
+    }
+
+    async close(): Promise<void> {
+      await Promise.all([...this.#clients].map((client) => client.disconnect()));
+    }
+
+    [ASYNC_DISPOSE](): Promise<void> {
+      return this.close();
+    }
+  };
+}
+
+/** Addresses mean nothing in a browser; a number is a wish, and only the wish for one broker can be granted. */
+function assertBrokers(brokers: KafkaConfig['brokers']): void {
+  if (brokers === undefined || brokers === 1 || Array.isArray(brokers) || typeof brokers === 'function') return;
+  if (typeof brokers === 'number') {
+    const text = `brokers: expected 1, found ${brokers}: a cluster has one broker, so nothing can be replicated`;
+    throw new KafkaJSProtocolError(new KafkaError('INVALID_REPLICATION_FACTOR', text));
+  }
+  throw new KafkaJSNonRetriableError(`brokers: expected a list, a function or 1, found ${JSON.stringify(brokers)}`);
+}
