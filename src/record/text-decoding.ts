@@ -3,6 +3,8 @@ import type { BatchHeader } from './record.js';
 import { NULL_START, RecordCursor } from './record-batch-decoder.js';
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
+/** For records that are longer on average, calls of the decoder are few enough. */
+const JOINED_UP_TO = 400;
 
 /**
  * The values of the uncompressed batch at `at` as texts, in order; null for tombstones. Malformed UTF-8 becomes U+FFFD.
@@ -13,7 +15,8 @@ const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
  */
 export function decodeValueTexts(bytes: Uint8Array, at = 0, header?: BatchHeader): (string | null)[] {
   const cursor = new RecordCursor(bytes, at, header);
-  const { recordCount, sizeInBytes } = cursor.header;
+  const { sizeInBytes, recordCount } = cursor.header;
+  if (sizeInBytes > recordCount * JOINED_UP_TO) return decodeOneByOne(cursor);
   const ends: number[] = [];
   const packed = bytes.slice(at, at + sizeInBytes);
   let end = 0;
@@ -27,5 +30,36 @@ export function decodeValueTexts(bytes: Uint8Array, at = 0, header?: BatchHeader
     end += valueEnd - valueStart;
     ends.push(end);
   }
-  return isAscii(packed, 0, end) ? cutText(UTF8.decode(packed.subarray(0, end)), ends) : decodeEach(packed, ends);
+  const values = packed.subarray(0, end);
+  return isAscii(values) ? cutEach(UTF8.decode(values), ends) : decodeEach(values, ends);
+}
+
+function decodeOneByOne(cursor: RecordCursor): (string | null)[] {
+  const texts: (string | null)[] = [];
+  while (cursor.next()) {
+    const { bytes, valueStart, valueEnd } = cursor;
+    texts.push(valueStart === NULL_START ? null : UTF8.decode(bytes.subarray(valueStart, valueEnd)));
+  }
+  return texts;
+}
+
+/** Of ASCII, positions in bytes are positions in text. */
+function cutEach(text: string, ends: readonly number[]): (string | null)[] {
+  let start = 0;
+  return ends.map((end) => {
+    if (end === NULL_START) return null;
+    const value = text.substring(start, end);
+    start = end;
+    return value;
+  });
+}
+
+function decodeEach(values: Uint8Array, ends: readonly number[]): (string | null)[] {
+  let start = 0;
+  return ends.map((end) => {
+    if (end === NULL_START) return null;
+    const value = UTF8.decode(values.subarray(start, end));
+    start = end;
+    return value;
+  });
 }

@@ -67,3 +67,15 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
   }
   return joined;
 }
+
+/** Whether no byte has its highest bit set. */
+export function isAscii(bytes: Uint8Array): boolean {
+  const wordsFrom = Math.min(-bytes.byteOffset & 3, bytes.length);
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset + wordsFrom, (bytes.length - wordsFrom) >> 2);
+  let bits = 0;
+  for (let i = 0; i < words.length; i++) bits |= words[i]!;
+  if (bits & 0x80808080) return false;
+  for (let i = 0; i < wordsFrom; i++) bits |= bytes[i]!;
+  for (let i = wordsFrom + words.length * 4; i < bytes.length; i++) bits |= bytes[i]!;
+  return (bits & 0x80) === 0;
+}
