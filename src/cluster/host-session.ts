@@ -1,0 +1,384 @@
+import { Broker, type BrokerApi } from '../broker/broker.js';
+import { fetchHandler } from '../broker/handle-fetch.js';
+import { handleListOffsets } from '../broker/handle-list-offsets.js';
+import { BROKER_NODE, handleMetadata } from '../broker/handle-metadata.js';
+import { BROKER_ID } from '../broker/metadata-image.js';
+import { METADATA_LOG } from '../broker/metadata-records.js';
+import type { ReadContext } from '../broker/read-context.js';
+import { KafkaError, NO_ERROR } from '../protocol/errors.js';
+import type { ApiName, DescribeClusterResponse, MetadataRequest, Requests, Responses } from '../protocol/requests.js';
+import type { Channel, HeldLock, Runtime } from '../runtime/runtime.js';
+import type { LogStore } from '../storage/log-store.js';
+import { abortable, deferred, linkedController, onAbort } from '../util/signal.js';
+import { ControllerElection } from './controller-election.js';
+import { type Claimant, TICK_MS } from './election-state.js';
+import { CLUSTER_PROTOCOL_VERSION, type HostEnvelope, type HostMessage, parseHostEnvelope } from './host-messages.js';
+import { Hosts, hostLockName } from './hosts.js';
+import { HostLogViews } from './log-views.js';
+import { MetadataFollower } from './metadata-follower.js';
+import { type Answer, Transport } from './transport.js';
+
+/** How long a request waits for somebody to lead. */
+export const LEADER_WAIT_MS: number = 20_000;
+/** A refused request is not sent again sooner, unless a new leader is heard of. */
+const REROUTE_MS = 100;
+/** A broker that does not end within this time is left behind: its epoch fences it. */
+const BROKER_CLOSE_MS = 2_000;
+/** A leader in a tab that is hidden for so long hands over, if another tab can be seen. */
+const HIDDEN_MS = 30_000;
+/** After these the host's own image includes what they changed, before they are answered. */
+const METADATA_APIS: ReadonlySet<ApiName> = new Set<ApiName>([
+  'CreateTopics',
+  'DeleteTopics',
+  'CreatePartitions',
+  'AlterConfigs',
+  'Metadata',
+]);
+
+export interface HostSessionOptions {
+  readonly runtime: Runtime;
+  readonly store: LogStore;
+  readonly clusterName: string;
+  readonly brokerConfig: Readonly<Record<string, string>>;
+  readonly label: string;
+  readonly visible: boolean;
+}
+
+interface Leading {
+  readonly epoch: number;
+  readonly broker: Promise<Broker>;
+}
+
+/** The channel on which all hosts of a cluster speak about themselves. */
+export function hostsChannelName(clusterName: string): string {
+  return `tabstream/${clusterName}/hosts`;
+}
+
+type LocalApis = { readonly [A in ApiName]?: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> };
+
+/**
+ * One host's stay in the cluster over one open database: answers what any host can (reads), takes part in the election,
+ * leads when elected, and brings everything else to the leader.
+ */
+export class HostSession {
+  readonly hostId: string;
+  readonly #options: HostSessionOptions;
+  readonly #ownLock: HeldLock | undefined;
+  readonly #closing = new AbortController();
+  readonly #channel: Channel;
+  readonly #hosts: Hosts;
+  readonly #election: ControllerElection;
+  readonly #transport: Transport;
+  readonly #views: HostLogViews;
+  readonly #metadata: MetadataFollower;
+  readonly #reads: ReadContext;
+  readonly #local: LocalApis;
+  #leading: Leading | undefined;
+  #leaderChanged = deferred();
+  #heardEpoch = 0;
+  #hiddenSinceMs: number | undefined;
+  #ended: Promise<void> | undefined;
+
+  /** Joins the cluster. The store becomes the session's: `close` closes it. */
+  static async start(options: HostSessionOptions): Promise<HostSession> {
+    const { runtime, clusterName } = options;
+    const hostId = runtime.random.uuid();
+    const ownLock = await runtime.locks?.hold(hostLockName(clusterName, hostId)); // before anybody hears of us
+    return new HostSession(options, hostId, ownLock);
+  }
+
+  private constructor(options: HostSessionOptions, hostId: string, ownLock: HeldLock | undefined) {
+    const { runtime, store, clusterName, label, visible } = options;
+    const { clock, locks } = runtime;
+    this.hostId = hostId;
+    this.#options = options;
+    this.#ownLock = ownLock;
+    if (!visible) this.#hiddenSinceMs = clock.monotonicMs();
+    this.#channel = runtime.channels.open(hostsChannelName(clusterName), (data) => this.#received(data));
+    const post = (message: HostMessage) => this.#channel.post(this.#envelope(message));
+    const alone = () => this.#hosts.count === 1;
+
+    this.#hosts = new Hosts({
+      clusterName,
+      self: { hostId, label, visible, joinedAtMs: clock.wallMs() },
+      clock,
+      locks,
+      post,
+      onGone: (gone) => this.#hostGone(gone),
+    });
+    this.#transport = new Transport({
+      clusterName,
+      hostId,
+      runtime,
+      answer: (api, request, signal) => this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal),
+    });
+    this.#views = new HostLogViews({ clusterName, runtime, store, alone });
+    this.#metadata = new MetadataFollower({ views: this.#views, clock });
+    this.#reads = {
+      clusterId: clusterName,
+      clock,
+      views: this.#views,
+      store,
+      image: () => this.#metadata.image,
+      leaderEpoch: () => this.#heardEpoch,
+    };
+    const fetch = fetchHandler(this.#reads);
+    this.#local = {
+      Fetch: fetch,
+      ListOffsets: (request) => handleListOffsets(this.#reads, request),
+      Metadata: (request, signal) => this.#describeTopics(request, signal),
+      DescribeCluster: async () => this.#describeCluster(),
+    };
+    this.#election = new ControllerElection({
+      runtime,
+      store,
+      clusterName,
+      hostId,
+      post,
+      alone,
+      echo: (signal) => this.#echo(signal),
+      openBroker: (epoch) => this.#openBroker(epoch),
+      closeBroker: () => this.#closeBroker(),
+      onLeader: (leader) => this.#leaderIs(leader),
+    });
+    this.#hosts.join();
+    this.#election.start();
+    void this.#run();
+  }
+
+  /** See `RequestChannel.send`. */
+  async send<A extends ApiName>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Responses[A]> {
+    this.#closing.signal.throwIfAborted();
+    const local = this.#local[api] as
+      | ((request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>)
+      | undefined;
+    const ended = linkedController(this.#closing.signal, signal);
+    try {
+      return await (local?.(request, ended.signal) ?? this.#toLeader(api, request, ended.signal));
+    } finally {
+      ended.abort();
+    }
+  }
+
+  setVisible(visible: boolean): void {
+    this.#hiddenSinceMs = visible ? undefined : (this.#hiddenSinceMs ?? this.#options.runtime.clock.monotonicMs());
+    this.#hosts.setVisible(visible);
+  }
+
+  /** Hands over and leaves. `reason` is what requests in flight fail with. Idempotent. */
+  close(reason: KafkaError = new KafkaError('NETWORK_EXCEPTION', 'the host is closed')): Promise<void> {
+    this.#ended ??= this.#end(reason);
+    return this.#ended;
+  }
+
+  async #end(reason: KafkaError): Promise<void> {
+    this.#closing.abort(reason);
+    await this.#election.close();
+    this.#transport.close();
+    this.#hosts.close();
+    this.#metadata.close();
+    this.#views.close();
+    this.#channel.close();
+    this.#ownLock?.release();
+    await this.#options.store.close();
+  }
+
+  /** The one loop: heartbeats and housekeeping. */
+  async #run(): Promise<void> {
+    const { clock } = this.#options.runtime;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      const beforeMs = clock.monotonicMs();
+      try {
+        await clock.sleep(TICK_MS, signal);
+      } catch {
+        return;
+      }
+      const elapsedMs = clock.monotonicMs() - beforeMs;
+      if (elapsedMs > 4 * TICK_MS) this.#hosts.slept();
+      this.#handOverIfHidden();
+      this.#election.tick(elapsedMs);
+      this.#hosts.tick();
+      this.#views.tick();
+    }
+  }
+
+  #handOverIfHidden(): void {
+    if (this.#leading === undefined || this.#hiddenSinceMs === undefined) return;
+    if (this.#options.runtime.clock.monotonicMs() - this.#hiddenSinceMs < HIDDEN_MS) return;
+    if (this.#hosts.others.some((host) => host.visible)) this.#election.dispatch({ type: 'StepDown' });
+  }
+
+  // ---------------------------------------------------------------- requests
+
+  async #describeTopics(request: MetadataRequest, signal?: AbortSignal): Promise<Responses['Metadata']> {
+    const missing = () =>
+      request.topics === null || request.topics.some(({ name }) => !this.#metadata.image.topics.has(name));
+    if (missing()) await this.#metadata.refresh(signal);
+    if (request.topics !== null && request.allowAutoTopicCreation && missing()) {
+      return this.#toLeader('Metadata', request, signal);
+    }
+    return handleMetadata(this.#reads, request);
+  }
+
+  #describeCluster(): DescribeClusterResponse {
+    const leader = this.#election.leader;
+    const hosts = [this.#hosts.self, ...this.#hosts.others].map((host) => ({
+      ...host,
+      controller: host.hostId === leader?.hostId,
+      controllerEpoch: host.hostId === leader?.hostId ? leader.epoch : 0,
+      self: host.hostId === this.hostId,
+    }));
+    const { nodeId, host, port } = BROKER_NODE;
+    const brokers = [{ brokerId: nodeId, host, port }];
+    return { ...NO_ERROR, clusterId: this.#options.clusterName, controllerId: BROKER_ID, brokers, hosts };
+  }
+
+  /** To whoever leads, waiting for one if need be; to the next one where the first refused with nothing done. */
+  async #toLeader<A extends ApiName>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Responses[A]> {
+    const { clock } = this.#options.runtime;
+    const untilMs = clock.monotonicMs() + LEADER_WAIT_MS;
+    for (;;) {
+      const leader = await this.#awaitLeader(untilMs, signal);
+      const changed = this.#leaderChanged.promise;
+      try {
+        const answer = await this.#ask(leader, api, request, signal);
+        if (METADATA_APIS.has(api)) await this.#metadata.reached(answer.metadataEndOffset, signal);
+        return answer.response;
+      } catch (error) {
+        const refused = error instanceof KafkaError && error.type === 'NOT_CONTROLLER';
+        if (!refused || clock.monotonicMs() >= untilMs) throw error;
+      }
+      await this.#pause(changed, REROUTE_MS, signal);
+    }
+  }
+
+  #ask<A extends ApiName>(leader: Claimant, api: A, request: Requests[A], signal?: AbortSignal): Promise<Answer<A>> {
+    if (leader.hostId !== this.hostId) return this.#transport.call(leader.hostId, api, request, signal);
+    const answer = this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal);
+    return answer as Promise<Answer<A>>; // the local APIs do not come here
+  }
+
+  async #awaitLeader(untilMs: number, signal: AbortSignal | undefined): Promise<Claimant> {
+    for (;;) {
+      const { leader } = this.#election;
+      if (leader !== undefined) return leader;
+      const leftMs = untilMs - this.#options.runtime.clock.monotonicMs();
+      if (leftMs <= 0) throw new KafkaError('LEADER_NOT_AVAILABLE', `no host leads after ${LEADER_WAIT_MS} ms`);
+      await this.#pause(this.#leaderChanged.promise, leftMs, signal);
+    }
+  }
+
+  /** Until `over`, at most `ms`. Rejects with the signal's reason. */
+  async #pause(over: Promise<void>, ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const timer = linkedController(signal);
+    const sleep = this.#options.runtime.clock.sleep(ms, timer.signal);
+    try {
+      await Promise.race([over, sleep]);
+    } finally {
+      sleep.catch(() => {});
+      timer.abort();
+    }
+  }
+
+  /** Answers as the leader that we are. @throws KafkaError NOT_CONTROLLER where we are not: nothing was done. */
+  async #lead<A extends BrokerApi>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Answer<A>> {
+    const leading = this.#leading;
+    if (leading === undefined) throw new KafkaError('NOT_CONTROLLER', `host ${this.hostId} does not lead`);
+    let broker: Broker;
+    try {
+      broker = await abortable(leading.broker, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw new KafkaError('NOT_CONTROLLER', `host ${this.hostId} could not take up epoch ${leading.epoch}`, {
+        cause: error,
+      });
+    }
+    if (this.#leading !== leading) throw new KafkaError('NOT_CONTROLLER', `host ${this.hostId} was deposed`);
+    const response = await broker.handle(api, request, signal);
+    const metadata = await this.#views.open(METADATA_LOG);
+    return { response, metadataEndOffset: metadata.highWatermark };
+  }
+
+  // ---------------------------------------------------------------- leading
+
+  async #openBroker(epoch: number): Promise<void> {
+    const { runtime, store, clusterName, brokerConfig } = this.#options;
+    const opening = Broker.open({
+      clusterId: clusterName,
+      store,
+      leaderEpoch: epoch,
+      clock: runtime.clock,
+      random: runtime.random,
+      configs: brokerConfig,
+      onAdvance: (advance) => this.#views.announce(advance),
+    });
+    this.#leading = { epoch, broker: opening };
+    const broker = await opening;
+    onAbort(broker.deposed, () => this.#election.dispatch({ type: 'Fenced', epoch }));
+  }
+
+  async #closeBroker(): Promise<void> {
+    const leading = this.#leading;
+    this.#leading = undefined;
+    if (leading === undefined) return;
+    const closed = leading.broker.then((broker) => broker.close());
+    closed.catch(() => {}); // it never opened
+    const settled = closed.then(
+      () => {},
+      () => {},
+    );
+    await this.#pause(settled, BROKER_CLOSE_MS, undefined);
+  }
+
+  #leaderIs(leader: Claimant | undefined): void {
+    if (leader !== undefined) {
+      this.#heardEpoch = leader.epoch;
+      const deposed = new KafkaError(
+        'NETWORK_EXCEPTION',
+        `host ${leader.hostId} leads now, since epoch ${leader.epoch}`,
+      );
+      this.#transport.failAllBut(leader.hostId, deposed);
+    }
+    const changed = this.#leaderChanged;
+    this.#leaderChanged = deferred();
+    changed.resolve();
+  }
+
+  // ---------------------------------------------------------------- other hosts
+
+  #hostGone(hostId: string): void {
+    this.#transport.fail(hostId, new KafkaError('NETWORK_EXCEPTION', `host ${hostId} is gone; the outcome is unknown`));
+    this.#transport.forget(hostId);
+    const { leader } = this.#election;
+    if (leader?.hostId === hostId) this.#election.dispatch({ type: 'Resigned', ...leader });
+  }
+
+  #received(data: unknown): void {
+    const envelope = parseHostEnvelope(data);
+    if (envelope === undefined || envelope.incarnationId !== this.#options.store.incarnationId) return;
+    const { from, message } = envelope;
+    if (from === this.hostId) return; // an echo
+    this.#hosts.receive(from, message);
+    this.#election.receive(from, message);
+  }
+
+  #envelope(message: HostMessage): HostEnvelope {
+    const { incarnationId } = this.#options.store;
+    return { version: CLUSTER_PROTOCOL_VERSION, incarnationId, from: this.hostId, message };
+  }
+
+  /** Does our channel still carry what we post? Never resolves to false: the caller has a deadline. */
+  #echo(signal: AbortSignal): Promise<boolean> {
+    const { runtime, clusterName } = this.#options;
+    const nonce = runtime.random.uuid();
+    return new Promise((resolve) => {
+      const second = runtime.channels.open(hostsChannelName(clusterName), (data) => {
+        const message = parseHostEnvelope(data)?.message;
+        if (message?.type === 'probe' && message.nonce === nonce) resolve(true);
+      });
+      onAbort(signal, () => second.close());
+      this.#channel.post(this.#envelope({ type: 'probe', nonce }));
+    });
+  }
+}

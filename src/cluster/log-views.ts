@@ -1,0 +1,241 @@
+import type { LogAdvance, LogView, LogViews } from '../log/log-view.js';
+import type { Runtime } from '../runtime/runtime.js';
+import type { LogId, LogStore } from '../storage/log-store.js';
+import { deferred, onAbort } from '../util/signal.js';
+import { Announcements } from './announcements.js';
+import { type TailBudget, TailCache } from './tail-cache.js';
+
+/** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
+const POLL_MS = 1_000;
+const MAX_POLL_MS = 8_000;
+/** A view that nobody used for so long is closed. */
+const IDLE_MS = 30_000;
+/** Channels that a leader keeps open only to tell; beyond, the one that was silent longest is closed. */
+const MAX_TOLD_LOGS = 256;
+
+export interface HostLogViewsOptions {
+  readonly clusterName: string;
+  readonly runtime: Runtime;
+  readonly store: LogStore;
+  /** Nobody else is there to be told. */
+  readonly alone: () => boolean;
+}
+
+/** The views of one host: each fed by the leader's announcements and by the shared database. */
+export class HostLogViews implements LogViews {
+  readonly #options: HostLogViewsOptions;
+  readonly #budget: TailBudget = { bytes: 0 };
+  readonly #views = new Map<LogId, Promise<HostLogView>>();
+  /** Of logs that this host leads and does not read. */
+  readonly #told = new Map<LogId, Announcements>();
+  readonly #open = new Map<LogId, HostLogView>();
+  #closed = false;
+
+  constructor(options: HostLogViewsOptions) {
+    this.#options = options;
+  }
+
+  open(log: LogId): Promise<HostLogView> {
+    const known = this.#views.get(log);
+    if (known !== undefined) return known;
+    const opening = this.#openView(log);
+    this.#views.set(log, opening);
+    opening.catch(() => this.#views.delete(log));
+    return opening;
+  }
+
+  /** The broker of this host committed: our own views know at once, the others are told. */
+  announce(advance: LogAdvance): void {
+    const view = this.#open.get(advance.log);
+    view?.apply(advance);
+    if (this.#closed || this.#options.alone()) return;
+    (view?.announcements ?? this.#teller(advance.log)).post(advance);
+  }
+
+  /** To be called now and then: closes what nobody has used for long. */
+  tick(): void {
+    const idleSinceMs = this.#options.runtime.clock.monotonicMs() - IDLE_MS;
+    for (const [log, view] of this.#open) {
+      if (!view.idleSince(idleSinceMs)) continue;
+      this.#open.delete(log);
+      this.#views.delete(log);
+      view.close();
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const view of this.#open.values()) view.close();
+    for (const teller of this.#told.values()) teller.close();
+    this.#open.clear();
+    this.#views.clear();
+    this.#told.clear();
+  }
+
+  async #openView(log: LogId): Promise<HostLogView> {
+    const { clusterName, runtime, store } = this.#options;
+    this.#told.get(log)?.close();
+    this.#told.delete(log);
+    const { incarnationId } = store;
+    const { channels, clock } = runtime;
+    const onAdvance = (advance: LogAdvance) => view.apply(advance);
+    const announcements = new Announcements({ clusterName, incarnationId, channels, log, onAdvance });
+    const view = new HostLogView({ log, clock, store, announcements, budget: this.#budget });
+    this.#open.set(log, view);
+    try {
+      await view.refresh(); // after the channel is open: nothing falls in between
+    } catch (error) {
+      this.#open.delete(log);
+      view.close();
+      throw error;
+    }
+    if (this.#closed) view.close();
+    return view;
+  }
+
+  #teller(log: LogId): Announcements {
+    const { clusterName, runtime, store } = this.#options;
+    const known = this.#told.get(log);
+    if (known !== undefined) {
+      this.#told.delete(log); // to the end: the order is that of last use
+      this.#told.set(log, known);
+      return known;
+    }
+    if (this.#told.size >= MAX_TOLD_LOGS) {
+      const [oldest, teller] = this.#told.entries().next().value!;
+      teller.close();
+      this.#told.delete(oldest);
+    }
+    const { incarnationId } = store;
+    const { channels } = runtime;
+    const teller = new Announcements({ clusterName, incarnationId, channels, log, onAdvance: () => {} });
+    this.#told.set(log, teller);
+    return teller;
+  }
+}
+
+interface HostLogViewOptions {
+  readonly log: LogId;
+  readonly clock: Runtime['clock'];
+  readonly store: LogStore;
+  readonly announcements: Announcements;
+  readonly budget: TailBudget;
+}
+
+interface Waiter {
+  readonly offset: number;
+  readonly resolve: () => void;
+}
+
+/** One log as one host sees it. What it claims is committed; it may be behind, by an announcement that is under way. */
+export class HostLogView implements LogView {
+  readonly announcements: Announcements;
+  readonly #options: HostLogViewOptions;
+  readonly #tail: TailCache;
+  readonly #waiters = new Set<Waiter>();
+  readonly #closing = new AbortController();
+  #logStartOffset = 0;
+  #highWatermark = 0;
+  #usedMs: number;
+  #polling = false;
+
+  constructor(options: HostLogViewOptions) {
+    this.#options = options;
+    this.announcements = options.announcements;
+    this.#tail = new TailCache(options.budget);
+    this.#usedMs = options.clock.monotonicMs();
+  }
+
+  get logStartOffset(): number {
+    return this.#logStartOffset;
+  }
+
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
+  async read(offset: number, maxBytes: number): Promise<Uint8Array[]> {
+    this.#used();
+    const endOffset = this.#highWatermark;
+    if (offset >= endOffset) return [];
+    const kept = this.#tail.read(offset, maxBytes, endOffset);
+    return kept ?? this.#options.store.read(this.#options.log, offset, maxBytes, endOffset);
+  }
+
+  async advancedBeyond(offset: number, signal: AbortSignal): Promise<void> {
+    this.#used();
+    signal.throwIfAborted();
+    if (this.#highWatermark > offset) return;
+    this.#closing.signal.throwIfAborted();
+    const { promise, resolve, reject } = deferred();
+    const waiter: Waiter = { offset, resolve };
+    this.#waiters.add(waiter);
+    if (!this.#polling) void this.#poll();
+    const dropOurs = onAbort(this.#closing.signal, () => reject(this.#closing.signal.reason));
+    const drop = onAbort(signal, () => reject(signal.reason));
+    try {
+      await promise;
+    } finally {
+      drop();
+      dropOurs();
+      this.#waiters.delete(waiter);
+      this.#used();
+    }
+  }
+
+  apply({ logStartOffset, highWatermark, chunks }: Omit<LogAdvance, 'log' | 'leaderEpoch'>): void {
+    for (const chunk of chunks) this.#tail.append(chunk);
+    const kept = this.#tail.endOffset;
+    if (kept !== undefined && kept < Math.max(highWatermark, this.#highWatermark)) this.#tail.clear(); // a gap
+    if (logStartOffset > this.#logStartOffset) {
+      this.#logStartOffset = logStartOffset;
+      this.#tail.deleteBefore(logStartOffset);
+    }
+    if (highWatermark <= this.#highWatermark) return;
+    this.#highWatermark = highWatermark;
+    for (const waiter of this.#waiters) if (highWatermark > waiter.offset) waiter.resolve();
+  }
+
+  /** Asks the database how far the log reaches. */
+  async refresh(): Promise<void> {
+    const { logStartOffset, lastOffset } = await this.#options.store.ends(this.#options.log);
+    const highWatermark = lastOffset === undefined ? logStartOffset : lastOffset + 1;
+    if (highWatermark > this.#highWatermark || logStartOffset > this.#logStartOffset) {
+      this.apply({ logStartOffset, highWatermark, chunks: [] });
+    }
+  }
+
+  idleSince(ms: number): boolean {
+    return this.#waiters.size === 0 && this.#usedMs < ms;
+  }
+
+  close(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(new DOMException('the view is closed', 'AbortError'));
+    this.announcements.close();
+    this.#tail.clear();
+  }
+
+  async #poll(): Promise<void> {
+    this.#polling = true;
+    const { clock } = this.#options;
+    let pollMs = POLL_MS;
+    try {
+      while (this.#waiters.size > 0) {
+        await clock.sleep(pollMs, this.#closing.signal);
+        if (this.#waiters.size === 0) break;
+        const before = this.#highWatermark;
+        await this.refresh().catch(() => {}); // a failing database shows itself to whoever reads
+        pollMs = this.#highWatermark > before ? POLL_MS : Math.min(pollMs * 2, MAX_POLL_MS);
+      }
+    } catch {
+      // closing
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  #used(): void {
+    this.#usedMs = this.#options.clock.monotonicMs();
+  }
+}

@@ -1,0 +1,85 @@
+import { applyMetadataRecords, EMPTY_IMAGE, type MetadataImage } from '../broker/metadata-image.js';
+import { METADATA_LOG, metadataRecordsIn } from '../broker/metadata-records.js';
+import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
+import type { Clock } from '../runtime/runtime.js';
+import { abortable, deferred } from '../util/signal.js';
+import type { HostLogView, HostLogViews } from './log-views.js';
+
+const READ_BYTES = 1024 * 1024;
+/** After a failed read of the metadata log. */
+const RETRY_MS = 200;
+
+export interface MetadataFollowerOptions {
+  readonly views: HostLogViews;
+  readonly clock: Clock;
+}
+
+/** Keeps this host's image of the cluster's metadata by following the metadata log, leader or not. */
+export class MetadataFollower {
+  readonly #options: MetadataFollowerOptions;
+  readonly #closing = new AbortController();
+  #image: MetadataImage = EMPTY_IMAGE;
+  #nextOffset = 0;
+  #moved = deferred();
+
+  constructor(options: MetadataFollowerOptions) {
+    this.#options = options;
+    void this.#follow();
+  }
+
+  get image(): MetadataImage {
+    return this.#image;
+  }
+
+  /** The offset up to which the image includes the metadata log, exclusive. */
+  get nextOffset(): number {
+    return this.#nextOffset;
+  }
+
+  /** Resolves once the image includes everything below `offset`; rejects with the signal's reason. */
+  async reached(offset: number, signal: AbortSignal | undefined): Promise<void> {
+    while (this.#nextOffset < offset) {
+      this.#closing.signal.throwIfAborted();
+      await abortable(this.#moved.promise, signal);
+    }
+  }
+
+  /** Resolves once the image includes all that the database holds now. */
+  async refresh(signal: AbortSignal | undefined): Promise<void> {
+    const view = await this.#options.views.open(METADATA_LOG);
+    await view.refresh();
+    await this.reached(view.highWatermark, signal);
+  }
+
+  close(): void {
+    this.#closing.abort(new DOMException('the metadata follower is closed', 'AbortError'));
+    this.#moved.resolve();
+  }
+
+  async #follow(): Promise<void> {
+    const { views, clock } = this.#options;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        const view = await views.open(METADATA_LOG);
+        await view.advancedBeyond(this.#nextOffset, signal);
+        await this.#take(view);
+      } catch {
+        await clock.sleep(RETRY_MS, signal).catch(() => {});
+      }
+    }
+  }
+
+  async #take(view: HostLogView): Promise<void> {
+    for (const bytes of await view.read(this.#nextOffset, READ_BYTES)) {
+      const records = await metadataRecordsIn(bytes);
+      let nextOffset = this.#nextOffset;
+      for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
+      this.#image = applyMetadataRecords(this.#image, records);
+      this.#nextOffset = nextOffset;
+    }
+    const moved = this.#moved;
+    this.#moved = deferred();
+    moved.resolve();
+  }
+}

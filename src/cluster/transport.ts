@@ -1,0 +1,341 @@
+import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import type { Channel, Runtime } from '../runtime/runtime.js';
+import { AssertionError, unreachable } from '../util/assert.js';
+import { deferred, linkedController, onAbort } from '../util/signal.js';
+import { CLUSTER_PROTOCOL_VERSION } from './host-messages.js';
+
+/** How long an answer may take beyond what the request itself asks for. */
+export const CALL_TIMEOUT_MS: number = 30_000;
+/** When a caller first asks what became of its request; doubles up to MAX_ASK_MS. */
+const ASK_MS = 1_000;
+const MAX_ASK_MS = 8_000;
+/** Answers that are remembered for each caller; older requests that come again are refused as too old. */
+const MAX_ANSWERS = 256;
+/** Callers whose answers are remembered. */
+const MAX_CALLERS = 256;
+/** Requests in flight from one host. */
+const MAX_CALLS = 4096;
+/** Ends of other hosts' channels that are kept open for sending. */
+const MAX_LINES = 64;
+
+/** The channel on which a host gets what is meant for it alone. */
+export function inboxName(clusterName: string, hostId: string): string {
+  return `tabstream/${clusterName}/host/${hostId}`;
+}
+
+/** An answer, with how far the leader's metadata log reached when it was given. */
+export interface Answer<A extends ApiName = ApiName> {
+  readonly response: Responses[A];
+  readonly metadataEndOffset: number;
+}
+
+interface Failure {
+  readonly type: KafkaErrorName;
+  readonly text: string;
+}
+
+type Question =
+  | { readonly type: 'request'; readonly api: ApiName; readonly request: unknown; readonly timeoutMs: number }
+  /** The caller's signal aborted: nobody waits for the answer. */
+  | { readonly type: 'cancel' }
+  /** What became of it? Answered with the answer, or `working`, or `unknown`. */
+  | { readonly type: 'ask' };
+
+type Reply =
+  | { readonly type: 'working' }
+  | { readonly type: 'unknown' }
+  | { readonly type: 'answer'; readonly answer: Answer }
+  | { readonly type: 'failure'; readonly failure: Failure };
+
+type Message = Question | Reply;
+
+interface Envelope {
+  readonly version: number;
+  readonly from: string;
+  /** Of the request, counted by its caller from 1 on. */
+  readonly id: number;
+  readonly message: Message;
+}
+
+export type AnswerRequest = (api: ApiName, request: unknown, signal: AbortSignal) => Promise<Answer>;
+
+export interface TransportOptions {
+  readonly clusterName: string;
+  readonly hostId: string;
+  readonly runtime: Runtime;
+  /** Carries out what another host asks for. A NOT_CONTROLLER failure promises that nothing was done. */
+  readonly answer: AnswerRequest;
+}
+
+interface Call {
+  readonly to: string;
+  readonly api: ApiName;
+  readonly request: unknown;
+  readonly timeoutMs: number;
+  resolve(answer: Answer): void;
+  reject(error: KafkaError): void;
+}
+
+interface Caller {
+  /** Requests at or below this were forgotten: they are never carried out again. */
+  forgottenId: number;
+  readonly working: Map<number, AbortController>;
+  readonly answers: Map<number, Reply>;
+}
+
+/**
+ * Requests from host to host. Each is carried out at most once, however often its messages are lost or doubled: the
+ * caller does not send again what may have arrived, it asks; the other side remembers what it answered.
+ */
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #inbox: Channel;
+  readonly #lines = new Map<string, Channel>();
+  readonly #calls = new Map<number, Call>();
+  readonly #callers = new Map<string, Caller>();
+  readonly #closing = new AbortController();
+  #lastId = 0;
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    const name = inboxName(options.clusterName, options.hostId);
+    this.#inbox = options.runtime.channels.open(name, (data) => this.#receive(data));
+  }
+
+  /**
+   * Asks host `to`.
+   * @throws KafkaError NETWORK_EXCEPTION: it died or was deposed, outcome unknown. REQUEST_TIMED_OUT: outcome unknown.
+   *   NOT_CONTROLLER: it does not lead, nothing was done. UNSUPPORTED_VERSION: it runs another version of us.
+   */
+  async call<A extends ApiName>(to: string, api: A, request: Requests[A], signal?: AbortSignal): Promise<Answer<A>> {
+    if (this.#closing.signal.aborted) throw closed();
+    if (this.#calls.size >= MAX_CALLS) throw new KafkaError('REQUEST_TIMED_OUT', `${MAX_CALLS} requests are in flight`);
+    signal?.throwIfAborted();
+    const id = ++this.#lastId;
+    const timeoutMs = CALL_TIMEOUT_MS + ownTimeMs(request);
+    const done = linkedController(this.#closing.signal);
+    const answered = deferred<Answer>();
+    const { resolve, reject } = answered;
+    this.#calls.set(id, { to, api, request, timeoutMs, resolve, reject });
+    this.#send(to, id, { type: 'request', api, request, timeoutMs });
+    void this.#watch(id, done.signal);
+    const drop = onAbort(signal, () => {
+      this.#send(to, id, { type: 'cancel' });
+      reject(signal?.reason);
+    });
+    try {
+      return (await answered.promise) as Answer<A>; // to this very request
+    } finally {
+      drop();
+      this.#calls.delete(id);
+      done.abort();
+    }
+  }
+
+  /** `hostId` died or leads no more: what it has not answered it never will. */
+  fail(hostId: string, error: KafkaError): void {
+    for (const call of [...this.#calls.values()]) if (call.to === hostId) call.reject(error);
+  }
+
+  /** `leader` leads now: what others have not answered they may never. */
+  failAllBut(leader: string, error: KafkaError): void {
+    for (const call of [...this.#calls.values()]) if (call.to !== leader) call.reject(error);
+  }
+
+  /** `hostId` is gone for good: forgets also what it asked for. */
+  forget(hostId: string): void {
+    this.#lines.get(hostId)?.close();
+    this.#lines.delete(hostId);
+    const caller = this.#callers.get(hostId);
+    this.#callers.delete(hostId);
+    for (const work of caller?.working.values() ?? [])
+      work.abort(new KafkaError('NETWORK_EXCEPTION', 'caller is gone'));
+  }
+
+  close(): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(closed());
+    for (const call of [...this.#calls.values()]) call.reject(closed());
+    for (const { working } of this.#callers.values()) for (const work of working.values()) work.abort(closed());
+    this.#callers.clear();
+    this.#inbox.close();
+    for (const line of this.#lines.values()) line.close();
+    this.#lines.clear();
+  }
+
+  /** Asks again and again what became of a request, and gives up in the end. */
+  async #watch(id: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options.runtime;
+    const call = this.#calls.get(id);
+    if (call === undefined) return;
+    let waitedMs = 0;
+    try {
+      for (let askMs = ASK_MS; waitedMs < call.timeoutMs; askMs = Math.min(askMs * 2, MAX_ASK_MS)) {
+        const stepMs = Math.min(askMs, call.timeoutMs - waitedMs);
+        await clock.sleep(stepMs, signal);
+        waitedMs += stepMs;
+        this.#send(call.to, id, { type: 'ask' });
+      }
+    } catch {
+      return; // answered, or closing
+    }
+    const text = `${call.api}: host ${call.to} gave no answer within ${call.timeoutMs} ms; the outcome is unknown`;
+    call.reject(new KafkaError('REQUEST_TIMED_OUT', text));
+  }
+
+  #receive(data: unknown): void {
+    const envelope = parseEnvelope(data);
+    if (envelope === undefined) return;
+    const { version, from, id, message } = envelope;
+    if (version !== CLUSTER_PROTOCOL_VERSION) this.#refuseVersion(envelope);
+    else if (message.type === 'request') this.#requested(from, id, message);
+    else if (message.type === 'ask') this.#asked(from, id);
+    else if (message.type === 'cancel') this.#cancelled(from, id);
+    else this.#replied(from, id, message);
+  }
+
+  #replied(from: string, id: number, message: Reply): void {
+    const call = this.#callTo(from, id);
+    if (call === undefined) return; // not waited for any more
+    switch (message.type) {
+      case 'working':
+        break;
+      case 'unknown':
+        this.#send(from, id, { type: 'request', api: call.api, request: call.request, timeoutMs: call.timeoutMs });
+        break;
+      case 'answer':
+        call.resolve(message.answer);
+        break;
+      case 'failure':
+        call.reject(errorOf(message.failure));
+        break;
+      default:
+        unreachable(message);
+    }
+  }
+
+  /** A lone reader of an unknown version can still be told so; an answer of another version ends the call. */
+  #refuseVersion({ version, from, id, message }: Envelope): void {
+    const text = `host ${from} speaks version ${version} between tabs, this one ${CLUSTER_PROTOCOL_VERSION}: reload the older tab`;
+    const failure: Failure = { type: 'UNSUPPORTED_VERSION', text };
+    if (message.type === 'request') this.#send(from, id, { type: 'failure', failure });
+    else this.#callTo(from, id)?.reject(errorOf(failure));
+  }
+
+  #callTo(host: string, id: number): Call | undefined {
+    const call = this.#calls.get(id);
+    return call?.to === host ? call : undefined;
+  }
+
+  #requested(from: string, id: number, message: Extract<Message, { type: 'request' }>): void {
+    const caller = this.#caller(from);
+    if (caller.answers.has(id) || caller.working.has(id) || id <= caller.forgottenId) {
+      this.#asked(from, id); // doubled: never carried out twice
+      return;
+    }
+    const work = new AbortController();
+    caller.working.set(id, work);
+    void this.#carryOut(from, id, message, work);
+  }
+
+  async #carryOut(
+    from: string,
+    id: number,
+    { api, request }: Extract<Message, { type: 'request' }>,
+    work: AbortController,
+  ): Promise<void> {
+    const caller = this.#caller(from);
+    let message: Reply;
+    try {
+      message = { type: 'answer', answer: await this.#options.answer(api, request, work.signal) };
+    } catch (error) {
+      message = { type: 'failure', failure: failureOf(error) };
+    }
+    caller.working.delete(id);
+    caller.answers.set(id, message);
+    if (caller.answers.size > MAX_ANSWERS) {
+      const oldest = caller.answers.keys().next().value!;
+      caller.answers.delete(oldest);
+      caller.forgottenId = Math.max(caller.forgottenId, oldest);
+    }
+    if (!work.signal.aborted) this.#send(from, id, message);
+  }
+
+  #asked(from: string, id: number): void {
+    const caller = this.#callers.get(from);
+    const answered = caller?.answers.get(id);
+    if (answered !== undefined) this.#send(from, id, answered);
+    else if (caller?.working.has(id)) this.#send(from, id, { type: 'working' });
+    else if (caller !== undefined && id <= caller.forgottenId)
+      this.#send(from, id, { type: 'failure', failure: FORGOTTEN });
+    else this.#send(from, id, { type: 'unknown' });
+  }
+
+  #cancelled(from: string, id: number): void {
+    this.#callers.get(from)?.working.get(id)?.abort(new KafkaError('REQUEST_TIMED_OUT', 'the caller waits no longer'));
+  }
+
+  #caller(hostId: string): Caller {
+    const known = this.#callers.get(hostId);
+    if (known !== undefined) return known;
+    if (this.#callers.size >= MAX_CALLERS) this.forget(this.#callers.keys().next().value!);
+    const caller: Caller = { forgottenId: 0, working: new Map(), answers: new Map() };
+    this.#callers.set(hostId, caller);
+    return caller;
+  }
+
+  #send(to: string, id: number, message: Message): void {
+    if (this.#closing.signal.aborted) return;
+    const envelope: Envelope = { version: CLUSTER_PROTOCOL_VERSION, from: this.#options.hostId, id, message };
+    this.#line(to).post(envelope);
+  }
+
+  #line(to: string): Channel {
+    const { runtime, clusterName } = this.#options;
+    const known = this.#lines.get(to);
+    if (known !== undefined) return known;
+    if (this.#lines.size >= MAX_LINES) {
+      const [oldest, line] = this.#lines.entries().next().value!;
+      line.close();
+      this.#lines.delete(oldest);
+    }
+    const line = runtime.channels.open(inboxName(clusterName, to), () => {});
+    this.#lines.set(to, line);
+    return line;
+  }
+}
+
+const FORGOTTEN: Failure = {
+  type: 'REQUEST_TIMED_OUT',
+  text: 'too late to tell what became of it: the outcome is unknown',
+};
+
+/** What a request may rightly take: a rebalance, or the time-out that it names. */
+function ownTimeMs(request: object): number {
+  const { rebalanceTimeoutMs, timeoutMs } = request as { rebalanceTimeoutMs?: number; timeoutMs?: number };
+  return Math.max(0, rebalanceTimeoutMs ?? timeoutMs ?? 0);
+}
+
+function parseEnvelope(data: unknown): Envelope | undefined {
+  if (typeof data !== 'object' || data === null) return undefined;
+  const { version, from, id, message } = data as Partial<Envelope>;
+  if (typeof version !== 'number' || typeof from !== 'string' || typeof id !== 'number') return undefined;
+  if (typeof message !== 'object' || message === null) return undefined;
+  return data as Envelope; // ours, if the version is; the caller looks
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof KafkaError) return { type: error.type, text: error.message };
+  if (error instanceof AssertionError)
+    return { type: 'UNKNOWN_SERVER_ERROR', text: `broken invariant: ${error.message}` };
+  return { type: 'UNKNOWN_SERVER_ERROR', text: String(error) };
+}
+
+function errorOf({ type, text }: Failure): KafkaError {
+  return new KafkaError(type in ERRORS ? type : 'UNKNOWN_SERVER_ERROR', text);
+}
+
+function closed(): KafkaError {
+  return new KafkaError('NETWORK_EXCEPTION', 'this host is closed; the outcome is unknown');
+}
