@@ -5,6 +5,10 @@ const BASE_OFFSET_BYTES = 8;
 /** baseOffset and batchLength: what batchLength does not count. */
 const LOG_OVERHEAD_BYTES = 12;
 
+/** A read of small rows may meet full ones: it then gets at most so many times what it asked for, once. */
+const OVERREAD_FACTOR = 8;
+const MIN_ROW_BOUND = 16;
+
 /** Offset of the first record of a chunk: the first eight bytes of every record batch, as Kafka lays it out. */
 export function baseOffsetOf(chunk: Uint8Array): number {
   assert(chunk.byteLength >= BASE_OFFSET_BYTES, 'a chunk begins with a batch header');
@@ -38,6 +42,15 @@ export function takeChunks(
     return endOffset !== Infinity && baseOffsetOf(row) >= endOffset;
   });
   return end < 0 ? [...rows] : rows.slice(0, end);
+}
+
+/**
+ * How many rows the next request of a read asks for. IndexedDB bounds an answer by rows alone, so their size is a
+ * guess (`rowBytes`), and rows much larger than the guess must not make the answer larger than a few `maxBytes`.
+ */
+export function rowsToAsk(remainingBytes: number, maxBytes: number, rowBytes: number): number {
+  const atMost = Math.max(MIN_ROW_BOUND, Math.ceil((OVERREAD_FACTOR * maxBytes) / MAX_ROW_BYTES));
+  return Math.min(atMost, Math.max(1, Math.floor(remainingBytes / rowBytes)));
 }
 
 function isOneBatch(chunk: Uint8Array): boolean {

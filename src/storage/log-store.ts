@@ -26,6 +26,8 @@ export interface Leadership {
   readonly heartbeatMs: number;
 }
 
+export const NO_LEADERSHIP: Leadership = { epoch: 0, hostId: '', heartbeatMs: 0 };
+
 /**
  * A small record about one log that is not written with each append: where recovery starts.
  * `snapshot` is the producer state as of `offset` (a plain structured-clonable value owned by `log`).

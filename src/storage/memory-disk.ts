@@ -1,12 +1,20 @@
 import { assert } from '../util/assert.js';
-import { assertCommit, takeChunks } from './chunk.js';
-import type { Chunk, Commit, Durability, Leadership, LogCheckpoint, LogEnds, LogId, SegmentRow } from './log-store.js';
+import { takeChunks } from './chunk.js';
+import {
+  type Chunk,
+  type Commit,
+  type Durability,
+  type Leadership,
+  type LogCheckpoint,
+  type LogEnds,
+  type LogId,
+  NO_LEADERSHIP,
+  type SegmentRow,
+} from './log-store.js';
 import { fencedError, storageError } from './storage-errors.js';
 
 /** Older relaxed commits count as flushed: the operating system writes back by itself in the end. */
 const MAX_UNFLUSHED_COMMITS = 1000;
-
-const NO_LEADERSHIP: Leadership = { epoch: 0, hostId: '', heartbeatMs: 0 };
 
 export interface MemoryDiskOptions {
   /** Of the bytes of all chunks. Default: endless. */
@@ -25,7 +33,7 @@ interface MemoryLog {
 
 /**
  * What lies in one broker's database, without a browser: outlives the tabs that use it. Each method is one IDB
- * transaction, done at once; `MemoryLogStore` adds the connection and the waiting. Bytes are copied in and out.
+ * transaction, done at once; `MemoryLogStore` adds the connection and the waiting.
  *
  * Faults on demand: `failNextAppend`, `setQuota`, `powerCut`, `wipe`, `disconnect`.
  */
@@ -131,9 +139,8 @@ export class MemoryDisk {
     return true;
   }
 
-  /** @throws KafkaError as `LogStore.append` does. */
+  /** Keeps what it is given. @throws KafkaError as `LogStore.append` does. */
   append(commit: Commit, durability: Durability): void {
-    assertCommit(commit);
     this.#fence(commit.leaderEpoch);
     this.#failIfAsked();
     const bytes = sum(commit.chunks);
@@ -143,9 +150,11 @@ export class MemoryDisk {
     }
     const undo: (() => void)[] = [];
     for (const chunk of commit.chunks) undo.push(this.#putChunk(chunk));
-    for (const row of commit.segments ?? []) undo.push(this.#putSegment(structuredClone(row)));
-    for (const checkpoint of commit.checkpoints ?? []) undo.push(this.#putCheckpoint(structuredClone(checkpoint)));
-    this.#committed(durability, () => undo.reverse().forEach((step) => step()));
+    for (const row of commit.segments ?? []) undo.push(this.#putSegment(row));
+    for (const checkpoint of commit.checkpoints ?? []) undo.push(this.#putCheckpoint(checkpoint));
+    this.#committed(durability, () => {
+      for (const step of undo.reverse()) step();
+    });
   }
 
   read(log: LogId, offset: number, maxBytes: number, endOffset: number): Uint8Array[] {
@@ -153,7 +162,7 @@ export class MemoryDisk {
     const from = firstAtOrAfter(chunks, offset);
     // maxBytes bounds the copies: what takeChunks leaves out is never touched.
     const rows = chunks.slice(from, rowsWithin(chunks, from, maxBytes)).map((chunk) => chunk.bytes);
-    return takeChunks(rows, { takenBytes: 0, maxBytes, endOffset }).map(copyOf);
+    return takeChunks(rows, { takenBytes: 0, maxBytes, endOffset }).map((row) => new Uint8Array(row));
   }
 
   ends(log: LogId): LogEnds {
@@ -214,7 +223,7 @@ export class MemoryDisk {
     const { chunks } = this.#log(chunk.log);
     const last = chunks.at(-1);
     assert(last === undefined || last.lastOffset < chunk.baseOffset, 'chunks of a log are appended in offset order');
-    chunks.push({ ...chunk, bytes: copyOf(chunk.bytes) });
+    chunks.push(chunk);
     this.#sizeInBytes += chunk.bytes.byteLength;
     return () => {
       chunks.pop();
@@ -296,8 +305,4 @@ function rowsWithin(chunks: readonly Chunk[], from: number, maxBytes: number): n
 
 function sum(chunks: readonly Chunk[]): number {
   return chunks.reduce((bytes, chunk) => bytes + chunk.bytes.byteLength, 0);
-}
-
-function copyOf(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
 }

@@ -1,4 +1,5 @@
 import { KafkaError } from '../protocol/errors.js';
+import { assertCommit } from './chunk.js';
 import { CommitChain } from './commit-chain.js';
 import type { Commit, Durability, Leadership, LogEnds, LogId, LogStore, SegmentRow } from './log-store.js';
 import type { MemoryDisk } from './memory-disk.js';
@@ -61,6 +62,8 @@ export class MemoryLogStore implements LogStore {
   }
 
   async append(commit: Commit, durability: Durability): Promise<void> {
+    assertCommit(commit);
+    const copied = attempt(() => copyOf(commit));
     const link = this.#chain.begin();
     try {
       await this.#write(() => {
@@ -68,9 +71,10 @@ export class MemoryLogStore implements LogStore {
           const { epoch } = this.#disk.leadership();
           if (epoch !== commit.leaderEpoch) throw fencedError(commit.leaderEpoch, epoch);
           if (link.before?.outcome === 'failed') throw storageError('append', 'the commit before it failed');
-          this.#disk.append(commit, durability);
+          this.#disk.append(copied.value(), durability);
           this.#chain.decide(link, 'committed');
         } catch (error) {
+          // Known to the commits behind at once, to the caller only after the completion.
           this.#chain.decide(link, 'failed');
           throw error;
         }
@@ -150,8 +154,7 @@ export class MemoryLogStore implements LogStore {
     try {
       await Promise.all([this.#delay(step), reached]);
       if (this.#hasEnded('lost') || this.#hasEnded('dead')) return this.#refusal();
-      const value = work();
-      return { value: () => value };
+      return attempt(work);
     } catch (error) {
       return failed(error);
     } finally {
@@ -177,12 +180,31 @@ interface Outcome<T> {
   readonly value: () => T;
 }
 
+function attempt<T>(work: () => T): Outcome<T> {
+  try {
+    const value = work();
+    return { value: () => value };
+  } catch (error) {
+    return failed(error);
+  }
+}
+
 function failed(error: unknown): Outcome<never> {
   return {
     value: () => {
       throw error;
     },
   };
+}
+
+/** As structured clone does when a row is put: the caller may use its buffers again at once. */
+function copyOf({ leaderEpoch, chunks, segments = [], checkpoints = [] }: Commit): Commit {
+  try {
+    const bytesCopied = chunks.map((chunk) => ({ ...chunk, bytes: new Uint8Array(chunk.bytes) }));
+    return { leaderEpoch, chunks: bytesCopied, ...structuredClone({ segments, checkpoints }) };
+  } catch (error) {
+    throw storageError('append', error);
+  }
 }
 
 function ignore(): void {}

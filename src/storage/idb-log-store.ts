@@ -1,0 +1,348 @@
+import { type IDBPDatabase, type IDBPTransaction, unwrap } from 'idb';
+import { KafkaError } from '../protocol/errors.js';
+import { AssertionError, assert } from '../util/assert.js';
+import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
+import { CommitChain } from './commit-chain.js';
+import {
+  type Commit,
+  type Durability,
+  type Leadership,
+  type LogEnds,
+  type LogId,
+  type LogStore,
+  MAX_ROW_BYTES,
+  NO_LEADERSHIP,
+  type SegmentRow,
+} from './log-store.js';
+import { type DatabaseOptions, openDatabase } from './open-database.js';
+import type { LogSchema, StoreName } from './schema.js';
+import { fencedError, storageError } from './storage-errors.js';
+
+/** Rows that one slice of a deletion takes: appends wait for a slice, some 5 to 15 ms in Chromium. */
+const SLICE_ROWS = 64;
+/** Logs whose mean row size is remembered; forgotten all at once beyond that. */
+const MAX_ROW_SIZES = 1000;
+
+const RELAXED: IDBTransactionOptions = { durability: 'relaxed' };
+
+type Transaction = IDBPTransaction<LogSchema, StoreName[], 'readwrite'>;
+
+/**
+ * A `LogStore` in IndexedDB; `schema.ts` says what lies where.
+ *
+ * Appends and reads work on the raw objects: idb's proxies and its promise for each request cost a tenth of a small
+ * commit. All else goes through idb.
+ */
+export class IdbLogStore implements LogStore {
+  readonly incarnationId: string;
+  readonly #database: IDBPDatabase<LogSchema>;
+  readonly #raw: IDBDatabase;
+  readonly #chain: CommitChain = new CommitChain();
+  readonly #rowBytes: Map<LogId, number> = new Map();
+  readonly #lost: AbortController = new AbortController();
+  #closed = false;
+
+  /** @throws KafkaError as `openDatabase` does. */
+  static async open(options: DatabaseOptions): Promise<IdbLogStore> {
+    const database = await openDatabase(options);
+    try {
+      const incarnationId = await database.get('meta', 'incarnation');
+      if (typeof incarnationId === 'string') return new IdbLogStore(database, incarnationId);
+      throw storageError(`open ${database.name}`, 'the incarnation row is missing: somebody else wrote here');
+    } catch (error) {
+      database.close();
+      throw error instanceof KafkaError ? error : storageError(`open ${database.name}`, error);
+    }
+  }
+
+  private constructor(database: IDBPDatabase<LogSchema>, incarnationId: string) {
+    this.incarnationId = incarnationId;
+    this.#database = database;
+    this.#raw = unwrap(database);
+    // Whoever wants to upgrade or delete must not wait for us (W3C IndexedDB, "versionchange").
+    this.#raw.onversionchange = (): void => this.#lose('another tab upgrades or deletes it');
+    this.#raw.onclose = (): void => this.#lose('the browser closed it');
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  leadership(): Promise<Leadership> {
+    return this.#transaction('read the leadership', ['meta'], 'readonly', storedLeadership);
+  }
+
+  claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
+    return this.#transaction('claim the leadership', ['meta'], 'readwrite', async (transaction) => {
+      const { epoch } = await storedLeadership(transaction);
+      if (epoch !== expectedEpoch) return undefined;
+      await putLeadership(transaction, { epoch: epoch + 1, hostId, heartbeatMs: wallMs });
+      return epoch + 1;
+    });
+  }
+
+  renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
+    return this.#transaction('renew the leadership', ['meta'], 'readwrite', async (transaction) => {
+      const stored = await storedLeadership(transaction);
+      if (stored.epoch !== epoch) return false;
+      await putLeadership(transaction, { ...stored, heartbeatMs: wallMs });
+      return true;
+    });
+  }
+
+  /**
+   * All requests are issued at once. The first to answer is the look at the epoch, and its callback decides: it
+   * aborts, or it commits what is already on its way, without waiting for the answers of the puts.
+   *
+   * IDB transactions over the same stores run one after the other, in the order in which they were made (W3C
+   * IndexedDB, "transaction scheduling"), so that at that moment the commit before this one has ended.
+   */
+  async append(commit: Commit, durability: Durability): Promise<void> {
+    assertCommit(commit);
+    const { chunks, segments = [], checkpoints = [] } = commit;
+    const scope: StoreName[] = ['meta', 'chunks'];
+    if (segments.length > 0) scope.push('segments');
+    if (checkpoints.length > 0) scope.push('checkpoints');
+
+    const link = this.#chain.begin();
+    return new Promise((resolve, reject) => {
+      let refusal: unknown;
+      const fail = (error: unknown): void => {
+        this.#chain.decide(link, 'failed');
+        this.#chain.deliver(link);
+        reject(this.#failure('append', error));
+      };
+      let transaction: IDBTransaction;
+      try {
+        transaction = this.#raw.transaction(scope, 'readwrite', { durability });
+      } catch (error) {
+        return fail(error);
+      }
+      const refuse = (error: unknown): void => {
+        refusal = error;
+        this.#chain.decide(link, 'failed');
+        transaction.abort();
+      };
+      transaction.oncomplete = (): void => {
+        this.#chain.decide(link, 'committed');
+        this.#chain.deliver(link);
+        resolve();
+      };
+      transaction.onabort = (): void => fail(refusal ?? transaction.error);
+
+      const leadership: IDBRequest<Leadership | undefined> = transaction.objectStore('meta').get('leadership');
+      leadership.onsuccess = (): void => {
+        const { epoch } = leadership.result ?? NO_LEADERSHIP;
+        if (refusal !== undefined) return;
+        if (epoch !== commit.leaderEpoch) refuse(fencedError(commit.leaderEpoch, epoch));
+        else if (link.before && link.before.outcome !== 'committed') refuse(new Error('the commit before it failed'));
+        else transaction.commit();
+      };
+      try {
+        const store = transaction.objectStore('chunks');
+        for (const { log, lastOffset, bytes } of chunks) store.put(exact(bytes), [log, lastOffset]);
+        for (const row of segments) transaction.objectStore('segments').put(row, [row.log, row.baseOffset]);
+        for (const row of checkpoints) transaction.objectStore('checkpoints').put(row, row.log);
+      } catch (error) {
+        refuse(error);
+      }
+    });
+  }
+
+  /** Answers less than `maxBytes` allow once it has half of that: the caller reads on anyway. */
+  async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
+    if (offset >= endOffset) return [];
+    try {
+      const store = this.#raw.transaction('chunks', 'readonly', RELAXED).objectStore('chunks');
+      const taken: Uint8Array[] = [];
+      let takenBytes = 0;
+      let from = offset;
+      let rowBytes = this.#rowBytes.get(log) ?? MAX_ROW_BYTES;
+      for (;;) {
+        // The last chunk is read again where more are wanted, because its key, the last offset, is not known here.
+        const again = taken.length === 0 ? 0 : 1;
+        const count = Math.min(again + rowsToAsk(maxBytes - takenBytes, maxBytes, rowBytes), endOffset - from);
+        const rows = await resultOf<Uint8Array[]>(store.getAll(rowsFrom(log, from), count));
+        const fresh = again ? rows.slice(1) : rows;
+        const fit = takeChunks(fresh, { takenBytes, maxBytes, endOffset });
+        const freshBytes = bytesOf(fresh);
+        takenBytes += fit.length === fresh.length ? freshBytes : bytesOf(fit);
+        taken.push(...fit);
+        if (fresh.length > 0) rowBytes = Math.max(1, freshBytes / fresh.length);
+        const last = taken.at(-1);
+        if (!last || rows.length < count || fit.length < fresh.length || takenBytes >= maxBytes / 2) break;
+        from = baseOffsetOf(last);
+      }
+      this.#remember(log, rowBytes);
+      return taken;
+    } catch (error) {
+      throw this.#failure(`read log ${log} from offset ${offset}`, error);
+    }
+  }
+
+  ends(log: LogId): Promise<LogEnds> {
+    const scope: StoreName[] = ['logs', 'chunks', 'checkpoints', 'segments'];
+    return this.#transaction(`read the ends of log ${log}`, scope, 'readonly', async (transaction) => {
+      const [row, lastChunk, checkpoint, lastSegment] = await Promise.all([
+        transaction.objectStore('logs').get(log),
+        transaction.objectStore('chunks').openKeyCursor(rowsFrom(log, 0), 'prev'),
+        transaction.objectStore('checkpoints').get(log),
+        transaction.objectStore('segments').openCursor(rowsFrom(log, 0), 'prev'),
+      ]);
+      const logStartOffset = row?.logStartOffset ?? 0;
+      const lastOffset = lastChunk?.key[1];
+      return {
+        logStartOffset,
+        // What a torn deletion left behind is below the log start and does not count.
+        lastOffset: lastOffset !== undefined && lastOffset >= logStartOffset ? lastOffset : undefined,
+        checkpoint,
+        lastSegment: lastSegment?.value,
+      };
+    });
+  }
+
+  segments(log: LogId): Promise<SegmentRow[]> {
+    return this.#transaction(`read the segments of log ${log}`, ['segments'], 'readonly', (transaction) =>
+      transaction.objectStore('segments').getAll(rowsFrom(log, 0)),
+    );
+  }
+
+  async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
+    const below = IDBKeyRange.bound([log, 0], [log, offset], false, true);
+    const slice = async (transaction: Transaction): Promise<boolean> => {
+      await fence(transaction, leaderEpoch);
+      const logs = transaction.objectStore('logs');
+      const logStartOffset = (await logs.get(log))?.logStartOffset ?? 0;
+      if (logStartOffset < offset) await logs.put({ logStartOffset: offset }, log);
+      const chunkCount = await deleteChunks(transaction, below);
+      const store = transaction.objectStore('segments');
+      const segments = await store.getAll(below, SLICE_ROWS);
+      const passed = segments.filter(({ nextOffset }) => nextOffset <= offset);
+      await Promise.all(passed.map(({ baseOffset }) => store.delete([log, baseOffset])));
+      return chunkCount < SLICE_ROWS && segments.length < SLICE_ROWS;
+    };
+    const doing = `delete log ${log} before offset ${offset}`;
+    while (!(await this.#transaction(doing, ['meta', 'logs', 'chunks', 'segments'], 'readwrite', slice)));
+  }
+
+  async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
+    const all = rowsFrom(log, 0);
+    const slice = async (transaction: Transaction): Promise<boolean> => {
+      await fence(transaction, leaderEpoch);
+      if ((await deleteChunks(transaction, all)) === SLICE_ROWS) return false;
+      await transaction.objectStore('segments').delete(all);
+      await transaction.objectStore('checkpoints').delete(log);
+      await transaction.objectStore('logs').delete(log);
+      return true;
+    };
+    const scope: StoreName[] = ['meta', 'logs', 'chunks', 'segments', 'checkpoints'];
+    while (!(await this.#transaction(`delete log ${log}`, scope, 'readwrite', slice)));
+    this.#rowBytes.delete(log);
+  }
+
+  /** What was begun is carried through by the browser. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#raw.close();
+  }
+
+  /** Runs `work`, which awaits requests of its transaction only, and resolves on `complete`. */
+  async #transaction<T>(
+    doing: string,
+    scope: StoreName[],
+    mode: IDBTransactionMode,
+    work: (transaction: Transaction) => Promise<T>,
+  ): Promise<T> {
+    try {
+      const transaction = this.#database.transaction(scope, mode as 'readwrite', RELAXED);
+      const done = transaction.done.then(
+        () => undefined,
+        (error: unknown) => error ?? new DOMException('no reason given', 'AbortError'),
+      );
+      let result: T;
+      try {
+        result = await work(transaction);
+      } catch (error) {
+        abort(transaction);
+        const reason = await done;
+        throw error instanceof DOMException ? (transaction.error ?? reason ?? error) : error;
+      }
+      const failure = await done;
+      if (failure) throw transaction.error ?? failure;
+      return result;
+    } catch (error) {
+      throw this.#failure(doing, error);
+    }
+  }
+
+  #remember(log: LogId, rowBytes: number): void {
+    if (this.#rowBytes.size >= MAX_ROW_SIZES) this.#rowBytes.clear();
+    this.#rowBytes.set(log, rowBytes);
+  }
+
+  /** What to throw for a failure. A connection that answers so is of no use any more. */
+  #failure(doing: string, error: unknown): unknown {
+    if (error instanceof KafkaError || error instanceof AssertionError) return error;
+    const name = error instanceof DOMException ? error.name : '';
+    if (name === 'InvalidStateError' && this.#closed) return storageError(doing, 'the store was closed');
+    if (name === 'InvalidStateError' || name === 'UnknownError') this.#lose(`${doing}: ${name}`);
+    return storageError(doing, error ?? 'the browser aborted it');
+  }
+
+  #lose(why: string): void {
+    this.#raw.close();
+    this.#lost.abort(new KafkaError('KAFKA_STORAGE_ERROR', `the database connection was lost: ${why}`));
+  }
+}
+
+async function storedLeadership(transaction: Transaction): Promise<Leadership> {
+  const row = (await transaction.objectStore('meta').get('leadership')) ?? NO_LEADERSHIP;
+  assert(typeof row !== 'string', 'the leadership row holds a Leadership');
+  return row;
+}
+
+async function putLeadership(transaction: Transaction, leadership: Leadership): Promise<void> {
+  await transaction.objectStore('meta').put(leadership, 'leadership');
+}
+
+async function fence(transaction: Transaction, leaderEpoch: number): Promise<void> {
+  const { epoch } = await storedLeadership(transaction);
+  if (epoch !== leaderEpoch) throw fencedError(leaderEpoch, epoch);
+}
+
+/** Deletes the first SLICE_ROWS chunks of a range and returns how many there were. */
+async function deleteChunks(transaction: Transaction, range: IDBKeyRange): Promise<number> {
+  const store = transaction.objectStore('chunks');
+  const keys = await store.getAllKeys(range, SLICE_ROWS);
+  const last = keys.at(-1);
+  if (last) await store.delete(IDBKeyRange.bound(range.lower, last));
+  return keys.length;
+}
+
+function rowsFrom(log: LogId, offset: number): IDBKeyRange {
+  return IDBKeyRange.bound([log, offset], [log, Infinity]);
+}
+
+/** Structured clone writes the whole buffer behind a view (HTML, "StructuredSerialize"): store what is ours alone. */
+function exact(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
+}
+
+function bytesOf(rows: readonly Uint8Array[]): number {
+  return rows.reduce((bytes, row) => bytes + row.byteLength, 0);
+}
+
+function resultOf<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = (): void => resolve(request.result);
+    request.onerror = (): void => reject(request.error);
+  });
+}
+
+function abort(transaction: Transaction): void {
+  try {
+    transaction.abort();
+  } catch {
+    // It has aborted by itself.
+  }
+}

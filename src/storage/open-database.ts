@@ -1,0 +1,114 @@
+import { type IDBPDatabase, wrap } from 'idb';
+import { KafkaError } from '../protocol/errors.js';
+import type { Clock } from '../runtime/runtime.js';
+import { databaseName, type LogSchema, missingStores, SCHEMA_VERSION, upgrade } from './schema.js';
+import { storageError, storageUnavailableError } from './storage-errors.js';
+
+/** WebKit's open sometimes never settles, Chromium's may fail while another process recovers: then once more. */
+const MAX_ATTEMPTS = 3;
+const OPEN_DEADLINE_MS = 10_000;
+const BACKOFF_MS = 100;
+
+const TRANSIENT: ReadonlySet<string> = new Set(['UnknownError', 'AbortError', 'TimeoutError']);
+const DENIED: ReadonlySet<string> = new Set(['SecurityError', 'NotSupportedError', 'InvalidStateError']);
+
+export interface DatabaseOptions {
+  readonly clusterName: string;
+  readonly brokerId: number;
+  /** Becomes the incarnation's id if the database is not there yet. */
+  readonly newIncarnationId: string;
+  /** For the deadlines of opening; without one it waits as long as the platform does. */
+  readonly clock?: Clock;
+  /** Default: the global one. A storage bucket has its own. */
+  readonly indexedDB?: IDBFactory;
+}
+
+/**
+ * Opens a broker's database, makes or upgrades it where needed, and checks that it is whole.
+ * @throws KafkaError KAFKA_STORAGE_ERROR: no IndexedDB here (`isStorageUnavailable`), it failed or did not answer, or
+ *   the database is damaged. UNSUPPORTED_VERSION: a newer version of this code made it.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<IDBPDatabase<LogSchema>> {
+  const factory = factoryOf(options);
+  const name = databaseName(options.clusterName, options.brokerId);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await openInTime(factory, name, options);
+    } catch (error) {
+      if (attempt === MAX_ATTEMPTS || !TRANSIENT.has(nameOf(error))) throw openError(name, error);
+      await options.clock?.sleep(BACKOFF_MS * attempt);
+    }
+  }
+}
+
+function factoryOf(options: DatabaseOptions): IDBFactory {
+  let found: IDBFactory | null | undefined;
+  try {
+    found = options.indexedDB ?? globalThis.indexedDB;
+  } catch (error) {
+    // Where the user denies storage, reading the property throws.
+    throw storageUnavailableError('access is denied', error);
+  }
+  if (!found) throw storageUnavailableError('there is none');
+  return found;
+}
+
+/** One attempt. A success that comes after the deadline is closed again, so that it blocks nobody. */
+async function openInTime(
+  factory: IDBFactory,
+  name: string,
+  { clock, newIncarnationId }: DatabaseOptions,
+): Promise<IDBPDatabase<LogSchema>> {
+  const opening = openWhole(factory, name, newIncarnationId);
+  if (!clock) return opening;
+  const settled = new AbortController();
+  const tooLate = clock.sleep(OPEN_DEADLINE_MS, settled.signal).then(() => {
+    opening.then(
+      (database) => database.close(),
+      () => {},
+    );
+    throw new DOMException(`no answer in ${OPEN_DEADLINE_MS} ms; another tab may hold it open`, 'TimeoutError');
+  });
+  tooLate.catch(() => {});
+  return Promise.race([opening, tooLate]).finally(() => settled.abort());
+}
+
+/** Opens, and makes anew a database without any object store, which holds nothing. */
+async function openWhole(
+  factory: IDBFactory,
+  name: string,
+  newIncarnationId: string,
+): Promise<IDBPDatabase<LogSchema>> {
+  for (;;) {
+    const database = await openOnce(factory, name, newIncarnationId);
+    const missing = missingStores(database.objectStoreNames as unknown as DOMStringList);
+    if (missing.length === 0) return database;
+    const isEmpty = database.objectStoreNames.length === 0;
+    database.close();
+    if (!isEmpty) throw storageError(`open ${name}`, `object stores ${missing.join(', ')} are missing`);
+    await wrap(factory.deleteDatabase(name));
+  }
+}
+
+function openOnce(factory: IDBFactory, name: string, newIncarnationId: string): Promise<IDBPDatabase<LogSchema>> {
+  const request = factory.open(name, SCHEMA_VERSION);
+  request.onupgradeneeded = (event): void => {
+    const { result: database, transaction } = request;
+    if (transaction) upgrade(event.oldVersion, { database, transaction, newIncarnationId });
+  };
+  return wrap(request) as Promise<IDBPDatabase<LogSchema>>;
+}
+
+function openError(name: string, error: unknown): unknown {
+  const reason = nameOf(error);
+  if (reason === 'VersionError') {
+    const message = `${name} is of a newer version than ${SCHEMA_VERSION}, which this code knows: reload the page`;
+    return new KafkaError('UNSUPPORTED_VERSION', message, { cause: error });
+  }
+  if (DENIED.has(reason)) return storageUnavailableError(reason, error);
+  return error instanceof DOMException ? storageError(`open ${name}`, error) : error;
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error || error instanceof DOMException ? error.name : '';
+}

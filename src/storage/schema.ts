@@ -1,0 +1,64 @@
+import type { DBSchema } from 'idb';
+import type { Leadership, LogCheckpoint, LogId, SegmentRow } from './log-store.js';
+
+/**
+ * What lies in IndexedDB: one database for each broker, `tabstream/<cluster>/<brokerId>`.
+ *
+ *   object store   key                  value
+ *   chunks         [log, lastOffset]    whole record batches, back to back: the hot end of every log
+ *   segments       [log, baseOffset]    SegmentRow: sizes and times, for retention and look-up by time
+ *   checkpoints    log                  LogCheckpoint: where recovery starts
+ *   logs           log                  LogRow; absent: a log that nothing was ever deleted from
+ *   meta           'leadership'         Leadership: the epoch that fences every writer; absent: never led
+ *                  'incarnation'        random id of this data, as old as the database
+ *
+ * All keys are out of line. Version 2 is to add `sealed`, [log, baseOffset] → Blob of a closed segment.
+ */
+export interface LogSchema extends DBSchema {
+  chunks: { key: [LogId, number]; value: Uint8Array };
+  segments: { key: [LogId, number]; value: SegmentRow };
+  checkpoints: { key: LogId; value: LogCheckpoint };
+  logs: { key: LogId; value: LogRow };
+  meta: { key: 'leadership' | 'incarnation'; value: Leadership | string };
+}
+
+export type StoreName = 'chunks' | 'segments' | 'checkpoints' | 'logs' | 'meta';
+
+export interface LogRow {
+  readonly logStartOffset: number;
+}
+
+/** Raised with every change of the table above, together with a step in `UPGRADES`. */
+export const SCHEMA_VERSION: number = 1;
+
+const STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
+
+interface Upgrade {
+  readonly database: IDBDatabase;
+  /** The `versionchange` transaction: all steps take effect together or not at all. */
+  readonly transaction: IDBTransaction;
+  readonly newIncarnationId: string;
+}
+
+/** UPGRADES[n] leads from version n to n + 1. A released step is never changed. */
+const UPGRADES: readonly ((upgrade: Upgrade) => void)[] = [
+  ({ database, transaction, newIncarnationId }): void => {
+    for (const store of STORES) database.createObjectStore(store);
+    transaction.objectStore('meta').put(newIncarnationId, 'incarnation');
+  },
+];
+
+/** The name of a broker's database. */
+export function databaseName(clusterName: string, brokerId: number): string {
+  return `tabstream/${clusterName}/${brokerId}`;
+}
+
+/** Leads a database of `oldVersion` (0: new) to `SCHEMA_VERSION`. */
+export function upgrade(oldVersion: number, to: Upgrade): void {
+  for (const step of UPGRADES.slice(oldVersion)) step(to);
+}
+
+/** Object stores that should be there and are not: somebody else made the database, or an upgrade was torn. */
+export function missingStores(present: DOMStringList): readonly StoreName[] {
+  return STORES.filter((store) => !present.contains(store));
+}

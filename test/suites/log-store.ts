@@ -1,0 +1,532 @@
+import { assert } from 'chai';
+import { KafkaError, type KafkaErrorName } from '../../src/protocol/errors.js';
+import {
+  type Chunk,
+  type Commit,
+  type LogId,
+  type LogStore,
+  MAX_ROW_BYTES,
+  type SegmentRow,
+} from '../../src/storage/log-store.js';
+
+/** The data of one broker, empty at first. */
+export interface LogStoreFixture {
+  /** One more connection, as of one more tab. */
+  open(): Promise<LogStore>;
+  /** Deletes the data under the open connections. */
+  wipe(): Promise<void>;
+}
+
+export interface TestApi {
+  describe(name: string, body: () => void): void;
+  it(name: string, body: () => Promise<void>): void;
+}
+
+const LOG = 7;
+const OTHER_LOG = 8;
+
+/** The contract that all implementations of `LogStore` pass, in Node (vitest) and in browsers (mocha). */
+export function describeLogStore(name: string, newFixture: () => Promise<LogStoreFixture>, api: TestApi): void {
+  const it = (promise: string, body: (store: LogStore, fixture: LogStoreFixture) => Promise<void>): void =>
+    api.it(promise, async () => {
+      const fixture = await newFixture();
+      const store = await fixture.open();
+      await body(store, fixture);
+      await store.close();
+    });
+
+  api.describe(`${name}: leadership`, () => {
+    it('begins at epoch 0 with nobody', async (store) => {
+      assert.deepEqual(await store.leadership(), { epoch: 0, hostId: '', heartbeatMs: 0 });
+    });
+
+    it('goes to one of those who claim the same epoch', async (store, fixture) => {
+      const second = await fixture.open();
+      const claims = await Promise.all([store.claimLeadership(0, 'a', 11), second.claimLeadership(0, 'b', 12)]);
+      assert.sameMembers(claims, [1, undefined]);
+      const winner = claims[0] === 1 ? { hostId: 'a', heartbeatMs: 11 } : { hostId: 'b', heartbeatMs: 12 };
+      assert.deepEqual(await store.leadership(), { epoch: 1, ...winner });
+      assert.strictEqual(await second.claimLeadership(1, 'b', 13), 2);
+      await second.close();
+    });
+
+    it('is renewed by the holder of the epoch alone', async (store) => {
+      await store.claimLeadership(0, 'a', 11);
+      assert.isTrue(await store.renewLeadership(1, 21));
+      assert.isFalse(await store.renewLeadership(0, 31));
+      assert.isFalse(await store.renewLeadership(2, 41));
+      assert.deepEqual(await store.leadership(), { epoch: 1, hostId: 'a', heartbeatMs: 21 });
+    });
+  });
+
+  api.describe(`${name}: append`, () => {
+    it('of a deposed leader writes nothing, even with two in flight', async (store, fixture) => {
+      await store.claimLeadership(0, 'a', 1);
+      await store.append(commit(1, chunk(LOG, 0, 4)), 'relaxed');
+      const second = await fixture.open();
+      const claim = second.claimLeadership(1, 'b', 2);
+      await claim;
+      const late = [
+        store.append(commit(1, chunk(LOG, 5, 9)), 'relaxed'),
+        store.append(commit(1, chunk(LOG, 10, 14)), 'strict'),
+      ];
+      for (const append of late) await rejectsWith('FENCED_LEADER_EPOCH', append);
+      assert.strictEqual((await second.ends(LOG)).lastOffset, 4);
+      await second.append(commit(2, chunk(LOG, 5, 6)), 'relaxed');
+      await second.close();
+    });
+
+    it('of an epoch that nobody has claimed yet is fenced too', async (store) => {
+      await rejectsWith('FENCED_LEADER_EPOCH', store.append(commit(1, chunk(LOG, 0, 4)), 'relaxed'));
+      assert.isUndefined((await store.ends(LOG)).lastOffset);
+    });
+
+    it('that races with a claim is either before it or writes nothing', async (store, fixture) => {
+      await store.claimLeadership(0, 'a', 1);
+      const second = await fixture.open();
+      const appends = [0, 1, 2].map((at) => store.append(commit(1, chunk(LOG, at, at)), 'relaxed'));
+      const claim = second.claimLeadership(1, 'b', 2);
+      appends.push(...[3, 4, 5].map((at) => store.append(commit(1, chunk(LOG, at, at)), 'relaxed')));
+      const outcomes = (await Promise.allSettled(appends)).map(({ status }) => status);
+      assert.strictEqual(await claim, 2);
+      const written = outcomes.filter((status) => status === 'fulfilled').length;
+      assert.deepEqual(outcomes.slice(0, written), Array(written).fill('fulfilled'));
+      assert.strictEqual((await second.ends(LOG)).lastOffset, written === 0 ? undefined : written - 1);
+      await second.close();
+    });
+
+    it('fails with all that were begun before its failure was known, and leaves nothing of them', async (store) => {
+      await store.claimLeadership(0, 'a', 1);
+      const before = store.append(commit(1, chunk(LOG, 0, 4)), 'relaxed');
+      const uncloneable = { checkpoints: [{ log: LOG, offset: 5, snapshot: () => 1 }] };
+      const fails = store.append({ ...commit(1, chunk(LOG, 5, 9)), ...uncloneable }, 'relaxed');
+      const behind = [
+        store.append(commit(1, chunk(LOG, 10, 14), chunk(OTHER_LOG, 0, 1)), 'relaxed'),
+        store.append(commit(1, chunk(LOG, 15, 19)), 'strict'),
+      ];
+      await before;
+      await rejectsWith('KAFKA_STORAGE_ERROR', fails);
+      for (const append of behind) await rejectsWith('KAFKA_STORAGE_ERROR', append);
+      assert.strictEqual((await store.ends(LOG)).lastOffset, 4);
+      assert.isUndefined((await store.ends(OTHER_LOG)).lastOffset);
+      await store.append(commit(1, chunk(LOG, 5, 5)), 'relaxed');
+      assert.strictEqual((await store.ends(LOG)).lastOffset, 5);
+    });
+
+    it('settles in the order in which it was called', async (store) => {
+      await store.claimLeadership(0, 'a', 1);
+      const settled: number[] = [];
+      const appends = [0, 1, 2, 3].map((at) =>
+        store.append(commit(1, chunk(LOG, at, at)), at % 2 ? 'strict' : 'relaxed').then(() => settled.push(at)),
+      );
+      await Promise.all(appends);
+      assert.deepEqual(settled, [0, 1, 2, 3]);
+    });
+
+    it('takes its bytes when called and stores no more of a buffer than the chunk', async (store) => {
+      await store.claimLeadership(0, 'a', 1);
+      const { bytes, ...rest } = chunk(LOG, 0, 4, 100);
+      const buffer = new Uint8Array(5000).fill(9);
+      buffer.set(bytes, 300);
+      const appended = store.append(commit(1, { ...rest, bytes: buffer.subarray(300, 400) }), 'relaxed');
+      buffer.fill(0);
+      await appended;
+      const [read] = await store.read(LOG, 0, 1000);
+      assert.deepEqual(read, bytes);
+      assert.strictEqual(read?.buffer.byteLength, 100);
+      read?.fill(1);
+      assert.deepEqual(await store.read(LOG, 0, 1000), [bytes]);
+    });
+
+    it('writes checkpoints and segments with the chunks or not at all', async (store) => {
+      await store.claimLeadership(0, 'a', 1);
+      const checkpoint = { log: LOG, offset: 3, snapshot: { producers: new Map([[5, [1, 2]]]) } };
+      await store.append(
+        { ...commit(1, chunk(LOG, 0, 4)), checkpoints: [checkpoint], segments: [segment(0, 5)] },
+        'strict',
+      );
+      const later = { checkpoints: [{ ...checkpoint, offset: 9 }], segments: [segment(0, 10), segment(10, 11)] };
+      await rejectsWith('FENCED_LEADER_EPOCH', store.append({ ...commit(0, chunk(LOG, 5, 9)), ...later }, 'relaxed'));
+      assert.deepEqual(await store.ends(LOG), {
+        logStartOffset: 0,
+        lastOffset: 4,
+        checkpoint,
+        lastSegment: segment(0, 5),
+      });
+      await store.append({ ...commit(1), ...later }, 'relaxed');
+      assert.deepEqual(await store.segments(LOG), later.segments);
+      assert.deepEqual((await store.ends(LOG)).checkpoint, later.checkpoints[0]);
+      assert.deepEqual((await store.ends(LOG)).lastSegment, segment(10, 11));
+      assert.deepEqual(await store.segments(OTHER_LOG), []);
+      assert.isUndefined((await store.ends(OTHER_LOG)).checkpoint);
+    });
+
+    it('is there for a connection that opens later', async (store, fixture) => {
+      await store.claimLeadership(0, 'a', 1);
+      const written = chunk(LOG, 0, 4);
+      await store.append(commit(1, written), 'relaxed');
+      await store.close();
+      const reopened = await fixture.open();
+      assert.strictEqual(reopened.incarnationId, store.incarnationId);
+      assert.deepEqual(await reopened.read(LOG, 0, 1000), [written.bytes]);
+      assert.strictEqual((await reopened.leadership()).epoch, 1);
+      await reopened.close();
+    });
+  });
+
+  api.describe(`${name}: read`, () => {
+    it('begins with the chunk that holds the offset and goes on without a gap', async (store) => {
+      const chunks = await filled(store, [3, 1, 5, 2, 1]);
+      for (let offset = 0; offset <= 12; offset++) {
+        const expected = chunks.filter(({ lastOffset }) => lastOffset >= offset).map(({ bytes }) => bytes);
+        assert.deepEqual(await store.read(LOG, offset, 10_000), expected, `from offset ${offset}`);
+      }
+    });
+
+    it('answers at most maxBytes, yet at least one chunk', async (store) => {
+      const chunks = await filled(store, [1, 1, 1, 1], () => 100);
+      for (const [maxBytes, count] of [
+        [0, 1],
+        [1, 1],
+        [199, 1],
+        [200, 2],
+        [299, 2],
+        [400, 4],
+      ] as const) {
+        const read = await store.read(LOG, 0, maxBytes);
+        assert.isAtMost(read.length, count, `${maxBytes} bytes`);
+        assert.isAtLeast(read.length, Math.ceil(count / 2), `${maxBytes} bytes`);
+        assert.deepEqual(
+          read,
+          chunks.slice(0, read.length).map(({ bytes }) => bytes),
+        );
+      }
+    });
+
+    it('answers no chunk that lies wholly at or above endOffset, but the one across it', async (store) => {
+      const chunks = await filled(store, [3, 1, 5, 2, 1]);
+      for (let endOffset = 0; endOffset <= 13; endOffset++) {
+        const expected = chunks.filter(({ baseOffset }) => baseOffset < endOffset).map(({ bytes }) => bytes);
+        assert.deepEqual(await store.read(LOG, 0, 10_000, endOffset), expected, `below ${endOffset}`);
+      }
+      assert.deepEqual(await store.read(LOG, 5, 10_000, 6), [chunks[2]?.bytes]);
+      assert.deepEqual(await store.read(LOG, 6, 10_000, 6), []);
+    });
+
+    it('of a log that is empty, unknown or read to its end answers nothing', async (store) => {
+      await filled(store, [3]);
+      assert.deepEqual(await store.read(LOG, 3, 1000), []);
+      assert.deepEqual(await store.read(OTHER_LOG, 0, 1000), []);
+    });
+
+    it('gets through thousands of tiny rows in a few calls', async (store) => {
+      const chunks = await filled(store, Array(3000).fill(1), () => 70);
+      const calls = await readsAll(store, chunks, 128 * 1024);
+      assert.isAtMost(calls, 8);
+    });
+
+    it('fills its answer with full rows and gives the whole of a row above the bound', async (store) => {
+      const sizes = [...Array(20).fill(MAX_ROW_BYTES), 300_000, ...Array(20).fill(MAX_ROW_BYTES)] as number[];
+      const chunks = await filled(store, Array(41).fill(600), (at) => sizes[at] ?? 0);
+      assert.lengthOf(await store.read(LOG, 0, 1024 * 1024), 17);
+      await readsAll(store, chunks, 1024 * 1024);
+      await readsAll(store, chunks, 1000);
+    });
+
+    it('finds its way where tiny rows and full ones follow each other', async (store) => {
+      const chunks = await filled(store, Array(300).fill(2), (at) => (at % 100 < 80 ? 60 : 20_000));
+      for (const maxBytes of [1, 500, 30_000, 200_000]) await readsAll(store, chunks, maxBytes);
+    });
+
+    it('keeps logs apart', async (store) => {
+      const [first] = await filled(store, [3]);
+      const other = chunk(OTHER_LOG, 0, 9);
+      const before = chunk(LOG - 1, 0, 9);
+      await store.append(commit(1, other, before), 'relaxed');
+      assert.deepEqual(await store.read(LOG, 0, 1000), [first?.bytes]);
+      assert.deepEqual(await store.read(OTHER_LOG, 0, 1000), [other.bytes]);
+      assert.strictEqual((await store.ends(LOG)).lastOffset, 2);
+      assert.strictEqual((await store.ends(LOG - 1)).lastOffset, 9);
+    });
+  });
+
+  api.describe(`${name}: delete`, () => {
+    it('before an offset keeps the chunk that holds it and moves the log start, never back', async (store) => {
+      const chunks = await filled(store, [3, 1, 5, 2, 1]);
+      await store.append({ ...commit(1), segments: [segment(0, 4), segment(4, 11), segment(11, 12)] }, 'relaxed');
+      await store.deleteBefore(LOG, 6, 1);
+      assert.strictEqual((await store.ends(LOG)).logStartOffset, 6);
+      assert.deepEqual(
+        await store.read(LOG, 0, 10_000),
+        chunks.slice(2).map(({ bytes }) => bytes),
+      );
+      assert.deepEqual(await store.segments(LOG), [segment(4, 11), segment(11, 12)]);
+      await store.deleteBefore(LOG, 2, 1);
+      assert.strictEqual((await store.ends(LOG)).logStartOffset, 6);
+    });
+
+    it('of everything leaves an empty log that goes on where it was', async (store) => {
+      await filled(store, [3, 1, 5]);
+      await store.deleteBefore(LOG, 9, 1);
+      assert.deepEqual(await store.ends(LOG), {
+        logStartOffset: 9,
+        lastOffset: undefined,
+        checkpoint: undefined,
+        lastSegment: undefined,
+      });
+      await store.append(commit(1, chunk(LOG, 9, 9)), 'relaxed');
+      assert.strictEqual((await store.ends(LOG)).lastOffset, 9);
+    });
+
+    it('of many chunks is done when it resolves', async (store) => {
+      const chunks = await filled(store, Array(300).fill(1));
+      await store.deleteBefore(LOG, 256, 1);
+      assert.deepEqual(
+        await store.read(LOG, 0, 100_000),
+        chunks.slice(256).map(({ bytes }) => bytes),
+      );
+    });
+
+    it('of a log removes all of it and nothing else', async (store) => {
+      await filled(store, Array(130).fill(1));
+      const other = chunk(OTHER_LOG, 0, 9);
+      await store.append(
+        {
+          ...commit(1, other),
+          checkpoints: [LOG, OTHER_LOG].map((log) => ({ log, offset: 1, snapshot: null })),
+          segments: [segment(0, 130)],
+        },
+        'relaxed',
+      );
+      await store.deleteBefore(LOG, 2, 1);
+      await store.deleteLog(LOG, 1);
+      assert.deepEqual(await store.ends(LOG), {
+        logStartOffset: 0,
+        lastOffset: undefined,
+        checkpoint: undefined,
+        lastSegment: undefined,
+      });
+      assert.deepEqual(await store.segments(LOG), []);
+      assert.deepEqual(await store.read(LOG, 0, 1000), []);
+      assert.deepEqual(await store.read(OTHER_LOG, 0, 1000), [other.bytes]);
+      assert.strictEqual((await store.ends(OTHER_LOG)).checkpoint?.offset, 1);
+      await store.deleteLog(LOG, 1);
+    });
+
+    it('by a deposed leader deletes nothing', async (store) => {
+      const chunks = await filled(store, [3, 1]);
+      await store.claimLeadership(1, 'b', 2);
+      await rejectsWith('FENCED_LEADER_EPOCH', store.deleteBefore(LOG, 3, 1));
+      await rejectsWith('FENCED_LEADER_EPOCH', store.deleteLog(LOG, 1));
+      assert.strictEqual((await store.ends(LOG)).logStartOffset, 0);
+      assert.deepEqual(
+        await store.read(LOG, 0, 1000),
+        chunks.map(({ bytes }) => bytes),
+      );
+    });
+  });
+
+  api.describe(`${name}: connection`, () => {
+    it('is lost when the data is wiped, and the next one finds a new incarnation', async (store, fixture) => {
+      await filled(store, [3]);
+      assert.isFalse(store.lost.aborted);
+      await fixture.wipe();
+      assert.isTrue(store.lost.aborted);
+      await rejectsWith('KAFKA_STORAGE_ERROR', store.append(commit(1, chunk(LOG, 3, 3)), 'relaxed'));
+      await rejectsWith('KAFKA_STORAGE_ERROR', store.read(LOG, 0, 1000));
+      await rejectsWith('KAFKA_STORAGE_ERROR', store.leadership());
+      const reopened = await fixture.open();
+      assert.notStrictEqual(reopened.incarnationId, store.incarnationId);
+      assert.strictEqual((await reopened.leadership()).epoch, 0);
+      assert.isUndefined((await reopened.ends(LOG)).lastOffset);
+      await reopened.close();
+    });
+
+    it('carries through what was begun when it is closed, and refuses the rest', async (store, fixture) => {
+      await store.claimLeadership(0, 'a', 1);
+      const begun = store.append(commit(1, chunk(LOG, 0, 4)), 'relaxed');
+      await store.close();
+      await begun;
+      await rejectsWith('KAFKA_STORAGE_ERROR', store.append(commit(1, chunk(LOG, 5, 5)), 'relaxed'));
+      await rejectsWith('KAFKA_STORAGE_ERROR', store.ends(LOG));
+      assert.isFalse(store.lost.aborted);
+      const reopened = await fixture.open();
+      assert.strictEqual((await reopened.ends(LOG)).lastOffset, 4);
+      await reopened.close();
+    });
+  });
+
+  // Goal: whatever is done in whatever order, over two connections, the store answers as plain arrays would.
+  api.describe(`${name}: against a model`, () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      it(`any mixture of operations leaves what the model holds (seed ${seed})`, async (store, fixture) => {
+        const second = await fixture.open();
+        await modelRun(seed, [store, second]);
+        await second.close();
+      });
+    }
+  });
+}
+
+interface ModelLog {
+  start: number;
+  end: number;
+  chunks: Chunk[];
+}
+
+async function modelRun(seed: number, stores: readonly LogStore[]): Promise<void> {
+  const random = mulberry32(seed);
+  const below = (n: number): number => Math.floor(random() * n);
+  const model = new Map<LogId, ModelLog>();
+  let epoch = 0;
+
+  for (let step = 0; step < 60; step++) {
+    const store = stores[below(stores.length)] as LogStore;
+    const log = below(3);
+    const state = model.get(log) ?? { start: 0, end: 0, chunks: [] };
+    model.set(log, state);
+    const stale = epoch === 0 || below(10) === 0;
+    switch (below(8)) {
+      case 0:
+        assert.strictEqual(
+          await store.claimLeadership(stale ? epoch + 1 : epoch, 'x', step),
+          stale ? undefined : epoch + 1,
+        );
+        if (!stale) epoch++;
+        else if (epoch === 0) epoch = (await store.claimLeadership(0, 'x', step)) ?? 0;
+        break;
+      case 1:
+      case 2:
+      case 3: {
+        // Two commits in flight of one writer: dense offsets, or neither.
+        const chunks = Array.from({ length: 1 + below(6) }, () => {
+          const baseOffset = state.end;
+          state.end += 1 + below(4);
+          return chunk(log, baseOffset, state.end - 1, below(5) === 0 ? 5000 + below(50_000) : 12 + below(300));
+        });
+        const cut = below(chunks.length + 1);
+        const writes = [chunks.slice(0, cut), chunks.slice(cut)].map((part) =>
+          store.append(commit(stale ? epoch + 1 : epoch, ...part), below(2) ? 'relaxed' : 'strict'),
+        );
+        if (stale) {
+          for (const write of writes) await rejectsWith('FENCED_LEADER_EPOCH', write);
+          state.end = chunks[0]?.baseOffset ?? state.end;
+        } else {
+          await Promise.all(writes);
+          state.chunks.push(...chunks);
+        }
+        break;
+      }
+      case 4: {
+        const offset = state.start + below(state.end - state.start + 1);
+        const deletion = store.deleteBefore(log, offset, stale ? epoch + 1 : epoch);
+        if (stale) await rejectsWith('FENCED_LEADER_EPOCH', deletion);
+        else {
+          await deletion;
+          state.start = offset;
+          state.chunks = state.chunks.filter(({ lastOffset }) => lastOffset >= offset);
+        }
+        break;
+      }
+      case 5:
+        if (stale || below(4) > 0) break;
+        await store.deleteLog(log, epoch);
+        model.delete(log);
+        break;
+      default: {
+        const from = state.start + below(state.end - state.start + 2);
+        const endOffset = below(2) ? undefined : below(state.end + 3);
+        const maxBytes = below(100_000);
+        const read = await store.read(log, from, maxBytes, endOffset);
+        const there = state.chunks.filter(
+          ({ baseOffset, lastOffset }) => lastOffset >= from && baseOffset < (endOffset ?? Infinity),
+        );
+        const expected = from >= (endOffset ?? Infinity) ? [] : there;
+        assert.deepEqual(
+          read,
+          expected.slice(0, read.length).map(({ bytes }) => bytes),
+        );
+        if (expected.length > 0) assert.isAtLeast(read.length, 1);
+        const bytes = read.reduce((sum, { byteLength }) => sum + byteLength, 0);
+        assert.isTrue(read.length <= 1 || bytes <= maxBytes, `${bytes} of at most ${maxBytes}`);
+      }
+    }
+    const { logStartOffset, lastOffset } = await (stores[below(stores.length)] as LogStore).ends(log);
+    const { start, chunks } = model.get(log) ?? { start: 0, chunks: [] };
+    assert.deepEqual({ logStartOffset, lastOffset }, { logStartOffset: start, lastOffset: chunks.at(-1)?.lastOffset });
+  }
+}
+
+/** Claims epoch 1 and appends chunks with so many offsets each. */
+async function filled(
+  store: LogStore,
+  offsetCounts: readonly number[],
+  size?: (at: number) => number,
+): Promise<Chunk[]> {
+  await store.claimLeadership(0, 'a', 1);
+  let next = 0;
+  const chunks = offsetCounts.map((count, at) => {
+    next += count;
+    return chunk(LOG, next - count, next - 1, size?.(at));
+  });
+  await store.append(commit(1, ...chunks), 'relaxed');
+  return chunks;
+}
+
+/** Reads the log from its start to its end, checks that every chunk comes once, and returns the number of reads. */
+async function readsAll(store: LogStore, chunks: readonly Chunk[], maxBytes: number): Promise<number> {
+  let calls = 0;
+  let at = 0;
+  while (at < chunks.length) {
+    const read = await store.read(LOG, chunks[at]?.baseOffset ?? 0, maxBytes);
+    calls++;
+    assert.isAtLeast(read.length, 1);
+    for (const bytes of read) assert.isTrue(sameBytes(bytes, chunks[at++]?.bytes), `chunk ${at - 1}`);
+    const total = read.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    assert.isTrue(read.length === 1 || total <= maxBytes, `${total} of at most ${maxBytes} bytes`);
+  }
+  return calls;
+}
+
+function commit(leaderEpoch: number, ...chunks: Chunk[]): Commit {
+  return { leaderEpoch, chunks };
+}
+
+/** Bytes that begin as a batch does (baseOffset, batchLength) and go on with a pattern. */
+function chunk(log: LogId, baseOffset: number, lastOffset: number, size = 64): Chunk {
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) bytes[i] = (baseOffset + i * 31 + log) & 0xff;
+  const view = new DataView(bytes.buffer);
+  view.setBigInt64(0, BigInt(baseOffset));
+  view.setInt32(8, size - 12);
+  return { log, baseOffset, lastOffset, bytes };
+}
+
+function segment(baseOffset: number, nextOffset: number): SegmentRow {
+  const timeIndex = [{ offset: baseOffset, maxTimestampMs: 5 }];
+  return { log: LOG, baseOffset, nextOffset, byteCount: 100, startPosition: 0, maxTimestampMs: 9, timeIndex };
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  return a.byteLength === b?.byteLength && a.every((byte, at) => byte === b[at]);
+}
+
+async function rejectsWith(type: KafkaErrorName, promise: Promise<unknown>): Promise<void> {
+  const outcome = await promise.then(
+    () => 'it resolved',
+    (error: unknown) => error,
+  );
+  if (!(outcome instanceof KafkaError)) throw new Error(`expected a KafkaError ${type}`, { cause: outcome });
+  assert.strictEqual(outcome.type, type);
+}
+
+/** A small generator of pseudo-random numbers in [0, 1), so that a seed names a run. */
+function mulberry32(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
