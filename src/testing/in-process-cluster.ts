@@ -1,0 +1,86 @@
+import { type KafkaConstructor, kafkaOn } from '../client/kafka.js';
+import { Host } from '../cluster/host.js';
+import type { RequestChannel } from '../protocol/request-channel.js';
+import { inProcessRuntime } from '../runtime/node-runtime.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { MemoryDisk } from '../storage/memory-disk.js';
+import { MemoryLogStore } from '../storage/memory-log-store.js';
+
+export interface InProcessClusterOptions {
+  readonly name?: string;
+  /** Static configs of the broker, by Kafka's dotted names. */
+  readonly brokerConfig?: Readonly<Record<string, string>>;
+  readonly runtime?: Runtime;
+}
+
+/**
+ * A cluster in this thread: real hosts, elections and logs, over memory. It outlives its hosts, as a database does, until
+ * it is dropped.
+ */
+export class InProcessCluster {
+  readonly name: string;
+  readonly disk: MemoryDisk = new MemoryDisk();
+  readonly runtime: Runtime;
+  /** The client over this cluster alone; all of its instances share one host, started when first used. */
+  readonly Kafka: KafkaConstructor;
+  readonly #brokerConfig: Readonly<Record<string, string>>;
+  readonly #hosts = new Set<Host>();
+  #shared: Promise<Host> | undefined;
+  #users = 0;
+
+  constructor(options: InProcessClusterOptions = {}) {
+    this.name = options.name ?? 'default';
+    this.runtime = options.runtime ?? inProcessRuntime();
+    this.#brokerConfig = options.brokerConfig ?? {};
+    const connect = (): Promise<RequestChannel> => this.connect();
+    this.Kafka = kafkaOn({ runtime: this.runtime, connect });
+  }
+
+  /** One more host, as if another tab opened. Closing it hands over; `close` of the cluster closes it too. */
+  async addHost(label = `host ${this.#hosts.size + 1}`): Promise<Host> {
+    const { runtime, disk } = this;
+    const host = await Host.start({
+      runtime,
+      openStore: () => MemoryLogStore.open(disk, { newIncarnationId: runtime.random.uuid() }),
+      clusterName: this.name,
+      brokerConfig: this.#brokerConfig,
+      label,
+    });
+    this.#hosts.add(host);
+    return host;
+  }
+
+  /** A client's way in: the shared host, which ends with its last user. */
+  async connect(label?: string): Promise<RequestChannel> {
+    this.#users++;
+    this.#shared ??= this.addHost(label);
+    const host = await this.#shared;
+    let open = true;
+    return {
+      send: (api, request, options) => host.send(api, request, options),
+      close: async () => {
+        if (open && --this.#users === 0) await this.#closeShared();
+        open = false;
+      },
+    };
+  }
+
+  /** Closes all hosts; what was stored stays. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#hosts].map((host) => host.close()));
+    this.#hosts.clear();
+    this.#shared = undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #closeShared(): Promise<void> {
+    const host = await this.#shared;
+    this.#shared = undefined;
+    if (host === undefined) return;
+    this.#hosts.delete(host);
+    await host.close();
+  }
+}
