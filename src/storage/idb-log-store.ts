@@ -170,7 +170,8 @@ export class IdbLogStore implements LogStore {
         taken.push(...fit);
         if (fresh.length > 0) rowBytes = Math.max(1, freshBytes / fresh.length);
         const last = taken.at(-1);
-        if (!last || rows.length < count || fit.length < fresh.length || takenBytes >= maxBytes / 2) break;
+        const isAll = fresh.length === 0 || rows.length < count || fit.length < fresh.length;
+        if (!last || isAll || takenBytes >= maxBytes / 2) break;
         from = baseOffsetOf(last);
       }
       this.#remember(log, rowBytes);
@@ -208,7 +209,7 @@ export class IdbLogStore implements LogStore {
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    const below = IDBKeyRange.bound([log, 0], [log, offset], false, true);
+    const below = IDBKeyRange.bound([log], [log, offset], false, true);
     const slice = async (transaction: Transaction): Promise<boolean> => {
       await fence(transaction, leaderEpoch);
       const logs = transaction.objectStore('logs');

@@ -87,7 +87,8 @@ export class MemoryLogStore implements LogStore {
     }
   }
 
-  read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
+  async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
+    if (offset >= endOffset) return [];
     return this.#read(() => this.#disk.read(log, offset, maxBytes, endOffset));
   }
 

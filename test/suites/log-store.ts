@@ -70,7 +70,7 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
         store.append(commit(1, chunk(LOG, 5, 9)), 'relaxed'),
         store.append(commit(1, chunk(LOG, 10, 14)), 'strict'),
       ];
-      for (const append of late) await rejectsWith('FENCED_LEADER_EPOCH', append);
+      await Promise.all(late.map((append) => rejectsWith('FENCED_LEADER_EPOCH', append)));
       assert.strictEqual((await second.ends(LOG)).lastOffset, 4);
       await second.append(commit(2, chunk(LOG, 5, 6)), 'relaxed');
       await second.close();
@@ -104,9 +104,7 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
         store.append(commit(1, chunk(LOG, 10, 14), chunk(OTHER_LOG, 0, 1)), 'relaxed'),
         store.append(commit(1, chunk(LOG, 15, 19)), 'strict'),
       ];
-      await before;
-      await rejectsWith('KAFKA_STORAGE_ERROR', fails);
-      for (const append of behind) await rejectsWith('KAFKA_STORAGE_ERROR', append);
+      await Promise.all([before, ...[fails, ...behind].map((append) => rejectsWith('KAFKA_STORAGE_ERROR', append))]);
       assert.strictEqual((await store.ends(LOG)).lastOffset, 4);
       assert.isUndefined((await store.ends(OTHER_LOG)).lastOffset);
       await store.append(commit(1, chunk(LOG, 5, 5)), 'relaxed');
@@ -409,7 +407,7 @@ async function modelRun(seed: number, stores: readonly LogStore[]): Promise<void
           store.append(commit(stale ? epoch + 1 : epoch, ...part), below(2) ? 'relaxed' : 'strict'),
         );
         if (stale) {
-          for (const write of writes) await rejectsWith('FENCED_LEADER_EPOCH', write);
+          await Promise.all(writes.map((write) => rejectsWith('FENCED_LEADER_EPOCH', write)));
           state.end = chunks[0]?.baseOffset ?? state.end;
         } else {
           await Promise.all(writes);
