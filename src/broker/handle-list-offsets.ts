@@ -1,7 +1,63 @@
-import type { ListOffsetsRequest, ListOffsetsResponse } from '../protocol/requests.js';
+import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
+import {
+  EARLIEST_TIMESTAMP,
+  LATEST_TIMESTAMP,
+  type ListOffsetsRequest,
+  type ListOffsetsResponse,
+  MAX_TIMESTAMP,
+} from '../protocol/requests.js';
+import type { LogId } from '../storage/log-store.js';
+import { unknownPartition } from './handle-metadata.js';
+import { logOf } from './metadata-image.js';
 import type { ReadContext } from './read-context.js';
+import { maxTimestampOf, offsetForTimestamp } from './timestamp-lookup.js';
 
-/** Answers from the shared database, so that it never is behind the leader. */
-export async function handleListOffsets(context: ReadContext, request: ListOffsetsRequest): Promise<ListOffsetsResponse> {
-  throw new Error('to come');
+type Partition = ListOffsetsResponse['topics'][number]['partitions'][number];
+type Answer = Pick<Partition, 'timestamp' | 'offset' | 'leaderEpoch'>;
+
+const NOT_FOUND: Answer = { timestamp: -1, offset: -1, leaderEpoch: -1 };
+
+type Context = Pick<ReadContext, 'store' | 'image' | 'leaderEpoch'>;
+
+/** Answers from the shared database, leader or not, so that the answer is never behind what was acknowledged. */
+export async function handleListOffsets(context: Context, request: ListOffsetsRequest): Promise<ListOffsetsResponse> {
+  const topics = request.topics.map(async ({ name, partitions }) => ({
+    name,
+    partitions: await Promise.all(
+      partitions.map(({ partitionIndex, timestamp }) => answer(context, name, partitionIndex, timestamp)),
+    ),
+  }));
+  return { topics: await Promise.all(topics) };
+}
+
+async function answer(context: Context, topic: string, partitionIndex: number, timestamp: number): Promise<Partition> {
+  const log = logOf(context.image(), topic, partitionIndex);
+  try {
+    if (log === undefined) throw unknownPartition(context.image().topics.get(topic), topic, partitionIndex);
+    return { partitionIndex, ...NO_ERROR, ...(await find(context, log, timestamp)) };
+  } catch (error) {
+    return { partitionIndex, ...errorFields(error), ...NOT_FOUND };
+  }
+}
+
+async function find({ store, leaderEpoch }: Context, log: LogId, timestamp: number): Promise<Answer> {
+  const { logStartOffset, lastOffset } = await store.ends(log);
+  const endOffset = lastOffset === undefined ? logStartOffset : lastOffset + 1;
+  switch (timestamp) {
+    case LATEST_TIMESTAMP:
+      return { timestamp: -1, offset: endOffset, leaderEpoch: leaderEpoch() };
+    case EARLIEST_TIMESTAMP:
+      return { timestamp: -1, offset: logStartOffset, leaderEpoch: leaderEpoch() };
+    default: {
+      if (timestamp < MAX_TIMESTAMP || !Number.isSafeInteger(timestamp)) {
+        const expected = `milliseconds since the epoch, ${LATEST_TIMESTAMP}, ${EARLIEST_TIMESTAMP} or ${MAX_TIMESTAMP}`;
+        throw new KafkaError('INVALID_REQUEST', `timestamp: expected ${expected}, found ${timestamp}`);
+      }
+      const wanted = timestamp === MAX_TIMESTAMP ? await maxTimestampOf(store, log, logStartOffset) : timestamp;
+      if (wanted === undefined) return NOT_FOUND;
+      const found = await offsetForTimestamp(store, log, logStartOffset, wanted);
+      if (found === undefined) return NOT_FOUND;
+      return { timestamp: found.timestampMs, offset: found.offset, leaderEpoch: found.leaderEpoch };
+    }
+  }
 }

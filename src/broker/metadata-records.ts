@@ -1,4 +1,8 @@
+import { batchesIn } from '../record/batch-header.js';
+import { RecordBatchBuilder } from '../record/record-batch-builder.js';
+import { decodeRecords } from '../record/record-batch-decoder.js';
 import type { LogId } from '../storage/log-store.js';
+import { concatBytes } from '../util/bytes.js';
 
 /**
  * The records of the metadata log (log 0), named as in KRaft's; each is one JSON object, the value of a record without
@@ -25,7 +29,32 @@ export type MetadataRecord =
 
 export const METADATA_LOG: LogId = 0;
 
-/** The records in chunks of the metadata log, in order: how any host follows it. */
-export async function metadataRecordsIn(bytes: Uint8Array): Promise<MetadataRecord[]> {
-  throw new Error('to come');
+const UTF8 = new TextDecoder();
+
+/** Batches stay below the size of a row (storage/log-store.ts). */
+const BATCH_BYTES = 32 * 1024;
+
+/** The records as batches of the metadata log, to be appended as one. */
+export function metadataBatches(records: readonly MetadataRecord[], timestampMs: number): Uint8Array {
+  const builder = new RecordBatchBuilder({ maxBytes: BATCH_BYTES });
+  const batches: Uint8Array[] = [];
+  for (const record of records) {
+    const added = { key: null, value: JSON.stringify(record), timestampMs };
+    if (builder.append(added)) continue;
+    batches.push(builder.finish());
+    builder.append(added);
+  }
+  return concatBytes([...batches, builder.finish()]);
+}
+
+/** The records at or after `fromOffset` in a chunk of the metadata log, in order: how any host follows it. */
+export function metadataRecordsIn(chunk: Uint8Array, fromOffset = 0): MetadataRecord[] {
+  const records: MetadataRecord[] = [];
+  for (const { at } of batchesIn(chunk)) {
+    for (const { offset, value } of decodeRecords(chunk, at)) {
+      if (offset < fromOffset || value === null) continue;
+      records.push(JSON.parse(UTF8.decode(value)) as MetadataRecord); // written by metadataBatches
+    }
+  }
+  return records;
 }

@@ -20,6 +20,7 @@ export const ERRORS = {
   NOT_COORDINATOR: { code: 16, retriable: true },
   INVALID_TOPIC_EXCEPTION: { code: 17, retriable: false },
   RECORD_LIST_TOO_LARGE: { code: 18, retriable: false },
+  NOT_ENOUGH_REPLICAS: { code: 19, retriable: true },
   INVALID_REQUIRED_ACKS: { code: 21, retriable: false },
   ILLEGAL_GENERATION: { code: 22, retriable: false },
   INCONSISTENT_GROUP_PROTOCOL: { code: 23, retriable: false },

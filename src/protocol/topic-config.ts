@@ -29,7 +29,8 @@ export interface TopicConfig {
   readonly uncleanLeaderElectionEnable: boolean;
 }
 
-interface ConfigDefinition<T> {
+/** How the text of one config is read. */
+export interface ConfigDefinition<T> {
   /** Kafka's default, as text. */
   readonly default: string;
   readonly expected: string;
@@ -39,7 +40,7 @@ interface ConfigDefinition<T> {
 
 const LONG_MAX = '9223372036854775807';
 
-function integer(defaultText: string, least: number): ConfigDefinition<number> {
+export function integer(defaultText: string, least: number): ConfigDefinition<number> {
   return {
     default: defaultText,
     expected: `an integer of at least ${least}`,
@@ -59,7 +60,7 @@ function oneOf<const T extends string>(defaultText: T, values: readonly T[]): Co
   };
 }
 
-const boolean: ConfigDefinition<boolean> = {
+export const boolean: ConfigDefinition<boolean> = {
   default: 'false',
   expected: 'true or false',
   parse: (text) => (text === 'true' ? true : text === 'false' ? false : undefined),

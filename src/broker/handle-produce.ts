@@ -1,0 +1,65 @@
+import type { PartitionLog } from '../log/partition-log.js';
+import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
+import type { ProduceRequest, ProduceResponse } from '../protocol/requests.js';
+import { unknownPartition } from './handle-metadata.js';
+import type { MetadataImage, PartitionImage, TopicImage } from './metadata-image.js';
+
+type Partition = ProduceResponse['responses'][number]['partitionResponses'][number];
+
+export interface ProduceContext {
+  image(): MetadataImage;
+  open(topic: TopicImage, partition: PartitionImage): Promise<PartitionLog>;
+}
+
+/**
+ * Appends each partition's batches for itself: what is beside a bad one is stored. Resolves once all are durable; with
+ * acks 1 and -1 alike, since the one replica is all in-sync replicas. Takes the order of the calls for the log's.
+ * @throws KafkaError INVALID_REQUIRED_ACKS: nothing was appended.
+ */
+export async function handleProduce(context: ProduceContext, request: ProduceRequest): Promise<ProduceResponse> {
+  const { acks, topicData } = request;
+  if (acks !== 0 && acks !== 1 && acks !== -1) {
+    throw new KafkaError('INVALID_REQUIRED_ACKS', `acks: expected 0, 1 or -1, found ${String(acks)}`);
+  }
+  const responses = topicData.map(async ({ name, partitionData }) => ({
+    name,
+    partitionResponses: await Promise.all(
+      partitionData.map(({ index, records }) => append(context, { name, index, records, acks })),
+    ),
+  }));
+  return { responses: await Promise.all(responses) };
+}
+
+async function append(
+  { image, open }: ProduceContext,
+  { name, index, records, acks }: { name: string; index: number; records: Uint8Array; acks: number },
+): Promise<Partition> {
+  try {
+    const topic = image().topics.get(name);
+    const partition = topic?.partitions[index];
+    if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, index);
+    if (topic.isInternal) {
+      throw new KafkaError('INVALID_TOPIC_EXCEPTION', `topic ${name} is internal: only the broker writes to it`);
+    }
+    const { minInsyncReplicas } = topic.config;
+    if (acks === -1 && minInsyncReplicas > 1) {
+      const text = `${name}-${index} has 1 in-sync replica, its min.insync.replicas is ${minInsyncReplicas}`;
+      throw new KafkaError('NOT_ENOUGH_REPLICAS', text);
+    }
+    const { baseOffset, logAppendTimeMs, logStartOffset } = await (await open(topic, partition)).append(records, 'client');
+    return { index, ...NO_ERROR, baseOffset, logAppendTimeMs, logStartOffset };
+  } catch (error) {
+    return { index, ...errorFields(leadershipLost(error, 'NOT_LEADER_OR_FOLLOWER')), ...NOT_APPENDED };
+  }
+}
+
+const NOT_APPENDED = { baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 } as const;
+
+/** What a client should hear of our own fencing: ask who leads now. Other errors stay as they are. */
+export function leadershipLost(
+  error: unknown,
+  answer: 'NOT_LEADER_OR_FOLLOWER' | 'NOT_CONTROLLER' | 'NOT_COORDINATOR',
+): unknown {
+  if (!(error instanceof KafkaError) || error.type !== 'FENCED_LEADER_EPOCH') return error;
+  return new KafkaError(answer, `this host no longer leads: ${error.message}`, { cause: error });
+}

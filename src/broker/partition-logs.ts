@@ -1,0 +1,31 @@
+import type { PartitionLog } from '../log/partition-log.js';
+import type { LogId } from '../storage/log-store.js';
+
+/** The logs that this broker leads, each opened when it is first used and then kept: opening a broker opens none. */
+export class PartitionLogs {
+  readonly #opening: Map<LogId, Promise<PartitionLog>> = new Map();
+
+  /**
+   * The open log. Callers that ask in some order go on in that order, so that appends keep theirs.
+   * An opening that fails is tried again by the next caller.
+   */
+  get(log: LogId, open: () => Promise<PartitionLog>): Promise<PartitionLog> {
+    const known = this.#opening.get(log);
+    if (known !== undefined) return known;
+    const opening = open();
+    this.#opening.set(log, opening);
+    opening.catch(() => this.#opening.delete(log));
+    return opening;
+  }
+
+  /** Closes a log whose topic is gone; resolves when nothing of it is in flight. */
+  async drop(log: LogId): Promise<void> {
+    const opening = this.#opening.get(log);
+    this.#opening.delete(log);
+    await (await opening?.catch(() => undefined))?.close();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#opening.keys()].map((log) => this.drop(log)));
+  }
+}
