@@ -1,0 +1,46 @@
+import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+
+/** What a page tells its worker at the start. Plain data. */
+export interface HostStart {
+  readonly clusterName: string;
+  /** Broker configs that are set, by their dotted names. */
+  readonly brokerConfig: Readonly<Record<string, string>>;
+  /** What people see of this tab in lists of hosts, such as its title. */
+  readonly label: string;
+  readonly visible: boolean;
+}
+
+export interface HostStarted {
+  readonly hostId: string;
+  /** The lock that the host holds from before its answer until it dies: how the page learns of its death. */
+  readonly lockName: string;
+}
+
+/** An answer, or a failure as data: Comlink would keep only the name and the text of an error. */
+export type Reply<T> = { readonly ok: T } | { readonly error: { readonly type: string; readonly message: string } };
+
+/** What a worker exposes to its page, one Comlink call for each thing asked. */
+export interface HostApi {
+  start(options: HostStart): Promise<Reply<HostStarted>>;
+  /** `callId` is new for each call of a page. */
+  send(callId: number, api: ApiName, request: Requests[ApiName]): Promise<Reply<Responses[ApiName]>>;
+  /** Nobody waits for that call any more. */
+  cancel(callId: number): void;
+  visibility(visible: boolean): void;
+  close(): Promise<void>;
+}
+
+/** The failure as data. What is no `KafkaError` is a bug, and has its name in the text. */
+export function errorReply(error: unknown): Reply<never> {
+  if (error instanceof KafkaError) return { error: { type: error.type, message: error.message } };
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { error: { type: 'UNKNOWN_SERVER_ERROR', message } };
+}
+
+/** The answer of a reply. @throws KafkaError the failure that it carries. */
+export function replied<T>(reply: Reply<T>): T {
+  if ('ok' in reply) return reply.ok;
+  const { type, message } = reply.error;
+  throw new KafkaError(type in ERRORS ? (type as KafkaErrorName) : 'UNKNOWN_SERVER_ERROR', message);
+}

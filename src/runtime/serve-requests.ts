@@ -1,0 +1,61 @@
+import { type Endpoint, expose, transfer } from 'comlink';
+import { KafkaError } from '../protocol/errors.js';
+import type { RequestChannel } from '../protocol/request-channel.js';
+import { assert, present } from '../util/assert.js';
+import { errorReply, type HostApi, type HostStart, type HostStarted } from './host-api.js';
+import { responseBuffers } from './record-buffers.js';
+
+/** A host that runs, as its worker's page sees it. */
+export interface ServedHost extends HostStarted {
+  readonly requests: RequestChannel;
+  visibility(visible: boolean): void;
+  /** Leaves the cluster in order. */
+  close(): Promise<void>;
+}
+
+/**
+ * The worker's side of a `WorkerLink`: starts the host when the page says so and passes its requests on. To be called
+ * before the first `await` of the worker, or the page's first call is missed.
+ *
+ * `startHost` resolves as soon as the host can take requests (they may wait inside), long before an election is over,
+ * and holds its lock by then. It may refuse with a `KafkaError`.
+ */
+export function serveRequests(endpoint: Endpoint, startHost: (options: HostStart) => Promise<ServedHost>): void {
+  const calls = new Map<number, AbortController>();
+  let host: ServedHost | undefined;
+
+  const api: HostApi = {
+    start: async (options) => {
+      assert(host === undefined, 'a worker is started once');
+      try {
+        host = await startHost(options);
+        return { ok: { hostId: host.hostId, lockName: host.lockName } };
+      } catch (error) {
+        return failed(error);
+      }
+    },
+    send: async (callId, name, request) => {
+      const call = new AbortController();
+      calls.set(callId, call);
+      try {
+        const { requests } = present(host, 'requests come after the start');
+        const response = await requests.send(name, request, { signal: call.signal });
+        return transfer({ ok: response }, responseBuffers(name, response));
+      } catch (error) {
+        return call.signal.aborted ? errorReply(call.signal.reason) : failed(error);
+      } finally {
+        calls.delete(callId);
+      }
+    },
+    cancel: (callId) => calls.get(callId)?.abort(new KafkaError('REQUEST_TIMED_OUT', 'the client waits no longer')),
+    visibility: (visible) => host?.visibility(visible),
+    close: async () => host?.close(),
+  };
+  expose(api, endpoint);
+}
+
+/** Answers with the failure; a bug is also reported to the page, which then ends this worker. */
+function failed(error: unknown): ReturnType<typeof errorReply> {
+  if (!(error instanceof KafkaError)) reportError(error);
+  return errorReply(error);
+}

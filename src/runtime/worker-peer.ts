@@ -1,0 +1,191 @@
+import { transfer, wrap } from 'comlink';
+import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import { abortable, linkedController, onAbort } from '../util/signal.js';
+import { type HostApi, type HostStart, type HostStarted, type Reply, replied } from './host-api.js';
+import { peerGone } from './peer-gone.js';
+import { requestBuffers } from './record-buffers.js';
+import type { Runtime } from './runtime.js';
+
+/** A worker that has not answered for so long does not run. Cold starts on busy phones take seconds. */
+const START_TIMEOUT_MS = 20_000;
+/** How long the goodbye of a host may take before it is cut short: its lock frees what it held. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+export interface WorkerPeerOptions {
+  readonly runtime: Pick<Runtime, 'clock' | 'locks'>;
+  /** A new module worker that calls `serveRequests`. */
+  readonly newWorker: () => Worker;
+  /** Its address, for the texts of errors. */
+  readonly workerUrl: string;
+  readonly start: HostStart;
+  readonly startTimeoutMs?: number | undefined;
+}
+
+/**
+ * One worker's life, from its start to its end: every call ends with the worker, none hangs. It ends when the page ends
+ * it, when it fails or was killed (its lock is free then), and when it cannot be started.
+ */
+export class WorkerPeer {
+  /** @throws KafkaError BROKER_NOT_AVAILABLE: cannot be loaded. REQUEST_TIMED_OUT. What the host refused with. */
+  readonly started: Promise<HostStarted>;
+  readonly #options: WorkerPeerOptions;
+  readonly #worker: Worker | undefined;
+  readonly #host: Pick<HostApi, 'start' | 'send' | 'cancel' | 'visibility' | 'close'> | undefined;
+  readonly #ended: AbortController = new AbortController();
+  /** What ends each call that is in flight, by its number. */
+  readonly #calls: Map<number, (error: unknown) => void> = new Map();
+  #callCount = 0;
+  #isStarted = false;
+
+  constructor(options: WorkerPeerOptions) {
+    this.#options = options;
+    this.#worker = this.#newWorker();
+    this.#host = this.#worker && hostApi(this.#worker);
+    this.started = this.#start();
+    this.started.catch(() => {}); // whoever asks hears of it
+  }
+
+  /** Aborts, with a `KafkaError`, when the worker is no more. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  async send<A extends ApiName>(api: A, request: Requests[A], signal: AbortSignal | undefined): Promise<Responses[A]> {
+    if (!this.#isStarted) await abortable(this.started, signal);
+    signal?.throwIfAborted();
+    this.ended.throwIfAborted();
+    return this.#call(api, request, signal);
+  }
+
+  visibility(visible: boolean): void {
+    this.started.then(
+      () => this.#host?.visibility(visible),
+      () => {}, // nobody to tell
+    );
+  }
+
+  /** Fails what is in flight, lets the host say goodbye, and ends the worker. */
+  async close(reason: KafkaError): Promise<void> {
+    this.#failCalls(reason);
+    if (this.#isStarted && !this.ended.aborted) {
+      const patience = linkedController(this.ended);
+      const goodbye = Promise.resolve(this.#host?.close());
+      const timeout = this.#options.runtime.clock.sleep(CLOSE_TIMEOUT_MS, patience.signal);
+      await Promise.race([goodbye, timeout]).catch(() => {}); // it ends now anyway
+      patience.abort();
+    }
+    this.end(reason);
+  }
+
+  /** Ends the worker at once: the browser frees its locks. Idempotent. */
+  end(reason: KafkaError): void {
+    if (this.ended.aborted) return;
+    this.#worker?.terminate();
+    this.#failCalls(reason);
+    this.#ended.abort(reason);
+  }
+
+  #newWorker(): Worker | undefined {
+    try {
+      const worker = this.#options.newWorker();
+      worker.addEventListener('error', (event) => this.#workerFailed(event));
+      worker.addEventListener('messageerror', () => this.#fail('NETWORK_EXCEPTION', 'sent what cannot be read'));
+      return worker;
+    } catch (error) {
+      this.#fail('BROKER_NOT_AVAILABLE', `cannot be made. ${this.#advice()}`, error);
+      return undefined;
+    }
+  }
+
+  async #start(): Promise<HostStarted> {
+    this.ended.throwIfAborted();
+    const { runtime, start, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
+    const patience = linkedController(this.ended);
+    runtime.clock.sleep(startTimeoutMs, patience.signal).then(
+      () => this.#fail('REQUEST_TIMED_OUT', `did not answer within ${startTimeoutMs} ms. ${this.#advice()}`),
+      () => {}, // it answered, or ended
+    );
+    try {
+      const reply = abortable(this.#host?.start(start) as Promise<Reply<HostStarted>>, this.ended);
+      const started = replied(await reply);
+      this.#isStarted = true;
+      this.#watchLock(started.lockName);
+      return started;
+    } catch (error) {
+      this.end(error instanceof KafkaError ? error : new KafkaError('BROKER_NOT_AVAILABLE', String(error)));
+      throw this.ended.reason;
+    } finally {
+      patience.abort();
+    }
+  }
+
+  #watchLock(lockName: string): void {
+    const { locks } = this.#options.runtime;
+    if (locks === undefined) return;
+    peerGone(locks, lockName, this.ended).then(
+      () => this.#fail('NETWORK_EXCEPTION', 'is gone: its lock is free'),
+      () => {}, // it ended in another way
+    );
+  }
+
+  #call<A extends ApiName>(api: A, request: Requests[A], signal: AbortSignal | undefined): Promise<Responses[A]> {
+    const buffers = requestBuffers(api, request);
+    const callId = ++this.#callCount;
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        this.#calls.delete(callId);
+        drop();
+      };
+      const fail = (error: unknown): void => {
+        end();
+        reject(error);
+      };
+      const answer = (reply: Reply<Responses[ApiName]>): void => {
+        end();
+        try {
+          resolve(replied(reply) as Responses[A]); // the answer to a request of this API
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#calls.set(callId, fail);
+      const drop = onAbort(signal, () => {
+        this.#host?.cancel(callId);
+        fail(signal?.reason);
+      });
+      this.#host?.send(callId, api, transfer(request, buffers)).then(answer, fail);
+    });
+  }
+
+  #failCalls(reason: KafkaError): void {
+    for (const fail of this.#calls.values()) fail(reason);
+  }
+
+  #workerFailed(event: Event): void {
+    const { message } = event as ErrorEvent;
+    if (this.#isStarted) this.#fail('NETWORK_EXCEPTION', `failed and was ended: ${message}`);
+    else this.#fail('BROKER_NOT_AVAILABLE', `cannot be loaded${message ? ` (${message})` : ''}. ${this.#advice()}`);
+  }
+
+  #fail(type: KafkaErrorName, what: string, cause?: unknown): void {
+    this.end(new KafkaError(type, `the worker ${this.#options.workerUrl} ${what}`, { cause }));
+  }
+
+  /** Browsers say next to nothing of why a worker does not load. */
+  #advice(): string {
+    return `Expected: a module script of this origin at ${this.#options.workerUrl}, allowed by the page's Content-Security-Policy (worker-src)`;
+  }
+}
+
+/** Each property of a Comlink proxy is a new proxy: taken once, not with each call. */
+function hostApi(worker: Worker): Pick<HostApi, 'start' | 'send' | 'cancel' | 'visibility' | 'close'> {
+  const { start, send, cancel, visibility, close } = wrap<HostApi>(worker);
+  return {
+    start,
+    send,
+    cancel: (callId) => void cancel(callId),
+    visibility: (visible) => void visibility(visible),
+    close,
+  };
+}
