@@ -1,0 +1,187 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import puppeteer, { type Browser, type CDPSession, type Page } from 'puppeteer-core';
+import { build, type InlineConfig, preview } from 'vite';
+import { chromiumArgs, chromiumPath, firefoxPath } from '../../.ci/browsers.mjs';
+import type { Acknowledged, TabApi } from './page/tab-api.js';
+
+export type BrowserName = 'chrome' | 'firefox';
+
+export const browserPaths: Readonly<Record<BrowserName, string | undefined>> = {
+  chrome: chromiumPath(),
+  firefox: firefoxPath(),
+};
+
+const PAGE_ROOT = fileURLToPath(new URL('./page', import.meta.url));
+const PAGE_BUILD = fileURLToPath(new URL('../../node_modules/.tabs-page', import.meta.url));
+
+export interface TestSite {
+  readonly origin: string;
+  close(): Promise<void>;
+}
+
+/** Builds the page under test and serves it. A build, since a dev server may reload pages when it pleases. */
+export async function serveTestSite(): Promise<TestSite> {
+  const config: InlineConfig = {
+    configFile: false,
+    root: PAGE_ROOT,
+    logLevel: 'error',
+    worker: { format: 'es' },
+    build: {
+      outDir: PAGE_BUILD,
+      emptyOutDir: true,
+      minify: false,
+      target: 'es2022',
+      rolldownOptions: { input: ['index.html', 'elsewhere.html'].map((name) => join(PAGE_ROOT, name)) },
+    },
+    preview: { host: '127.0.0.1', port: 0 },
+  };
+  await build(config);
+  const server = await preview(config);
+  const address = server.httpServer.address();
+  if (address === null || typeof address === 'string') throw new Error('the preview server has no port');
+  return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
+}
+
+/** One browser with one profile on disk, so that its tabs share the storage of the origin as a person's do. */
+export class TestBrowser implements AsyncDisposable {
+  readonly #browser: Browser;
+  readonly #profile: string;
+  readonly #origin: string;
+  /** Everything that was acknowledged to any tab, also to those that are gone. */
+  readonly acknowledged: Acknowledged[] = [];
+  /** Sends that failed: what became of them is unknown. */
+  readonly failed: { readonly value: string; readonly error: string }[] = [];
+
+  private constructor(browser: Browser, profile: string, origin: string) {
+    this.#browser = browser;
+    this.#profile = profile;
+    this.#origin = origin;
+  }
+
+  static async open(name: BrowserName, { origin }: TestSite): Promise<TestBrowser> {
+    const profile = await mkdtemp(join(tmpdir(), 'tabstream-tabs-'));
+    const browser = await puppeteer.launch({
+      browser: name,
+      executablePath: browserPaths[name] ?? name,
+      userDataDir: profile,
+      protocolTimeout: 60_000,
+      args: name === 'chrome' ? chromiumArgs() : [],
+      // One process a tab also for tabs of one site.
+      extraPrefsFirefox: { 'dom.ipc.processCount.webIsolated': 16, 'dom.ipc.processPrelaunch.enabled': false },
+    });
+    return new TestBrowser(browser, profile, origin);
+  }
+
+  async openTab(): Promise<Tab> {
+    const page = await this.#browser.newPage();
+    await page.exposeFunction('reportAck', (ack: Acknowledged) => void this.acknowledged.push(ack));
+    await page.exposeFunction('reportFailure', (value: string, error: string) => {
+      this.failed.push({ value, error });
+    });
+    const tab = new Tab(page, this.#origin);
+    await tab.load();
+    return tab;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#browser.close();
+    await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** A real tab. What it runs is in page/main.ts. */
+export class Tab {
+  readonly #page: Page;
+  readonly #origin: string;
+  #devTools: CDPSession | undefined;
+
+  constructor(page: Page, origin: string) {
+    this.#page = page;
+    this.#origin = origin;
+  }
+
+  async load(): Promise<void> {
+    await this.#page.goto(`${this.#origin}/index.html`);
+    await this.#page.waitForFunction(() => window.tab !== undefined);
+  }
+
+  /** Calls a function of page/main.ts. */
+  async call<Name extends keyof TabApi>(
+    name: Name,
+    ...args: Parameters<TabApi[Name]>
+  ): Promise<Awaited<ReturnType<TabApi[Name]>>> {
+    const result = await this.#page.evaluate(
+      (name, args) => (window.tab[name] as (...args: readonly unknown[]) => unknown)(...args),
+      name,
+      args as readonly unknown[],
+    );
+    return result as Awaited<ReturnType<TabApi[Name]>>;
+  }
+
+  /** In front of the others, which become hidden. */
+  async show(): Promise<void> {
+    await this.#page.bringToFront();
+  }
+
+  async close(): Promise<void> {
+    await this.#page.close();
+  }
+
+  /** Kills the renderer, without any event in the page. Chromium only. */
+  async crash(): Promise<void> {
+    const devTools = await this.#tools();
+    const gone = new Promise((resolve) => this.#page.once('error', resolve));
+    devTools.send('Page.crash').catch(() => {}); // never answered
+    await gone;
+  }
+
+  /** Stops the page and its worker, as the browser does with tabs in the background. Chromium only. */
+  async freeze(): Promise<void> {
+    await (await this.#tools()).send('Page.setWebLifecycleState', { state: 'frozen' });
+  }
+
+  async wake(): Promise<void> {
+    await (await this.#tools()).send('Page.setWebLifecycleState', { state: 'active' });
+  }
+
+  /** To another page of the origin; this one is discarded or goes to the back/forward cache. */
+  async navigateAway(): Promise<void> {
+    await this.#page.evaluate(() => {
+      window.wasLeft = true;
+    });
+    await this.#page.goto(`${this.#origin}/elsewhere.html`);
+  }
+
+  /** Back to the page. Returns whether it came out of the back/forward cache, with all its state. */
+  async goBack(): Promise<boolean> {
+    // A page out of the cache fires no load event, so that the promise of the navigation may not settle.
+    await Promise.race([this.#page.goBack({ timeout: 5_000 }).catch(() => {}), this.#pageShown()]);
+    await this.#pageShown();
+    return this.#page.evaluate(() => window.wasLeft === true);
+  }
+
+  async #pageShown(): Promise<void> {
+    for (;;) {
+      const isBack = await this.#page.evaluate(() => window.tab !== undefined).catch(() => false);
+      if (isBack) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async #tools(): Promise<CDPSession> {
+    this.#devTools ??= await this.#page.createCDPSession();
+    return this.#devTools;
+  }
+}
+
+/** Polls until true. The limit only tells a hang from slowness. */
+export async function until(what: string, isTrue: () => Promise<boolean> | boolean, limitMs = 30_000): Promise<void> {
+  const endMs = Date.now() + limitMs;
+  while (!(await isTrue())) {
+    if (Date.now() > endMs) throw new Error(`not within ${limitMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}

@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type BrowserName,
+  browserPaths,
+  serveTestSite,
+  type Tab,
+  TestBrowser,
+  type TestSite,
+  until,
+} from './harness.js';
+import type { Acknowledged, Read } from './page/tab-api.js';
+
+// Goal: whatever becomes of the leading tab, no acknowledged record is lost, doubled or out of order.
+// Method: three tabs produce and two follow, real tabs of one profile; the leading tab meets its fate in mid-stream;
+// then every surviving tab reads the log to its end.
+
+const TOPIC = 'journeys';
+const PARTITIONS = 2;
+/** Enough to be in mid-stream, with many sends in flight. */
+const SOME_RECORDS = 150;
+
+let site: TestSite;
+beforeAll(async () => {
+  site = await serveTestSite();
+});
+afterAll(() => site.close());
+
+describe.runIf(browserPaths.chrome)('in Chromium', () => {
+  test('a leading tab that is closed loses and doubles no record', async () => {
+    await withProducingTabs('chrome', async (scene) => {
+      await scene.leader.close();
+      scene.gone(scene.leader);
+    });
+  });
+
+  test('a leading tab whose process dies loses and doubles no record', async () => {
+    await withProducingTabs('chrome', async (scene) => {
+      await scene.leader.crash();
+      scene.gone(scene.leader);
+    });
+  });
+
+  test('a leading tab that is frozen is replaced, and when it wakes writes nothing it may not', async () => {
+    await withProducingTabs('chrome', async (scene) => {
+      await scene.leader.freeze();
+      await scene.anotherLeads();
+      await scene.moreRecords(SOME_RECORDS);
+      await scene.leader.wake();
+    });
+  });
+
+  test('a leading tab that is navigated away and back loses and doubles no record', async () => {
+    await withProducingTabs('chrome', async (scene) => {
+      await scene.leader.navigateAway();
+      await scene.anotherLeads();
+      await scene.moreRecords(SOME_RECORDS);
+      const isSamePage = await scene.leader.goBack();
+      if (!isSamePage) scene.gone(scene.leader); // a new page: its producer is no more
+    });
+  });
+
+  test('eight tabs that lose one leader after the other lose and double no record', async () => {
+    await withProducingTabs(
+      'chrome',
+      async (scene) => {
+        for (let round = 0; round < 3; round++) {
+          const leader = await scene.currentLeader();
+          await leader.close();
+          scene.gone(leader);
+          await scene.moreRecords(SOME_RECORDS);
+        }
+      },
+      8,
+    );
+  });
+});
+
+describe.runIf(browserPaths.firefox)('in Firefox', () => {
+  test('a leading tab that is closed loses and doubles no record', async () => {
+    await withProducingTabs('firefox', async (scene) => {
+      await scene.leader.close();
+      scene.gone(scene.leader);
+    });
+  });
+});
+
+interface Scene {
+  /** The tab that led at the beginning. */
+  readonly leader: Tab;
+  currentLeader(): Promise<Tab>;
+  /** Takes a tab out of the count. */
+  gone(tab: Tab): void;
+  /** Resolves when a tab other than `leader` leads. */
+  anotherLeads(): Promise<void>;
+  /** Resolves when so many more records are acknowledged. */
+  moreRecords(count: number): Promise<void>;
+}
+
+async function withProducingTabs(
+  browserName: BrowserName,
+  fate: (scene: Scene) => Promise<void>,
+  tabCount = 3,
+): Promise<void> {
+  const browser = await TestBrowser.open(browserName, site);
+  try {
+    const tabs: Tab[] = [];
+    for (let i = 0; i < tabCount; i++) tabs.push(await browser.openTab());
+    await tabs[0]?.call('createTopic', TOPIC, PARTITIONS);
+    const moreRecords = (count: number): Promise<void> => {
+      const wanted = browser.acknowledged.length + count;
+      return until(`${count} more records acknowledged`, () => browser.acknowledged.length >= wanted);
+    };
+    await Promise.all(tabs.map((tab) => tab.call('follow', TOPIC)));
+    await Promise.all(tabs.map((tab, i) => tab.call('startProducing', `producer-${i}`, TOPIC, PARTITIONS)));
+    await moreRecords(SOME_RECORDS);
+
+    const alive = new Set(tabs);
+    const leader = await leadingTab(alive);
+    await fate({
+      leader,
+      currentLeader: () => leadingTab(alive),
+      gone: (tab) => alive.delete(tab),
+      anotherLeads: async () => {
+        const others = [...alive].filter((tab) => tab !== leader);
+        await until('another tab leads', async () => (await find(others, leads)) !== undefined);
+      },
+      moreRecords,
+    });
+    await moreRecords(SOME_RECORDS);
+    await Promise.all([...alive].map((tab) => tab.call('stopProducing')));
+
+    const first = [...alive][0];
+    if (!first) throw new Error('no tab is left to read');
+    const ends = await first.call('endOffsets', TOPIC);
+    const total = ends.reduce((sum, end) => sum + end, 0);
+    for (const tab of alive) {
+      await until('a follower has read all', async () => (await tab.call('followed')).length >= total);
+    }
+    const histories = await Promise.all([...alive].map((tab) => tab.call('followed')));
+    for (const history of histories) expectWholeLog(history, ends, browser.acknowledged);
+    expect(browser.failed).toEqual([]);
+  } finally {
+    await browser[Symbol.asyncDispose]();
+  }
+}
+
+function expectWholeLog(
+  history: readonly Read[],
+  ends: readonly number[],
+  acknowledged: readonly Acknowledged[],
+): void {
+  const valueAt = new Map(history.map(({ partition, offset, value }) => [`${partition}@${offset}`, value]));
+  for (const [partition, end] of ends.entries()) {
+    const offsets = history.filter((read) => read.partition === partition).map((read) => read.offset);
+    expect(offsets, 'offsets are dense and in order').toEqual(Array.from({ length: end }, (_, offset) => offset));
+  }
+  const values = history.map(({ value }) => value);
+  expect(new Set(values).size, 'no record is doubled').toBe(values.length);
+  const lost = acknowledged.filter(({ value, partition, offset }) => valueAt.get(`${partition}@${offset}`) !== value);
+  expect(lost, 'each acknowledged record lies where it was acknowledged').toEqual([]);
+  for (const [stream, sequences] of sequencesByStream(history)) {
+    expect(sequences, `the order of ${stream}`).toEqual(sequences.toSorted((a, b) => a - b));
+  }
+}
+
+/** The sequence numbers that each producer left in each partition, in offset order. */
+function sequencesByStream(history: readonly Read[]): ReadonlyMap<string, readonly number[]> {
+  const streams = new Map<string, number[]>();
+  for (const { partition, value } of history) {
+    const [producer, sequence] = value.split(':');
+    const stream = `${producer} in partition ${partition}`;
+    streams.set(stream, [...(streams.get(stream) ?? []), Number(sequence)]);
+  }
+  return streams;
+}
+
+async function leadingTab(tabs: Iterable<Tab>): Promise<Tab> {
+  let found: Tab | undefined;
+  await until('a tab leads', async () => {
+    found = await find([...tabs], leads);
+    return found !== undefined;
+  });
+  return found as Tab;
+}
+
+async function leads(tab: Tab): Promise<boolean> {
+  const hosts = await tab.call('hosts');
+  return hosts.some((host) => host.self && host.controller);
+}
+
+async function find<T>(items: readonly T[], isWanted: (item: T) => Promise<boolean>): Promise<T | undefined> {
+  for (const item of items) if (await isWanted(item)) return item;
+  return undefined;
+}

@@ -1,0 +1,90 @@
+import { type Consumer, Kafka } from '../../../src/index.js';
+import type { Acknowledged, Read, TabApi, TabReports } from './tab-api.js';
+
+const SENDS_IN_FLIGHT = 16;
+const PAUSE_MS = 5;
+
+/** Set by the harness before the page loads; what was reported survives the tab. */
+const reports = window as unknown as Partial<TabReports>;
+const kafka = new Kafka({ clientId: 'tab-under-test' });
+const followed: Read[] = [];
+let isProducing = false;
+let production: Promise<void> = Promise.resolve();
+
+const api: TabApi = {
+  async createTopic(topic, partitions) {
+    await kafka.admin().createTopics({ topics: [{ topic, numPartitions: partitions }] });
+  },
+
+  async startProducing(name, topic, partitions) {
+    const producer = kafka.producer();
+    await producer.connect();
+    isProducing = true;
+    production = produce().finally(() => producer.disconnect());
+
+    async function produce(): Promise<void> {
+      const inFlight = new Set<Promise<void>>();
+      for (let sequence = 0; isProducing; sequence++) {
+        const partition = sequence % partitions;
+        const value = `${name}:${sequence}`;
+        const sending: Promise<void> = producer
+          .send({ topic, messages: [{ key: name, value, partition }] })
+          .then(
+            ([metadata]) => acknowledge({ value, partition, offset: Number(metadata?.baseOffset) }),
+            (error: unknown) => reports.reportFailure?.(value, String(error)),
+          )
+          .then(() => void inFlight.delete(sending));
+        inFlight.add(sending);
+        if (inFlight.size >= SENDS_IN_FLIGHT) await Promise.race(inFlight);
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+      await Promise.all(inFlight);
+    }
+  },
+
+  async stopProducing() {
+    isProducing = false;
+    await production;
+  },
+
+  async follow(topic) {
+    const consumer = kafka.consumer();
+    await consumeAll(consumer, topic, (read) => followed.push(read));
+  },
+
+  followed: () => followed,
+
+  async endOffsets(topic) {
+    const offsets = await kafka.admin().fetchTopicOffsets(topic);
+    return offsets.toSorted((a, b) => a.partition - b.partition).map(({ high }) => Number(high));
+  },
+
+  async hosts() {
+    const { hosts } = await kafka.admin().describeCluster();
+    return hosts.map(({ hostId, controller, controllerEpoch, self }) => ({
+      hostId,
+      controller,
+      controllerEpoch,
+      self,
+    }));
+  },
+};
+
+async function acknowledge(ack: Acknowledged): Promise<void> {
+  await reports.reportAck?.(ack);
+}
+
+async function consumeAll(consumer: Consumer, topic: string, onRead: (read: Read) => void): Promise<void> {
+  const offsets = await kafka.admin().fetchTopicOffsets(topic);
+  await consumer.connect();
+  await consumer.assign(offsets.map(({ partition }) => ({ topic, partition, offset: '-2' })));
+  await consumer.run({
+    eachBatch: ({ batch }) => {
+      for (const { offset, value } of batch.messages) {
+        onRead({ partition: batch.partition, offset: Number(offset), value: value?.toString() ?? '' });
+      }
+    },
+  });
+}
+
+window.tab = api;

@@ -1,0 +1,47 @@
+/** What a tab under test can do, as `window.tab`. */
+export interface TabApi {
+  createTopic(topic: string, partitions: number): Promise<void>;
+  /** Sends `name:0`, `name:1`, … to the partitions in turn, many at a time, until stopped. Idempotent. */
+  startProducing(name: string, topic: string, partitions: number): Promise<void>;
+  /** Resolves when all that was sent is answered. */
+  stopProducing(): Promise<void>;
+  /** Reads the topic from its beginning, without a group and without end. */
+  follow(topic: string): Promise<void>;
+  followed(): readonly Read[];
+  /** By partition. */
+  endOffsets(topic: string): Promise<number[]>;
+  hosts(): Promise<Host[]>;
+}
+
+/** What the harness offers to the tab: it keeps what is told here when the tab is gone. */
+export interface TabReports {
+  reportAck(acknowledged: Acknowledged): Promise<void>;
+  reportFailure(value: string, error: string): Promise<void>;
+}
+
+export interface Acknowledged {
+  readonly value: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+export interface Read {
+  readonly partition: number;
+  readonly offset: number;
+  readonly value: string;
+}
+
+export interface Host {
+  readonly hostId: string;
+  readonly controller: boolean;
+  readonly controllerEpoch: number;
+  readonly self: boolean;
+}
+
+declare global {
+  interface Window {
+    tab: TabApi;
+    /** Set by the harness when it navigates away; a page that still knows it came out of the back/forward cache. */
+    wasLeft?: boolean;
+  }
+}
