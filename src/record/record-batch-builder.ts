@@ -1,5 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import { assert } from '../util/assert.js';
+import { utf8Size, writeUtf8 } from '../util/utf8.js';
 import { varintSize, varlongSize, writeVarint, writeVarlong } from '../util/varint.js';
 import {
   BATCH_HEADER_BYTES,
@@ -11,9 +12,6 @@ import {
 } from './batch-header.js';
 import type { NewRecord, NewRecordHeader } from './record.js';
 
-const UTF8 = new TextEncoder();
-/** From here on one call of `encodeInto` is quicker than a loop over the characters. */
-const ENCODE_INTO_FROM = 400;
 /** `Uint8Array.set` needs a view of its own when it gets many bytes; below, a loop is quicker. */
 const SET_FROM = 24;
 const FIRST_CAPACITY = 2048;
@@ -157,12 +155,12 @@ export class RecordBatchBuilder {
       at = writeVarint(bytes, at, offsetDelta);
       at = writeVarint(bytes, at, keySize);
       if (key !== null && !writeField(bytes, at, key, keySize)) {
-        keySize = textSize(key as string);
+        keySize = utf8Size(key as string);
         continue;
       }
       at = writeVarint(bytes, keySize > 0 ? at + keySize : at, valueSize);
       if (value !== null && !writeField(bytes, at, value, valueSize)) {
-        valueSize = textSize(value as string);
+        valueSize = utf8Size(value as string);
         continue;
       }
       if (valueSize > 0) at += valueSize;
@@ -204,38 +202,10 @@ function sizeWithLength(size: number): number {
 
 /** Writes `size` bytes; false for a text whose size was guessed wrong. */
 function writeField(bytes: Uint8Array, at: number, field: Uint8Array | string, size: number): boolean {
-  if (typeof field === 'string') return writeText(bytes, at, field, size);
+  if (typeof field === 'string') return writeUtf8(bytes, at, field, size);
   if (size >= SET_FROM) bytes.set(field, at);
   else for (let i = 0; i < size; i++) bytes[at + i] = field[i]!;
   return true;
-}
-
-function writeText(bytes: Uint8Array, at: number, text: string, size: number): boolean {
-  if (size !== text.length || size >= ENCODE_INTO_FROM) {
-    const { read, written } = UTF8.encodeInto(text, bytes.subarray(at, at + size));
-    return read === text.length && written === size;
-  }
-  for (let i = 0; i < size; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 0x7f) return false;
-    bytes[at + i] = code;
-  }
-  return true;
-}
-
-/** Bytes of `text` as UTF-8; half of a surrogate pair counts as U+FFFD, as TextEncoder writes it. */
-function textSize(text: string): number {
-  let size = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code <= 0x7f) continue;
-    size += code <= 0x7ff ? 1 : 2;
-    if (code >= 0xd800 && code <= 0xdbff) {
-      const next = text.charCodeAt(i + 1);
-      if (next >= 0xdc00 && next <= 0xdfff) i++; // four bytes for two units: two more than counted so far is right
-    }
-  }
-  return size;
 }
 
 function sizeOfHeaders(headers: readonly NewRecordHeader[]): number {
@@ -245,14 +215,14 @@ function sizeOfHeaders(headers: readonly NewRecordHeader[]): number {
       throw new KafkaError('INVALID_RECORD', `record header: expected a string as its key, found ${kindOf(key)}`);
     }
     guessSize(value, `header ${JSON.stringify(key)}`);
-    size += sizeWithLength(textSize(key)) + sizeWithLength(sizeOf(value));
+    size += sizeWithLength(utf8Size(key)) + sizeWithLength(sizeOf(value));
   }
   return size;
 }
 
 function sizeOf(field: Field): number {
   if (field === null) return NULL_SIZE;
-  return typeof field === 'string' ? textSize(field) : field.length;
+  return typeof field === 'string' ? utf8Size(field) : field.length;
 }
 
 function writeHeaders(bytes: Uint8Array, from: number, headers: readonly NewRecordHeader[]): number {
