@@ -1,0 +1,27 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { afterEach, expect, test, vi } from 'vitest';
+import { dropCluster } from '../src/testing/index.js';
+
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+
+afterEach(() => dropCluster('default'));
+
+// Goal: nobody's first minutes are spoilt by an outdated README. Method: the code block is run as it stands, save that
+// `tabstream` is the cluster in this thread.
+test('the quick start runs and prints what the README says', async () => {
+  const code = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  const promised = /It prints `([^`]*)`/.exec(readme)?.[1];
+  expect(code.trim().split('\n').length).toBeLessThanOrEqual(15);
+  const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
+  await import(/* @vite-ignore */ quickStartFile(code));
+  expect(await printed).toBe(promised);
+});
+
+function quickStartFile(code: string): string {
+  const folder = new URL('../node_modules/.readme/', import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const file = new URL('quick-start.ts', folder);
+  const testing = new URL('../src/testing/index.ts', import.meta.url).pathname;
+  writeFileSync(file, code.replace("from 'tabstream'", `from '${testing}'`));
+  return file.pathname;
+}
