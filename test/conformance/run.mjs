@@ -42,7 +42,7 @@ function run(name, rest) {
 }
 
 function recordsArguments(rest) {
-  if (rest.includes('--data')) return rest;
+  if (rest.some((argument) => /^--data(=|$)/.test(argument))) return rest;
   const shared = path('records', SHARED);
   return ['--data', existsSync(shared) ? shared : path('../fixtures/records', import.meta.url), ...rest];
 }
