@@ -59,10 +59,8 @@ export class WorkerPeer {
   }
 
   visibility(visible: boolean): void {
-    this.started.then(
-      () => this.#host?.visibility(visible),
-      () => {}, // nobody to tell
-    );
+    if (this.#isStarted) this.#host?.visibility(visible);
+    else this.started.then(() => this.#host?.visibility(visible)).catch(() => {}); // nobody to tell
   }
 
   /** Fails what is in flight, lets the host say goodbye, and ends the worker. */

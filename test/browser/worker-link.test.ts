@@ -23,6 +23,7 @@ describe('the link to a worker', () => {
       runtime: browserRuntime(),
       newWorker: () => {
         const worker = new Worker(new URL('./echo.worker.ts', import.meta.url), { type: 'module' });
+        worker.addEventListener('error', (event) => event.preventDefault()); // else the page's own error handler has it too
         workers.push(worker);
         return worker;
       },
