@@ -205,8 +205,13 @@ export class ProducerState {
    */
   truncateAndReload(bounds: LogBounds, newest: ProducerSnapshot | undefined, nowMs: number): void {
     if (bounds.logEndOffset === this.#mapEndOffset) return this.logStartAdvanced(bounds.logStartOffset);
-    this.reset(newest?.offset ?? bounds.logStartOffset);
-    for (const entry of newest?.producers ?? []) if (!this.#isExpired(entry, nowMs)) this.#load(entry);
+    this.load(newest ?? { offset: bounds.logStartOffset, producers: [] }, nowMs);
+  }
+
+  /** Makes this the state that `snapshot` holds, without the producers that have expired since. */
+  load(snapshot: ProducerSnapshot, nowMs: number): void {
+    this.reset(snapshot.offset);
+    for (const entry of snapshot.producers) if (!this.#isExpired(entry, nowMs)) this.#load(entry);
   }
 
   /** Forgets everything; the log begins anew at `offset`. */
@@ -338,7 +343,9 @@ export class ProducerAppend {
 
   #expectedSequence(producerEpoch: number): number | undefined {
     if (producerEpoch !== this.#entry.producerEpoch) return this.#entry.producerEpoch === NONE ? undefined : 0;
-    return this.#knownEpoch === NONE && this.#entry.batches.length === 0 ? undefined : nextSequence(lastSequence(this.#entry));
+    return this.#knownEpoch === NONE && this.#entry.batches.length === 0
+      ? undefined
+      : nextSequence(lastSequence(this.#entry));
   }
 }
 

@@ -170,7 +170,13 @@ function asKafkaFile(snapshot: ProducerSnapshot): ProducerSnapshot {
 }
 
 /** The entry with the batches of this append alone, as Kafka's ProducerAppendInfo shows it. */
-function appended({ append, before }: { readonly append: ProducerAppend; readonly before: ProducerEntry }): object | null {
+function appended({
+  append,
+  before,
+}: {
+  readonly append: ProducerAppend;
+  readonly before: ProducerEntry;
+}): object | null {
   const old = new Set(before.batches);
   return fieldsOf({ ...append.entry, batches: append.entry.batches.filter((batch) => !old.has(batch)) });
 }
@@ -228,6 +234,8 @@ function withKafkaNames<T>(operation: () => T): T {
     return operation();
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
-    throw Object.assign(new Error(error.message, { cause: error }), { name: EXCEPTION_NAMES[error.type] ?? error.type });
+    throw Object.assign(new Error(error.message, { cause: error }), {
+      name: EXCEPTION_NAMES[error.type] ?? error.type,
+    });
   }
 }

@@ -1,0 +1,99 @@
+import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import type { TopicConfig } from '../protocol/topic-config.js';
+import { decodeBatch } from '../record/batch-compression.js';
+import {
+  type BatchAt,
+  batchesIn,
+  batchSizeAt,
+  isControl,
+  isTransactional,
+  NO_PRODUCER_ID,
+  verifyBatch,
+} from '../record/batch-header.js';
+import type { BatchHeader } from '../record/record.js';
+
+/** Who appends: `client` is checked in full; `coordinator` is the broker itself, writing internal topics. */
+export type AppendOrigin = 'client' | 'coordinator';
+
+export interface AppendRules {
+  /** For the texts of errors: `orders-3`. */
+  readonly name: string;
+  readonly config: TopicConfig;
+  readonly origin: AppendOrigin;
+  readonly nowMs: number;
+}
+
+const NO_TIMESTAMP = -1;
+
+/**
+ * The batches of an append, if all of them are acceptable. Heads and checksums are read, records never.
+ * @throws KafkaError CORRUPT_MESSAGE; MESSAGE_TOO_LARGE: a batch is above `max.message.bytes`; RECORD_LIST_TOO_LARGE:
+ *   together they are above `segment.bytes`; INVALID_RECORD; INVALID_TIMESTAMP; INVALID_TXN_STATE: transactional.
+ */
+export function acceptableBatches(records: Uint8Array, rules: AppendRules): BatchAt[] {
+  const { name, config } = rules;
+  const batches: BatchAt[] = [];
+  for (let at = 0; at < records.length; at += batches.at(-1)?.header.sizeInBytes ?? 0) {
+    const sizeInBytes = batchSizeAt(records, at) ?? 0;
+    if (sizeInBytes > config.maxMessageBytes) {
+      throw refused('MESSAGE_TOO_LARGE', name, `a batch of at most ${config.maxMessageBytes} bytes`, `${sizeInBytes}`);
+    }
+    const header = verifyBatch(records, at);
+    checkHeader(header, rules);
+    batches.push({ header, at });
+  }
+  if (batches.length === 0) throw refused('INVALID_RECORD', name, 'at least one batch', 'none');
+  if (records.length > config.segmentBytes) {
+    const found = `${records.length}`;
+    throw refused('RECORD_LIST_TOO_LARGE', name, `batches of at most ${config.segmentBytes} bytes together`, found);
+  }
+  return batches;
+}
+
+/**
+ * Refuses records without a key, for compacted topics: compaction could not tell what they replace. The only check that
+ * decodes records.
+ * @throws KafkaError INVALID_RECORD; UNSUPPORTED_COMPRESSION_TYPE: they cannot be looked at.
+ */
+export async function checkKeys(records: Uint8Array, name: string): Promise<void> {
+  for (const { at } of batchesIn(records)) {
+    const keyless = (await decodeBatch(records, at)).findIndex(({ key }) => key === null);
+    if (keyless < 0) continue;
+    throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${keyless}`);
+  }
+}
+
+function checkHeader(header: BatchHeader, rules: AppendRules): void {
+  const { name, origin } = rules;
+  if (header.recordCount === 0 || header.lastOffsetDelta !== header.recordCount - 1) {
+    const expected = 'records with the offset deltas 0, 1, 2 and so on';
+    const found = `${header.recordCount} records up to delta ${header.lastOffsetDelta}`;
+    throw refused('INVALID_RECORD', name, expected, found);
+  }
+  if (isControl(header)) throw refused('INVALID_RECORD', name, 'a data batch', 'a control batch');
+  if (isTransactional(header)) {
+    throw refused('INVALID_TXN_STATE', name, 'a plain batch', 'a transactional one without a transaction');
+  }
+  if (header.producerId !== NO_PRODUCER_ID && (header.producerEpoch < 0 || header.baseSequence < 0)) {
+    const found = `epoch ${header.producerEpoch}, sequence ${header.baseSequence}`;
+    throw refused('INVALID_RECORD', name, `an epoch and a sequence from producer ${header.producerId}`, found);
+  }
+  if (origin === 'client') checkTimestamps(header, rules);
+}
+
+/** Base and maximum stand for all records of the batch. With LogAppendTime they are overwritten and may be anything. */
+function checkTimestamps({ baseTimestampMs, maxTimestampMs }: BatchHeader, { name, config, nowMs }: AppendRules): void {
+  if (config.messageTimestampType === 'LogAppendTime') return;
+  const latestMs = nowMs + config.messageTimestampAfterMaxMs;
+  const earliestMs = nowMs - config.messageTimestampBeforeMaxMs;
+  if (maxTimestampMs > latestMs) {
+    throw refused('INVALID_TIMESTAMP', name, `timestamps of at most ${latestMs}`, `${maxTimestampMs}`);
+  }
+  if (baseTimestampMs !== NO_TIMESTAMP && baseTimestampMs < earliestMs) {
+    throw refused('INVALID_TIMESTAMP', name, `timestamps of at least ${earliestMs}`, `${baseTimestampMs}`);
+  }
+}
+
+function refused(type: KafkaErrorName, name: string, expected: string, found: string): KafkaError {
+  return new KafkaError(type, `${name}: expected ${expected}, found ${found}`);
+}

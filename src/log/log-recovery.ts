@@ -1,0 +1,51 @@
+import { KafkaError } from '../protocol/errors.js';
+import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
+import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
+import { asLogSnapshot, LogState } from './log-state.js';
+
+const READ_BYTES = 1024 * 1024;
+
+export interface RecoveredLog {
+  readonly state: LogState;
+  readonly logStartOffset: number;
+}
+
+/**
+ * The state of a log as the store has it: the last checkpoint, then the heads of the batches behind it. Checkpoints ride
+ * in the commits (see CHECKPOINT_BYTES), so that the time this takes does not grow with the log.
+ * @throws KafkaError KAFKA_STORAGE_ERROR: the store does not answer, or the log has a hole.
+ */
+export async function recoverLog(store: LogStore, log: LogId, nowMs: number): Promise<RecoveredLog> {
+  const ends = await store.ends(log);
+  const { logStartOffset } = ends;
+  const endOffset = ends.lastOffset === undefined ? logStartOffset : ends.lastOffset + 1;
+  const state = stateAtCheckpoint(ends, endOffset, nowMs);
+  while (state.nextOffset < endOffset) {
+    const chunks = await store.read(log, state.nextOffset, READ_BYTES);
+    const before = state.nextOffset;
+    for (const chunk of chunks) replay(log, state, chunk, nowMs);
+    if (state.nextOffset === before) throw holeError(log, before, 'nothing');
+  }
+  return { state, logStartOffset };
+}
+
+function stateAtCheckpoint(ends: LogEnds, endOffset: number, nowMs: number): LogState {
+  const { checkpoint, lastSegment, logStartOffset } = ends;
+  const usable = checkpoint !== undefined && checkpoint.offset <= Math.max(endOffset, logStartOffset);
+  const state = new LogState(logStartOffset, usable ? asLogSnapshot(checkpoint.snapshot) : undefined, nowMs);
+  if (lastSegment !== undefined) state.segmentClosed(lastSegment);
+  return state;
+}
+
+/** Takes in the batches of a chunk that lie at or behind the end of `state`. */
+function replay(log: LogId, state: LogState, chunk: Uint8Array, nowMs: number): void {
+  for (const { header } of batchesIn(chunk)) {
+    if (lastOffsetOf(header) < state.nextOffset) continue;
+    if (header.baseOffset > state.nextOffset) throw holeError(log, state.nextOffset, `one at ${header.baseOffset}`);
+    state.adopt([header], state.stage([header], 'replication', nowMs));
+  }
+}
+
+function holeError(log: LogId, offset: number, found: string): KafkaError {
+  return new KafkaError('KAFKA_STORAGE_ERROR', `log ${log}: expected a batch at offset ${offset}, found ${found}`);
+}
