@@ -2,7 +2,7 @@ import { type IDBPDatabase, type IDBPTransaction, unwrap } from 'idb';
 import { KafkaError } from '../protocol/errors.js';
 import { AssertionError, assert } from '../util/assert.js';
 import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
-import { CommitChain } from './commit-chain.js';
+import { CommitChain, type CommitLink } from './commit-chain.js';
 import {
   type Commit,
   type Durability,
@@ -90,63 +90,18 @@ export class IdbLogStore implements LogStore {
     });
   }
 
-  /**
-   * All requests are issued at once. The first to answer is the look at the epoch, and its callback decides: it
-   * aborts, or it commits what is already on its way, without waiting for the answers of the puts.
-   *
-   * IDB transactions over the same stores run one after the other, in the order in which they were made (W3C
-   * IndexedDB, "transaction scheduling"), so that at that moment the commit before this one has ended.
-   */
   async append(commit: Commit, durability: Durability): Promise<void> {
     assertCommit(commit);
-    const { chunks, segments = [], checkpoints = [] } = commit;
-    const scope: StoreName[] = ['meta', 'chunks'];
-    if (segments.length > 0) scope.push('segments');
-    if (checkpoints.length > 0) scope.push('checkpoints');
-
     const link = this.#chain.begin();
-    return new Promise((resolve, reject) => {
-      let refusal: unknown;
-      const fail = (error: unknown): void => {
-        this.#chain.decide(link, 'failed');
-        this.#chain.deliver(link);
-        reject(this.#failure('append', error));
-      };
-      let transaction: IDBTransaction;
-      try {
-        transaction = this.#raw.transaction(scope, 'readwrite', { durability });
-      } catch (error) {
-        return fail(error);
-      }
-      const refuse = (error: unknown): void => {
-        refusal = error;
-        this.#chain.decide(link, 'failed');
-        transaction.abort();
-      };
-      transaction.oncomplete = (): void => {
-        this.#chain.decide(link, 'committed');
-        this.#chain.deliver(link);
-        resolve();
-      };
-      transaction.onabort = (): void => fail(refusal ?? transaction.error);
-
-      const leadership: IDBRequest<Leadership | undefined> = transaction.objectStore('meta').get('leadership');
-      leadership.onsuccess = (): void => {
-        const { epoch } = leadership.result ?? NO_LEADERSHIP;
-        if (refusal !== undefined) return;
-        if (epoch !== commit.leaderEpoch) refuse(fencedError(commit.leaderEpoch, epoch));
-        else if (link.before && link.before.outcome !== 'committed') refuse(new Error('the commit before it failed'));
-        else transaction.commit();
-      };
-      try {
-        const store = transaction.objectStore('chunks');
-        for (const { log, lastOffset, bytes } of chunks) store.put(exact(bytes), [log, lastOffset]);
-        for (const row of segments) transaction.objectStore('segments').put(row, [row.log, row.baseOffset]);
-        for (const row of checkpoints) transaction.objectStore('checkpoints').put(row, row.log);
-      } catch (error) {
-        refuse(error);
-      }
-    });
+    try {
+      await appendAll(this.#raw, commit, durability, link);
+      this.#chain.decide(link, 'committed');
+    } catch (error) {
+      this.#chain.decide(link, 'failed');
+      throw this.#failure('append', error);
+    } finally {
+      this.#chain.deliver(link);
+    }
   }
 
   /** Answers less than `maxBytes` allow once it has half of that: the caller reads on anyway. */
@@ -294,6 +249,54 @@ export class IdbLogStore implements LogStore {
     this.#raw.close();
     this.#lost.abort(new KafkaError('KAFKA_STORAGE_ERROR', `the database connection was lost: ${why}`));
   }
+}
+
+/**
+ * One append as one IDB transaction; resolves on `complete`, rejects with what made it abort.
+ *
+ * All requests are issued at once. The first to answer is the look at the epoch, and its callback decides: it
+ * aborts, or it commits what is already on its way, without waiting for the answers of the puts.
+ *
+ * IDB transactions over the same stores run one after the other, in the order in which they were made (W3C
+ * IndexedDB, "transaction scheduling"), so that at that moment the commit before this one has ended. WebKit may
+ * tell of that end a little later than of the epoch: then we look once more.
+ */
+function appendAll(database: IDBDatabase, commit: Commit, durability: Durability, link: CommitLink): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { chunks, segments = [], checkpoints = [] } = commit;
+    const scope: StoreName[] = ['meta', 'chunks'];
+    if (segments.length > 0) scope.push('segments');
+    if (checkpoints.length > 0) scope.push('checkpoints');
+    const transaction = database.transaction(scope, 'readwrite', { durability });
+    transaction.oncomplete = (): void => resolve();
+    transaction.onabort = (): void => reject(transaction.error);
+    const refuse = (error: unknown): void => {
+      // Settles first: what the abort event says then changes nothing.
+      reject(error);
+      transaction.abort();
+    };
+
+    const look = (): void => {
+      const leadership: IDBRequest<Leadership | undefined> = transaction.objectStore('meta').get('leadership');
+      leadership.onsuccess = (): void => {
+        const { epoch } = leadership.result ?? NO_LEADERSHIP;
+        const before = link.before?.outcome ?? 'committed';
+        if (epoch !== commit.leaderEpoch) refuse(fencedError(commit.leaderEpoch, epoch));
+        else if (before === 'failed') refuse(new Error('the commit before it failed'));
+        else if (before === 'pending') look();
+        else transaction.commit();
+      };
+    };
+    look();
+    try {
+      const store = transaction.objectStore('chunks');
+      for (const { log, lastOffset, bytes } of chunks) store.put(exact(bytes), [log, lastOffset]);
+      for (const row of segments) transaction.objectStore('segments').put(row, [row.log, row.baseOffset]);
+      for (const row of checkpoints) transaction.objectStore('checkpoints').put(row, row.log);
+    } catch (error) {
+      refuse(error);
+    }
+  });
 }
 
 async function storedLeadership(transaction: Transaction): Promise<Leadership> {
