@@ -1,0 +1,28 @@
+const COUNT = new Intl.NumberFormat('en-US');
+
+export function countText(count: number): string {
+  return COUNT.format(count);
+}
+
+const UNITS = ['B', 'kB', 'MB', 'GB'] as const;
+
+/** Decimal units, three digits. */
+export function bytesText(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toPrecision(3)} ${UNITS[unit]}`;
+}
+
+export type TimeZoneChoice = 'local' | 'utc';
+
+/** `2026-11-23 18:04:05.123`, in the zone asked for. */
+export function timeText(timestampMs: number, zone: TimeZoneChoice): string {
+  const date = new Date(timestampMs);
+  if (Number.isNaN(date.getTime())) return String(timestampMs);
+  const shown = zone === 'utc' ? date : new Date(timestampMs - date.getTimezoneOffset() * 60_000);
+  return shown.toISOString().replace('T', ' ').replace('Z', '');
+}

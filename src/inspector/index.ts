@@ -1,0 +1,6 @@
+export { defineStreamInspector } from './define.js';
+export { GroupListElement } from './group-list.js';
+export { HostListElement } from './host-list.js';
+export { RecordTableElement } from './record-table.js';
+export { StreamInspectorElement } from './stream-inspector.js';
+export { TopicListElement } from './topic-list.js';
