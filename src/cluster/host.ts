@@ -1,7 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
-import type { Runtime } from '../runtime/runtime.js';
+import type { HeldLock, Runtime } from '../runtime/runtime.js';
 import type { LogStore } from '../storage/log-store.js';
 import { abortable, deferred, onAbort } from '../util/signal.js';
 import { HostSession } from './host-session.js';
@@ -34,24 +34,40 @@ export class Host implements RequestChannel {
   readonly #closing = new AbortController();
   #session: HostSession | undefined;
   #rejoined = deferred();
+  readonly #lockName: string;
+  #lifeLock: HeldLock | undefined;
   #visible: boolean;
   #ended: Promise<void> | undefined;
 
-  /** @throws what `openStore` throws: this platform cannot keep the cluster's data. */
+  /**
+   * Resolves once requests can be sent, long before somebody leads.
+   * @throws what `openStore` throws: this platform cannot keep the cluster's data.
+   */
   static async start(options: HostOptions): Promise<Host> {
     const host = new Host(options);
-    await host.#join();
+    try {
+      await Promise.all([host.#live(), host.#join()]);
+    } catch (error) {
+      await host.close();
+      throw error;
+    }
     return host;
   }
 
   private constructor(options: HostOptions) {
     this.#options = options;
     this.#visible = options.visible ?? true;
+    this.#lockName = `tabstream/${options.clusterName}/worker/${options.runtime.random.uuid()}`;
   }
 
   /** undefined while the database is being opened again. */
   get hostId(): string | undefined {
     return this.#session?.hostId;
+  }
+
+  /** Held from the start until this host is closed or its worker dies. */
+  get lockName(): string {
+    return this.#lockName;
   }
 
   async send<A extends ApiName>(api: A, request: Requests[A], options: SendOptions = {}): Promise<Responses[A]> {
@@ -75,6 +91,11 @@ export class Host implements RequestChannel {
     const session = this.#session;
     this.#session = undefined;
     await session?.close();
+    this.#lifeLock?.release();
+  }
+
+  async #live(): Promise<void> {
+    this.#lifeLock = await this.#options.runtime.locks?.hold(this.#lockName);
   }
 
   async #join(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { LogAdvance, LogView, LogViews } from '../log/log-view.js';
+import { KafkaError } from '../protocol/errors.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { deferred, onAbort } from '../util/signal.js';
@@ -37,6 +38,7 @@ export class HostLogViews implements LogViews {
 
   open(log: LogId): Promise<HostLogView> {
     const known = this.#views.get(log);
+    this.#open.get(log)?.used();
     if (known !== undefined) return known;
     const opening = this.#openView(log);
     this.#views.set(log, opening);
@@ -155,7 +157,7 @@ export class HostLogView implements LogView {
   }
 
   async read(offset: number, maxBytes: number): Promise<Uint8Array[]> {
-    this.#used();
+    this.used();
     const endOffset = this.#highWatermark;
     if (offset >= endOffset) return [];
     const kept = this.#tail.read(offset, maxBytes, endOffset);
@@ -163,7 +165,7 @@ export class HostLogView implements LogView {
   }
 
   async advancedBeyond(offset: number, signal: AbortSignal): Promise<void> {
-    this.#used();
+    this.used();
     signal.throwIfAborted();
     if (this.#highWatermark > offset) return;
     this.#closing.signal.throwIfAborted();
@@ -179,7 +181,7 @@ export class HostLogView implements LogView {
       drop();
       dropOurs();
       this.#waiters.delete(waiter);
-      this.#used();
+      this.used();
     }
   }
 
@@ -211,7 +213,7 @@ export class HostLogView implements LogView {
 
   close(): void {
     if (this.#closing.signal.aborted) return;
-    this.#closing.abort(new DOMException('the view is closed', 'AbortError'));
+    this.#closing.abort(new KafkaError('NETWORK_EXCEPTION', `the view of log ${this.#options.log} is closed`));
     this.announcements.close();
     this.#tail.clear();
   }
@@ -235,7 +237,8 @@ export class HostLogView implements LogView {
     }
   }
 
-  #used(): void {
+  /** Keeps it from being closed for a while. */
+  used(): void {
     this.#usedMs = this.#options.clock.monotonicMs();
   }
 }

@@ -1,5 +1,6 @@
 import { applyMetadataRecords, EMPTY_IMAGE, type MetadataImage } from '../broker/metadata-image.js';
 import { METADATA_LOG, metadataRecordsIn } from '../broker/metadata-records.js';
+import { KafkaError } from '../protocol/errors.js';
 import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
 import type { Clock } from '../runtime/runtime.js';
 import { abortable, deferred } from '../util/signal.js';
@@ -52,7 +53,7 @@ export class MetadataFollower {
   }
 
   close(): void {
-    this.#closing.abort(new DOMException('the metadata follower is closed', 'AbortError'));
+    this.#closing.abort(new KafkaError('NETWORK_EXCEPTION', 'the host is closed'));
     this.#moved.resolve();
   }
 
