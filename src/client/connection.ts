@@ -4,13 +4,12 @@ import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { linkedController } from '../util/signal.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
-import type { Instrumentation } from './instrumentation.js';
 
-type NetworkEvents = {
-  readonly REQUEST: string;
-  readonly REQUEST_TIMEOUT: string;
-  readonly REQUEST_QUEUE_SIZE: string;
-};
+interface NetworkInstrumentation {
+  readonly events: { readonly REQUEST: string; readonly REQUEST_TIMEOUT: string };
+  hears(eventName: string): boolean;
+  emit(eventName: string, payload?: unknown): void;
+}
 
 /** The channel that all clients of one `Kafka` share: opened by the first that needs it, closed by the last. */
 export class SharedChannel {
@@ -52,7 +51,7 @@ interface ConnectionParts {
   readonly runtime: Runtime;
   readonly clientId: string;
   readonly requestTimeoutMs: number;
-  readonly instrumentation: Instrumentation<NetworkEvents & Readonly<Record<string, string>>>;
+  readonly instrumentation: NetworkInstrumentation;
 }
 
 interface RequestOptions {

@@ -1,7 +1,372 @@
-import type { Producer, ProducerConfig } from '../api/producer.js';
+import { errorOf, KafkaError } from '../../protocol/errors.js';
+import type { Acks } from '../../protocol/requests.js';
+import { isInternalTopic } from '../../protocol/topic-partition.js';
+import { CompressionTypes } from '../../record/compression.js';
+import type { NewRecordHeader } from '../../record/record.js';
+import { abortable } from '../../util/signal.js';
+import { PRODUCER_EVENTS } from '../api/events.js';
+import type { Producer, ProducerBatch, ProducerConfig, RecordMetadata, TopicMessages } from '../api/producer.js';
+import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
-import { KafkaJSNotImplemented } from '../errors.js';
+import { ClusterMetadata } from '../cluster-metadata.js';
+import { Connection } from '../connection.js';
+import {
+  KafkaJSConnectionError,
+  KafkaJSError,
+  KafkaJSNonRetriableError,
+  KafkaJSNotImplemented,
+  KafkaJSProtocolError,
+} from '../errors.js';
+import { Instrumentation } from '../instrumentation.js';
+import { withRetry } from '../retry.js';
+import { keyPartitionerOf, Partitioners } from './partitioner.js';
+import { PendingSend } from './pending-send.js';
+import { type Preparation, type PreparedMessages, prepareMessages, STICKY } from './prepare-messages.js';
+import { type BatchSettings, NO_IDENTITY, type ProducerIdentity, RecordAccumulator } from './record-accumulator.js';
+import { Sender } from './sender.js';
 
-export function makeProducer<K, V>(_context: ClientContext, _config: ProducerConfig<K, V>): Producer<K, V> {
-  throw new KafkaJSNotImplemented('producer');
+const DEFAULT_BATCH_BYTES = 60 * 1024;
+const DEFAULT_BUFFER_BYTES = 32 * 2 ** 20;
+const DEFAULT_DELIVERY_TIMEOUT_MS = 120_000;
+const DEFAULT_PRODUCE_TIMEOUT_MS = 30_000;
+const DEFAULT_METADATA_MAX_AGE_MS = 300_000;
+/** What the broker remembers of a producer is its last five batches: more in flight could not be told apart. */
+const MAX_IN_FLIGHT_REQUESTS = 5;
+
+interface MutableRecord {
+  key: Uint8Array | string | null;
+  value: Uint8Array | string | null;
+  headers: readonly NewRecordHeader[] | undefined;
+  timestampMs: number;
+}
+
+type Status = 'connected' | 'disconnecting' | 'disconnected';
+
+/** See `Producer`. The journey of a record begins in `sendBatch`. */
+export function makeProducer<K, V>(context: ClientContext, config: ProducerConfig<K, V>): Producer<K, V> {
+  const { runtime } = context;
+  const { idempotent = true, createPartitioner = Partitioners.DefaultPartitioner, keySerde, valueSerde } = config;
+  assertConfig(config, idempotent);
+  const logger = context.logger.namespace('Producer');
+  const instrumentation = new Instrumentation({
+    events: PRODUCER_EVENTS,
+    client: 'producer',
+    wallMs: () => runtime.clock.wallMs(),
+    logger,
+  });
+  const connection = new Connection({ ...context, runtime, instrumentation });
+  // The idempotent producer goes on until the delivery timeout, as in KafkaJS and Kafka.
+  const retry = {
+    ...context.retry,
+    ...(idempotent && { retries: Number.MAX_SAFE_INTEGER }),
+    ...config.retry,
+  };
+  const metadata = new ClusterMetadata({
+    connection,
+    retry: { ...context.retry, ...config.retry },
+    maxAgeMs: config.metadataMaxAge ?? DEFAULT_METADATA_MAX_AGE_MS,
+    allowAutoTopicCreation: config.allowAutoTopicCreation ?? true,
+  });
+  const bufferBytes = config.bufferMemory ?? DEFAULT_BUFFER_BYTES;
+  const keyPartitioner = keyPartitionerOf(createPartitioner);
+  const preparation: Preparation<K, V> = {
+    keySerde,
+    valueSerde,
+    placement: keyPartitioner === undefined ? { byMessage: createPartitioner() } : { byKey: keyPartitioner },
+  };
+
+  let status: Status = 'disconnected';
+  let wasConnected = false;
+  let identity: ProducerIdentity = NO_IDENTITY;
+  let connecting: Promise<void> | undefined;
+  let accumulator!: RecordAccumulator;
+  let sender!: Sender;
+  const outstanding = new Set<PendingSend>();
+  /** Sends that wait for metadata or room, by topic: a later send to the topic must not overtake them. */
+  const waiting = new Map<string, Promise<unknown>>();
+  const record: MutableRecord = { key: null, value: null, headers: undefined, timestampMs: 0 };
+
+  function newPipeline(): void {
+    accumulator = new RecordAccumulator({
+      runtime,
+      batchSize: config.batchSize ?? DEFAULT_BATCH_BYTES,
+      deliveryTimeoutMs: config.deliveryTimeout ?? DEFAULT_DELIVERY_TIMEOUT_MS,
+      identity: () => identity,
+      onReady: () => sender.wake(),
+      onFailure: (batch, error) => sender.failed(batch, error),
+    });
+    sender = new Sender({
+      connection,
+      accumulator,
+      retry,
+      maxInFlightRequests: Math.min(config.maxInFlightRequests ?? MAX_IN_FLIGHT_REQUESTS, MAX_IN_FLIGHT_REQUESTS),
+      lingerMs: config.linger ?? 0,
+      logger,
+      renewIdentity,
+      onStaleTopic: (topic) => void metadata.load([topic]).catch(() => {}),
+    });
+  }
+
+  /** Partitions that lost their sequences together share one new producer id. */
+  async function renewIdentity(old: ProducerIdentity): Promise<ProducerIdentity> {
+    if (identity === old) {
+      const next = await initProducerId();
+      if (identity === old) identity = next;
+    }
+    return identity;
+  }
+
+  async function initProducerId(): Promise<ProducerIdentity> {
+    const { producerId, producerEpoch } = await withRetry({ runtime, options: context.retry }, async () => {
+      const response = await connection.request('InitProducerId', {
+        transactionalId: null,
+        transactionTimeoutMs: 60_000,
+        producerId: -1,
+        producerEpoch: -1,
+      });
+      throwOnError(response);
+      return response;
+    });
+    return { producerId, producerEpoch };
+  }
+
+  async function open(): Promise<void> {
+    await connection.open();
+    if (idempotent) identity = await initProducerId();
+    newPipeline();
+    status = 'connected';
+    wasConnected = true;
+    instrumentation.emit(PRODUCER_EVENTS.CONNECT);
+  }
+
+  async function connect(): Promise<void> {
+    if (status === 'connected') return;
+    connecting ??= open().finally(() => {
+      connecting = undefined;
+    });
+    await connecting;
+  }
+
+  async function disconnect(): Promise<void> {
+    await connecting?.catch(() => {});
+    if (status !== 'connected') return;
+    status = 'disconnecting';
+    const limit = new AbortController();
+    try {
+      const timeout = runtime.clock.sleep(context.requestTimeoutMs, limit.signal).catch(() => {});
+      await Promise.race([sender.flush(settled()), timeout]);
+    } finally {
+      limit.abort();
+      status = 'disconnected';
+      sender.close(
+        new KafkaJSConnectionError('Connection closed: the producer was disconnected before an answer came'),
+      );
+      await connection.close();
+      instrumentation.emit(PRODUCER_EVENTS.DISCONNECT);
+    }
+  }
+
+  async function settled(): Promise<void> {
+    await Promise.allSettled([...outstanding].map(({ promise }) => promise));
+  }
+
+  function assertUsable(): void {
+    if (status === 'disconnecting') {
+      throw new KafkaJSNonRetriableError(
+        "The producer is disconnecting; therefore, it can't safely accept messages anymore",
+      );
+    }
+    if (status === 'disconnected') throw new KafkaJSError('The producer is disconnected');
+  }
+
+  async function sendBatch(batch: ProducerBatch<K, V>): Promise<RecordMetadata[]> {
+    const topicMessages = merged(batch.topicMessages ?? []);
+    const settings = settingsOf(batch, idempotent);
+    // Unlike KafkaJS's, a producer that was never connected connects by itself.
+    if (!wasConnected && status === 'disconnected') await connect();
+    assertUsable();
+    batch.signal?.throwIfAborted();
+
+    const send = new PendingSend();
+    outstanding.add(send);
+    const forget = (): void => void outstanding.delete(send);
+    send.promise.then(forget, forget);
+    try {
+      const ready = readyNow(topicMessages);
+      if (ready !== undefined) admit(ready, send, settings);
+      else await admitInTurn(topicMessages, send, settings, batch.signal);
+    } catch (error) {
+      send.fail(error);
+    }
+    send.allAdded();
+    return abortable(send.promise, batch.signal);
+  }
+
+  /** The fast way: everything is known and there is room, so that no promise is needed. */
+  function readyNow(topicMessages: readonly TopicMessages<K, V>[]): Map<string, PreparedMessages> | undefined {
+    if (accumulator.bytes > bufferBytes) return undefined;
+    const prepared = new Map<string, PreparedMessages>();
+    for (const { topic, messages } of topicMessages) {
+      const partitions = metadata.cached(topic);
+      if (partitions === undefined || waiting.has(topic)) return undefined;
+      const ready = unlessPartitionUnknown(() => prepareMessages(topic, messages, partitions, preparation));
+      if (ready === undefined) return undefined;
+      prepared.set(topic, ready);
+    }
+    return prepared;
+  }
+
+  /** The slow way: after the earlier sends to the same topics, with metadata and room waited for. */
+  async function admitInTurn(
+    topicMessages: readonly TopicMessages<K, V>[],
+    send: PendingSend,
+    settings: BatchSettings,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const topics = topicMessages.map(({ topic }) => topic);
+    const before = topics.flatMap((topic) => waiting.get(topic) ?? []);
+    const turn = (async () => {
+      await Promise.allSettled(before);
+      const prepared = new Map<string, PreparedMessages>();
+      for (const { topic, messages } of topicMessages) {
+        prepared.set(topic, await prepareWithMetadata(topic, messages, signal));
+      }
+      while (accumulator.bytes > bufferBytes) await abortable(accumulator.room(), signal);
+      signal?.throwIfAborted();
+      if (status === 'disconnected') assertUsable();
+      admit(prepared, send, settings);
+    })();
+    for (const topic of topics) waiting.set(topic, turn);
+    try {
+      await turn;
+    } finally {
+      for (const topic of topics) if (waiting.get(topic) === turn) waiting.delete(topic);
+    }
+  }
+
+  /** A partition beyond the known ones may be a new one: then the topic is asked for again. */
+  async function prepareWithMetadata(
+    topic: string,
+    messages: TopicMessages<K, V>['messages'],
+    signal: AbortSignal | undefined,
+  ): Promise<PreparedMessages> {
+    const known = await metadata.partitions(topic, signal);
+    const prepared = unlessPartitionUnknown(() => prepareMessages(topic, messages, known, preparation));
+    if (prepared !== undefined) return prepared;
+    const loaded = (await metadata.load([topic], signal)).get(topic)!;
+    return prepareMessages(topic, messages, loaded, preparation);
+  }
+
+  /** Puts checked messages into batches. Nothing here can fail. */
+  function admit(prepared: ReadonlyMap<string, PreparedMessages>, send: PendingSend, settings: BatchSettings): void {
+    const nowMs = runtime.clock.wallMs();
+    for (const [topic, { messages, partitions, partitionCount, keyAt, valueAt, headers }] of prepared) {
+      const queues = accumulator.queuesOf(topic, partitionCount);
+      for (let i = 0; i < partitions.length; i++) {
+        const { timestamp } = messages[i]!;
+        record.key = keyAt(i);
+        record.value = valueAt(i);
+        record.headers = headers?.[i];
+        record.timestampMs = timestamp === undefined ? nowMs : Number(timestamp);
+        const partition =
+          partitions[i] === STICKY ? accumulator.stickyPartition(topic, partitionCount) : partitions[i]!;
+        accumulator.append(queues[partition]!, record, send, settings);
+      }
+    }
+    sender.wake();
+  }
+
+  const producer: Producer<K, V> = {
+    connect,
+    disconnect,
+    async send({ topic, messages, ...settings }) {
+      return sendBatch({ ...settings, topicMessages: [{ topic, messages }] });
+    },
+    sendBatch,
+    async flush() {
+      if (status === 'connected') await sender.flush(settled());
+    },
+    isIdempotent: () => idempotent,
+    events: PRODUCER_EVENTS,
+    on: instrumentation.on,
+    logger: () => logger,
+    [ASYNC_DISPOSE]: disconnect,
+  };
+  context.onClient(producer);
+  return producer;
+}
+
+/** undefined where a message names a partition that is not known yet. */
+function unlessPartitionUnknown<T>(prepare: () => T): T | undefined {
+  try {
+    return prepare();
+  } catch (error) {
+    if (error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
+    throw error;
+  }
+}
+
+function assertConfig<K, V>(
+  { retry, transactionalId, maxInFlightRequests }: ProducerConfig<K, V>,
+  idempotent: boolean,
+): void {
+  if (idempotent && retry?.retries !== undefined && retry.retries < 1) {
+    throw new KafkaJSNonRetriableError('Idempotent producer must allow retries to protect against transient errors');
+  }
+  if (transactionalId !== undefined) throw new KafkaJSNotImplemented('Transactions are not implemented yet');
+  if (typeof maxInFlightRequests === 'number' && maxInFlightRequests < 1) {
+    throw new KafkaJSNonRetriableError(
+      `Invalid maxInFlightRequests, expected at least 1, received ${maxInFlightRequests}`,
+    );
+  }
+}
+
+/** Entries of the same topic become one, as in KafkaJS; what is no list of messages is refused. */
+function merged<K, V>(topicMessages: readonly TopicMessages<K, V>[]): TopicMessages<K, V>[] {
+  const byTopic = new Map<string, TopicMessages<K, V>['messages']>();
+  for (const { topic, messages } of topicMessages) {
+    if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError('Invalid topic');
+    if (isInternalTopic(topic)) {
+      const text = `topic "${topic}" is internal: only the broker writes to it`;
+      throw new KafkaJSProtocolError(new KafkaError('INVALID_TOPIC_EXCEPTION', text));
+    }
+    if (!Array.isArray(messages)) {
+      throw new KafkaJSNonRetriableError(`Invalid messages array [${messages}] for topic "${topic}"`);
+    }
+    const known = byTopic.get(topic);
+    byTopic.set(topic, known === undefined ? messages : [...known, ...messages]);
+  }
+  return Array.from(byTopic, ([topic, messages]) => ({ topic, messages }));
+}
+
+const DEFAULT_SETTINGS: BatchSettings = {
+  acks: -1,
+  timeoutMs: DEFAULT_PRODUCE_TIMEOUT_MS,
+  compression: CompressionTypes.None,
+};
+
+function settingsOf<K, V>(
+  { acks = -1, timeout, compression }: ProducerBatch<K, V>,
+  idempotent: boolean,
+): BatchSettings {
+  if (acks !== -1 && acks !== 0 && acks !== 1) {
+    const text = `Invalid acks, expected -1, 0 or 1, received ${acks}`;
+    throw new KafkaJSNonRetriableError(new KafkaError('INVALID_REQUIRED_ACKS', text));
+  }
+  if (idempotent && acks !== -1) {
+    throw new KafkaJSNonRetriableError(
+      "Not requiring ack for all messages invalidates the idempotent producer's EoS guarantees",
+    );
+  }
+  if (acks === -1 && timeout === undefined && !compression) return DEFAULT_SETTINGS;
+  return {
+    acks: acks as Acks,
+    timeoutMs: timeout ?? DEFAULT_PRODUCE_TIMEOUT_MS,
+    compression: compression ?? CompressionTypes.None,
+  };
+}
+
+function throwOnError(response: { errorCode: number; errorMessage: string | null }): void {
+  const error = errorOf(response);
+  if (error !== undefined) throw error;
 }

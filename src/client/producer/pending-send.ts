@@ -1,0 +1,44 @@
+import { type Deferred, deferred } from '../../util/signal.js';
+import type { RecordMetadata } from '../api/producer.js';
+
+/** One call of `send` on its way: it is done when all batches that hold records of it are. */
+export class PendingSend {
+  readonly #outcome: Deferred<RecordMetadata[]> = deferred();
+  readonly #results: RecordMetadata[] = [];
+  /** One more than the batches still out, until `allAdded`: a batch may be done before the last record is in one. */
+  #open = 1;
+
+  get promise(): Promise<RecordMetadata[]> {
+    return this.#outcome.promise;
+  }
+
+  addBatch(): void {
+    this.#open++;
+  }
+
+  allAdded(): void {
+    this.#close();
+  }
+
+  /** A batch with records of this send was acknowledged; `baseOffset` is that of the first of them. */
+  succeed(result: RecordMetadata | undefined): void {
+    if (result !== undefined && !this.#results.some((known) => isSamePartition(known, result))) {
+      this.#results.push(result);
+    }
+    this.#close();
+  }
+
+  /** The first failure is that of the send. */
+  fail(error: unknown): void {
+    this.#outcome.reject(error);
+    this.#close();
+  }
+
+  #close(): void {
+    if (--this.#open === 0) this.#outcome.resolve(this.#results);
+  }
+}
+
+function isSamePartition(a: RecordMetadata, b: RecordMetadata): boolean {
+  return a.partition === b.partition && a.topicName === b.topicName;
+}

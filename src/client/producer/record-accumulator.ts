@@ -1,0 +1,291 @@
+import type { Acks } from '../../protocol/requests.js';
+import { compressBatch } from '../../record/batch-compression.js';
+import { readBatchFields, writeBatchHeader } from '../../record/batch-header.js';
+import { type CompressionType, CompressionTypes } from '../../record/compression.js';
+import type { NewRecord } from '../../record/record.js';
+import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import type { PendingSend } from './pending-send.js';
+
+/** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
+const SEQUENCES = 2 ** 31;
+
+export interface ProducerIdentity {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
+
+export const NO_IDENTITY: ProducerIdentity = { producerId: -1, producerEpoch: -1 };
+
+/** What all records of a batch must have in common, besides their partition. */
+export interface BatchSettings {
+  readonly acks: Acks;
+  readonly timeoutMs: number;
+  readonly compression: CompressionType;
+}
+
+/** The records that one send has in one batch. */
+export interface BatchPart {
+  readonly send: PendingSend;
+  /** Index in the batch of its first record there. */
+  readonly first: number;
+}
+
+/** A finished batch on its way. */
+export interface ClosedBatch {
+  readonly queue: PartitionQueue;
+  readonly settings: BatchSettings;
+  readonly parts: readonly BatchPart[];
+  readonly recordCount: number;
+  /** Place among the batches of its partition; never changes, whatever is sent again. */
+  readonly ordinal: number;
+  readonly deadlineMs: number;
+  /** Kept until the end: a request takes a copy, because what is sent may be transferred. */
+  bytes: Uint8Array;
+  baseSequence: number;
+  /** Compression is under way. */
+  preparing: boolean;
+  attempts: number;
+  /** Attempts that the retry limit counts: those made while a leader is being replaced are not. */
+  countedRetries: number;
+  retryAtMs: number;
+  /** An attempt ended without an answer, so the batch may be in the log. */
+  inDoubt: boolean;
+}
+
+/** The batches of one partition: one open, those closed in order, those in flight in order. */
+export interface PartitionQueue {
+  readonly topic: string;
+  readonly partition: number;
+  open: OpenBatch | undefined;
+  /** By ordinal. */
+  readonly closed: ClosedBatch[];
+  /** By ordinal. */
+  readonly inFlight: ClosedBatch[];
+  identity: ProducerIdentity;
+  nextSequence: number;
+  nextOrdinal: number;
+  /** A sequence is lost for good: the next batch needs a new producer id, once nothing is in flight. */
+  broken: boolean;
+  repairing: boolean;
+}
+
+interface OpenBatch {
+  readonly builder: RecordBatchBuilder;
+  readonly settings: BatchSettings;
+  readonly parts: BatchPart[];
+  readonly openedAtMs: number;
+}
+
+interface AccumulatorOptions {
+  readonly runtime: Runtime;
+  readonly batchSize: number;
+  readonly deliveryTimeoutMs: number;
+  /** The identity that new partitions begin with. */
+  readonly identity: () => ProducerIdentity;
+  /** A batch was closed, or has become ready to be sent. */
+  readonly onReady: () => void;
+  readonly onFailure: (batch: ClosedBatch, error: unknown) => void;
+}
+
+/** Gathers records into batches, one open batch a partition. */
+export class RecordAccumulator {
+  readonly #options: AccumulatorOptions;
+  readonly #queues = new Map<string, PartitionQueue[]>();
+  readonly #sticky = new Map<string, number>();
+  /** Queues that hold something to send. */
+  readonly #active = new Set<PartitionQueue>();
+  readonly #builders: RecordBatchBuilder[] = [];
+  #bytes = 0;
+  #onRoom: (() => void)[] = [];
+
+  constructor(options: AccumulatorOptions) {
+    this.#options = options;
+  }
+
+  /** Of all batches that are closed and not yet acknowledged. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get active(): Iterable<PartitionQueue> {
+    return this.#active;
+  }
+
+  /** The queues of a topic by partition number; grows as the topic does. */
+  queuesOf(topic: string, partitionCount: number): readonly PartitionQueue[] {
+    let queues = this.#queues.get(topic);
+    if (queues === undefined) this.#queues.set(topic, (queues = []));
+    while (queues.length < partitionCount) queues.push(this.#newQueue(topic, queues.length));
+    return queues;
+  }
+
+  /** The partition for records without a key: the same until its batch is closed, then another, drawn anew. */
+  stickyPartition(topic: string, partitionCount: number): number {
+    const current = this.#sticky.get(topic);
+    if (current !== undefined && current < partitionCount) return current;
+    const next = this.#options.runtime.random.below(partitionCount);
+    this.#sticky.set(topic, next);
+    return next;
+  }
+
+  /** Adds a record that has been checked to the open batch of its partition, closing a full one. */
+  append(queue: PartitionQueue, record: NewRecord, send: PendingSend, settings: BatchSettings): void {
+    let { open } = queue;
+    if (open !== undefined && !isSame(open.settings, settings)) {
+      this.close(queue);
+      open = undefined;
+    }
+    if (open !== undefined && open.builder.append(record)) {
+      addPart(open, send);
+      return;
+    }
+    if (open !== undefined) this.close(queue);
+    open = this.#open(queue, settings);
+    open.builder.append(record);
+    addPart(open, send);
+    if (open.builder.sizeInBytes >= this.#options.batchSize) this.close(queue);
+  }
+
+  /** Ends the open batch, if there is one. */
+  close(queue: PartitionQueue): void {
+    const { open } = queue;
+    if (open === undefined) return;
+    queue.open = undefined;
+    const { recordCount } = open.builder;
+    const { producerId, producerEpoch } = queue.identity;
+    const baseSequence = producerId < 0 ? -1 : takeSequences(queue, recordCount);
+    const bytes = open.builder.finish({ producerId, producerEpoch, baseSequence });
+    this.#builders.push(open.builder);
+    const batch: ClosedBatch = {
+      queue,
+      settings: open.settings,
+      parts: open.parts,
+      recordCount,
+      ordinal: queue.nextOrdinal++,
+      deadlineMs: open.openedAtMs + this.#options.deliveryTimeoutMs,
+      bytes,
+      baseSequence,
+      preparing: false,
+      attempts: 0,
+      countedRetries: 0,
+      retryAtMs: 0,
+      inDoubt: false,
+    };
+    this.#bytes += bytes.length;
+    queue.closed.push(batch);
+    if (this.#sticky.get(queue.topic) === queue.partition) this.#sticky.delete(queue.topic);
+    if (open.settings.compression === CompressionTypes.None) this.#options.onReady();
+    else void this.#compress(batch);
+  }
+
+  closeAll(): void {
+    for (const queue of this.#active) this.close(queue);
+  }
+
+  /** Puts a batch back, in its order. */
+  requeue(batch: ClosedBatch): void {
+    const { closed } = batch.queue;
+    const at = closed.findIndex(({ ordinal }) => ordinal > batch.ordinal);
+    closed.splice(at < 0 ? closed.length : at, 0, batch);
+    this.#active.add(batch.queue);
+  }
+
+  /** Forgets a batch that is done, whether it succeeded or not. */
+  release(batch: ClosedBatch): void {
+    this.#bytes -= batch.bytes.length;
+    this.settle(batch.queue);
+    const waiting = this.#onRoom;
+    this.#onRoom = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** Takes a queue off the active ones when it holds nothing more. */
+  settle(queue: PartitionQueue): void {
+    if (queue.open === undefined && queue.closed.length === 0 && queue.inFlight.length === 0)
+      this.#active.delete(queue);
+  }
+
+  /** Replaces a batch by its parts (a batch too large for its topic), sizes accounted for. */
+  replace(batch: ClosedBatch, pieces: readonly ClosedBatch[]): void {
+    this.#bytes -= batch.bytes.length;
+    for (const piece of pieces) {
+      this.#bytes += piece.bytes.length;
+      this.requeue(piece);
+    }
+  }
+
+  /** Resolves at the next release. */
+  room(): Promise<void> {
+    return new Promise((resolve) => this.#onRoom.push(resolve));
+  }
+
+  #open(queue: PartitionQueue, settings: BatchSettings): OpenBatch {
+    const builder = this.#builders.pop() ?? new RecordBatchBuilder({ maxBytes: this.#options.batchSize });
+    const openedAtMs = this.#options.runtime.clock.monotonicMs();
+    const open: OpenBatch = { builder, settings, parts: [], openedAtMs };
+    queue.open = open;
+    this.#active.add(queue);
+    return open;
+  }
+
+  #newQueue(topic: string, partition: number): PartitionQueue {
+    return {
+      topic,
+      partition,
+      open: undefined,
+      closed: [],
+      inFlight: [],
+      identity: this.#options.identity(),
+      nextSequence: 0,
+      nextOrdinal: 0,
+      broken: false,
+      repairing: false,
+    };
+  }
+
+  async #compress(batch: ClosedBatch): Promise<void> {
+    batch.preparing = true;
+    try {
+      const compressed = await compressBatch(batch.bytes, 0, batch.settings.compression);
+      this.#bytes += compressed.length - batch.bytes.length;
+      batch.bytes = compressed;
+      batch.preparing = false;
+      this.#options.onReady();
+    } catch (error) {
+      batch.preparing = false;
+      this.#options.onFailure(batch, error);
+    }
+  }
+}
+
+/** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */
+export function resequence(batch: ClosedBatch): void {
+  const { queue } = batch;
+  const { producerId, producerEpoch } = queue.identity;
+  batch.baseSequence = takeSequences(queue, batch.recordCount);
+  const fields = readBatchFields(batch.bytes, 0);
+  writeBatchHeader(batch.bytes, 0, batch.bytes.length, {
+    ...fields,
+    producerId,
+    producerEpoch,
+    baseSequence: batch.baseSequence,
+  });
+}
+
+function takeSequences(queue: PartitionQueue, count: number): number {
+  const base = queue.nextSequence;
+  queue.nextSequence = (base + count) % SEQUENCES;
+  return base;
+}
+
+function addPart(open: OpenBatch, send: PendingSend): void {
+  const { parts } = open;
+  if (parts.length > 0 && parts[parts.length - 1]!.send === send) return;
+  parts.push({ send, first: open.builder.recordCount - 1 });
+  send.addBatch();
+}
+
+function isSame(a: BatchSettings, b: BatchSettings): boolean {
+  return a === b || (a.acks === b.acks && a.timeoutMs === b.timeoutMs && a.compression === b.compression);
+}

@@ -1,0 +1,416 @@
+import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import type { ProduceRequest, ProduceResponse } from '../../protocol/requests.js';
+import { topicPartitionText } from '../../protocol/topic-partition.js';
+import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
+import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
+import { decodeRecords } from '../../record/record-batch-decoder.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import type { RetryOptions } from '../api/kafka.js';
+import type { Logger } from '../api/logger.js';
+import type { Connection } from '../connection.js';
+import { type KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { retryDelayMs } from '../retry.js';
+import {
+  type BatchPart,
+  type ClosedBatch,
+  type PartitionQueue,
+  type ProducerIdentity,
+  type RecordAccumulator,
+  resequence,
+} from './record-accumulator.js';
+
+/** A request carries at most this much (Kafka's `max.request.size`), a single larger batch apart. */
+const MAX_REQUEST_BYTES = 2 ** 20;
+
+/** After these the batch may or may not be in the log. */
+const IN_DOUBT: ReadonlySet<KafkaErrorName> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT']);
+
+/** The broker does not know how the sequences of this producer id go on. */
+const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'INVALID_PRODUCER_EPOCH',
+]);
+
+interface SenderOptions {
+  readonly connection: Connection;
+  readonly accumulator: RecordAccumulator;
+  readonly retry: Required<RetryOptions>;
+  readonly maxInFlightRequests: number;
+  readonly lingerMs: number;
+  readonly logger: Logger;
+  /** A producer id newer than the one given. */
+  readonly renewIdentity: (old: ProducerIdentity) => Promise<ProducerIdentity>;
+  /** A partition moved or vanished: what is known of its topic is old. */
+  readonly onStaleTopic: (topic: string) => void;
+}
+
+/**
+ * Sends closed batches: one Produce request takes the next batch of every partition that has one, and at most
+ * `maxInFlightRequests` are out. A batch that is not full goes when nothing is out, so that company gathers meanwhile.
+ *
+ * A partition's batches are sent in order, and sent again in order: while one is to be repeated, the later ones wait.
+ * With a producer id the broker refuses what comes too early and recognises what comes twice.
+ */
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #runtime: Runtime;
+  #requestsInFlight = 0;
+  #drainDue = false;
+  #flushing = 0;
+  #timer: { atMs: number; controller: AbortController } | undefined;
+  #closed = false;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#runtime = options.connection.runtime;
+  }
+
+  /** Looks for something to send once the present step of the program is over. */
+  wake(): void {
+    if (this.#drainDue || this.#closed) return;
+    this.#drainDue = true;
+    void Promise.resolve().then(() => {
+      this.#drainDue = false;
+      if (!this.#closed) this.#drain();
+    });
+  }
+
+  /** Sends without lingering until `until` settles. */
+  async flush(until: Promise<unknown>): Promise<void> {
+    this.#flushing++;
+    this.#options.accumulator.closeAll();
+    this.wake();
+    try {
+      await until;
+    } finally {
+      this.#flushing--;
+    }
+  }
+
+  /** A closed batch that cannot be made ready (its codec failed). */
+  failed(batch: ClosedBatch, error: unknown): void {
+    const { closed } = batch.queue;
+    closed.splice(closed.indexOf(batch), 1);
+    this.#fail(batch, toKafkaJSError(error));
+  }
+
+  /** Fails everything that is left; no timer remains. */
+  close(error: KafkaJSError): void {
+    this.#closed = true;
+    this.#timer?.controller.abort();
+    const { accumulator } = this.#options;
+    accumulator.closeAll();
+    for (const queue of [...accumulator.active]) {
+      for (const batch of [...queue.closed.splice(0), ...queue.inFlight.splice(0)]) this.#settleFailed(batch, error);
+    }
+  }
+
+  #drain(): void {
+    const nowMs = this.#runtime.clock.monotonicMs();
+    const idle = this.#requestsInFlight === 0 || this.#flushing > 0;
+    while (this.#requestsInFlight < this.#options.maxInFlightRequests) {
+      const batches = this.#take(nowMs, idle);
+      if (batches.length === 0) break;
+      void this.#send(batches);
+    }
+    this.#setTimer(nowMs);
+  }
+
+  /** The next batch of every partition that may send, of one kind of acks, within one request. */
+  #take(nowMs: number, idle: boolean): ClosedBatch[] {
+    const batches: ClosedBatch[] = [];
+    let bytes = 0;
+    for (const queue of this.#options.accumulator.active) {
+      if (queue.open !== undefined && queue.closed.length === 0 && idle && this.#lingered(queue, nowMs)) {
+        this.#options.accumulator.close(queue);
+      }
+      const batch = this.#next(queue, nowMs);
+      if (batch === undefined) continue;
+      const first = batches[0];
+      if (first !== undefined) {
+        if (first.settings.acks !== batch.settings.acks || first.settings.timeoutMs !== batch.settings.timeoutMs)
+          continue;
+        if (bytes + batch.bytes.length > MAX_REQUEST_BYTES) continue;
+      }
+      queue.closed.shift();
+      queue.inFlight.push(batch);
+      bytes += batch.bytes.length;
+      batches.push(batch);
+    }
+    return batches;
+  }
+
+  /** The first closed batch of a partition, if it may be sent now. */
+  #next(queue: PartitionQueue, nowMs: number): ClosedBatch | undefined {
+    const batch = queue.closed[0];
+    if (batch === undefined || batch.preparing || batch.retryAtMs > nowMs) return undefined;
+    const alone = queue.inFlight.length === 0;
+    if (nowMs >= batch.deadlineMs && alone) {
+      queue.closed.shift();
+      const text = `${describe(batch)} was not acknowledged within the delivery timeout`;
+      this.#fail(
+        batch,
+        new KafkaJSProtocolError(new KafkaError('REQUEST_TIMED_OUT', text), { outcomeUnknown: batch.inDoubt }),
+      );
+      return undefined;
+    }
+    if (queue.broken) {
+      if (alone && !queue.repairing) void this.#repair(queue);
+      return undefined;
+    }
+    return batch.attempts > 0 && !alone ? undefined : batch;
+  }
+
+  #lingered(queue: PartitionQueue, nowMs: number): boolean {
+    return this.#flushing > 0 || nowMs - queue.open!.openedAtMs >= this.#options.lingerMs;
+  }
+
+  async #send(batches: readonly ClosedBatch[]): Promise<void> {
+    this.#requestsInFlight++;
+    for (const batch of batches) batch.attempts++;
+    const { acks, timeoutMs } = batches[0]!.settings;
+    const request: ProduceRequest = { transactionalId: null, acks, timeoutMs, topicData: topicData(batches) };
+    if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed(undefined);
+    try {
+      const response = await this.#options.connection.request('Produce', request, { waitMs: timeoutMs });
+      this.#requestsInFlight--;
+      if (!this.#closed) this.#answered(batches, response);
+    } catch (error) {
+      this.#requestsInFlight--;
+      if (this.#closed) return;
+      for (const batch of batches) this.#failedOnce(batch, error);
+    }
+    this.wake();
+  }
+
+  #answered(batches: readonly ClosedBatch[], response: ProduceResponse): void {
+    const answers = new Map<string, ProduceResponse['responses'][number]['partitionResponses'][number]>();
+    for (const { name, partitionResponses } of response.responses) {
+      for (const answer of partitionResponses) {
+        answers.set(topicPartitionText({ topic: name, partition: answer.index }), answer);
+      }
+    }
+    for (const batch of batches) {
+      if (batch.settings.acks === 0) {
+        this.#done(batch);
+        continue;
+      }
+      const answer = answers.get(topicPartitionText(batch.queue));
+      if (answer === undefined) {
+        const text = `expected an answer for ${topicPartitionText(batch.queue)}, found none`;
+        this.#failedOnce(batch, new KafkaError('UNKNOWN_SERVER_ERROR', text));
+        continue;
+      }
+      const error = errorOf(answer);
+      // A duplicate beyond what the broker remembers: it is in the log, but nobody knows where.
+      if (error !== undefined && error.type !== 'DUPLICATE_SEQUENCE_NUMBER') {
+        this.#failedOnce(batch, error);
+        continue;
+      }
+      const baseOffset = error === undefined ? answer.baseOffset : -1;
+      this.#done(batch);
+      for (const { send, first } of batch.parts) {
+        send.succeed({
+          topicName: batch.queue.topic,
+          partition: batch.queue.partition,
+          errorCode: 0,
+          baseOffset: String(baseOffset < 0 ? -1 : baseOffset + first),
+          logAppendTime: String(answer.logAppendTimeMs),
+          logStartOffset: String(answer.logStartOffset),
+        });
+      }
+    }
+  }
+
+  /** Decides what becomes of a batch after a failed attempt: again, in pieces, under a new producer id, or never. */
+  #failedOnce(batch: ClosedBatch, caught: unknown): void {
+    const { queue } = batch;
+    queue.inFlight.splice(queue.inFlight.indexOf(batch), 1);
+    const error = toKafkaJSError(caught);
+    const type = error instanceof KafkaJSProtocolError ? error.type : undefined;
+    if (type !== undefined && IN_DOUBT.has(type)) batch.inDoubt = true;
+    if (batch.settings.acks === 0) {
+      this.#options.logger.debug(`${describe(batch)}, sent with acks 0, failed`, { error: String(error) });
+      this.#release(batch);
+      return;
+    }
+    if (!(error instanceof KafkaJSProtocolError)) this.#fail(batch, error);
+    else if (LOST_SEQUENCE.has(error.type) && batch.baseSequence >= 0) this.#lostSequence(batch, error);
+    else if (error.type === 'MESSAGE_TOO_LARGE' && this.#canSplit(batch)) this.#split(batch);
+    else if (error.retriable) this.#retry(batch, error);
+    else this.#fail(batch, error);
+  }
+
+  #retry(batch: ClosedBatch, error: KafkaJSProtocolError): void {
+    const { retry, accumulator, onStaleTopic } = this.#options;
+    const nowMs = this.#runtime.clock.monotonicMs();
+    const delayMs = retryDelayMs(error, {
+      retryCount: batch.attempts - 1,
+      options: retry,
+      random: () => this.#runtime.random.next(),
+    });
+    if (delayMs >= retry.initialRetryTime * (1 - retry.factor)) batch.countedRetries++;
+    if (batch.countedRetries > retry.retries || nowMs + delayMs >= batch.deadlineMs) {
+      const cause = new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: batch.inDoubt });
+      const limits = { retryCount: batch.attempts - 1, retryTime: delayMs };
+      this.#fail(batch, new KafkaJSNumberOfRetriesExceeded(cause, limits));
+      return;
+    }
+    if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') onStaleTopic(batch.queue.topic);
+    this.#options.logger.debug(`${describe(batch)} is sent again`, { error: error.message, delayMs });
+    batch.retryAtMs = nowMs + delayMs;
+    accumulator.requeue(batch);
+  }
+
+  /**
+   * The broker refused the sequence. Behind an earlier batch that is to be repeated this only means "too early".
+   * Otherwise the partition goes on under a new producer id, to which the old sequences mean nothing: a batch that may
+   * already be in the log must then not be sent again, or it could be there twice.
+   */
+  #lostSequence(batch: ClosedBatch, error: KafkaJSProtocolError): void {
+    const { queue } = batch;
+    const isEarlier = ({ ordinal }: ClosedBatch): boolean => ordinal < batch.ordinal;
+    const tooEarly =
+      error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier));
+    if (!tooEarly) {
+      const nowMs = this.#runtime.clock.monotonicMs();
+      if (batch.inDoubt || nowMs >= batch.deadlineMs) {
+        this.#fail(batch, new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: batch.inDoubt }));
+        return;
+      }
+      queue.broken = true;
+      if (batch.attempts > 1) batch.retryAtMs = nowMs + this.#options.retry.initialRetryTime;
+    }
+    this.#options.accumulator.requeue(batch);
+  }
+
+  /** Gives a partition a new producer id and its waiting batches new sequences. */
+  async #repair(queue: PartitionQueue): Promise<void> {
+    queue.repairing = true;
+    try {
+      const identity = await this.#options.renewIdentity(queue.identity);
+      if (this.#closed) return;
+      queue.identity = identity;
+      queue.nextSequence = 0;
+      queue.broken = false;
+      for (const batch of [...queue.closed]) {
+        if (!batch.inDoubt) {
+          resequence(batch);
+          continue;
+        }
+        queue.closed.splice(queue.closed.indexOf(batch), 1);
+        const text = `${describe(batch)}: the sequences of producer ${queue.identity.producerId} were lost before it was acknowledged`;
+        const error = new KafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER', text);
+        this.#settleFailed(batch, new KafkaJSProtocolError(error, { outcomeUnknown: true }));
+      }
+    } catch (error) {
+      if (this.#closed) return;
+      for (const batch of queue.closed.splice(0)) this.#settleFailed(batch, toKafkaJSError(error));
+    } finally {
+      queue.repairing = false;
+      this.wake();
+    }
+  }
+
+  #canSplit(batch: ClosedBatch): boolean {
+    return batch.recordCount > 1 && compressionOf(readBatchHeader(batch.bytes, 0)) === 0;
+  }
+
+  /** Halves a batch that is too large for its topic, as Kafka's producer does. */
+  #split(batch: ClosedBatch): void {
+    const records = decodeRecords(batch.bytes);
+    const half = records.length >> 1;
+    const { producerId, producerEpoch } = readBatchHeader(batch.bytes, 0);
+    const pieces = [records.slice(0, half), records.slice(half)].map((piece, index): ClosedBatch => {
+      const from = index * half;
+      const builder = new RecordBatchBuilder();
+      for (const record of piece) builder.append(record);
+      const baseSequence = batch.baseSequence < 0 ? -1 : batch.baseSequence + from;
+      return {
+        ...batch,
+        parts: partsWithin(batch.parts, from, from + piece.length),
+        recordCount: piece.length,
+        ordinal: batch.ordinal + index * 2 ** -(batch.attempts + 10),
+        bytes: builder.finish({ producerId, producerEpoch, baseSequence }),
+        baseSequence,
+        inDoubt: false,
+        retryAtMs: 0,
+      };
+    });
+    for (const { parts } of pieces) for (const { send } of parts) send.addBatch();
+    for (const { send } of batch.parts) send.succeed(undefined);
+    this.#options.accumulator.replace(batch, pieces);
+  }
+
+  #done(batch: ClosedBatch): void {
+    const { inFlight } = batch.queue;
+    inFlight.splice(inFlight.indexOf(batch), 1);
+    this.#release(batch);
+  }
+
+  /** The end of a batch that is not in the log, or perhaps: its sequences will be missing there. */
+  #fail(batch: ClosedBatch, error: unknown): void {
+    const { queue } = batch;
+    if (batch.baseSequence >= 0 && queue.identity.producerId >= 0) {
+      queue.broken = true;
+      // What comes behind a gap was refused, however its attempts ended.
+      if (!batch.inDoubt) for (const later of [...queue.closed, ...queue.inFlight]) later.inDoubt = false;
+    }
+    this.#settleFailed(batch, error);
+  }
+
+  #settleFailed(batch: ClosedBatch, error: unknown): void {
+    for (const { send } of batch.parts) send.fail(error);
+    this.#release(batch);
+  }
+
+  #release(batch: ClosedBatch): void {
+    this.#options.accumulator.release(batch);
+  }
+
+  /** One timer for the nearest end of a linger, back-off or deadline. */
+  #setTimer(nowMs: number): void {
+    let atMs = Number.POSITIVE_INFINITY;
+    for (const { open, closed } of this.#options.accumulator.active) {
+      if (open !== undefined && this.#options.lingerMs > 0)
+        atMs = Math.min(atMs, open.openedAtMs + this.#options.lingerMs);
+      const head = closed[0];
+      if (head !== undefined && head.retryAtMs > nowMs) atMs = Math.min(atMs, head.retryAtMs);
+    }
+    if (atMs <= nowMs || atMs === Number.POSITIVE_INFINITY || (this.#timer !== undefined && this.#timer.atMs <= atMs))
+      return;
+    this.#timer?.controller.abort();
+    const timer = { atMs, controller: new AbortController() };
+    this.#timer = timer;
+    this.#runtime.clock.sleep(atMs - nowMs, timer.controller.signal).then(
+      () => {
+        if (this.#timer === timer) this.#timer = undefined;
+        this.wake();
+      },
+      () => {}, // aborted for an earlier one, or closed
+    );
+  }
+}
+
+function topicData(batches: readonly ClosedBatch[]): ProduceRequest['topicData'] {
+  const topics = new Map<string, { index: number; records: Uint8Array }[]>();
+  for (const { queue, bytes } of batches) {
+    let partitions = topics.get(queue.topic);
+    if (partitions === undefined) topics.set(queue.topic, (partitions = []));
+    partitions.push({ index: queue.partition, records: bytes.slice() });
+  }
+  return Array.from(topics, ([name, partitionData]) => ({ name, partitionData }));
+}
+
+/** The parts of a batch that lie in [from, to), counted from there. */
+function partsWithin(parts: readonly BatchPart[], from: number, to: number): BatchPart[] {
+  return parts.flatMap(({ send, first }, index) => {
+    const end = parts[index + 1]?.first ?? Number.POSITIVE_INFINITY;
+    return first < to && end > from ? [{ send, first: Math.max(first, from) - from }] : [];
+  });
+}
+
+function describe(batch: ClosedBatch): string {
+  return `a batch of ${batch.recordCount} records for ${topicPartitionText(batch.queue)}`;
+}
