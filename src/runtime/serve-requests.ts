@@ -1,7 +1,7 @@
 import { type Endpoint, expose, transfer } from 'comlink';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
-import { assert, present } from '../util/assert.js';
+import { AssertionError, assert, present } from '../util/assert.js';
 import { errorReply, type HostApi, type HostStart, type HostStarted } from './host-api.js';
 import { responseBuffers } from './record-buffers.js';
 
@@ -19,6 +19,9 @@ export interface ServedHost extends HostStarted {
  *
  * `startHost` resolves as soon as the host can take requests (they may wait inside), long before an election is over,
  * and holds its lock by then. It may refuse with a `KafkaError`.
+ *
+ * A bug ends the worker: what is thrown and not caught, an `AssertionError` that nobody handles, and any error of
+ * `startHost` and of a request that is no `KafkaError`.
  */
 export function serveRequests(endpoint: Endpoint, startHost: (options: HostStart) => Promise<ServedHost>): void {
   const calls = new Map<number, AbortController>();
@@ -52,6 +55,9 @@ export function serveRequests(endpoint: Endpoint, startHost: (options: HostStart
     close: async () => host?.close(),
   };
   expose(api, endpoint);
+  globalThis.addEventListener('unhandledrejection', ({ reason }) => {
+    if (reason instanceof AssertionError) reportError(reason); // the worker's last line
+  });
 }
 
 /** Answers with the failure; a bug is also reported to the page, which then ends this worker. */

@@ -11,6 +11,7 @@ import type {
 import { browserRuntime } from '../../src/runtime/browser-runtime.js';
 import type { HostStart } from '../../src/runtime/host-api.js';
 import { type ServedHost, serveRequests } from '../../src/runtime/serve-requests.js';
+import { assert } from '../../src/util/assert.js';
 import { deferred, onAbort } from '../../src/util/signal.js';
 
 // A host without a cluster. Produce answers with the sum of the bytes as base offset and keeps them; Fetch gives them
@@ -106,6 +107,9 @@ async function command(name: string, signal: AbortSignal | undefined): Promise<u
       setTimeout(() => {
         throw new Error('out of the blue');
       });
+      return new Promise(() => {});
+    case 'assert':
+      void Promise.resolve().then(() => assert(false, 'a broken invariant'));
       return new Promise(() => {});
     default: {
       const waiting = deferred();

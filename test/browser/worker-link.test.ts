@@ -125,6 +125,12 @@ describe('the link to a worker', () => {
     assert.lengthOf(workers, 2);
   });
 
+  it('ends a worker whose invariant broke, although nobody waited for it', async () => {
+    const error = await failure(newLink().send('Metadata', metadata('assert')));
+    assert.strictEqual(error.type, 'NETWORK_EXCEPTION');
+    assert.include(error.message, 'a broken invariant');
+  });
+
   it('fails a request that meets a bug, and ends the worker', async () => {
     const link = newLink();
     const error = await failure(link.send('Metadata', metadata('bug')));

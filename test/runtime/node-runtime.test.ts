@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
+
+/** Timers that keep this process alive. */
+function livingTimers(): number {
+  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+}
+
+test('a sleeper does not keep the process alive, unless it is asked to', async () => {
+  const controller = new AbortController();
+  const before = livingTimers();
+  const light = inProcessRuntime().clock.sleep(1e6, controller.signal);
+  expect(livingTimers()).toBe(before);
+  const heavy = inProcessRuntime({ keepAlive: true }).clock.sleep(1e6, controller.signal);
+  expect(livingTimers()).toBe(before + 1);
+  controller.abort();
+  await Promise.allSettled([light, heavy]);
+  expect(livingTimers()).toBe(before);
+});
+
+test('two in-process runtimes see nothing of each other', async () => {
+  const [one, other] = [inProcessRuntime(), inProcessRuntime()];
+  const received: unknown[] = [];
+  const channels = [one.channels.open('x', (m) => received.push(m)), other.channels.open('x', (m) => received.push(m))];
+  channels[0]?.post('hello');
+  const locks = [await one.locks?.hold('x'), await other.locks?.hold('x')];
+  await other.clock.sleep(1);
+  expect(received).toEqual([]);
+  for (const lock of locks) lock?.release();
+});
