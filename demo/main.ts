@@ -22,7 +22,11 @@ async function open(root: HTMLElement): Promise<void> {
   const ended = new AbortController();
   const { signal } = ended;
   let check: CheckState = { stage: 'none' };
-  const draw = drawSoon(() => render(page(demo), root));
+  const opening = [...root.childNodes];
+  const draw = drawSoon(() => {
+    for (const node of opening.splice(0)) node.remove();
+    render(page(demo), root);
+  });
 
   const control = new ReplayControl(kafka, draw);
   const flights = new Replay(FLIGHTS, kafka, control, draw);

@@ -51,7 +51,7 @@ export function page(demo: Demo): TemplateResult {
       ${demo.replays.map((one, index) => replayCard(demo.control, one, index === 0))}
       ${hoursCard(demo.statistics)} ${airportsCard(demo.statistics)} ${tabEventsCard(demo.leadership)}
       ${visitorCard(demo.visitor.latest)} ${checkCard(demo)}
-      <section class="card" data-name="inspector" aria-label="Stream inspector">
+      <section class="card bare" data-name="inspector" aria-label="Stream inspector">
         <stream-inspector .kafka=${demo.kafka}></stream-inspector>
       </section>
     </main>
@@ -67,6 +67,7 @@ function masthead({ leadership }: Demo): TemplateResult {
   return html`
     <header class="masthead" data-name="masthead">
       <div>
+        <p class="name">tabstream</p>
         <h1>Kafka in your tabs</h1>
         <p>
           A log in IndexedDB, one elected leader among the ${count > 1 ? `${count} open tabs` : 'open tabs'}, and
@@ -105,8 +106,8 @@ function replayCard(control: ReplayControl, { replay, progress }: AnyReplay, has
       </header>
       <progress max=${rowCount} .value=${progress.records} aria-label=${`Records of ${topic} in the log`}></progress>
       <dl class="figures">
-        <div><dt>In the log</dt><dd>${number(progress.records)} <small>of ${number(rowCount)}</small></dd></div>
-        <div><dt>Records per second</dt><dd>${number(Math.round(progress.recordsPerSecond))}</dd></div>
+        <div><dt>In the log, of ${number(rowCount)}</dt><dd>${number(progress.records)}</dd></div>
+        <div><dt>Records/s</dt><dd>${number(Math.round(progress.recordsPerSecond))}</dd></div>
         ${ackFigures(replay)}
       </dl>
       <div class="row">
@@ -115,7 +116,7 @@ function replayCard(control: ReplayControl, { replay, progress }: AnyReplay, has
           ?disabled=${isComplete}
           @click=${() => give({ running: !order.running })}
         >
-          ${order.running ? 'Pause' : progress.records > 0 ? 'Go on' : hasRate ? 'Start the replay' : 'Send 200,000 records'}
+          ${isComplete ? 'All sent' : order.running ? 'Pause' : progress.records > 0 ? 'Go on' : `Send ${number(rowCount)} flights`}
         </button>
         ${
           hasRate
@@ -154,7 +155,7 @@ function hoursCard(group: StatisticsGroup): TemplateResult {
   const { byHour, flights } = group.statistics;
   const most = Math.max(1, ...byHour.map((tally) => tally.flights));
   return html`
-    <section class="card two-thirds" data-name="by-hour">
+    <section class="card chart two-thirds" data-name="by-hour">
       <header>
         <h2>Departures by hour</h2>
         <p>${number(flights)} flights counted by group <code>${GROUP_ID}</code>${ownShare(group.ownPartitions)}</p>
@@ -225,6 +226,7 @@ function tabEventsCard({ events, leader }: Leadership): TemplateResult {
       <ol class="log" aria-live="polite">
         ${events.map(({ atMs, text }) => html`<li>${time(atMs)}<span>${text}</span></li>`)}
       </ol>
+      ${events.length < 3 ? html`<p class="quiet">Open another tab, then close the one that leads.</p>` : nothing}
     </section>
   `;
 }
