@@ -204,8 +204,8 @@ export class ProducerState {
    * `mapEndOffset` on. State that ends at `logEndOffset` already is kept.
    */
   truncateAndReload(bounds: LogBounds, newest: ProducerSnapshot | undefined, nowMs: number): void {
-    if (bounds.logEndOffset === this.#mapEndOffset) return this.logStartAdvanced(bounds.logStartOffset);
-    this.load(newest ?? { offset: bounds.logStartOffset, producers: [] }, nowMs);
+    if (bounds.logEndOffset === this.#mapEndOffset) this.logStartAdvanced(bounds.logStartOffset);
+    else this.load(newest ?? { offset: bounds.logStartOffset, producers: [] }, nowMs);
   }
 
   /** Makes this the state that `snapshot` holds, without the producers that have expired since. */

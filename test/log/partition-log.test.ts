@@ -1,0 +1,305 @@
+import { describe, expect, test } from 'vitest';
+import { readBatchHeader, stampBatch } from '../../src/record/batch-header.js';
+import { MAX_ROW_BYTES } from '../../src/storage/log-store.js';
+import { batch, errorOf, LOG, leader, MemoryDisk, readAll, sequenced } from './harness.js';
+
+describe('append', () => {
+  test('gives dense offsets in order of arrival and answers when they are durable', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    const results = await Promise.all(['a', 'b', 'c'].map((value) => log.append(batch([value, value]), 'client')));
+    expect(results.map(({ baseOffset, lastOffset }) => [baseOffset, lastOffset])).toEqual([[0, 1], [2, 3], [4, 5]]);
+    expect(log.logEndOffset).toBe(6);
+    expect((await readAll(store)).map(({ value }) => value)).toEqual(['a', 'a', 'b', 'b', 'c', 'c']);
+  });
+
+  test('takes several batches in one request and writes their leader epoch', async () => {
+    const { open, store, leaderEpoch } = await leader();
+    const log = await open();
+    const joined = join(batch(['a', 'b']), batch(['c']));
+    expect(await log.append(joined, 'client')).toMatchObject({ baseOffset: 0, lastOffset: 2, logAppendTimeMs: -1 });
+    const [chunk] = await store.read(LOG, 0, 1);
+    expect(readBatchHeader(chunk as Uint8Array).partitionLeaderEpoch).toBe(leaderEpoch);
+  });
+
+  test('announces each commit once, in offset order and without a gap', async () => {
+    const { open, advances } = await leader();
+    const log = await open();
+    for (const value of ['a', 'b']) await log.append(batch([value]), 'client');
+    await Promise.all(['c', 'd', 'e'].map((value) => log.append(batch([value]), 'client')));
+    expect(advances.map(({ highWatermark }) => highWatermark)).toEqual([1, 2, 5]);
+    const chunks = advances.flatMap((advance) => advance.chunks);
+    expect(chunks.map(({ baseOffset, lastOffset }) => [baseOffset, lastOffset])).toEqual([[0, 0], [1, 1], [2, 4]]);
+  });
+
+  test.each([
+    ['a damaged batch', damaged(batch(['a'])), 'CORRUPT_MESSAGE'],
+    ['half a batch', batch(['a']).subarray(0, 60), 'CORRUPT_MESSAGE'],
+    ['no batch', new Uint8Array(0), 'INVALID_RECORD'],
+    ['a batch without records', batch([]), 'INVALID_RECORD'],
+    ['a control batch', batch(['a'], { attributes: 0x20 }), 'INVALID_RECORD'],
+    ['a transactional batch', batch(['a'], { attributes: 0x10, producerId: 1, producerEpoch: 0, baseSequence: 0 }), 'INVALID_TXN_STATE'],
+    ['a producer without a sequence', batch(['a'], { producerId: 1 }), 'INVALID_RECORD'],
+    ['offset gaps', batch(['a'], { lastOffsetDelta: 3 }), 'INVALID_RECORD'],
+    ['a batch above max.message.bytes', batch(['x'.repeat(2000)]), 'MESSAGE_TOO_LARGE'],
+    ['batches above segment.bytes', join(...Array.from({ length: 5 }, () => batch(['x'.repeat(800)]))), 'RECORD_LIST_TOO_LARGE'],
+  ])('refuses %s and goes on with the next append', async (_what, records, name) => {
+    const { open } = await leader();
+    const log = await open({ topicConfig: { 'max.message.bytes': '1500', 'segment.bytes': '4000' } });
+    const results = await Promise.all([log.append(batch(['ok']), 'client'), errorOf(log.append(records, 'client')), log.append(batch(['ok']), 'client')]);
+    expect(results[1]).toBe(name);
+    expect(results[2]).toMatchObject({ baseOffset: 1 });
+  });
+
+  test('refuses a whole request where one batch of it is bad', async () => {
+    const { open } = await leader();
+    const log = await open();
+    expect(await errorOf(log.append(join(batch(['a']), damaged(batch(['b']))), 'client'))).toBe('CORRUPT_MESSAGE');
+    expect(log.logEndOffset).toBe(0);
+  });
+
+  test('refuses timestamps outside of the bounds of the topic', async () => {
+    const { open, clock } = await leader();
+    const topicConfig = { 'message.timestamp.after.max.ms': '1000', 'message.timestamp.before.max.ms': '5000' };
+    const log = await open({ topicConfig });
+    const at = (timestampMs: number) => errorOf(log.append(batch([{ timestampMs }]), 'client'));
+    const { nowMs } = clock;
+    expect(await Promise.all([at(nowMs + 1000), at(nowMs - 5000), at(nowMs + 1001), at(nowMs - 5001)])).toEqual([
+      undefined, undefined, 'INVALID_TIMESTAMP', 'INVALID_TIMESTAMP',
+    ]);
+  });
+
+  test('stamps append times that never fall where the topic asks for them', async () => {
+    const { open, store, clock } = await leader();
+    const log = await open({ topicConfig: { 'message.timestamp.type': 'LogAppendTime' } });
+    const first = await log.append(batch([{ value: 'a', timestampMs: 5 }]), 'client');
+    clock.nowMs -= 500;
+    const second = await log.append(batch([{ value: 'b', timestampMs: 5 }]), 'client');
+    expect([first.logAppendTimeMs, second.logAppendTimeMs]).toEqual([1_000_000, 1_000_000]);
+    expect((await readAll(store)).map(({ timestampMs }) => timestampMs)).toEqual([1_000_000, 1_000_000]);
+  });
+
+  test('refuses records without a key in a compacted topic', async () => {
+    const { open } = await leader();
+    const log = await open({ topicConfig: { 'cleanup.policy': 'compact' } });
+    const keyed = batch([{ key: 'k', value: 'v' }]);
+    const results = await Promise.all([log.append(keyed, 'client'), errorOf(log.append(batch(['v']), 'client')), log.append(batch(['v']), 'coordinator')]);
+    expect(results).toMatchObject([{ baseOffset: 0 }, 'INVALID_RECORD', { baseOffset: 1 }]);
+  });
+
+  test('writes rows that fill their own buffer and stay below the row limit', async () => {
+    const { open, advances } = await leader();
+    const log = await open();
+    const large = batch(['x'.repeat(60_800)]);
+    const small = Array.from({ length: 200 }, () => batch(['y'.repeat(1000)]));
+    await Promise.all([large, ...small, join(...small.slice(0, 100))].map((records) => log.append(records, 'client')));
+    const rows = advances.flatMap(({ chunks }) => chunks.map(({ bytes }) => bytes));
+    expect(rows[0] === large).toBe(true);
+    for (const row of rows) {
+      expect(row.byteLength).toBe(row.buffer.byteLength);
+      expect(row.byteLength).toBeLessThanOrEqual(MAX_ROW_BYTES);
+    }
+    expect(rows.length).toBeLessThan(10);
+  });
+
+  test('waits when the queue is full and keeps the order', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    const values = Array.from({ length: 60 }, (_, i) => `${i}`.padEnd(900_000, '.'));
+    await Promise.all(values.map((value) => log.append(batch([value]), 'client')));
+    expect((await readAll(store)).map(({ value }) => value === values[0] || value)).toHaveLength(60);
+    expect((await readAll(store)).map(({ value }) => Number.parseInt(value, 10))).toEqual(values.map((_, i) => i));
+  });
+});
+
+describe('idempotence', () => {
+  test('answers a repeated batch with its first offsets and stores it once', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    for (let i = 0; i < 5; i++) await log.append(sequenced(2 * i, [`${i}a`, `${i}b`]), 'client');
+    for (let i = 0; i < 5; i++) {
+      const again = await log.append(sequenced(2 * i, [`${i}a`, `${i}b`]), 'client');
+      expect(again).toMatchObject({ baseOffset: 2 * i, lastOffset: 2 * i + 1, duplicate: true });
+    }
+    expect(await readAll(store)).toHaveLength(10);
+  });
+
+  test('answers the repetition of a batch in flight when the first one is durable', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    const order: string[] = [];
+    const [first, again] = await Promise.all([
+      log.append(sequenced(0, ['a']), 'client').finally(() => order.push('first')),
+      log.append(sequenced(0, ['a']), 'client').finally(() => order.push('again')),
+    ]);
+    expect([first.baseOffset, again.baseOffset, again.duplicate]).toEqual([0, 0, true]);
+    expect(order).toEqual(['first', 'again']);
+    expect(await readAll(store)).toHaveLength(1);
+  });
+
+  test('fails the repetition of a batch in flight with it', async () => {
+    const disk = new MemoryDisk();
+    const { open } = await leader(disk);
+    const log = await open();
+    disk.failNextAppend();
+    const records = () => errorOf(log.append(sequenced(0, ['a']), 'client'));
+    expect(await Promise.all([records(), records()])).toEqual(['KAFKA_STORAGE_ERROR', 'KAFKA_STORAGE_ERROR']);
+    expect(await log.append(sequenced(0, ['a']), 'client')).toMatchObject({ baseOffset: 0, duplicate: false });
+  });
+
+  test('refuses gaps and old epochs, takes a new epoch from sequence 0', async () => {
+    const { open } = await leader();
+    const log = await open();
+    await log.append(sequenced(7, ['a'], { id: 1, epoch: 3 }), 'client');
+    const next = (sequence: number, epoch: number) => errorOf(log.append(sequenced(sequence, ['x'], { id: 1, epoch }), 'client'));
+    expect(await next(9, 3)).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
+    expect(await next(8, 2)).toBe('INVALID_PRODUCER_EPOCH');
+    expect(await next(1, 4)).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
+    expect(await next(0, 4)).toBeUndefined();
+    expect(log.logEndOffset).toBe(2);
+  });
+
+  test('takes several batches of one producer in one request, and their repetition as a whole or ahead of new ones', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    const [a, b, c] = [sequenced(0, ['a']), sequenced(1, ['b', 'b']), sequenced(3, ['c'])];
+    await log.append(join(a, b), 'client');
+    expect(await log.append(join(a, b), 'client')).toMatchObject({ baseOffset: 0, lastOffset: 2, duplicate: true });
+    expect(await log.append(join(b, c), 'client')).toMatchObject({ baseOffset: 3, lastOffset: 3, duplicate: false });
+    expect((await readAll(store)).map(({ value }) => value)).toEqual(['a', 'b', 'b', 'c']);
+  });
+
+  test('knows the last five batches of a producer after a change of leader', async () => {
+    const disk = new MemoryDisk();
+    const before = await (await leader(disk)).open();
+    for (let i = 0; i < 1200; i++) await before.append(sequenced(i, [`${i}`]), 'client');
+    const { open } = await leader(disk);
+    const log = await open();
+    for (let i = 1195; i < 1200; i++) {
+      expect(await log.append(sequenced(i, [`${i}`]), 'client')).toMatchObject({ baseOffset: i, duplicate: true });
+    }
+    expect(await errorOf(log.append(sequenced(1201, ['gap']), 'client'))).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
+  });
+});
+
+describe('failures of the store', () => {
+  test('a failed commit fails all appends behind it, and the next append gets the offset that was free', async () => {
+    const disk = new MemoryDisk();
+    const { open, store } = await leader(disk);
+    const log = await open();
+    await log.append(batch(['kept']), 'client');
+    disk.failNextAppend();
+    const first = errorOf(log.append(batch(['lost']), 'client'));
+    await Promise.resolve();
+    const rest = ['lost', 'lost'].map((value) => errorOf(log.append(batch([value]), 'client')));
+    expect(await Promise.all([first, ...rest])).toEqual(Array(3).fill('KAFKA_STORAGE_ERROR'));
+    expect(await log.append(batch(['next']), 'client')).toMatchObject({ baseOffset: 1 });
+    expect((await readAll(store)).map(({ value }) => value)).toEqual(['kept', 'next']);
+  });
+
+  test('a full disk refuses, and takes appends again when there is room', async () => {
+    const disk = new MemoryDisk({ quotaBytes: 200 });
+    const { open } = await leader(disk);
+    const log = await open();
+    await log.append(batch(['a']), 'client');
+    expect(await errorOf(log.append(batch(['x'.repeat(300)]), 'client'))).toBe('KAFKA_STORAGE_ERROR');
+    disk.setQuota(10_000);
+    expect(await log.append(batch(['b']), 'client')).toMatchObject({ baseOffset: 1 });
+  });
+
+  test('a deposed leader writes nothing, tells its owner, and stays silent', async () => {
+    const disk = new MemoryDisk();
+    const old = await (await leader(disk)).open();
+    await old.append(batch(['a']), 'client');
+    const { open, store } = await leader(disk);
+    const log = await open();
+    expect(await errorOf(old.append(batch(['zombie']), 'client'))).toBe('NOT_LEADER_OR_FOLLOWER');
+    expect(old.deposed.aborted).toBe(true);
+    expect(await errorOf(old.append(batch(['zombie']), 'client'))).toBe('NOT_LEADER_OR_FOLLOWER');
+    expect(await errorOf(old.deleteRecordsBefore(1))).toBe('NOT_LEADER_OR_FOLLOWER');
+    await log.append(batch(['b']), 'client');
+    expect((await readAll(store)).map(({ value }) => value)).toEqual(['a', 'b']);
+  });
+
+  test('a log whose database is gone fails and does not hang', async () => {
+    const disk = new MemoryDisk();
+    const { open } = await leader(disk);
+    const log = await open();
+    disk.disconnect();
+    expect(await errorOf(log.append(batch(['a']), 'client'))).toBe('KAFKA_STORAGE_ERROR');
+    expect(await errorOf(log.append(batch(['a']), 'client'))).toBe('KAFKA_STORAGE_ERROR');
+  });
+
+  test('a closed log takes nothing more, after what was in flight', async () => {
+    const { open } = await leader();
+    const log = await open();
+    const inFlight = log.append(batch(['a']), 'client');
+    await log.close();
+    expect(log.logEndOffset).toBe(1);
+    expect(await inFlight).toMatchObject({ baseOffset: 0 });
+    expect(await errorOf(log.append(batch(['b']), 'client'))).toBe('NOT_LEADER_OR_FOLLOWER');
+  });
+});
+
+describe('deletion', () => {
+  test('DeleteRecords moves the log start, also to the high watermark, and never back', async () => {
+    const disk = new MemoryDisk();
+    const { open, advances } = await leader(disk);
+    const log = await open();
+    for (let i = 0; i < 10; i++) await log.append(batch([`${i}`]), 'client');
+    expect(await log.deleteRecordsBefore(4)).toBe(4);
+    expect(await log.deleteRecordsBefore(2)).toBe(4);
+    expect(await errorOf(log.deleteRecordsBefore(11))).toBe('OFFSET_OUT_OF_RANGE');
+    expect(await errorOf(log.deleteRecordsBefore(-2))).toBe('OFFSET_OUT_OF_RANGE');
+    expect(advances.at(-1)).toMatchObject({ logStartOffset: 4, highWatermark: 10 });
+    expect(await log.deleteRecordsBefore(-1)).toBe(10);
+    expect(await log.sizeInBytes()).toBe(0);
+    const reopened = await (await leader(disk)).open();
+    expect([reopened.logStartOffset, reopened.logEndOffset]).toEqual([10, 10]);
+    expect(await reopened.append(batch(['x']), 'client')).toMatchObject({ baseOffset: 10, logStartOffset: 10 });
+  });
+
+  test('retention by size drops whole segments while the rest stays at the limit', async () => {
+    const { open, store } = await leader();
+    const one = batch(['x'.repeat(939)]).byteLength;
+    const log = await open({ topicConfig: { 'segment.bytes': `${2 * one}`, 'retention.bytes': `${5 * one}` } });
+    for (let i = 0; i < 10; i++) await log.append(batch(['x'.repeat(939)]), 'client');
+    expect(await log.sizeInBytes()).toBe(10 * one);
+    await log.enforceRetention();
+    expect([log.logStartOffset, await log.sizeInBytes()]).toEqual([4, 6 * one]);
+    expect(await readAll(store)).toHaveLength(6);
+  });
+
+  test('retention by time drops what is too old, the active segment included', async () => {
+    const { open, clock } = await leader();
+    const log = await open({ topicConfig: { 'segment.ms': '1000', 'retention.ms': '10000' } });
+    for (let i = 0; i < 10; i++) await log.append(batch([{ timestampMs: 1_000_000 + 500 * i }]), 'client');
+    clock.nowMs = 1_000_000 + 12_000;
+    await log.enforceRetention();
+    expect(log.logStartOffset).toBe(3);
+    clock.nowMs = 1_000_000 + 30_000;
+    await log.enforceRetention();
+    expect([log.logStartOffset, log.logEndOffset, await log.sizeInBytes()]).toEqual([10, 10, 0]);
+    expect(await log.append(batch(['x']), 'client')).toMatchObject({ baseOffset: 10 });
+    expect(await log.sizeInBytes()).toBe(batch(['x']).byteLength);
+  });
+
+  test('a producer that replays old records is not forgotten', async () => {
+    const { open } = await leader();
+    const log = await open({ topicConfig: { 'retention.ms': '-1' } });
+    await log.append(sequenced(0, ['a']), 'client');
+    await log.enforceRetention();
+    expect(await log.append(sequenced(0, ['a']), 'client')).toMatchObject({ duplicate: true });
+  });
+});
+
+function join(...parts: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(parts.flatMap((part) => [...part]));
+}
+
+function damaged(records: Uint8Array): Uint8Array {
+  stampBatch(records, 0, { baseOffset: 0, partitionLeaderEpoch: 0 });
+  const last = records.length - 1;
+  records[last] = (records[last] as number) ^ 1;
+  return records;
+}
