@@ -154,6 +154,21 @@ export class Simulation {
     }
   }
 
+  /**
+   * Runs until `work` settles, and settles as it does.
+   * @throws Error also where the run ends before: `work` waits for what will not come within the limits.
+   */
+  async drive<T>(work: Promise<T>, limits: Omit<RunOptions, 'until'> = {}): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    work.then(settle, settle);
+    const outcome = await this.run({ ...limits, until: () => isSettled });
+    if (outcome !== 'done') throw this.#failed(new Error(`still waiting, but the run is ${outcome}`));
+    return work;
+  }
+
   /** Ends the run with a failure: for checkers. */
   fail(error: unknown): void {
     this.#failure ??= { error };

@@ -16,8 +16,8 @@ export interface WorkerPeerOptions {
   readonly runtime: Pick<Runtime, 'clock' | 'locks'>;
   /** A new module worker that calls `serveRequests`. */
   readonly newWorker: () => Worker;
-  /** Its address, for the texts of errors. */
-  readonly workerUrl: string;
+  /** Its address where it is known, for the texts of errors: browsers name it nowhere. */
+  readonly workerUrl?: string | undefined;
   readonly start: HostStart;
   readonly startTimeoutMs?: number | undefined;
 }
@@ -167,12 +167,15 @@ export class WorkerPeer {
   }
 
   #fail(type: KafkaErrorName, what: string, cause?: unknown): void {
-    this.end(new KafkaError(type, `the worker ${this.#options.workerUrl} ${what}`, { cause }));
+    const { workerUrl = 'of the host' } = this.#options;
+    this.end(new KafkaError(type, `the worker ${workerUrl} ${what}`, { cause }));
   }
 
   /** Browsers say next to nothing of why a worker does not load. */
   #advice(): string {
-    return `Expected: a module script of this origin at ${this.#options.workerUrl}, allowed by the page's Content-Security-Policy (worker-src)`;
+    const { workerUrl = 'the address given to new Worker()' } = this.#options;
+    const allowed = "allowed by the page's Content-Security-Policy (worker-src)";
+    return `Expected: a module script of this origin at ${workerUrl}, ${allowed}`;
   }
 }
 

@@ -6,7 +6,7 @@ for (const { promise, run } of RUNTIME_CASES) {
   try {
     await run({ a: browserRuntime(), b: browserRuntime() });
   } catch (error) {
-    failures.push(`${promise}: ${error}`);
+    failures.push(`${promise}: ${String(error)}`);
   }
 }
 postMessage(failures);

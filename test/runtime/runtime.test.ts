@@ -16,10 +16,7 @@ describe.each(RUNTIME_CASES)('$promise', ({ run }) => {
 
   test.each([1, 2, 3, 4, 5])('in the simulation (seed %i)', async (seed) => {
     const simulation = new Simulation({ seed });
-    let outcome: 'running' | 'done' = 'running';
-    const done = run({ a: simulation.tab('a').runtime, b: simulation.tab('b').runtime }).finally(() => {
-      outcome = 'done';
-    });
-    await Promise.all([simulation.run({ until: () => outcome === 'done', maxSteps: 10_000 }), done]);
+    const pair = { a: simulation.tab('a').runtime, b: simulation.tab('b').runtime };
+    await simulation.drive(run(pair), { maxSteps: 10_000 });
   });
 });

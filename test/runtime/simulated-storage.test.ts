@@ -13,9 +13,7 @@ async function twoTabs(seed: number) {
   const [a, b] = [simulation.tab('a'), simulation.tab('b')];
   const open = (tab: SimulatedTab): Promise<MemoryLogStore> =>
     MemoryLogStore.open(disk, { newIncarnationId: 'once', delay: tab.storageDelay });
-  const opened = Promise.all([open(a), open(b)]);
-  await simulation.run();
-  const [storeA, storeB] = await opened;
+  const [storeA, storeB] = await simulation.drive(Promise.all([open(a), open(b)]));
   return { simulation, disk, a, b, storeA, storeB };
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { HeldLock } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { type Faults, Simulation } from '../../src/runtime/simulation.js';
 
@@ -18,7 +19,7 @@ async function chatter(
 
 async function chat(tab: SimulatedTab, heard: string[]): Promise<void> {
   const { clock, random, locks, channels } = tab.runtime;
-  const channel = channels.open('chat', (message) => heard.push(`${tab.name} hears ${message}`));
+  const channel = channels.open('chat', (message) => heard.push(`${tab.name} hears ${String(message)}`));
   for (let i = 0; ; i++) {
     await clock.sleep(random.below(20));
     const turn = await locks?.hold('turn');
@@ -94,6 +95,15 @@ describe('time', () => {
 });
 
 describe('failures', () => {
+  test('what waits for something that never comes fails, and does not hang', async () => {
+    const simulation = new Simulation({ seed: 42 });
+    const { clock } = simulation.tab('a').runtime;
+    expect(await simulation.drive(clock.sleep(1).then(() => 7))).toBe(7);
+    await expect(simulation.drive(clock.sleep(1).then(() => Promise.reject(new Error('no'))))).rejects.toThrow('no');
+    await expect(simulation.drive(new Promise(() => {}))).rejects.toThrow(/^seed 42, .* is idle$/);
+    await expect(simulation.drive(clock.sleep(1000), { maxMs: 10 })).rejects.toThrow('is out of time');
+  });
+
   test('a step that throws fails the run and names the seed', async () => {
     const simulation = new Simulation({ seed: 42 });
     const { channels } = simulation.tab('a').runtime;
@@ -130,8 +140,6 @@ describe('tabs', () => {
     const channel = channels.open('x', note('message'));
     const sender = alive.runtime.channels.open('x', note('message from the dead'));
     const held = await holding(simulation, dead, 'mine');
-    const unheard = holding(simulation, alive, 'theirs');
-    (await unheard).release();
     void clock.sleep(5).then(note('timer'));
     clock.sleep(1e6, controller.signal).catch(note('aborted timer'));
     void locks?.hold('other').then(note('lock'));
@@ -313,7 +321,7 @@ test.each(SEEDS)('a lock that is not stolen never has two living holders (seed %
       for (const holder of holders) if (holder.isDead) holders.delete(holder);
       holders.add(tab);
       heldCount++;
-      if (holders.size > 1) throw new Error(`${[...holders].map(({ name }) => name)} hold the lock`);
+      if (holders.size > 1) throw new Error(`${[...holders].map(({ name }) => name).join(', ')} hold the lock`);
       await clock.sleep(tab.runtime.random.below(10));
       holders.delete(tab);
       lock.release();
@@ -346,11 +354,8 @@ test.each(SEEDS)('a lock that is not stolen never has two living holders (seed %
   expect(await simulation.run({ until: () => heldCount > before + 10, maxMs: 1000 })).toBe('done');
 });
 
-async function holding(simulation: Simulation, tab: SimulatedTab, name: string, steal = false) {
-  const held = tab.runtime.locks?.hold(name, { steal });
-  let isHeld = false;
-  void held?.then(() => (isHeld = true));
-  await simulation.run({ until: () => isHeld });
-  if (held === undefined) throw new Error('a simulated tab has locks');
-  return held;
+async function holding(simulation: Simulation, tab: SimulatedTab, name: string, steal = false): Promise<HeldLock> {
+  const { locks } = tab.runtime;
+  if (locks === undefined) throw new Error('a simulated tab has locks');
+  return simulation.drive(locks.hold(name, { steal }));
 }
