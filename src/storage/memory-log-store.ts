@@ -16,7 +16,7 @@ export type StorageStep = 'read' | 'write' | 'completion';
 
 export interface MemoryLogStoreOptions {
   readonly newIncarnationId: string;
-  /** Called once for each step of each operation; a rejection aborts the operation. Default: no delay. */
+  /** Called for each step of each operation: read or write, then completion; a rejection aborts the operation. Default: no delay. */
   readonly delay?: (step: StorageStep) => Promise<void>;
 }
 
@@ -50,15 +50,15 @@ export class MemoryLogStore implements LogStore {
   }
 
   leadership(): Promise<Leadership> {
-    return this.#read(() => this.#disk.leadership());
+    return this.#perform('read', () => this.#disk.leadership());
   }
 
   claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
-    return this.#write(() => this.#disk.claimLeadership(expectedEpoch, hostId, wallMs));
+    return this.#perform('write', () => this.#disk.claimLeadership(expectedEpoch, hostId, wallMs));
   }
 
   renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
-    return this.#write(() => this.#disk.renewLeadership(epoch, wallMs));
+    return this.#perform('write', () => this.#disk.renewLeadership(epoch, wallMs));
   }
 
   async append(commit: Commit, durability: Durability): Promise<void> {
@@ -66,7 +66,7 @@ export class MemoryLogStore implements LogStore {
     const copied = attempt(() => copyOf(commit));
     const link = this.#chain.begin();
     try {
-      await this.#write(() => {
+      await this.#perform('write', () => {
         try {
           const { epoch } = this.#disk.leadership();
           if (epoch !== commit.leaderEpoch) throw fencedError(commit.leaderEpoch, epoch);
@@ -89,23 +89,23 @@ export class MemoryLogStore implements LogStore {
 
   async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
     if (offset >= endOffset) return [];
-    return this.#read(() => this.#disk.read(log, offset, maxBytes, endOffset));
+    return this.#perform('read', () => this.#disk.read(log, offset, maxBytes, endOffset));
   }
 
   ends(log: LogId): Promise<LogEnds> {
-    return this.#read(() => this.#disk.ends(log));
+    return this.#perform('read', () => this.#disk.ends(log));
   }
 
   segments(log: LogId): Promise<SegmentRow[]> {
-    return this.#read(() => this.#disk.segments(log));
+    return this.#perform('read', () => this.#disk.segments(log));
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    while (!(await this.#write(() => this.#disk.deleteBefore(log, offset, leaderEpoch, SLICE_ROWS))));
+    while (!(await this.#perform('write', () => this.#disk.deleteBefore(log, offset, leaderEpoch, SLICE_ROWS))));
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
-    while (!(await this.#write(() => this.#disk.deleteLog(log, leaderEpoch, SLICE_ROWS))));
+    while (!(await this.#perform('write', () => this.#disk.deleteLog(log, leaderEpoch, SLICE_ROWS))));
   }
 
   /** What was begun is carried through. */
@@ -129,17 +129,10 @@ export class MemoryLogStore implements LogStore {
     if (end === 'lost') this.#lost.abort(new KafkaError('KAFKA_STORAGE_ERROR', 'the database connection was lost'));
   }
 
-  async #read<T>(work: () => T): Promise<T> {
-    const result = await this.#transaction('read', work);
-    await this.#delay('completion');
-    return result.value();
-  }
-
-  /** Delivers in the order of the commits, as the `complete` and `abort` events of one connection come. */
-  async #write<T>(work: () => T): Promise<T> {
+  /** Delivers in the order of the effects, as the events of one connection come. */
+  #perform<T>(step: 'read' | 'write', work: () => T): Promise<T> {
     const before = this.#completions;
-    const committed = this.#transaction('write', work);
-    const delivered = committed.then(async (result) => {
+    const delivered = this.#transaction(step, work).then(async (result) => {
       await Promise.all([this.#delay('completion'), before]);
       return this.#hasEnded('dead') ? (await this.#refusal()).value() : result.value();
     });

@@ -47,7 +47,7 @@ function factoryOf(options: DatabaseOptions): IDBFactory {
     found = options.indexedDB ?? globalThis.indexedDB;
   } catch (error) {
     // Where the user denies storage, reading the property throws.
-    throw storageUnavailableError('access is denied', error);
+    throw storageUnavailableError(nameOf(error));
   }
   if (!found) throw storageUnavailableError('there is none');
   return found;
@@ -105,7 +105,7 @@ function openError(name: string, error: unknown): unknown {
     const message = `${name} is of a newer version than ${SCHEMA_VERSION}, which this code knows: reload the page`;
     return new KafkaError('UNSUPPORTED_VERSION', message, { cause: error });
   }
-  if (DENIED.has(reason)) return storageUnavailableError(reason, error);
+  if (DENIED.has(reason)) return storageUnavailableError(reason);
   return error instanceof DOMException ? storageError(`open ${name}`, error) : error;
 }
 

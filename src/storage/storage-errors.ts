@@ -1,5 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 
+const UNAVAILABLE = 'NotSupportedError';
+
 /** An append or deletion of a deposed leader. */
 export function fencedError(writerEpoch: number, storedEpoch: number): KafkaError {
   return new KafkaError(
@@ -14,12 +16,9 @@ export function storageError(doing: string, cause: unknown): KafkaError {
 }
 
 /** No IndexedDB here, or it may not be used: no retry helps, only another setting or browser. */
-export function storageUnavailableError(why: string, cause?: unknown): KafkaError {
-  return new KafkaError(
-    'KAFKA_STORAGE_ERROR',
-    `IndexedDB cannot be used here (${why}): storage is denied for this site, or the page is sandboxed or private`,
-    { cause: cause ?? new DOMException(why, 'NotSupportedError') },
-  );
+export function storageUnavailableError(why: string): KafkaError {
+  const message = `IndexedDB cannot be used here (${why}): the user denies storage, or the page is sandboxed or private`;
+  return new KafkaError('KAFKA_STORAGE_ERROR', message, { cause: new DOMException(why, UNAVAILABLE) });
 }
 
 /** The commit failed because the origin's storage is full: free some, then go on. */
@@ -29,8 +28,7 @@ export function isQuotaExceeded(error: unknown): boolean {
 
 /** Opening failed because this page has no IndexedDB at all or is not let at it. */
 export function isStorageUnavailable(error: unknown): boolean {
-  const name = causeName(error);
-  return name === 'NotSupportedError' || name === 'SecurityError';
+  return causeName(error) === UNAVAILABLE;
 }
 
 function causeName(error: unknown): string | undefined {

@@ -1,6 +1,149 @@
 import 'fake-indexeddb/auto';
-import { describe, it } from 'vitest';
+import { afterEach, describe, expect, it, test, vi } from 'vitest';
+import type { Clock } from '../../src/runtime/runtime.js';
+import { IdbLogStore } from '../../src/storage/idb-log-store.js';
+import { databaseName, SCHEMA_VERSION } from '../../src/storage/schema.js';
+import { isQuotaExceeded, isStorageUnavailable } from '../../src/storage/storage-errors.js';
 import { newIdbFixture } from '../suites/idb-fixture.js';
 import { describeLogStore } from '../suites/log-store.js';
 
 describeLogStore('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
+
+afterEach(() => vi.restoreAllMocks());
+
+let made = 0;
+
+function place(): { clusterName: string; brokerId: number; newIncarnationId: string } {
+  return { clusterName: `open-${++made}`, brokerId: 0, newIncarnationId: 'first' };
+}
+
+/** Makes a database by hand, as somebody else might have. */
+function makeDatabase(name: string, version: number, stores: readonly string[]): Promise<void> {
+  const request = indexedDB.open(name, version);
+  request.onupgradeneeded = () => {
+    for (const store of stores) request.result.createObjectStore(store);
+  };
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result.close());
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Sleeps end at once: every deadline is due. */
+const impatient: Clock = {
+  wallMs: () => 0,
+  monotonicMs: () => 0,
+  sleep: async (_ms, signal) => signal?.throwIfAborted(),
+};
+
+/** An IndexedDB whose opens behave as told, one after the other, then as they should. */
+function factoryThat(...opens: (() => IDBOpenDBRequest)[]): IDBFactory {
+  return {
+    open: (name: string, version?: number) => opens.shift()?.() ?? indexedDB.open(name, version),
+    deleteDatabase: (name: string) => indexedDB.deleteDatabase(name),
+  } as IDBFactory;
+}
+
+function never(): IDBOpenDBRequest {
+  const request = indexedDB.open(`never-${++made}`);
+  request.addEventListener = () => {};
+  return request;
+}
+
+function fails(name: string): () => never {
+  return () => {
+    throw new DOMException('as told', name);
+  };
+}
+
+describe('opening', () => {
+  test('where there is no IndexedDB, or it is denied, says so in a way that can be told apart', async () => {
+    const open = (indexedDB: unknown): Promise<unknown> =>
+      IdbLogStore.open({ ...place(), indexedDB: indexedDB as IDBFactory }).catch((error: unknown) => error);
+    const denied = [factoryThat(fails('SecurityError')), factoryThat(fails('InvalidStateError'))];
+    const global = vi.spyOn(globalThis, 'indexedDB', 'get');
+    global.mockImplementation(() => undefined as unknown as IDBFactory);
+    const outcomes = [await open(undefined), await open(denied[0]), await open(denied[1])];
+    global.mockImplementation(fails('SecurityError'));
+    outcomes.push(await open(undefined));
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
+      expect(isStorageUnavailable(outcome)).toBe(true);
+      expect(isQuotaExceeded(outcome)).toBe(false);
+    }
+  });
+
+  test('that never settles is tried again, and given up in the end', async () => {
+    const store = await IdbLogStore.open({
+      ...place(),
+      indexedDB: factoryThat(never, fails('UnknownError')),
+      clock: { ...impatient, sleep: (ms, signal) => (ms < 1000 ? Promise.resolve() : due(signal)) },
+    });
+    await store.close();
+    const given = IdbLogStore.open({ ...place(), indexedDB: factoryThat(never, never, never), clock: impatient });
+    await expect(given).rejects.toMatchObject({
+      type: 'KAFKA_STORAGE_ERROR',
+      message: expect.stringContaining('Timeout'),
+    });
+  });
+
+  test('a database of a newer version says to reload', async () => {
+    const options = place();
+    await makeDatabase(databaseName(options.clusterName, 0), SCHEMA_VERSION + 1, []);
+    await expect(IdbLogStore.open(options)).rejects.toMatchObject({ type: 'UNSUPPORTED_VERSION' });
+  });
+
+  test('a database without any object store is made anew, a torn one is refused and left as it is', async () => {
+    const empty = place();
+    await makeDatabase(databaseName(empty.clusterName, 0), SCHEMA_VERSION, []);
+    const store = await IdbLogStore.open(empty);
+    expect(store.incarnationId).toBe('first');
+    await store.close();
+
+    const torn = place();
+    await makeDatabase(databaseName(torn.clusterName, 0), SCHEMA_VERSION, ['chunks', 'logs']);
+    const text = 'segments, checkpoints, meta are missing';
+    await expect(IdbLogStore.open(torn)).rejects.toMatchObject({ message: expect.stringContaining(text) });
+
+    const foreign = place();
+    const stores = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
+    await makeDatabase(databaseName(foreign.clusterName, 0), SCHEMA_VERSION, stores);
+    await expect(IdbLogStore.open(foreign)).rejects.toMatchObject({ message: expect.stringContaining('incarnation') });
+  });
+});
+
+describe('a connection', () => {
+  test('gives way to one that upgrades, and is lost', async () => {
+    const options = place();
+    const store = await IdbLogStore.open(options);
+    await makeDatabase(databaseName(options.clusterName, 0), SCHEMA_VERSION + 1, []);
+    expect(store.lost.aborted).toBe(true);
+    await expect(store.leadership()).rejects.toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
+  });
+
+  test('that runs out of space says so, writes nothing of the commit, and goes on', async () => {
+    const store = await IdbLogStore.open(place());
+    await store.claimLeadership(0, 'a', 1);
+    const chunk = { log: 1, baseOffset: 0, lastOffset: 0, bytes: new Uint8Array(64) };
+    // As Chromium does it: no request fails, the IDB transaction aborts.
+    vi.spyOn(IDBTransaction.prototype, 'commit').mockImplementationOnce(function (this: unknown) {
+      (this as { _abort(name: string): void })._abort('QuotaExceededError');
+    });
+    const refused = await store.append({ leaderEpoch: 1, chunks: [chunk] }, 'relaxed').catch((error: unknown) => error);
+    expect(isQuotaExceeded(refused)).toBe(true);
+    expect(refused).toMatchObject({
+      type: 'KAFKA_STORAGE_ERROR',
+      message: expect.stringContaining('QuotaExceededError'),
+    });
+    expect((await store.ends(1)).lastOffset).toBeUndefined();
+    expect(store.lost.aborted).toBe(false);
+    await store.append({ leaderEpoch: 1, chunks: [chunk] }, 'relaxed');
+    expect((await store.ends(1)).lastOffset).toBe(0);
+  });
+});
+
+/** The deadline passes before a request that never settles; an open that does settle is quicker. */
+async function due(signal: AbortSignal | undefined): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  signal?.throwIfAborted();
+}

@@ -1,6 +1,8 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
+import type { Chunk, Commit } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
-import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import { MemoryLogStore, type StorageStep } from '../../src/storage/memory-log-store.js';
+import { isQuotaExceeded } from '../../src/storage/storage-errors.js';
 import { describeLogStore, type LogStoreFixture } from '../suites/log-store.js';
 
 async function newFixture(): Promise<LogStoreFixture> {
@@ -13,3 +15,126 @@ async function newFixture(): Promise<LogStoreFixture> {
 }
 
 describeLogStore('MemoryLogStore', newFixture, { describe, it });
+
+function chunk(offset: number, size = 100): Chunk {
+  const bytes = new Uint8Array(size);
+  new DataView(bytes.buffer).setBigInt64(0, BigInt(offset));
+  return { log: 1, baseOffset: offset, lastOffset: offset, bytes };
+}
+
+function commit(...offsets: number[]): Commit {
+  return { leaderEpoch: 1, chunks: offsets.map((offset) => chunk(offset)) };
+}
+
+async function ledStore(disk: MemoryDisk, delay?: (step: StorageStep) => Promise<void>): Promise<MemoryLogStore> {
+  const store = await MemoryLogStore.open(disk, { newIncarnationId: 'one', ...(delay && { delay }) });
+  await store.claimLeadership(0, 'a', 1);
+  return store;
+}
+
+test('a full disk refuses an append as a whole, by a name that can be told apart, and takes it once there is room', async () => {
+  const disk = new MemoryDisk({ quotaBytes: 250 });
+  const store = await ledStore(disk);
+  await store.append(commit(0, 1), 'relaxed');
+  const refused = await store.append(commit(2), 'relaxed').catch((error: unknown) => error);
+  expect(refused).toMatchObject({
+    type: 'KAFKA_STORAGE_ERROR',
+    message: expect.stringContaining('QuotaExceededError'),
+  });
+  expect(isQuotaExceeded(refused)).toBe(true);
+  expect(disk.sizeInBytes).toBe(200);
+  await store.deleteBefore(1, 1, 1);
+  await store.append(commit(2), 'relaxed');
+  expect(disk.sizeInBytes).toBe(200);
+});
+
+test('a failure on demand takes the commits behind it along, until the writer has heard of it', async () => {
+  const completions: (() => void)[] = [];
+  let isHeld = false;
+  const disk = new MemoryDisk();
+  const store = await ledStore(disk, async (step) => {
+    if (step === 'completion' && isHeld) await new Promise<void>((resolve) => completions.push(resolve));
+  });
+  isHeld = true;
+  disk.failNextAppend();
+  const outcomes: string[] = [];
+  const append = (offset: number): Promise<void> =>
+    store.append(commit(offset), 'relaxed').then(
+      () => void outcomes.push(`${offset} written`),
+      () => void outcomes.push(`${offset} failed`),
+    );
+  const first = append(0);
+  while (completions.length === 0) await Promise.resolve();
+  // The disk has decided, the writer does not know yet.
+  const second = append(1);
+  while (completions.length === 1) await Promise.resolve();
+  isHeld = false;
+  for (const complete of completions) complete();
+  await Promise.all([first, second]);
+  await append(0);
+  expect(outcomes).toEqual(['0 failed', '1 failed', '0 written']);
+});
+
+test('a power cut takes all since the last strict commit, or what the disk had not written back', async () => {
+  for (const [survivors, lastOffset] of [
+    [0, 1],
+    [1, 2],
+    [2, 3],
+    [9, 3],
+  ] as const) {
+    const disk = new MemoryDisk();
+    const store = await ledStore(disk);
+    await store.append(commit(0), 'relaxed');
+    await store.append(commit(1), 'strict');
+    await store.append(commit(2), 'relaxed');
+    await store.append(commit(3), 'relaxed');
+    disk.powerCut(survivors);
+    const after = await MemoryLogStore.open(disk, { newIncarnationId: 'two' });
+    expect(after.incarnationId).toBe('one');
+    expect((await after.ends(1)).lastOffset).toBe(lastOffset);
+    expect((await after.leadership()).epoch).toBe(1);
+    expect(disk.sizeInBytes).toBe(100 * (lastOffset + 1));
+  }
+});
+
+test('a power cut gives back what a deletion since the last strict commit took', async () => {
+  const disk = new MemoryDisk();
+  const store = await ledStore(disk);
+  await store.append(commit(0, 1, 2), 'strict');
+  await store.deleteBefore(1, 2, 1);
+  await store.deleteLog(1, 1);
+  disk.powerCut();
+  const after = await MemoryLogStore.open(disk, { newIncarnationId: 'two' });
+  expect(await after.ends(1)).toMatchObject({ logStartOffset: 0, lastOffset: 2 });
+  expect(await after.read(1, 0, 1000)).toHaveLength(3);
+});
+
+test('a tab that dies between commit and completion has written, and never hears of it', async () => {
+  const disk = new MemoryDisk();
+  let dies = false;
+  const store: MemoryLogStore = await ledStore(disk, async (step) => {
+    if (dies && step === 'completion') store.kill();
+  });
+  dies = true;
+  let settled = false;
+  const note = (): void => void (settled = true);
+  store.append(commit(0), 'relaxed').then(note, note);
+  const next = await MemoryLogStore.open(disk, { newIncarnationId: 'two' });
+  expect((await next.ends(1)).lastOffset).toBe(0);
+  store.leadership().then(note, note);
+  await next.leadership();
+  expect(settled).toBe(false);
+});
+
+test('a tab that dies before the commit has written nothing and holds up nobody', async () => {
+  const disk = new MemoryDisk();
+  let hangs = false;
+  const store = await ledStore(disk, (step) => (hangs && step === 'write' ? new Promise(() => {}) : Promise.resolve()));
+  const next = await MemoryLogStore.open(disk, { newIncarnationId: 'two' });
+  hangs = true;
+  void store.append(commit(0), 'relaxed');
+  const claim = next.claimLeadership(1, 'b', 2);
+  store.kill();
+  expect(await claim).toBe(2);
+  expect((await next.ends(1)).lastOffset).toBeUndefined();
+});
