@@ -31,9 +31,12 @@ async function bundle(entry: string): Promise<string> {
     ],
     build: {
       write: false,
-      minify: true,
       target: 'es2022',
-      lib: { entry: fileURLToPath(new URL(`../../${entry}`, import.meta.url)), formats: ['es'] },
+      modulePreload: false,
+      rolldownOptions: {
+        input: fileURLToPath(new URL(`../../${entry}`, import.meta.url)),
+        preserveEntrySignatures: 'strict',
+      },
     },
   });
   const outputs = [result].flat().flatMap((one) => ('output' in one ? one.output : []));

@@ -22,12 +22,11 @@ export interface TestSite {
   close(): Promise<void>;
 }
 
-/** Builds the page under test and serves it. A build, since a dev server may reload pages when it pleases. */
-export async function serveTestSite(): Promise<TestSite> {
-  const config: InlineConfig = {
+/** Builds the page under test and serves it. */
+export function serveTestPage(): Promise<TestSite> {
+  return serveBuild({
     configFile: false,
     root: PAGE_ROOT,
-    logLevel: 'error',
     worker: { format: 'es' },
     build: {
       outDir: PAGE_BUILD,
@@ -36,10 +35,19 @@ export async function serveTestSite(): Promise<TestSite> {
       target: 'es2022',
       rolldownOptions: { input: ['index.html', 'elsewhere.html'].map((name) => join(PAGE_ROOT, name)) },
     },
-    preview: { host: '127.0.0.1', port: 0 },
-  };
-  await build(config);
-  const server = await preview(config);
+  });
+}
+
+/** Builds the demo as it is, and serves it. */
+export function serveDemo(): Promise<TestSite> {
+  return serveBuild({ configFile: fileURLToPath(new URL('../../vite.config.ts', import.meta.url)), mode: 'demo' });
+}
+
+/** A build and its preview: a dev server may reload pages when it pleases. */
+async function serveBuild(config: InlineConfig): Promise<TestSite> {
+  const quiet: InlineConfig = { ...config, logLevel: 'error', preview: { host: '127.0.0.1', port: 0 } };
+  await build(quiet);
+  const server = await preview(quiet);
   const address = server.httpServer.address();
   if (address === null || typeof address === 'string') throw new Error('the preview server has no port');
   return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
@@ -75,6 +83,14 @@ export class TestBrowser implements AsyncDisposable {
     return new TestBrowser(browser, profile, origin);
   }
 
+  /** A tab with any page of the site, driven by puppeteer itself. */
+  async openPage(path: string): Promise<Page> {
+    const page = await this.#browser.newPage();
+    await page.goto(this.#origin + path);
+    return page;
+  }
+
+  /** A tab with the page under test. */
   async openTab(): Promise<Tab> {
     const page = await this.#browser.newPage();
     await page.exposeFunction('reportAck', (ack: Acknowledged) => void this.acknowledged.push(ack));

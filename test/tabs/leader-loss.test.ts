@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type BrowserName,
   browserPaths,
-  serveTestSite,
+  serveTestPage,
   type Tab,
   TestBrowser,
   type TestSite,
@@ -21,7 +21,7 @@ const SOME_RECORDS = 150;
 
 let site: TestSite;
 beforeAll(async () => {
-  site = await serveTestSite();
+  site = await serveTestPage();
 });
 afterAll(() => site.close());
 
