@@ -15,7 +15,9 @@ export interface BrokerConfig {
   readonly offsetsRetentionMinutes: number;
 }
 
-type Definitions = { readonly [F in keyof BrokerConfig]: { readonly name: string } & ConfigDefinition<BrokerConfig[F]> };
+type Definitions = {
+  readonly [F in keyof BrokerConfig]: { readonly name: string } & ConfigDefinition<BrokerConfig[F]>;
+};
 
 /** Kafka's names and defaults ("Broker Configs"), save one: nobody waits three seconds for a first member in a tab. */
 const DEFINITIONS: Definitions = {

@@ -1,8 +1,36 @@
+import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
+import { PartitionLog } from '../log/partition-log.js';
+import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
+import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-partition.js';
 import type { Clock, Random } from '../runtime/runtime.js';
-import type { LogStore } from '../storage/log-store.js';
-import type { MetadataImage } from './metadata-image.js';
+import type { LogId, LogStore } from '../storage/log-store.js';
+import { present } from '../util/assert.js';
+import { abortable, linkedController } from '../util/signal.js';
+import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
+import { alterConfigs, describeConfigs } from './config-changes.js';
+import { Controller } from './controller.js';
+import { GroupCoordinator } from './coordinator/group-coordinator.js';
+import type { GroupApi } from './coordinator/group-failures.js';
+import { handleDeleteRecords } from './handle-delete-records.js';
+import { handleLogDirs } from './handle-log-dirs.js';
+import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
+import { handleProduce } from './handle-produce.js';
+import { chunksFrom } from './log-replay.js';
+import {
+  applyMetadataRecords,
+  EMPTY_IMAGE,
+  logOf,
+  type MetadataImage,
+  type PartitionImage,
+  type TopicImage,
+} from './metadata-image.js';
+import { METADATA_LOG, metadataRecordsIn } from './metadata-records.js';
+import { PartitionLogs } from './partition-logs.js';
+import { ProducerIds } from './producer-ids.js';
+import { createOffsetsTopic, createPartitions, createTopics, deleteTopics } from './topic-changes.js';
 
 export interface BrokerOptions {
   readonly clusterId: string;
@@ -12,37 +40,361 @@ export interface BrokerOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** Static broker configs by Kafka's dotted names; see broker-config.ts. */
-  readonly configs?: Readonly<Record<string, string>>;
+  readonly configs?: Readonly<Record<string, string>> | undefined;
+  /** What this host has followed of the metadata log: then only the rest is read. */
+  readonly followed?: { readonly image: MetadataImage; readonly nextOffset: number } | undefined;
   /** Called in order for each commit, before its producer is answered, and when a log start moves. Must not throw. */
   readonly onAdvance: (advance: LogAdvance) => void;
 }
 
-/** What the elected host answers; all other APIs are answered by every host (ReadContext). */
+/** What the elected host answers; the other APIs are answered by every host (ReadContext). */
 export type BrokerApi = Exclude<ApiName, 'Fetch' | 'ListOffsets' | 'DescribeCluster'>;
 
+type Handlers = {
+  readonly [A in BrokerApi]: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
+};
+
+/** The broker's own configs do not apply to its metadata log. */
+const METADATA_CONFIG: TopicConfig = parseTopicConfig({ 'cleanup.policy': 'compact' });
+
+/** Bytes of acks-0 batches on their way to the disk above which their senders wait like all others. */
+const MAX_UNAWAITED_BYTES = 16 * 1024 * 1024;
+
+/** One broker at one leader epoch: joins the parts, and gives each request to its handler. */
 export class Broker {
-  /** Takes up the work: reads the metadata log; all other logs open when first used. */
+  readonly #options: BrokerOptions;
+  readonly #groupCommit: GroupCommit;
+  readonly #logs: PartitionLogs = new PartitionLogs();
+  readonly #controller: Controller;
+  readonly #producerIds: ProducerIds;
+  readonly #groups: GroupCoordinator;
+  readonly #closing: AbortController = new AbortController();
+  readonly #deposed: AbortController;
+  readonly #maintenance: Promise<unknown>;
+  #deleting: Promise<void> | undefined;
+  #unawaitedBytes = 0;
+
+  /**
+   * Takes up the work: reads the metadata log; all other logs open when first used, and the groups are read meanwhile.
+   * @throws KafkaError KAFKA_STORAGE_ERROR, INVALID_CONFIG
+   */
   static async open(options: BrokerOptions): Promise<Broker> {
-    throw new Error('to come');
+    const { store, leaderEpoch, onAdvance } = options;
+    parseBrokerConfig(options.configs ?? {});
+    const onCommitted = (advances: readonly LogAdvance[]): void => advances.forEach(onAdvance);
+    const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted });
+    const metadataLog = await openLog({ ...options, groupCommit }, METADATA_LOG, 'metadata log', () => METADATA_CONFIG);
+    return new Broker(options, groupCommit, metadataLog, await readImage(options));
+  }
+
+  private constructor(
+    options: BrokerOptions,
+    groupCommit: GroupCommit,
+    metadataLog: PartitionLog,
+    image: MetadataImage,
+  ) {
+    const { clock, random, store } = options;
+    this.#options = options;
+    this.#groupCommit = groupCommit;
+    this.#deposed = linkedController(groupCommit.deposed, store.lost);
+    void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
+    this.#controller = new Controller(metadataLog, image, clock);
+    this.#producerIds = new ProducerIds(this.#controller);
+    this.#groups = new GroupCoordinator({
+      clock,
+      random,
+      config: () => this.#config(),
+      stored: () => this.#storedOffsets(),
+      openLog: () => this.#offsetsLog(),
+      verifyLeading: () => this.#verifyLeading(),
+      partitionExists: (topic, partition) => logOf(this.image, topic, partition) !== undefined,
+    });
+    this.#groups.load().catch(ignoreKafkaError);
+    this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry()]);
+    this.#deleteRemovedLogs();
   }
 
   /** Aborts, with a KafkaError as reason, once the store refused our epoch or is lost: close this broker. */
-  readonly deposed!: AbortSignal;
+  get deposed(): AbortSignal {
+    return this.#deposed.signal;
+  }
 
   /** Includes all metadata that is committed. */
   get image(): MetadataImage {
-    throw new Error('to come');
+    return this.#controller.image;
   }
 
   /**
    * Answers one request. Metadata here creates missing topics where that is allowed.
-   * @throws KafkaError NOT_LEADER_OR_FOLLOWER, NOT_CONTROLLER or NOT_COORDINATOR once deposed or closed, else
-   *   only for a request that is broken as a whole (INVALID_REQUEST).
+   * @throws KafkaError NOT_CONTROLLER: deposed or closed, nothing was done. KAFKA_STORAGE_ERROR: a change of metadata
+   *   could not be written. INVALID_REQUIRED_ACKS. Rejects with the signal's reason: the outcome is then unknown.
    */
-  handle<A extends BrokerApi>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Responses[A]> {
-    throw new Error('to come');
+  async handle<A extends BrokerApi>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Responses[A]> {
+    this.#assertLeading();
+    signal?.throwIfAborted();
+    const handler: Handlers[A] = this.#handlers[api];
+    try {
+      return await abortable(handler(request, signal), signal);
+    } catch (error) {
+      if (!(error instanceof KafkaError) || error.type !== 'NOT_LEADER_OR_FOLLOWER') throw error;
+      throw new KafkaError('NOT_CONTROLLER', error.message, { cause: error });
+    }
+  }
+
+  /** Applies the retention of every topic, log after log; a log that fails is left for the next time. */
+  async enforceRetention(): Promise<void> {
+    for (const topic of this.image.topics.values()) {
+      if (!topic.config.cleanupPolicy.delete) continue;
+      for (const partition of topic.partitions) {
+        if (this.#closing.signal.aborted) return;
+        if (logOf(this.image, topic.name, partition.partitionId) !== partition.log) continue;
+        try {
+          await (await this.#open(topic, partition)).enforceRetention();
+        } catch (error) {
+          ignoreKafkaError(error);
+        }
+      }
+    }
   }
 
   /** Answers what waits, ends all loops, leaves nothing behind. Idempotent; does not close the store. */
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#closing.abort(new KafkaError('NOT_CONTROLLER', 'the broker of this host is closed'));
+    await this.#groups.close();
+    await this.#maintenance;
+    await this.#deleting;
+    await this.#logs.close();
+    await this.#groupCommit.close();
+    this.#deposed.abort(this.#closing.signal.reason);
+  }
+
+  readonly #handlers: Handlers = {
+    Produce: (request) => this.#produce(request),
+    InitProducerId: (request) => this.#initProducerId(request),
+    DeleteRecords: (request) => handleDeleteRecords(this.#partitions, request),
+    DescribeLogDirs: (request) => handleLogDirs(this.#partitions, request),
+    Metadata: (request) => this.#metadata(request),
+    CreateTopics: (request) => this.#createTopics(request),
+    CreatePartitions: (request) => this.#controller.change((image) => createPartitions(image, request)),
+    DeleteTopics: (request) => this.#deleteTopics(request),
+    AlterConfigs: (request) => this.#controller.change((image) => alterConfigs(image, request)),
+    DescribeConfigs: async (request) => describeConfigs(this.image, this.#options.configs ?? {}, request),
+    FindCoordinator: async ({ key }) => {
+      const { nodeId, host, port } = BROKER_NODE;
+      if (key !== '') return { ...NO_ERROR, nodeId, host, port };
+      const error = new KafkaError('INVALID_GROUP_ID', 'coordinator key: expected a text that is not empty');
+      return { ...errorFields(error), nodeId: -1, host: '', port: -1 };
+    },
+    JoinGroup: this.#toGroups('JoinGroup'),
+    SyncGroup: this.#toGroups('SyncGroup'),
+    Heartbeat: this.#toGroups('Heartbeat'),
+    LeaveGroup: this.#toGroups('LeaveGroup'),
+    OffsetCommit: this.#toGroups('OffsetCommit'),
+    OffsetFetch: this.#toGroups('OffsetFetch'),
+    OffsetDelete: this.#toGroups('OffsetDelete'),
+    ListGroups: this.#toGroups('ListGroups'),
+    DescribeGroups: this.#toGroups('DescribeGroups'),
+    DeleteGroups: this.#toGroups('DeleteGroups'),
+  };
+
+  #toGroups<A extends GroupApi>(api: A): (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> {
+    return (request, signal) => this.#groups.handle(api, request, signal);
+  }
+
+  // ---------------------------------------------------------------- records
+
+  async #produce(request: Requests['Produce']): Promise<Responses['Produce']> {
+    const appended = handleProduce(this.#partitions, request);
+    if (request.acks !== 0) return appended;
+    const bytes = request.topicData
+      .flatMap(({ partitionData }) => partitionData)
+      .reduce((sum, { records }) => sum + records.byteLength, 0);
+    this.#unawaitedBytes += bytes;
+    const settled = appended.then(ignore, ignoreKafkaError).finally(() => (this.#unawaitedBytes -= bytes));
+    if (this.#unawaitedBytes > MAX_UNAWAITED_BYTES) await settled;
+    return { responses: [] };
+  }
+
+  async #initProducerId({ transactionalId }: Requests['InitProducerId']): Promise<Responses['InitProducerId']> {
+    if (transactionalId !== null) {
+      const error = new KafkaError(
+        'UNSUPPORTED_VERSION',
+        `transactional id ${transactionalId}: no transactions here yet`,
+      );
+      return { ...errorFields(error), producerId: -1, producerEpoch: -1 };
+    }
+    return { ...NO_ERROR, producerId: await this.#producerIds.next(), producerEpoch: 0 };
+  }
+
+  // ---------------------------------------------------------------- topics
+
+  async #metadata(request: Requests['Metadata']): Promise<Responses['Metadata']> {
+    const refused = await this.#createMissing(request);
+    const { clusterId, store, leaderEpoch } = this.#options;
+    const context = { clusterId, store, image: () => this.image, leaderEpoch: () => leaderEpoch };
+    const response = handleMetadata(context, request);
+    return { ...response, topics: response.topics.map((topic) => ({ ...topic, ...refused.get(topic.name) })) };
+  }
+
+  /** Kafka's auto.create.topics.enable. Resolves to why topics could not be created. */
+  async #createMissing(request: Requests['Metadata']): Promise<ReadonlyMap<string, ErrorFields>> {
+    const { topics, allowAutoTopicCreation } = request;
+    const missing = (image: MetadataImage): Requests['CreateTopics']['topics'] =>
+      (topics ?? []).filter(({ name }) => !image.topics.has(name) && name !== GROUP_OFFSETS_TOPIC).map(withDefaults);
+    const wantsOffsets = topics?.some(({ name }) => name === GROUP_OFFSETS_TOPIC) ?? false;
+    if (!allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
+    if (wantsOffsets) await this.#offsetsLog();
+    if (missing(this.image).length === 0) return new Map();
+    const created = await this.#controller.change((image) =>
+      createTopics(image, { topics: missing(image), validateOnly: false }, this.#creation()),
+    );
+    const failed = created.topics.filter(({ errorCode }) => errorCode !== 0);
+    return new Map(failed.map(({ name, errorCode, errorMessage }) => [name, { errorCode, errorMessage }]));
+  }
+
+  #createTopics(request: Requests['CreateTopics']): Promise<Responses['CreateTopics']> {
+    return this.#controller.change((image) => createTopics(image, request, this.#creation()));
+  }
+
+  #creation(): { readonly config: BrokerConfig; readonly newTopicId: () => string } {
+    return { config: this.#config(), newTopicId: () => this.#options.random.uuid() };
+  }
+
+  async #deleteTopics(request: Requests['DeleteTopics']): Promise<Responses['DeleteTopics']> {
+    const answer = await this.#controller.change((image) => deleteTopics(image, request));
+    const deleted = answer.responses.filter(({ errorCode }) => errorCode === 0).map(({ name }) => name);
+    if (deleted.length > 0) {
+      this.#deleteRemovedLogs();
+      await this.#groups.topicsDeleted(new Set(deleted)).catch(ignoreKafkaError);
+    }
+    return answer;
+  }
+
+  /** In the background, one log after another, until none is left; what a dead leader left over is found at open. */
+  #deleteRemovedLogs(): void {
+    this.#deleting ??= this.#deleteLogs().finally(() => (this.#deleting = undefined));
+  }
+
+  async #deleteLogs(): Promise<void> {
+    const { store, leaderEpoch } = this.#options;
+    try {
+      while (this.image.removedLogs.size > 0) {
+        const logs = [...this.image.removedLogs];
+        for (const log of logs) {
+          if (this.#closing.signal.aborted) return;
+          await this.#logs.drop(log);
+          await store.deleteLog(log, leaderEpoch);
+        }
+        const records = [{ type: 'RemoveLogsRecord', logs } as const];
+        await this.#controller.change(() => ({ records, answer: undefined }));
+      }
+    } catch (error) {
+      ignoreKafkaError(error); // the next retention check or leader tries again
+    }
+  }
+
+  // ---------------------------------------------------------------- logs
+
+  readonly #partitions = {
+    image: (): MetadataImage => this.image,
+    open: (topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> => this.#open(topic, partition),
+  };
+
+  #open({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+    return this.#logs.get(log, () => {
+      const text = topicPartitionText({ topic: name, partition: partitionId });
+      const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
+      return openLog({ ...this.#options, groupCommit: this.#groupCommit }, log, text, newest);
+    });
+  }
+
+  async #offsetsLog(): Promise<PartitionLog> {
+    if (!this.image.topics.has(GROUP_OFFSETS_TOPIC)) {
+      await this.#controller.change((image) => createOffsetsTopic(image, () => this.#options.random.uuid()));
+    }
+    const topic = present(this.image.topics.get(GROUP_OFFSETS_TOPIC), 'it was just created');
+    return this.#open(topic, present(topic.partitions[0], 'it has one partition'));
+  }
+
+  async *#storedOffsets(): AsyncGenerator<Uint8Array> {
+    const log = logOf(this.image, GROUP_OFFSETS_TOPIC, 0);
+    if (log === undefined) return;
+    const { logStartOffset } = await this.#options.store.ends(log);
+    yield* chunksFrom(this.#options.store, log, logStartOffset);
+  }
+
+  // ---------------------------------------------------------------- maintenance
+
+  async #keepRetention(): Promise<void> {
+    while (await this.#slept(this.#config().logRetentionCheckIntervalMs)) {
+      this.#deleteRemovedLogs();
+      await this.enforceRetention();
+    }
+  }
+
+  async #keepOffsetsExpiry(): Promise<void> {
+    while (await this.#slept(this.#config().offsetsRetentionCheckIntervalMs)) {
+      await this.#groups.expireOffsets().catch(ignoreKafkaError);
+    }
+  }
+
+  /** False once the broker is closed. */
+  async #slept(ms: number): Promise<boolean> {
+    try {
+      await this.#options.clock.sleep(ms, this.#closing.signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #config(): BrokerConfig {
+    return parseBrokerConfig({ ...this.#options.configs, ...this.image.brokerConfigs });
+  }
+
+  /** Asks the database: memory may have slept. */
+  async #verifyLeading(): Promise<void> {
+    const { epoch } = await this.#options.store.leadership();
+    if (epoch === this.#options.leaderEpoch) return;
+    const text = `epoch ${this.#options.leaderEpoch} is over: the leader is at epoch ${epoch}`;
+    const error = new KafkaError('FENCED_LEADER_EPOCH', text);
+    this.#deposed.abort(error);
+    throw error;
+  }
+
+  #assertLeading(): void {
+    this.#closing.signal.throwIfAborted();
+    if (!this.deposed.aborted) return;
+    const { reason } = this.deposed;
+    throw new KafkaError('NOT_CONTROLLER', `this host no longer leads: ${String(reason)}`, { cause: reason });
+  }
+}
+
+function openLog(
+  { store, groupCommit, leaderEpoch, clock }: BrokerOptions & { readonly groupCommit: GroupCommit },
+  log: LogId,
+  name: string,
+  config: () => TopicConfig,
+): Promise<PartitionLog> {
+  return PartitionLog.open({ store, groupCommit, log, leaderEpoch, config, clock, name });
+}
+
+async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {
+  const { image, nextOffset } = followed ?? { image: EMPTY_IMAGE, nextOffset: 0 };
+  const records = [];
+  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset)) {
+    records.push(...metadataRecordsIn(chunk, nextOffset));
+  }
+  return applyMetadataRecords(image, records);
+}
+
+function withDefaults({ name }: { readonly name: string }): Requests['CreateTopics']['topics'][number] {
+  return { name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] };
+}
+
+function ignore(): void {}
+
+/** Expected failures of work that nobody waits for; a bug is thrown on. */
+function ignoreKafkaError(error: unknown): void {
+  if (!(error instanceof KafkaError)) throw error;
 }

@@ -51,7 +51,16 @@ export function fetchHandler(context: ReadContext): FetchHandler {
 function positionsOf({ topics }: FetchRequest): Position[] {
   return topics.flatMap(({ topic, partitions }) =>
     partitions.map(({ partition, fetchOffset, partitionMaxBytes: maxBytes }) => {
-      return { topic, partition, fetchOffset, maxBytes, view: undefined, error: undefined, highWatermark: -1, records: [] };
+      return {
+        topic,
+        partition,
+        fetchOffset,
+        maxBytes,
+        view: undefined,
+        error: undefined,
+        highWatermark: -1,
+        records: [],
+      };
     }),
   );
 }
@@ -80,7 +89,11 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
  * Reads what may go into one response: at the same time from as many partitions as get a fair share of it, beginning
  * with another one each turn. What then is too much is left out again, save the first.
  */
-async function readShares(positions: readonly Position[], maxBytes: number, turn: number): Promise<readonly Position[]> {
+async function readShares(
+  positions: readonly Position[],
+  maxBytes: number,
+  turn: number,
+): Promise<readonly Position[]> {
   const ready = positions.filter(({ highWatermark, fetchOffset }) => highWatermark > fetchOffset);
   if (ready.length === 0) return positions;
   const first = turn % ready.length;
@@ -170,7 +183,11 @@ function byteCount({ records }: Position): number {
   return bytes;
 }
 
-function outOfRange({ topic, partition, fetchOffset }: Position, logStartOffset: number, highWatermark: number): KafkaError {
+function outOfRange(
+  { topic, partition, fetchOffset }: Position,
+  logStartOffset: number,
+  highWatermark: number,
+): KafkaError {
   const text = `${topic}-${partition} holds offsets ${logStartOffset} to ${highWatermark} (exclusive), found ${fetchOffset}`;
   return new KafkaError('OFFSET_OUT_OF_RANGE', text);
 }

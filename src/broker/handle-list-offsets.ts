@@ -1,3 +1,4 @@
+import { offsetForTimestamp } from '../log/offset-for-timestamp.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import {
   EARLIEST_TIMESTAMP,
@@ -10,7 +11,6 @@ import type { LogId } from '../storage/log-store.js';
 import { unknownPartition } from './handle-metadata.js';
 import { logOf } from './metadata-image.js';
 import type { ReadContext } from './read-context.js';
-import { maxTimestampOf, offsetForTimestamp } from './timestamp-lookup.js';
 
 type Partition = ListOffsetsResponse['topics'][number]['partitions'][number];
 type Answer = Pick<Partition, 'timestamp' | 'offset' | 'leaderEpoch'>;
@@ -53,9 +53,7 @@ async function find({ store, leaderEpoch }: Context, log: LogId, timestamp: numb
         const expected = `milliseconds since the epoch, ${LATEST_TIMESTAMP}, ${EARLIEST_TIMESTAMP} or ${MAX_TIMESTAMP}`;
         throw new KafkaError('INVALID_REQUEST', `timestamp: expected ${expected}, found ${timestamp}`);
       }
-      const wanted = timestamp === MAX_TIMESTAMP ? await maxTimestampOf(store, log, logStartOffset) : timestamp;
-      if (wanted === undefined) return NOT_FOUND;
-      const found = await offsetForTimestamp(store, log, logStartOffset, wanted);
+      const found = await offsetForTimestamp({ store, log, logStartOffset, endOffset, timestampMs: timestamp });
       if (found === undefined) return NOT_FOUND;
       return { timestamp: found.timestampMs, offset: found.offset, leaderEpoch: found.leaderEpoch };
     }

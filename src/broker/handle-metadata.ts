@@ -14,7 +14,9 @@ type TopicMetadata = MetadataResponse['topics'][number];
  * there is UNKNOWN_TOPIC_OR_PARTITION, one that could not be INVALID_TOPIC_EXCEPTION.
  */
 export function handleMetadata(
-  context: Pick<ReadContext, 'clusterId' | 'image' | 'leaderEpoch'> & { readonly store: { readonly incarnationId: string } },
+  context: Pick<ReadContext, 'clusterId' | 'image' | 'leaderEpoch'> & {
+    readonly store: { readonly incarnationId: string };
+  },
   request: MetadataRequest,
 ): MetadataResponse {
   const { topics } = context.image();

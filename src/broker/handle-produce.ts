@@ -46,20 +46,14 @@ async function append(
       const text = `${name}-${index} has 1 in-sync replica, its min.insync.replicas is ${minInsyncReplicas}`;
       throw new KafkaError('NOT_ENOUGH_REPLICAS', text);
     }
-    const { baseOffset, logAppendTimeMs, logStartOffset } = await (await open(topic, partition)).append(records, 'client');
+    const { baseOffset, logAppendTimeMs, logStartOffset } = await (await open(topic, partition)).append(
+      records,
+      'client',
+    );
     return { index, ...NO_ERROR, baseOffset, logAppendTimeMs, logStartOffset };
   } catch (error) {
-    return { index, ...errorFields(leadershipLost(error, 'NOT_LEADER_OR_FOLLOWER')), ...NOT_APPENDED };
+    return { index, ...errorFields(error), ...NOT_APPENDED };
   }
 }
 
 const NOT_APPENDED = { baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 } as const;
-
-/** What a client should hear of our own fencing: ask who leads now. Other errors stay as they are. */
-export function leadershipLost(
-  error: unknown,
-  answer: 'NOT_LEADER_OR_FOLLOWER' | 'NOT_CONTROLLER' | 'NOT_COORDINATOR',
-): unknown {
-  if (!(error instanceof KafkaError) || error.type !== 'FENCED_LEADER_EPOCH') return error;
-  return new KafkaError(answer, `this host no longer leads: ${error.message}`, { cause: error });
-}

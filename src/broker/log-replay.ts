@@ -11,7 +11,11 @@ export function endOffsetOf(chunk: Uint8Array, otherwise: number): number {
 }
 
 /** The stored chunks of a log from `offset` on, to where it ends when the reading gets there. */
-export async function* chunksFrom(store: Pick<LogStore, 'read'>, log: LogId, offset: number): AsyncGenerator<Uint8Array> {
+export async function* chunksFrom(
+  store: Pick<LogStore, 'read'>,
+  log: LogId,
+  offset: number,
+): AsyncGenerator<Uint8Array> {
   for (let next = offset; ; ) {
     const chunks = await store.read(log, next, READ_BYTES);
     if (chunks.length === 0) return;

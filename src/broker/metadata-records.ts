@@ -1,8 +1,7 @@
 import { batchesIn } from '../record/batch-header.js';
-import { RecordBatchBuilder } from '../record/record-batch-builder.js';
 import { decodeRecords } from '../record/record-batch-decoder.js';
 import type { LogId } from '../storage/log-store.js';
-import { concatBytes } from '../util/bytes.js';
+import { internalBatches } from './internal-batches.js';
 
 /**
  * The records of the metadata log (log 0), named as in KRaft's; each is one JSON object, the value of a record without
@@ -31,20 +30,9 @@ export const METADATA_LOG: LogId = 0;
 
 const UTF8 = new TextDecoder();
 
-/** Batches stay below the size of a row (storage/log-store.ts). */
-const BATCH_BYTES = 32 * 1024;
-
 /** The records as batches of the metadata log, to be appended as one. */
 export function metadataBatches(records: readonly MetadataRecord[], timestampMs: number): Uint8Array {
-  const builder = new RecordBatchBuilder({ maxBytes: BATCH_BYTES });
-  const batches: Uint8Array[] = [];
-  for (const record of records) {
-    const added = { key: null, value: JSON.stringify(record), timestampMs };
-    if (builder.append(added)) continue;
-    batches.push(builder.finish());
-    builder.append(added);
-  }
-  return concatBytes([...batches, builder.finish()]);
+  return internalBatches(records.map((record) => ({ key: null, value: JSON.stringify(record), timestampMs })));
 }
 
 /** The records at or after `fromOffset` in a chunk of the metadata log, in order: how any host follows it. */

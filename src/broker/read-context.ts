@@ -8,7 +8,8 @@ export interface ReadContext {
   readonly clusterId: string;
   readonly clock: Clock;
   readonly views: LogViews;
-  readonly store: Pick<LogStore, 'incarnationId' | 'ends' | 'segments' | 'read'>;
+  /** Only read. */
+  readonly store: LogStore;
   /** The newest image that this host knows; asked again after every wait. */
   image(): MetadataImage;
   /** The newest leader epoch that this host has heard of. */

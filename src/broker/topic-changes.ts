@@ -31,7 +31,8 @@ export function createTopics(
   const topics = eachOnce(request.topics, ({ name }) => name).map(({ item, duplicate }) => {
     const { name } = item;
     try {
-      if (duplicate) throw new KafkaError('INVALID_REQUEST', `topic ${JSON.stringify(name)} is asked for more than once`);
+      if (duplicate)
+        throw new KafkaError('INVALID_REQUEST', `topic ${JSON.stringify(name)} is asked for more than once`);
       checkName(name, taken);
       if (isInternalTopic(name)) throw internal(name);
       const numPartitions = partitionCount(item, config);
@@ -65,7 +66,10 @@ export function createOffsetsTopic(image: MetadataImage, newTopicId: () => strin
 }
 
 /** What DeleteTopics does. The data is deleted afterwards: see `MetadataImage.removedLogs`. */
-export function deleteTopics(image: MetadataImage, request: Requests['DeleteTopics']): Change<Responses['DeleteTopics']> {
+export function deleteTopics(
+  image: MetadataImage,
+  request: Requests['DeleteTopics'],
+): Change<Responses['DeleteTopics']> {
   const records: MetadataRecord[] = [];
   const responses = eachOnce(request.topicNames, (name) => name).map(({ item: name, duplicate }) => {
     return outcome({ name }, () => {
@@ -197,7 +201,10 @@ function outcome<T extends object>(item: T, work: () => void): T & ErrorFields {
 }
 
 /** The items, each with whether its key came before. */
-function eachOnce<T>(items: readonly T[], keyOf: (item: T) => string): { readonly item: T; readonly duplicate: boolean }[] {
+function eachOnce<T>(
+  items: readonly T[],
+  keyOf: (item: T) => string,
+): { readonly item: T; readonly duplicate: boolean }[] {
   const keys = new Set<string>();
   return items.map((item) => {
     const duplicate = keys.has(keyOf(item));

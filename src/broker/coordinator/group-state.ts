@@ -55,7 +55,12 @@ export interface GroupState {
 }
 
 export type GroupEvent =
-  | { readonly type: 'JoinGroup'; readonly call: CallId; readonly request: Requests['JoinGroup']; readonly newMemberId: string }
+  | {
+      readonly type: 'JoinGroup';
+      readonly call: CallId;
+      readonly request: Requests['JoinGroup'];
+      readonly newMemberId: string;
+    }
   | { readonly type: 'SyncGroup'; readonly call: CallId; readonly request: Requests['SyncGroup'] }
   | { readonly type: 'Heartbeat'; readonly call: CallId; readonly request: Requests['Heartbeat'] }
   | { readonly type: 'LeaveGroup'; readonly call: CallId; readonly request: Requests['LeaveGroup'] }
@@ -73,7 +78,14 @@ type AnsweredApi = 'JoinGroup' | 'SyncGroup' | 'Heartbeat' | 'LeaveGroup';
 export type GroupEffect =
   /** The new state must be in the log before anything of this step is adopted or answered. */
   | { readonly type: 'Store' }
-  | { readonly [A in AnsweredApi]: { readonly type: 'Reply'; readonly call: CallId; readonly api: A; readonly response: Responses[A] } }[AnsweredApi];
+  | {
+      readonly [A in AnsweredApi]: {
+        readonly type: 'Reply';
+        readonly call: CallId;
+        readonly api: A;
+        readonly response: Responses[A];
+      };
+    }[AnsweredApi];
 
 export interface GroupContext {
   /** Monotonic. */
@@ -245,7 +257,9 @@ function replaceStaticMember(step: Step, { call, request, newMemberId }: JoinEve
     syncCall: undefined,
     sessionDeadlineMs: nowMs + request.sessionTimeoutMs,
   };
-  group.members = new Map([...group.members.values()].map((m) => (m === previous ? member : m)).map((m) => [m.memberId, m]));
+  group.members = new Map(
+    [...group.members.values()].map((m) => (m === previous ? member : m)).map((m) => [m.memberId, m]),
+  );
   if (leaderBefore === previous.memberId) group.leaderId = newMemberId;
   awaitJoin(step, call, member, request);
 
@@ -432,7 +446,8 @@ function leave(step: Step, { call, request }: Extract<GroupEvent, { type: 'Leave
   const members = request.members.map(({ memberId, groupInstanceId }) => {
     const outcome = { memberId, groupInstanceId, ...NO_ERROR };
     if (groupInstanceId === null && group.pendingMembers.delete(memberId)) return outcome;
-    const found = memberId === '' && groupInstanceId !== null ? staticMember(group, groupInstanceId)?.memberId : memberId;
+    const found =
+      memberId === '' && groupInstanceId !== null ? staticMember(group, groupInstanceId)?.memberId : memberId;
     const error = memberError(group, { memberId: found ?? memberId, groupInstanceId });
     if (error !== undefined) return { ...outcome, ...errorFields(error) };
     remove(step, present(group.members.get(found ?? ''), 'memberError checked it'));
@@ -497,7 +512,13 @@ function endCall({ group, nowMs }: Step, call: CallId): void {
     if (member.joinCall !== call && member.syncCall !== call) continue;
     const sessionDeadlineMs = nowMs + member.sessionTimeoutMs;
     const owesSync = member.owesSync || member.syncCall === call;
-    group.members.set(member.memberId, { ...member, joinCall: undefined, syncCall: undefined, owesSync, sessionDeadlineMs });
+    group.members.set(member.memberId, {
+      ...member,
+      joinCall: undefined,
+      syncCall: undefined,
+      owesSync,
+      sessionDeadlineMs,
+    });
   }
 }
 
@@ -540,7 +561,10 @@ function memberError(group: GroupState, { memberId, groupInstanceId }: MemberCla
   return group.members.has(memberId) ? undefined : unknownMember(group, memberId);
 }
 
-function generationError(group: GroupState, claim: MemberClaim & { readonly generationId: number }): KafkaError | undefined {
+function generationError(
+  group: GroupState,
+  claim: MemberClaim & { readonly generationId: number },
+): KafkaError | undefined {
   if (group.phase.name === 'Dead') return dead(group);
   const error = memberError(group, claim);
   if (error !== undefined || claim.generationId === group.generationId) return error;
@@ -562,7 +586,10 @@ export function commitError(group: GroupState | undefined, request: Requests['Of
   if (group.phase.name === 'Dead') return dead(group);
   if (generationId < 0 && group.phase.name === 'Empty') return undefined;
   if (!claimsMembership) {
-    return new KafkaError('UNKNOWN_MEMBER_ID', `group ${groupId} has members: only they may commit, with their member id`);
+    return new KafkaError(
+      'UNKNOWN_MEMBER_ID',
+      `group ${groupId} has members: only they may commit, with their member id`,
+    );
   }
   const error = generationError(group, { memberId, groupInstanceId, generationId });
   if (error !== undefined) return error;
@@ -587,7 +614,8 @@ function dead(group: GroupState): KafkaError {
 
 function noCommonProtocol(group: GroupState, { protocolType, protocols }: Requests['JoinGroup']): KafkaError {
   const found = `found type ${JSON.stringify(protocolType)} with ${protocols.map(({ name }) => name).join(', ') || 'none'}`;
-  const expected = group.members.size === 0 ? 'a protocol type and a protocol' : `type ${group.protocolType}, shared by all`;
+  const expected =
+    group.members.size === 0 ? 'a protocol type and a protocol' : `type ${group.protocolType}, shared by all`;
   return new KafkaError('INCONSISTENT_GROUP_PROTOCOL', `group ${group.groupId}: expected ${expected}, ${found}`);
 }
 
@@ -599,19 +627,8 @@ function failCalls(step: Step, { memberId, joinCall, syncCall }: GroupMember, er
 }
 
 function failJoin({ effects }: Step, call: CallId, memberId: string, error: KafkaError): void {
-  effects.push({ type: 'Reply', call, api: 'JoinGroup', response: joinFailure(memberId, error) });
-}
-
-export function joinFailure(memberId: string, error: KafkaError): Responses['JoinGroup'] {
-  return {
-    ...errorFields(error),
-    generationId: -1,
-    protocolType: null,
-    protocolName: null,
-    leader: '',
-    memberId,
-    members: [],
-  };
+  const failure = { generationId: -1, protocolType: null, protocolName: null, leader: '', memberId, members: [] };
+  effects.push({ type: 'Reply', call, api: 'JoinGroup', response: { ...errorFields(error), ...failure } });
 }
 
 function joinReply(call: CallId, group: GroupState, member: GroupMember): GroupEffect {

@@ -1,0 +1,558 @@
+import type { PartitionLog } from '../../log/partition-log.js';
+import { errorFields, KafkaError, NO_ERROR } from '../../protocol/errors.js';
+import type { Requests, Responses } from '../../protocol/requests.js';
+import { batchesIn } from '../../record/batch-header.js';
+import { decodeRecords } from '../../record/record-batch-decoder.js';
+import type { Clock, Random } from '../../runtime/runtime.js';
+import { Serial } from '../../util/serial.js';
+import { type Deferred, deferred, linkedController, onAbort } from '../../util/signal.js';
+import type { BrokerConfig } from '../broker-config.js';
+import { internalBatches } from '../internal-batches.js';
+import { FAILED_RESPONSE, type GroupApi } from './group-failures.js';
+import {
+  applyOffsetsRecord,
+  type Group,
+  isNothing,
+  newGroup,
+  recordsOf,
+  storedGroup,
+  withOffset,
+} from './group-records.js';
+import { type CallId, commitError, type GroupEvent, nextDeadlineMs, stepGroup } from './group-state.js';
+import {
+  type CommittedOffset,
+  decodeOffsetsRecord,
+  encodeOffsetsRecord,
+  type OffsetsRecord,
+} from './offsets-records.js';
+
+export interface GroupCoordinatorOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly config: () => BrokerConfig;
+  /** The chunks of __consumer_offsets, none where the topic does not exist. */
+  readonly stored: () => AsyncIterable<Uint8Array>;
+  /** The open log of __consumer_offsets, made on first need. */
+  readonly openLog: () => Promise<PartitionLog>;
+  /** Rejects where a newer leader is in office: what is in memory may be old. */
+  readonly verifyLeading: () => Promise<void>;
+  readonly partitionExists: (topic: string, partition: number) => boolean;
+}
+
+/** A request that comes while the groups are loaded waits that long before it hears COORDINATOR_LOAD_IN_PROGRESS. */
+const LOAD_PATIENCE_MS = 1000;
+/** If we wake so much too late for a deadline, we were frozen: what lies in our inbox is heard first. */
+const FROZEN_MS = 1000;
+/** After a failed append, before its deadline is tried again. */
+const RETRY_MS = 1000;
+/** The log is written anew once it holds that many records, and that many times as many as it needs. */
+const ROLL_UP_RECORDS = 10_000;
+const ROLL_UP_FACTOR = 4;
+
+interface Entry {
+  group: Group;
+  /** All changes of the group, in order. */
+  readonly serial: Serial;
+  /** Given to the serial and not yet done. */
+  jobCount: number;
+  /** No Tick before that: the last one failed. */
+  notBeforeMs: number;
+}
+
+type Answer = Deferred<Responses[keyof Responses]>;
+
+/**
+ * The groups and their committed offsets. Decide → append to __consumer_offsets → apply → answer, one change at a time
+ * for each group; to take over is to apply the log. One loop sleeps until the nearest deadline of all groups.
+ *
+ * Errors are Kafka's, in the responses. A change whose append failed did not happen.
+ */
+export class GroupCoordinator {
+  readonly #options: GroupCoordinatorOptions;
+  readonly #entries: Map<string, Entry> = new Map();
+  readonly #calls: Map<CallId, Answer> = new Map();
+  readonly #closing: AbortController = new AbortController();
+  #lastCall: CallId = 0;
+  #loading: Promise<void> | undefined;
+  #loop: Promise<void> | undefined;
+  #wake: AbortController = new AbortController();
+  #wakeAtMs = 0;
+  /** Records in the log since it was last rolled up. */
+  #recordCount = 0;
+  #rollUpAtCount = ROLL_UP_RECORDS;
+  #rollingUp: Promise<void> | undefined;
+
+  constructor(options: GroupCoordinatorOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the groups, if that has not begun; rejects where it failed, and then the next call begins anew. */
+  load(): Promise<void> {
+    this.#loading ??= this.#load().catch((error: unknown) => {
+      this.#loading = undefined;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  /** Answers one request. Rejects only with the signal's reason. */
+  async handle<A extends GroupApi>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Responses[A]> {
+    try {
+      await this.#loaded(signal);
+      return await (this.#handlers[api] as Handler<A>)(request, signal);
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+      return FAILED_RESPONSE[api](request, errorFields(asCoordinatorError(error)));
+    }
+  }
+
+  /** Forgets what was committed for topics that are gone. */
+  async topicsDeleted(topics: ReadonlySet<string>): Promise<void> {
+    await this.load();
+    const affected = [...this.#entries.values()].filter(({ group }) =>
+      [...group.offsets.keys()].some((t) => topics.has(t)),
+    );
+    await Promise.all(
+      affected.map(({ group }) =>
+        this.#inTurn(group.state.groupId, (entry) => this.#deleteOffsets(entry, ({ topic }) => topics.has(topic))),
+      ),
+    );
+  }
+
+  /** Drops offsets that nobody has used for `offsets.retention.minutes`, and groups of which nothing is left. */
+  async expireOffsets(): Promise<void> {
+    await this.load();
+    const retentionMs = this.#options.config().offsetsRetentionMinutes * 60_000;
+    for (const groupId of [...this.#entries.keys()]) {
+      await this.#inTurn(groupId, async (entry) => {
+        const { state, stored } = entry.group;
+        if (state.phase.name !== 'Empty' || state.pendingMembers.size > 0) return;
+        const expiredMs = this.#options.clock.wallMs() - retentionMs;
+        const emptySinceMs = stored?.currentStateTimestampMs ?? 0;
+        await this.#deleteOffsets(entry, ({ value }) => Math.max(value.commitTimestampMs, emptySinceMs) <= expiredMs);
+        if (entry.group.offsets.size === 0 && emptySinceMs <= expiredMs) await this.#deleteGroup(entry);
+      });
+    }
+  }
+
+  /** All that waits is answered NOT_COORDINATOR; resolves once nothing is in flight. */
+  async close(): Promise<void> {
+    const reason = new KafkaError('NOT_COORDINATOR', 'the coordinator of this host was closed');
+    this.#closing.abort(reason);
+    for (const answer of this.#calls.values()) answer.reject(reason);
+    await this.#loading?.catch(ignore);
+    await this.#loop;
+    await Promise.all([...this.#entries.values()].map(({ serial }) => serial.idle()));
+    await this.#rollingUp;
+  }
+
+  // ---------------------------------------------------------------- membership
+
+  readonly #handlers: { readonly [A in GroupApi]: Handler<A> } = {
+    JoinGroup: (request, signal) => {
+      const { groupMinSessionTimeoutMs: least, groupMaxSessionTimeoutMs: most } = this.#options.config();
+      const { sessionTimeoutMs, groupInstanceId, clientId } = request;
+      if (!(sessionTimeoutMs >= least && sessionTimeoutMs <= most)) {
+        const text = `session timeout: expected ${least} to ${most} ms, found ${sessionTimeoutMs}`;
+        throw new KafkaError('INVALID_SESSION_TIMEOUT', text);
+      }
+      const newMemberId = `${groupInstanceId ?? clientId}-${this.#options.random.uuid()}`;
+      return this.#ask<'JoinGroup'>(request, signal, (call) => ({ type: 'JoinGroup', call, request, newMemberId }));
+    },
+    SyncGroup: (request, signal) =>
+      this.#ask<'SyncGroup'>(request, signal, (call) => ({ type: 'SyncGroup', call, request })),
+    Heartbeat: (request, signal) =>
+      this.#ask<'Heartbeat'>(request, signal, (call) => ({ type: 'Heartbeat', call, request })),
+    LeaveGroup: (request, signal) =>
+      this.#ask<'LeaveGroup'>(request, signal, (call) => ({ type: 'LeaveGroup', call, request })),
+    OffsetCommit: (request) => this.#commit(request),
+    OffsetFetch: async (request) => {
+      await this.#options.verifyLeading(); // a sleeper that wakes must not send readers back
+      return this.#fetch(request);
+    },
+    OffsetDelete: (request) => this.#deleteRequested(request),
+    ListGroups: async ({ statesFilter }) => {
+      const groups = this.#known().map(({ state: { groupId, protocolType, phase } }) => {
+        return { groupId, protocolType: protocolType ?? '', groupState: phase.name };
+      });
+      const wanted = groups.filter(({ groupState }) => statesFilter.length === 0 || statesFilter.includes(groupState));
+      return { ...NO_ERROR, groups: wanted };
+    },
+    DescribeGroups: async ({ groups }) => ({ groups: groups.map((groupId) => this.#describe(groupId)) }),
+    DeleteGroups: async ({ groupsNames }) => {
+      const results = groupsNames.map(async (groupId) => {
+        try {
+          await this.#inTurn(groupId, (entry) => this.#deleteGroup(entry));
+          return { groupId, ...NO_ERROR };
+        } catch (error) {
+          return { groupId, ...errorFields(asCoordinatorError(error)) };
+        }
+      });
+      return { results: await Promise.all(results) };
+    },
+  };
+
+  /** Puts a request to the group's machine and waits for its answer, which may come with a later event. */
+  async #ask<A extends GroupApi>(
+    { groupId }: { readonly groupId: string },
+    signal: AbortSignal | undefined,
+    eventOf: (call: CallId) => GroupEvent,
+  ): Promise<Responses[A]> {
+    assertGroupId(groupId);
+    const call = ++this.#lastCall;
+    const answer: Answer = deferred();
+    this.#calls.set(call, answer);
+    this.#inTurn(groupId, (entry) => this.#step(entry, eventOf(call))).catch(answer.reject);
+    const drop = onAbort(signal, () => {
+      answer.reject(signal?.reason);
+      this.#inTurn(groupId, (entry) => this.#step(entry, { type: 'CallEnded', call })).catch(ignore);
+    });
+    try {
+      return (await answer.promise) as Responses[A]; // the machine answers a call with its own API's response
+    } finally {
+      drop();
+      this.#calls.delete(call);
+    }
+  }
+
+  async #step(entry: Entry, event: GroupEvent): Promise<void> {
+    const { clock, config } = this.#options;
+    const { groupInitialRebalanceDelayMs: initialRebalanceDelayMs } = config();
+    const { state, effects } = stepGroup(entry.group.state, event, {
+      nowMs: clock.monotonicMs(),
+      initialRebalanceDelayMs,
+    });
+    let { stored } = entry.group;
+    if (effects.some(({ type }) => type === 'Store')) {
+      stored = storedGroup(state, clock.wallMs());
+      await this.#append([{ type: 'GroupMetadata', groupId: state.groupId, value: stored }]);
+    }
+    entry.group = { ...entry.group, state, stored };
+    for (const effect of effects) if (effect.type === 'Reply') this.#calls.get(effect.call)?.resolve(effect.response);
+    this.#wakeBefore(tickTimeMs(entry));
+  }
+
+  #describe(groupId: string): Responses['DescribeGroups']['groups'][number] {
+    const group = this.#entries.get(groupId)?.group;
+    if (group === undefined || isNothing(group)) {
+      return { ...NO_ERROR, groupId, groupState: 'Dead', protocolType: '', protocolData: '', members: [] };
+    }
+    const { phase, protocolType, protocolName, members } = group.state;
+    const stable = phase.name === 'Stable';
+    return {
+      ...NO_ERROR,
+      groupId,
+      groupState: phase.name,
+      protocolType: protocolType ?? '',
+      protocolData: (stable && protocolName) || '',
+      members: [...members.values()].map(
+        ({ memberId, groupInstanceId, clientId, clientHost, protocols, assignment }) => {
+          const metadata = protocols.find(({ name }) => name === protocolName)?.metadata;
+          return {
+            ...{ memberId, groupInstanceId, clientId, clientHost },
+            memberMetadata: (stable && metadata) || NO_BYTES,
+            memberAssignment: stable ? assignment : NO_BYTES,
+          };
+        },
+      ),
+    };
+  }
+
+  // ---------------------------------------------------------------- offsets
+
+  async #commit(request: Requests['OffsetCommit']): Promise<Responses['OffsetCommit']> {
+    assertGroupId(request.groupId);
+    return this.#inTurn(request.groupId, async (entry) => {
+      const refused = commitError(isNothing(entry.group) ? undefined : entry.group.state, request);
+      if (refused !== undefined) throw refused;
+      const commitTimestampMs = this.#options.clock.wallMs();
+      const records: OffsetCommitRecord[] = [];
+      const topics = request.topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map((partition) => {
+          const error = this.#offsetError(name, partition);
+          if (error !== undefined) return { partitionIndex: partition.partitionIndex, ...errorFields(error) };
+          records.push(commitRecord(request.groupId, name, partition, commitTimestampMs));
+          return { partitionIndex: partition.partitionIndex, ...NO_ERROR };
+        }),
+      }));
+      await this.#appendOffsets(entry, records);
+      await this.#step(entry, { type: 'MemberCommitted', memberId: request.memberId });
+      return { topics };
+    });
+  }
+
+  #offsetError(topic: string, partition: CommitPartition): KafkaError | undefined {
+    const { partitionIndex, committedOffset, committedMetadata } = partition;
+    const name = `${topic}-${partitionIndex}`;
+    if (!this.#options.partitionExists(topic, partitionIndex)) {
+      return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `partition ${name} does not exist`);
+    }
+    if (!Number.isSafeInteger(committedOffset) || committedOffset < 0) {
+      return new KafkaError('INVALID_REQUEST', `${name}: expected an offset of at least 0, found ${committedOffset}`);
+    }
+    const { offsetMetadataMaxBytes: most } = this.#options.config();
+    const length = committedMetadata?.length ?? 0;
+    if (length <= most) return undefined;
+    const text = `${name}: expected offset metadata of at most ${most} characters, found ${length}`;
+    return new KafkaError('OFFSET_METADATA_TOO_LARGE', text);
+  }
+
+  #fetch({ groupId, topics }: Requests['OffsetFetch']): Responses['OffsetFetch'] {
+    assertGroupId(groupId);
+    const offsets = this.#entries.get(groupId)?.group.offsets ?? (new Map() as Group['offsets']);
+    const wanted = topics ?? [...offsets].map(([name, ofTopic]) => ({ name, partitionIndexes: [...ofTopic.keys()] }));
+    return {
+      ...NO_ERROR,
+      topics: wanted.map(({ name, partitionIndexes }) => ({
+        name,
+        partitions: partitionIndexes.map((partitionIndex) => {
+          const found = offsets.get(name)?.get(partitionIndex);
+          return {
+            partitionIndex,
+            ...NO_ERROR,
+            committedOffset: found?.offset ?? -1,
+            committedLeaderEpoch: found?.leaderEpoch ?? -1,
+            metadata: found?.metadata ?? '',
+          };
+        }),
+      })),
+    };
+  }
+
+  #deleteRequested({ groupId, topics }: Requests['OffsetDelete']): Promise<Responses['OffsetDelete']> {
+    assertGroupId(groupId);
+    return this.#inTurn(groupId, async (entry) => {
+      assertDeletable(entry.group);
+      const wanted = new Map(
+        topics.map(({ name, partitions }) => [name, new Set(partitions.map((p) => p.partitionIndex))]),
+      );
+      await this.#deleteOffsets(entry, ({ topic, partition }) => wanted.get(topic)?.has(partition) ?? false);
+      return {
+        ...NO_ERROR,
+        topics: topics.map(({ name, partitions }) => ({
+          name,
+          partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, ...NO_ERROR })),
+        })),
+      };
+    });
+  }
+
+  async #deleteOffsets(entry: Entry, doomed: (record: LiveOffset) => boolean): Promise<void> {
+    const records = recordsOf(entry.group).filter((record): record is LiveOffset => record.type === 'OffsetCommit');
+    await this.#appendOffsets(
+      entry,
+      records.filter(doomed).map((record) => ({ ...record, value: null })),
+    );
+  }
+
+  /** In turn: appends, then applies. */
+  async #appendOffsets(entry: Entry, records: readonly OffsetCommitRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    await this.#append(records);
+    for (const record of records) entry.group = withOffset(entry.group, record);
+  }
+
+  /** In turn. @throws KafkaError NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
+  async #deleteGroup(entry: Entry): Promise<void> {
+    assertDeletable(entry.group);
+    await this.#append(recordsOf(entry.group).map((record) => ({ ...record, value: null })));
+    await this.#step(entry, { type: 'Deleted' });
+  }
+
+  // ---------------------------------------------------------------- the log
+
+  async #append(records: readonly OffsetsRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    this.#closing.signal.throwIfAborted();
+    const timestampMs = this.#options.clock.wallMs();
+    const batches = internalBatches(records.map((record) => ({ ...encodeOffsetsRecord(record), timestampMs })));
+    await (await this.#options.openLog()).append(batches, 'coordinator');
+    this.#recordCount += records.length;
+    if (this.#recordCount < this.#rollUpAtCount) return;
+    this.#rollingUp ??= this.#rollUp().finally(() => (this.#rollingUp = undefined));
+  }
+
+  /**
+   * Keeps the log short, until compaction does: every group is written anew, each in its turn, behind where the log
+   * ends now; then what is before goes.
+   */
+  async #rollUp(): Promise<void> {
+    let needed = 0;
+    for (const { group } of this.#entries.values()) needed += recordsOf(group).length;
+    const countBefore = this.#recordCount;
+    this.#rollUpAtCount = Math.max(ROLL_UP_RECORDS, ROLL_UP_FACTOR * needed);
+    if (countBefore < this.#rollUpAtCount) return;
+    try {
+      const log = await this.#options.openLog();
+      const { logEndOffset } = log;
+      for (const groupId of [...this.#entries.keys()]) {
+        await this.#inTurn(groupId, (entry) => this.#append(recordsOf(entry.group)));
+      }
+      await log.deleteRecordsBefore(logEndOffset);
+      this.#recordCount -= countBefore;
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error; // else nothing is lost, and a later append tries again
+      this.#rollUpAtCount = 2 * countBefore;
+    }
+  }
+
+  async #load(): Promise<void> {
+    const nowMs = this.#options.clock.monotonicMs();
+    const groups = new Map<string, Group>();
+    let count = 0;
+    for await (const chunk of this.#options.stored()) {
+      this.#closing.signal.throwIfAborted();
+      for (const { at } of batchesIn(chunk)) {
+        for (const { key, value } of decodeRecords(chunk, at)) {
+          count++;
+          const record = decodeOffsetsRecord(key, value);
+          if (record === undefined) continue;
+          const { groupId } = record;
+          groups.set(groupId, applyOffsetsRecord(groups.get(groupId) ?? newGroup(groupId), record, nowMs));
+        }
+      }
+    }
+    for (const [groupId, group] of groups) if (!isNothing(group)) this.#entries.set(groupId, newEntry(group));
+    this.#recordCount = count;
+    this.#loop = this.#keepDeadlines();
+  }
+
+  async #loaded(signal: AbortSignal | undefined): Promise<void> {
+    this.#closing.signal.throwIfAborted();
+    const patience = linkedController(signal, this.#closing.signal);
+    try {
+      const tooLong = this.#options.clock.sleep(LOAD_PATIENCE_MS, patience.signal).then(() => {
+        throw new KafkaError('COORDINATOR_LOAD_IN_PROGRESS', 'the groups are being read from __consumer_offsets');
+      });
+      await Promise.race([this.load(), tooLong]);
+    } finally {
+      patience.abort();
+    }
+    this.#closing.signal.throwIfAborted();
+  }
+
+  // ---------------------------------------------------------------- turns and deadlines
+
+  /** Runs a job on a group after all earlier ones; a group of which nothing is left is forgotten with the last. */
+  async #inTurn<T>(groupId: string, job: (entry: Entry) => Promise<T>): Promise<T> {
+    let entry = this.#entries.get(groupId);
+    if (entry === undefined) {
+      entry = newEntry(newGroup(groupId));
+      this.#entries.set(groupId, entry);
+    }
+    const own = entry;
+    own.jobCount++;
+    try {
+      return await own.serial.run(() => job(own));
+    } finally {
+      own.jobCount--;
+      if (own.jobCount === 0 && isNothing(own.group)) this.#entries.delete(groupId);
+    }
+  }
+
+  async #keepDeadlines(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      this.#wakeAtMs = Math.min(...[...this.#entries.values()].map(tickTimeMs));
+      this.#wake = linkedController(signal);
+      const waitMs = Math.min(this.#wakeAtMs - clock.monotonicMs(), LONGEST_SLEEP_MS);
+      if (waitMs > 0 && !(await slept(clock, waitMs, this.#wake))) continue;
+      if (clock.monotonicMs() - this.#wakeAtMs > FROZEN_MS) await slept(clock, FROZEN_MS, linkedController(signal));
+      const nowMs = clock.monotonicMs();
+      const due = [...this.#entries.values()].filter((entry) => tickTimeMs(entry) <= nowMs);
+      await Promise.all(due.map((entry) => this.#tick(entry)));
+    }
+  }
+
+  async #tick({ group }: Entry): Promise<void> {
+    await this.#inTurn(group.state.groupId, async (entry) => {
+      try {
+        await this.#step(entry, { type: 'Tick' });
+      } catch (error) {
+        if (!(error instanceof KafkaError)) throw error;
+        entry.notBeforeMs = this.#options.clock.monotonicMs() + RETRY_MS;
+      }
+    });
+  }
+
+  #wakeBefore(timeMs: number): void {
+    if (timeMs < this.#wakeAtMs) this.#wake.abort();
+  }
+
+  #known(): Group[] {
+    return [...this.#entries.values()].map(({ group }) => group).filter((group) => !isNothing(group));
+  }
+}
+
+type Handler<A extends GroupApi> = (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
+type OffsetCommitRecord = Extract<OffsetsRecord, { type: 'OffsetCommit' }>;
+type LiveOffset = OffsetCommitRecord & { readonly value: CommittedOffset };
+type CommitPartition = Requests['OffsetCommit']['topics'][number]['partitions'][number];
+
+const NO_BYTES = new Uint8Array();
+/** Timers take 31 bits of milliseconds. */
+const LONGEST_SLEEP_MS = 2 ** 31 - 1;
+
+function newEntry(group: Group): Entry {
+  return { group, serial: new Serial(), jobCount: 0, notBeforeMs: 0 };
+}
+
+function tickTimeMs({ group, notBeforeMs }: Entry): number {
+  return Math.max(notBeforeMs, nextDeadlineMs(group.state) ?? Number.POSITIVE_INFINITY);
+}
+
+/** False where it was woken before. */
+async function slept(clock: Clock, ms: number, wake: AbortController): Promise<boolean> {
+  try {
+    await clock.sleep(ms, wake.signal);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    wake.abort(); // drops its listener on the closing signal
+  }
+}
+
+function commitRecord(
+  groupId: string,
+  topic: string,
+  { partitionIndex, committedOffset, committedLeaderEpoch, committedMetadata }: CommitPartition,
+  commitTimestampMs: number,
+): OffsetCommitRecord {
+  const metadata = committedMetadata ?? '';
+  const value = { offset: committedOffset, leaderEpoch: committedLeaderEpoch, metadata, commitTimestampMs };
+  return { type: 'OffsetCommit', groupId, topic, partition: partitionIndex, value };
+}
+
+function assertGroupId(groupId: string): void {
+  if (typeof groupId === 'string' && groupId !== '') return;
+  throw new KafkaError(
+    'INVALID_GROUP_ID',
+    `group id: expected a text that is not empty, found ${JSON.stringify(groupId)}`,
+  );
+}
+
+function assertDeletable(group: Group): void {
+  const { groupId, phase } = group.state;
+  if (isNothing(group)) throw new KafkaError('GROUP_ID_NOT_FOUND', `group ${JSON.stringify(groupId)} does not exist`);
+  if (phase.name === 'Empty') return;
+  throw new KafkaError('NON_EMPTY_GROUP', `group ${groupId} is ${phase.name}, expected one without members`);
+}
+
+/** What a client should make of a failed append: look for the coordinator again, or wait. */
+function asCoordinatorError(error: unknown): unknown {
+  if (!(error instanceof KafkaError)) return error;
+  switch (error.type) {
+    case 'NOT_LEADER_OR_FOLLOWER':
+    case 'FENCED_LEADER_EPOCH':
+      return new KafkaError('NOT_COORDINATOR', `this host no longer leads: ${error.message}`, { cause: error });
+    case 'KAFKA_STORAGE_ERROR':
+      return new KafkaError('COORDINATOR_NOT_AVAILABLE', error.message, { cause: error });
+    default:
+      return error;
+  }
+}
+
+function ignore(): void {}

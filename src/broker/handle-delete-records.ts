@@ -1,0 +1,28 @@
+import { errorFields, NO_ERROR } from '../protocol/errors.js';
+import type { DeleteRecordsRequest, DeleteRecordsResponse } from '../protocol/requests.js';
+import { unknownPartition } from './handle-metadata.js';
+import type { ProduceContext } from './handle-produce.js';
+
+/** Moves log starts up; each partition for itself. */
+export async function handleDeleteRecords(
+  { image, open }: ProduceContext,
+  request: DeleteRecordsRequest,
+): Promise<DeleteRecordsResponse> {
+  const topics = request.topics.map(async ({ name, partitions }) => ({
+    name,
+    partitions: await Promise.all(
+      partitions.map(async ({ partitionIndex, offset }) => {
+        try {
+          const topic = image().topics.get(name);
+          const partition = topic?.partitions[partitionIndex];
+          if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, partitionIndex);
+          const lowWatermark = await (await open(topic, partition)).deleteRecordsBefore(offset);
+          return { partitionIndex, ...NO_ERROR, lowWatermark };
+        } catch (error) {
+          return { partitionIndex, ...errorFields(error), lowWatermark: -1 };
+        }
+      }),
+    ),
+  }));
+  return { topics: await Promise.all(topics) };
+}
