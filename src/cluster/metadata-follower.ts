@@ -73,7 +73,7 @@ export class MetadataFollower {
 
   async #take(view: HostLogView): Promise<void> {
     for (const bytes of await view.read(this.#nextOffset, READ_BYTES)) {
-      const records = await metadataRecordsIn(bytes);
+      const records = metadataRecordsIn(bytes, this.#nextOffset);
       let nextOffset = this.#nextOffset;
       for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
       this.#image = applyMetadataRecords(this.#image, records);

@@ -9,7 +9,7 @@ import { CLUSTER_PROTOCOL_VERSION } from './host-messages.js';
 export const CALL_TIMEOUT_MS: number = 30_000;
 /** When a caller first asks what became of its request; doubles up to MAX_ASK_MS. */
 const ASK_MS = 1_000;
-const MAX_ASK_MS = 8_000;
+const MAX_ASK_MS = 4_000;
 /** Answers that are remembered for each caller; older requests that come again are refused as too old. */
 const MAX_ANSWERS = 256;
 /** Callers whose answers are remembered. */

@@ -1,0 +1,148 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { HostLogViews } from '../../src/cluster/log-views.js';
+import type { LogAdvance } from '../../src/log/log-view.js';
+import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
+import { NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
+import { MemoryDisk } from '../../src/storage/memory-disk.js';
+import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+
+const LOG = 7;
+
+interface Party {
+  readonly tab: SimulatedTab;
+  readonly store: MemoryLogStore;
+  readonly views: HostLogViews;
+}
+
+let simulation: Simulation;
+let disk: MemoryDisk;
+let leader: Party;
+let reader: Party;
+let end: number;
+
+beforeEach(async () => {
+  simulation = new Simulation({ seed: 1 });
+  disk = new MemoryDisk();
+  end = 0;
+  leader = await party('leader');
+  reader = await party('reader');
+  await run(leader.store.claimLeadership(0, 'leader', 0));
+});
+
+async function run<T>(job: Promise<T>): Promise<T> {
+  let done = false;
+  const watched = job.finally(() => (done = true));
+  watched.catch(() => {});
+  await simulation.run({ until: () => done, maxMs: 60_000 });
+  return watched;
+}
+
+async function party(name: string): Promise<Party> {
+  const tab = simulation.tab(name);
+  const options = { newIncarnationId: 'one', delay: tab.storageDelay };
+  const store = await run(MemoryLogStore.open(disk, options));
+  const views = new HostLogViews({ clusterName: 'c', runtime: tab.runtime, store, alone: () => false });
+  return { tab, store, views };
+}
+
+/** The leader commits `count` offsets of `size` bytes and announces them. */
+async function commit(count: number, size = 100): Promise<void> {
+  const chunk = { log: LOG, baseOffset: end, lastOffset: end + count - 1, bytes: batchLike(end, count, size) };
+  await run(leader.store.append({ leaderEpoch: 1, chunks: [chunk] }, 'relaxed'));
+  end += count;
+  const advance: LogAdvance = { log: LOG, leaderEpoch: 1, logStartOffset: 0, highWatermark: end, chunks: [chunk] };
+  leader.views.announce(advance);
+}
+
+/** Only as much of a batch header as a store looks at. */
+function batchLike(baseOffset: number, count: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  view.setBigInt64(0, BigInt(baseOffset));
+  view.setInt32(8, size - 12);
+  view.setInt8(16, 2);
+  view.setInt32(23, count - 1);
+  return bytes;
+}
+
+const baseOffsetOf = (bytes: Uint8Array): number => Number(new DataView(bytes.buffer).getBigInt64(0));
+
+describe('a view of a log', () => {
+  test('begins with what the database holds', async () => {
+    await commit(5);
+    const view = await run(reader.views.open(LOG));
+    expect(view.highWatermark).toBe(5);
+    expect((await run(view.read(0, 1000))).map(baseOffsetOf)).toEqual([0]);
+  });
+
+  test('hears of commits, and reads small ones without the database', async () => {
+    const view = await run(reader.views.open(LOG));
+    const heard = view.advancedBeyond(0, new AbortController().signal);
+    await commit(3);
+    await run(heard);
+    disk.disconnect();
+    expect((await view.read(1, 1000)).map(baseOffsetOf)).toEqual([0]);
+  });
+
+  test('reads what was too large to be told from the database', async () => {
+    const view = await run(reader.views.open(LOG));
+    const heard = view.advancedBeyond(0, new AbortController().signal);
+    await commit(3, 40_000);
+    await run(heard);
+    await commit(1);
+    const all = await run(view.read(0, 100_000));
+    expect(all.map(baseOffsetOf)[0]).toBe(0);
+    expect(view.highWatermark).toBeGreaterThanOrEqual(3);
+  });
+
+  test('finds out by itself where an announcement was lost', async () => {
+    const view = await run(reader.views.open(LOG));
+    simulation.faults.dropChance = 1;
+    const heard = view.advancedBeyond(0, new AbortController().signal);
+    await commit(2);
+    await run(heard);
+    expect(view.highWatermark).toBe(2);
+    simulation.faults.dropChance = NO_FAULTS.dropChance;
+  });
+
+  test('never falls back, whatever comes late or twice', async () => {
+    simulation.faults.duplicateChance = 0.5;
+    simulation.faults.reorder = true;
+    simulation.faults.messageDelayMs = [0, 200];
+    const view = await run(reader.views.open(LOG));
+    let highest = 0;
+    for (let i = 0; i < 50; i++) {
+      await commit(1 + (i % 3));
+      await simulation.run({ maxMs: 30 });
+      expect(view.highWatermark).toBeGreaterThanOrEqual(highest);
+      highest = view.highWatermark;
+      let next = 0;
+      for (const bytes of await run(view.read(0, 1_000_000))) {
+        expect(baseOffsetOf(bytes)).toBe(next);
+        next += new DataView(bytes.buffer).getInt32(23) + 1;
+      }
+      expect(next).toBe(highest);
+    }
+  });
+
+  test('is closed once nobody has used it for long, and then leaves nothing behind', async () => {
+    const view = await run(reader.views.open(LOG));
+    await run(reader.tab.runtime.clock.sleep(40_000));
+    reader.views.tick();
+    expect([reader.tab.openChannels, reader.tab.openTimers]).toEqual([0, 0]);
+    await expect(view.advancedBeyond(10, new AbortController().signal)).rejects.toThrow('closed');
+    expect((await run(reader.views.open(LOG))).highWatermark).toBe(0);
+  });
+
+  test('stays open while somebody waits', async () => {
+    const view = await run(reader.views.open(LOG));
+    const stop = new AbortController();
+    const waiting = view.advancedBeyond(0, stop.signal);
+    waiting.catch(() => {});
+    await simulation.run({ maxMs: 60_000 });
+    reader.views.tick();
+    expect(reader.tab.openChannels).toBe(1);
+    stop.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+  });
+});

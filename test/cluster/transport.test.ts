@@ -1,0 +1,131 @@
+import { describe, expect, test } from 'vitest';
+import { type Answer, Transport } from '../../src/cluster/transport.js';
+import { KafkaError } from '../../src/protocol/errors.js';
+import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
+import { type Faults, Simulation } from '../../src/runtime/simulation.js';
+
+const answerOf = (text: string): Answer => ({ response: { text } as never, metadataEndOffset: 0 });
+
+interface Party {
+  readonly tab: SimulatedTab;
+  readonly transport: Transport;
+  /** What it was asked to do, each time. */
+  readonly carriedOut: string[];
+}
+
+function party(simulation: Simulation, hostId: string, workMs = 0): Party {
+  const tab = simulation.tab(hostId);
+  const carriedOut: string[] = [];
+  const transport = new Transport({
+    clusterName: 'c',
+    hostId,
+    runtime: tab.runtime,
+    answer: async (_api, request, signal) => {
+      const { key } = request as { key: string };
+      carriedOut.push(key);
+      if (key === 'refused') throw new KafkaError('NOT_CONTROLLER', 'not me');
+      await tab.runtime.clock.sleep(workMs, signal);
+      return answerOf(key);
+    },
+  });
+  return { tab, transport, carriedOut };
+}
+
+const ask = (from: Party, to: string, key: string, signal?: AbortSignal): Promise<Answer> =>
+  from.transport.call(to, 'FindCoordinator', { key, keyType: 0 }, signal);
+
+function pair(faults: Partial<Faults> = {}, workMs = 0, seed = 1): { simulation: Simulation; a: Party; b: Party } {
+  const simulation = new Simulation({ seed, faults });
+  return { simulation, a: party(simulation, 'a'), b: party(simulation, 'b', workMs) };
+}
+
+/** The outcome of a call once the simulation has brought it about. */
+async function outcome(simulation: Simulation, call: Promise<Answer>): Promise<unknown> {
+  let result: unknown;
+  call.then(
+    (answer) => (result = (answer.response as unknown as { text: string }).text),
+    (error: unknown) => (result = error instanceof KafkaError ? error.type : error),
+  );
+  await simulation.run({ until: () => result !== undefined, maxMs: 200_000 });
+  return result;
+}
+
+describe('a call to another host', () => {
+  test('is answered with what it did', async () => {
+    const { simulation, a } = pair();
+    expect(await outcome(simulation, ask(a, 'b', 'x'))).toBe('x');
+  });
+
+  test('fails with the error that it failed with there', async () => {
+    const { simulation, a } = pair();
+    expect(await outcome(simulation, ask(a, 'b', 'refused'))).toBe('NOT_CONTROLLER');
+  });
+
+  // Goal: at most once, and exactly once where the answer says so, whatever happens to messages.
+  test('is carried out once and answered, though messages are lost, doubled and late (50 seeds)', async () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const faults = { dropChance: 0.2, duplicateChance: 0.3, reorder: true, messageDelayMs: [1, 300] } as const;
+      const { simulation, a, b } = pair(faults, 50, seed);
+      const results: unknown[] = [];
+      for (const key of ['x', 'y', 'z']) {
+        ask(a, 'b', key).then(
+          () => results.push(key),
+          (error: unknown) => results.push(error),
+        );
+      }
+      await simulation.run({ until: () => results.length === 3, maxMs: 200_000 });
+      expect([...results].sort()).toEqual(['x', 'y', 'z']);
+      expect([...b.carriedOut].sort()).toEqual(['x', 'y', 'z']);
+    }
+  });
+
+  test('to a host that is not there times out, with the outcome unknown', async () => {
+    const { simulation, a } = pair();
+    expect(await outcome(simulation, ask(a, 'nobody', 'x'))).toBe('REQUEST_TIMED_OUT');
+  });
+
+  test('fails at once when the host is known to be gone', async () => {
+    const { simulation, a, b } = pair({}, 10_000);
+    const call = ask(a, 'b', 'x');
+    call.catch(() => {});
+    await simulation.run({ until: () => b.carriedOut.length === 1 });
+    a.transport.fail('b', new KafkaError('NETWORK_EXCEPTION', 'b is gone'));
+    const before = simulation.nowMs;
+    expect(await outcome(simulation, call)).toBe('NETWORK_EXCEPTION');
+    expect(simulation.nowMs).toBe(before);
+  });
+
+  test('that is cancelled ends there too', async () => {
+    const { simulation, a, b } = pair({}, 60_000);
+    const cancel = new AbortController();
+    const call = ask(a, 'b', 'x', cancel.signal);
+    call.catch(() => {});
+    await simulation.run({ until: () => b.carriedOut.length === 1 });
+    cancel.abort(new KafkaError('REQUEST_TIMED_OUT', 'enough'));
+    expect(await outcome(simulation, call)).toBe('REQUEST_TIMED_OUT');
+    await simulation.run({ maxMs: 100 });
+    expect(b.tab.openTimers).toBe(0);
+  });
+
+  test('of another version of the protocol is refused by name', async () => {
+    const { simulation, b } = pair();
+    const old = simulation.tab('old');
+    const replies: unknown[] = [];
+    old.runtime.channels.open('tabstream/c/host/old', (message) => replies.push(message));
+    const message = { type: 'request', api: 'FindCoordinator', request: { key: 'x' }, timeoutMs: 1 };
+    old.runtime.channels.open('tabstream/c/host/b', () => {}).post({ version: 99, from: 'old', id: 1, message });
+    await simulation.run({ until: () => replies.length > 0 });
+    expect(replies[0]).toMatchObject({ message: { failure: { type: 'UNSUPPORTED_VERSION' } } });
+    expect(b.carriedOut).toEqual([]);
+  });
+
+  test('closing fails what is in flight and leaves nothing behind', async () => {
+    const { simulation, a } = pair({}, 60_000);
+    const call = ask(a, 'b', 'x');
+    call.catch(() => {});
+    await simulation.run({ maxMs: 50 });
+    a.transport.close();
+    expect(await outcome(simulation, call)).toBe('NETWORK_EXCEPTION');
+    expect([a.tab.openTimers, a.tab.openChannels]).toEqual([0, 0]);
+  });
+});

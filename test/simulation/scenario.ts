@@ -1,0 +1,347 @@
+import type { Faults } from '../../src/runtime/simulation.js';
+import { check, type Violation } from './checkers.js';
+import { ClusterSimulation, type RecordingProducer, type Sabotage, type Tab } from './cluster-simulation.js';
+import type { History } from './history.js';
+
+/** What may go wrong; a seed picks some of them. */
+export type FaultKind =
+  | 'kill'
+  | 'close'
+  | 'freeze'
+  | 'delay'
+  | 'duplicate'
+  | 'drop'
+  | 'reorder'
+  | 'cut'
+  | 'abort'
+  | 'quota'
+  | 'disconnect'
+  | 'clock'
+  | 'throttle'
+  | 'blackout';
+
+const FAULT_KINDS: readonly FaultKind[] = [
+  'kill',
+  'close',
+  'freeze',
+  'delay',
+  'duplicate',
+  'drop',
+  'reorder',
+  'cut',
+  'abort',
+  'quota',
+  'disconnect',
+  'clock',
+  'throttle',
+  'blackout',
+];
+
+const TOPIC = 'events';
+const PARTITIONS = 3;
+/** Records of this topic are deleted from the front while it is read. */
+const TRIMMED = 'trimmed';
+const GROUPS = ['group-a', 'group-b'] as const;
+const MAX_TABS = 5;
+
+export interface ScenarioOptions {
+  readonly seed: number;
+  /** Default: one to three, as the seed says. */
+  readonly faults?: readonly FaultKind[];
+  readonly trace?: boolean;
+  readonly sabotage?: Sabotage;
+  readonly idempotent?: boolean;
+}
+
+export interface ScenarioResult {
+  readonly seed: number;
+  readonly faults: readonly FaultKind[];
+  readonly history: History;
+  readonly violations: readonly Violation[];
+  readonly traceHash: number;
+  readonly trace: readonly string[];
+  readonly stepCount: number;
+  readonly virtualMs: number;
+}
+
+/**
+ * One run: tabs with producers (W1), group members and direct readers (W2) and an admin (W5) while things go wrong; then
+ * all is healed, everything must come to its end, every partition is read, all tabs close; then the history is checked.
+ */
+export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
+  const { seed } = options;
+  const plan = new ClusterSimulation({ seed: seed ^ 0x5eed }).simulation.random; // its own stream of choices
+  const faults = options.faults ?? choose(plan, FAULT_KINDS, 1 + plan.below(3));
+  const cluster = new ClusterSimulation({
+    seed,
+    faults: messageFaults(faults),
+    abortChance: faults.includes('abort') ? 0.1 : 0,
+    ...(options.trace !== undefined && { trace: options.trace }),
+    ...(options.sabotage !== undefined && { sabotage: options.sabotage }),
+  });
+  const scenario = new Scenario(cluster, faults, options.idempotent ?? true);
+  await scenario.run();
+  const { history, simulation } = cluster;
+  return {
+    seed,
+    faults,
+    history,
+    violations: check(history),
+    traceHash: simulation.traceHash,
+    trace: simulation.trace,
+    stepCount: simulation.stepCount,
+    virtualMs: simulation.nowMs,
+  };
+}
+
+/** Violations as a text that says how to see them again. */
+export function describeViolations({ seed, faults, violations }: ScenarioResult): string {
+  if (violations.length === 0) return '';
+  const found = violations.slice(0, 10).map(({ check: id, text }) => `  ${id} ${text}`);
+  return [`seed ${seed} (${faults.join(', ')}): npm run simulate -- --seed ${seed} --verbose`, ...found].join('\n');
+}
+
+function messageFaults(faults: readonly FaultKind[]): Partial<Faults> {
+  return {
+    ...(faults.includes('delay') && { messageDelayMs: [1, 400] as const, storageDelayMs: [0.2, 60] as const }),
+    ...(faults.includes('duplicate') && { duplicateChance: 0.2 }),
+    ...(faults.includes('drop') && { dropChance: 0.1 }),
+    ...(faults.includes('reorder') && { reorder: true, messageDelayMs: [0.05, 30] as const }),
+  };
+}
+
+class Scenario {
+  readonly #cluster: ClusterSimulation;
+  readonly #faults: readonly FaultKind[];
+  readonly #idempotent: boolean;
+  readonly #producers = new Map<RecordingProducer, Tab>();
+  #producing = true;
+  #noiseCount = 0;
+
+  constructor(cluster: ClusterSimulation, faults: readonly FaultKind[], idempotent: boolean) {
+    this.#cluster = cluster;
+    this.#faults = faults;
+    this.#idempotent = idempotent;
+  }
+
+  async run(): Promise<void> {
+    const cluster = this.#cluster;
+    const { random } = cluster.simulation;
+    const first = cluster.openTab();
+    if ((await cluster.finish('creating the topics', this.#createTopics(first))) === undefined) return;
+    this.#populate(first);
+    for (let more = 1 + random.below(3); more > 0; more--) this.#populate(cluster.openTab());
+
+    const endMs = cluster.nowMs + 6_000 + random.below(8_000);
+    while (cluster.nowMs < endMs) {
+      await cluster.runFor(100 + random.below(900));
+      this.#misfortune();
+    }
+    await this.#recover();
+  }
+
+  async #createTopics(tab: Tab): Promise<true> {
+    const admin = cluster(this.#cluster, tab).admin();
+    tab.clients.add(admin);
+    await admin.connect();
+    await admin.createTopics({
+      topics: [
+        { topic: TOPIC, numPartitions: PARTITIONS },
+        { topic: TRIMMED, numPartitions: 1 },
+      ],
+    });
+    await admin.disconnect();
+    tab.clients.delete(admin);
+    return true;
+  }
+
+  /** Gives a tab its clients. */
+  #populate(tab: Tab): void {
+    const { random } = this.#cluster.simulation;
+    this.#spawn(tab, 'producing', () => this.#produce(tab, 50 + random.below(250)));
+    if (random.next() < 0.7) {
+      const group = GROUPS[random.below(GROUPS.length)]!;
+      this.#spawn(tab, 'a member', () => this.#cluster.member(tab, group, [TOPIC, TRIMMED], random.below(30)));
+    }
+    if (random.next() < 0.4) {
+      this.#spawn(tab, 'a reader', () => this.#cluster.reader(tab, TOPIC, range(PARTITIONS)));
+    }
+    if (random.next() < 0.3) this.#spawn(tab, 'an admin', () => this.#administrate(tab));
+  }
+
+  /** Failures of clients are for the history to judge; a tab that closes takes its clients along. */
+  #spawn(tab: Tab, what: string, job: () => Promise<unknown>): void {
+    job().catch((error: unknown) => this.#cluster.note(`${tab.name}: ${what} failed: ${error}`));
+  }
+
+  async #produce(tab: Tab, pauseMs: number): Promise<void> {
+    const { clock, random } = tab.platform.runtime;
+    const producer = await this.#cluster.producer(tab, {
+      idempotent: this.#idempotent,
+      deliveryTimeout: 60_000,
+      retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 100 },
+    });
+    this.#producers.set(producer, tab);
+    const inFlight = new Set<Promise<unknown>>();
+    while (this.#producing && !tab.stopping.signal.aborted) {
+      const [topic, partition] = random.next() < 0.15 ? [TRIMMED, 0] : [TOPIC, random.below(PARTITIONS)];
+      const sending = producer.send(topic, partition, 1 + random.below(3)).finally(() => inFlight.delete(sending));
+      inFlight.add(sending);
+      if (inFlight.size >= 8) await Promise.race(inFlight);
+      await clock.sleep(random.next() * pauseMs);
+    }
+    await Promise.all(inFlight);
+  }
+
+  /** W5: topics come and go, partitions are added, records are deleted, configs change. */
+  async #administrate(tab: Tab): Promise<void> {
+    const { history } = this.#cluster;
+    const { clock, random } = tab.platform.runtime;
+    const admin = cluster(this.#cluster, tab).admin();
+    tab.clients.add(admin);
+    await admin.connect();
+    const topic = `noise-${++this.#noiseCount}`;
+    const acts: (() => Promise<unknown>)[] = [
+      () => admin.createTopics({ topics: [{ topic, numPartitions: 2 }] }),
+      () => admin.deleteTopics({ topics: [topic] }),
+      () => admin.createPartitions({ topicPartitions: [{ topic: TOPIC, count: PARTITIONS + this.#noiseCount }] }),
+      async () => {
+        const [{ high } = { high: '0' }] = await admin.fetchTopicOffsets(TRIMMED);
+        const offset = random.below(Number(high) + 1);
+        const log = `${TRIMMED}-0`;
+        history.deletedBelow.set(log, Math.max(offset, history.deletedBelow.get(log) ?? 0));
+        await admin.deleteTopicRecords({ topic: TRIMMED, partitions: [{ partition: 0, offset: String(offset) }] });
+      },
+    ];
+    while (this.#producing && !tab.stopping.signal.aborted) {
+      await clock.sleep(200 + random.below(1_500));
+      await acts[random.below(acts.length)]!().catch(() => {});
+    }
+    await admin.disconnect();
+    tab.clients.delete(admin);
+  }
+
+  /** One thing goes wrong, of those that this run has. */
+  #misfortune(): void {
+    const cluster = this.#cluster;
+    const { random, network } = cluster.simulation;
+    const awake = cluster.awake;
+    const tab = awake[random.below(Math.max(1, awake.length))];
+    const fault = this.#faults[random.below(this.#faults.length)];
+    if (tab === undefined || random.next() < 0.3) return;
+    switch (fault) {
+      case 'kill':
+        if (awake.length > 1 || random.next() < 0.5) cluster.kill(tab);
+        break;
+      case 'close':
+        cluster.spawn(`closing ${tab.name}`, cluster.close(tab));
+        break;
+      case 'freeze':
+        cluster.freeze(tab, random.next() < 0.5 ? random.below(2_000) : random.below(15_000));
+        break;
+      case 'cut': {
+        const others = awake.filter((other) => other !== tab);
+        if (random.next() < 0.4) network.heal();
+        else for (const other of others) if (random.next() < 0.6) network.cut(tab.name, other.name);
+        cluster.note(`${tab.name} is cut off, or all are joined`);
+        break;
+      }
+      case 'quota':
+        cluster.disk.setQuota(random.next() < 0.5 ? Number.POSITIVE_INFINITY : cluster.disk.sizeInBytes + 500);
+        cluster.note('quota changes');
+        break;
+      case 'disconnect':
+        if (random.next() < 0.5) {
+          cluster.disk.disconnect();
+          cluster.note('all connections to the database are lost');
+        }
+        break;
+      case 'clock':
+        tab.platform.jumpWallClock((random.next() - 0.5) * 7_200_000);
+        break;
+      case 'throttle':
+        tab.platform.throttleTimers([0, 1_000, 5_000][random.below(3)]!);
+        break;
+      case 'blackout':
+        if (random.next() < 0.3) for (const each of [...cluster.tabs.values()]) cluster.kill(each);
+        break;
+      default:
+        break; // in force all the time
+    }
+    if (cluster.tabs.size === 0 || (cluster.tabs.size < MAX_TABS && random.next() < 0.4)) {
+      this.#populate(cluster.openTab());
+    }
+  }
+
+  /** Heals, lets everything come to its end, reads all, closes all. */
+  async #recover(): Promise<void> {
+    const cluster = this.#cluster;
+    const { history } = cluster;
+    cluster.heal();
+    for (const group of GROUPS) {
+      const tab = cluster.openTab();
+      this.#spawn(tab, 'a member', () => cluster.member(tab, group, [TOPIC, TRIMMED], 0));
+    }
+    const last = cluster.openTab();
+    this.#spawn(last, 'a reader', () => cluster.reader(last, TOPIC, range(PARTITIONS)));
+    await cluster.runFor(2_000);
+    this.#producing = false;
+
+    const probe = cluster.producer(last).then(async (producer) => {
+      for (let partition = 0; partition < PARTITIONS; partition++) {
+        const [send] = await producer.send(TOPIC, partition);
+        if (send?.outcome !== 'ok') throw new Error(`a send after the healing ended ${send?.outcome}: ${send?.error}`);
+      }
+    });
+    await cluster.finish('sending after the healing', probe);
+    const living = (name: string): boolean => [...cluster.tabs.keys()].some((tab) => name.endsWith(`@${tab}`));
+    const open = (): number => history.sends.filter((send) => send.endMs === undefined && living(send.producer)).length;
+    if (!(await cluster.runUntil(() => open() === 0))) history.stuck.push(`${open()} sends of living tabs did not end`);
+
+    await cluster.readAll(TOPIC);
+    await cluster.readAll(TRIMMED);
+    await this.#awaitReaders();
+    await cluster.closeAll();
+  }
+
+  /** C19: groups and direct readers reach the end. */
+  async #awaitReaders(): Promise<void> {
+    const cluster = this.#cluster;
+    const { history } = cluster;
+    const who = [...GROUPS, 'a direct reader'];
+    const missing = (reader: string): string[] => {
+      const seen = new Set<string>();
+      for (const { group, log, offset } of history.reads)
+        if ((group ?? who[2]) === reader) seen.add(`${log}@${offset}`);
+      return [...history.final].flatMap(([log, records]) =>
+        reader === who[2] && !range(PARTITIONS).some((partition) => log === `${TOPIC}-${partition}`)
+          ? []
+          : records.map(({ offset }) => `${log}@${offset}`).filter((place) => !seen.has(place)),
+      );
+    };
+    let reads = -1;
+    const allRead = (): boolean => {
+      if (history.reads.length === reads) return false; // nothing new: no need to look again
+      reads = history.reads.length;
+      return who.every((reader) => missing(reader).length === 0);
+    };
+    if (await cluster.runUntil(allRead)) return;
+    for (const reader of who) {
+      const places = missing(reader);
+      if (places.length > 0) history.stuck.push(`${reader} never read ${places.length} records, such as ${places[0]}`);
+    }
+  }
+}
+
+function cluster(simulation: ClusterSimulation, tab: Tab) {
+  return simulation.client(tab, 'admin').kafka;
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+function choose<T>(random: { below(n: number): number }, from: readonly T[], count: number): T[] {
+  const left = [...from];
+  return Array.from({ length: count }, () => left.splice(random.below(left.length), 1)[0]!);
+}
