@@ -118,13 +118,16 @@ export function batchSizeAt(bytes: Uint8Array, at: number): number | undefined {
  */
 export function readBatchHeader(bytes: Uint8Array, at = 0): BatchHeader {
   const sizeInBytes = wholeBatchSize(bytes, at);
+  const baseOffset = safeInt64(bytes, at + BASE_OFFSET_AT, 'base offset');
+  const lastOffsetDelta = int32At(bytes, at + LAST_OFFSET_DELTA_AT);
+  if (!Number.isSafeInteger(baseOffset + lastOffsetDelta)) throw unsafe('last offset', baseOffset + lastOffsetDelta);
   return {
-    baseOffset: safeInt64(bytes, at + BASE_OFFSET_AT, 'base offset'),
+    baseOffset,
     sizeInBytes,
     partitionLeaderEpoch: int32At(bytes, at + LEADER_EPOCH_AT),
     crc: uint32At(bytes, at + CRC_AT),
     attributes: int16At(bytes, at + ATTRIBUTES_AT),
-    lastOffsetDelta: int32At(bytes, at + LAST_OFFSET_DELTA_AT),
+    lastOffsetDelta,
     baseTimestampMs: safeInt64(bytes, at + BASE_TIMESTAMP_AT, 'base timestamp'),
     maxTimestampMs: safeInt64(bytes, at + MAX_TIMESTAMP_AT, 'max timestamp'),
     producerId: safeInt64(bytes, at + PRODUCER_ID_AT, 'producer id'),
@@ -295,7 +298,11 @@ function wholeBatchSize(bytes: Uint8Array, at: number): number {
 function safeInt64(bytes: Uint8Array, at: number, field: string): number {
   const value = int64At(bytes, at);
   if (Number.isSafeInteger(value)) return value;
-  throw new KafkaError('INVALID_RECORD', `${field}: expected at most 2^53 - 1, found ${bigInt64At(bytes, at)}`);
+  throw unsafe(field, bigInt64At(bytes, at));
+}
+
+function unsafe(field: string, found: number | bigint): KafkaError {
+  return new KafkaError('INVALID_RECORD', `${field}: expected a safe integer (below 2^53), found ${found}`);
 }
 
 function exactInt64(bytes: Uint8Array, at: number): number | bigint {

@@ -34,7 +34,10 @@ export function controlRecordKey(key: Uint8Array | null): { version: number; typ
 export function coordinatorEpochOf(value: Uint8Array | null): number {
   if (value === null || value.length < VALUE_BYTES || int16At(value, 0) < 0) {
     const found = value === null ? 'null' : `${value.length} bytes`;
-    throw new KafkaError('CORRUPT_MESSAGE', `transaction marker: expected version and coordinator epoch, found ${found}`);
+    throw new KafkaError(
+      'CORRUPT_MESSAGE',
+      `transaction marker: expected version and coordinator epoch, found ${found}`,
+    );
   }
   return int32At(value, 2);
 }

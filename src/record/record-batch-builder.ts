@@ -88,12 +88,13 @@ export class RecordBatchBuilder {
   appendAt(record: NewRecord, offsetDelta: number): boolean {
     assert(offsetDelta > this.#lastOffsetDelta, 'offset deltas rise');
     const { timestampMs } = record;
-    if (!Number.isSafeInteger(timestampMs)) {
-      throw new KafkaError('INVALID_TIMESTAMP', `record timestamp: expected whole milliseconds, found ${timestampMs}`);
-    }
     const first = this.#recordCount === 0;
     const baseTimestampMs = first ? (this.#fixedBaseTimestampMs ?? timestampMs) : this.#baseTimestampMs;
-    const end = this.#write(record, timestampMs - baseTimestampMs, offsetDelta);
+    const timestampDeltaMs = timestampMs - baseTimestampMs;
+    if (!Number.isSafeInteger(timestampMs) || !Number.isSafeInteger(timestampDeltaMs)) {
+      throw new KafkaError('INVALID_TIMESTAMP', `record timestamp: expected whole milliseconds, found ${timestampMs}`);
+    }
+    const end = this.#write(record, timestampDeltaMs, offsetDelta);
     if (end === FULL) return false;
     this.#at = end;
     this.#recordCount++;
@@ -188,7 +189,10 @@ function guessSize(field: Field, name: string): number {
   if (typeof field === 'string') return field.length;
   if (field === null) return NULL_SIZE;
   if (field instanceof Uint8Array) return field.length;
-  throw new KafkaError('INVALID_RECORD', `record ${name}: expected a string, a Uint8Array or null, found ${kindOf(field)}`);
+  throw new KafkaError(
+    'INVALID_RECORD',
+    `record ${name}: expected a string, a Uint8Array or null, found ${kindOf(field)}`,
+  );
 }
 
 function kindOf(value: unknown): string {

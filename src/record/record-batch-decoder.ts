@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import { VarintReader } from '../util/varint.js';
 import { BATCH_HEADER_BYTES, compressionOf, readBatchHeader, timestampType } from './batch-header.js';
 import type { BatchHeader, RecordHeader, StoredRecord } from './record.js';
-import { recordBytes, type RecordBytes } from './record-bytes.js';
+import { type RecordBytes, recordBytes } from './record-bytes.js';
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const NO_BYTES = -1;
@@ -121,7 +121,8 @@ export class RecordCursor {
     reader.at++; // attributes: none are in use
     const timestampDeltaMs = reader.varlong();
     this.timestampMs = this.#logAppendTime ? this.#baseTimestampMs : this.#baseTimestampMs + timestampDeltaMs;
-    if (!Number.isSafeInteger(this.timestampMs)) throw this.#corrupt(`timestamp ${this.timestampMs} is no safe integer`);
+    if (!Number.isSafeInteger(this.timestampMs))
+      throw this.#corrupt(`timestamp ${this.timestampMs} is no safe integer`);
     const offsetDelta = reader.varint();
     this.offset = this.#baseOffset + offsetDelta;
     if (offsetDelta < 0 || offsetDelta > this.header.lastOffsetDelta) {
@@ -133,7 +134,8 @@ export class RecordCursor {
     this.valueEnd = reader.at;
     this.headerCount = reader.varint();
     if (this.headerCount !== 0) this.#skipHeaders(reader, end);
-    if (reader.at !== end) throw this.#corrupt(`expected a record of ${length} bytes, found ${reader.at - end + length}`);
+    if (reader.at !== end)
+      throw this.#corrupt(`expected a record of ${length} bytes, found ${reader.at - end + length}`);
   }
 
   #skipHeaders(reader: VarintReader, end: number): void {

@@ -1,7 +1,7 @@
 import { bytesEqual } from '../util/bytes.js';
 
-/** The encodings of Node's Buffer that make sense without Node. */
-export type TextEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'latin1' | 'binary' | 'ascii';
+/** The encodings of Node's Buffer that are in use outside Node. */
+export type TextEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'latin1';
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 /** Longer arguments would overflow the stack of `String.fromCharCode`. */
@@ -12,18 +12,23 @@ const CODES_PER_CALL = 8192;
  * A view: it shares the buffer of its batch and keeps that alive.
  */
 export class RecordBytes extends Uint8Array<ArrayBufferLike> {
-  /** The text of these bytes. Malformed UTF-8 becomes U+FFFD, as in Buffer. */
+  /**
+   * The text of these bytes. Malformed UTF-8 becomes U+FFFD, as in Buffer.
+   * @throws TypeError an encoding of another name
+   */
   override toString(encoding: TextEncoding = 'utf8'): string {
     switch (encoding) {
+      case 'utf8':
+      case 'utf-8':
+        return UTF8.decode(this);
       case 'hex':
         return hexText(this);
       case 'base64':
         return btoa(latin1Text(this));
       case 'latin1':
-      case 'binary':
         return latin1Text(this);
       default:
-        return UTF8.decode(this);
+        throw new TypeError(`encoding: expected utf8, hex, base64 or latin1, found ${String(encoding)}`);
     }
   }
 

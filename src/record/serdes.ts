@@ -102,10 +102,16 @@ function validated<Output>(schema: StandardSchema<Output>, value: unknown): Outp
   const { vendor, validate } = schema['~standard'];
   const result = validate(value);
   if (result instanceof Promise) {
-    throw new KafkaError('INVALID_RECORD', `expected a schema of ${vendor} that validates at once, found an asynchronous one`);
+    throw new KafkaError(
+      'INVALID_RECORD',
+      `expected a schema of ${vendor} that validates at once, found an asynchronous one`,
+    );
   }
   if (result.issues === undefined) return result.value;
-  throw new KafkaError('INVALID_RECORD', `the value does not fit its schema: ${result.issues.map(issueText).join('; ')}`);
+  throw new KafkaError(
+    'INVALID_RECORD',
+    `the value does not fit its schema: ${result.issues.map(issueText).join('; ')}`,
+  );
 }
 
 function issueText({ message, path = [] }: StandardIssue): string {

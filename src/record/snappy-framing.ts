@@ -50,7 +50,10 @@ function blocksOf(bytes: Uint8Array): Uint8Array[] {
     const size = bytes.length - at < 4 ? -1 : int32At(bytes, at);
     const start = at + 4;
     if (size < 0 || size > bytes.length - start) {
-      throw new KafkaError('CORRUPT_MESSAGE', `snappy frame at byte ${at}: ${bytes.length - at} bytes are no whole block`);
+      throw new KafkaError(
+        'CORRUPT_MESSAGE',
+        `snappy frame at byte ${at}: ${bytes.length - at} bytes are no whole block`,
+      );
     }
     blocks.push(bytes.subarray(start, start + size));
     at = start + size;

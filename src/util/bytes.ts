@@ -70,12 +70,17 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
 
 /** Whether no byte has its highest bit set. */
 export function isAscii(bytes: Uint8Array): boolean {
-  const wordsFrom = Math.min(-bytes.byteOffset & 3, bytes.length);
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + wordsFrom, (bytes.length - wordsFrom) >> 2);
+  if (bytes.length < 8) return isAsciiByBytes(bytes, 0, bytes.length);
+  const start = -bytes.byteOffset & 3;
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset + start, (bytes.length - start) >> 2);
   let bits = 0;
   for (let i = 0; i < words.length; i++) bits |= words[i]!;
-  if (bits & 0x80808080) return false;
-  for (let i = 0; i < wordsFrom; i++) bits |= bytes[i]!;
-  for (let i = wordsFrom + words.length * 4; i < bytes.length; i++) bits |= bytes[i]!;
-  return (bits & 0x80) === 0;
+  const end = start + words.length * 4;
+  return (bits & 0x80808080) === 0 && isAsciiByBytes(bytes, 0, start) && isAsciiByBytes(bytes, end, bytes.length);
+}
+
+function isAsciiByBytes(bytes: Uint8Array, from: number, to: number): boolean {
+  let bits = 0;
+  for (let i = from; i < to; i++) bits |= bytes[i]!;
+  return bits < 0x80;
 }

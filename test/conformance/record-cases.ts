@@ -51,7 +51,13 @@ export function recordCases(data: string, feature: (typeof RECORD_FILES)[number]
 
 type NamedCase = [name: string, run: () => void | Promise<void>];
 
-const CASES_OF = { murmur2: murmur2Cases, crc32c: crc32cCases, varint: varintCases, batches: batchCases, damaged: damagedCases };
+const CASES_OF = {
+  murmur2: murmur2Cases,
+  crc32c: crc32cCases,
+  varint: varintCases,
+  batches: batchCases,
+  damaged: damagedCases,
+};
 
 // ---------------------------------------------------------------- checksums, varints
 
@@ -65,7 +71,10 @@ function murmur2Cases({ partitionCounts, vectors }: Murmur2File): NamedCase[] {
     name,
     () => {
       assert.equal(murmur2(fromHex(key)), hash);
-      assert.deepEqual(partitionCounts.map((count) => partitionFor(fromHex(key), count)), partitions);
+      assert.deepEqual(
+        partitionCounts.map((count) => partitionFor(fromHex(key), count)),
+        partitions,
+      );
     },
   ]);
 }
@@ -92,32 +101,59 @@ interface VarintFile {
 
 function varintCases(file: VarintFile): NamedCase[] {
   return [
-    ...file.varint.map(({ value, bytes }): NamedCase => [
-      `varint ${value}`,
-      () => {
-        assert.equal(written((out) => writeVarint(out, 0, value)), bytes);
-        assert.equal(readAll(bytes, (reader) => reader.varint()), value);
-      },
-    ]),
-    ...file.unsignedVarint.map(({ value, bytes }): NamedCase => [
-      `unsigned varint ${value}`,
-      () => {
-        assert.equal(written((out) => writeUnsignedVarint(out, 0, value)), bytes);
-        assert.equal(readAll(bytes, (reader) => reader.unsignedVarint()), value);
-      },
-    ]),
-    ...file.varlong.map(({ value, bytes }): NamedCase => [
-      `varlong ${value}`,
-      () => {
-        assert.equal(written((out) => writeVarlong(out, 0, BigInt(value))), bytes);
-        assert.equal(readAll(bytes, (reader) => reader.bigVarlong()), BigInt(value));
-        const number = readAll(bytes, (reader) => reader.varlong());
-        assert.equal(Number.isSafeInteger(number), Number.isSafeInteger(Number(value)));
-        if (!Number.isSafeInteger(number)) return;
-        assert.equal(number, Number(value));
-        assert.equal(written((out) => writeVarlong(out, 0, number)), bytes);
-      },
-    ]),
+    ...file.varint.map(
+      ({ value, bytes }): NamedCase => [
+        `varint ${value}`,
+        () => {
+          assert.equal(
+            written((out) => writeVarint(out, 0, value)),
+            bytes,
+          );
+          assert.equal(
+            readAll(bytes, (reader) => reader.varint()),
+            value,
+          );
+        },
+      ],
+    ),
+    ...file.unsignedVarint.map(
+      ({ value, bytes }): NamedCase => [
+        `unsigned varint ${value}`,
+        () => {
+          assert.equal(
+            written((out) => writeUnsignedVarint(out, 0, value)),
+            bytes,
+          );
+          assert.equal(
+            readAll(bytes, (reader) => reader.unsignedVarint()),
+            value,
+          );
+        },
+      ],
+    ),
+    ...file.varlong.map(
+      ({ value, bytes }): NamedCase => [
+        `varlong ${value}`,
+        () => {
+          assert.equal(
+            written((out) => writeVarlong(out, 0, BigInt(value))),
+            bytes,
+          );
+          assert.equal(
+            readAll(bytes, (reader) => reader.bigVarlong()),
+            BigInt(value),
+          );
+          const number = readAll(bytes, (reader) => reader.varlong());
+          assert.equal(Number.isSafeInteger(number), Number.isSafeInteger(Number(value)));
+          if (!Number.isSafeInteger(number)) return;
+          assert.equal(number, Number(value));
+          assert.equal(
+            written((out) => writeVarlong(out, 0, number)),
+            bytes,
+          );
+        },
+      ],
+    ),
   ];
 }
 
@@ -309,7 +345,11 @@ async function writeSegment({ bytes: text, batches }: BatchVector): Promise<void
   }
 }
 
-function writeBatch(head: Head, records: readonly RecordVector[], createdMs: readonly number[] | undefined): Uint8Array {
+function writeBatch(
+  head: Head,
+  records: readonly RecordVector[],
+  createdMs: readonly number[] | undefined,
+): Uint8Array {
   const builder = new RecordBatchBuilder({ baseTimestampMs: Number(head.baseTimestamp) });
   for (const [i, { offset, timestamp, key, value, ...record }] of records.entries()) {
     const fields = { key: fromBase64(key), value: fromBase64(value), timestampMs: createdMs?.[i] ?? Number(timestamp) };
@@ -333,7 +373,11 @@ function writeBatch(head: Head, records: readonly RecordVector[], createdMs: rea
   });
   if (isStamped) {
     const { partitionLeaderEpoch, baseOffset, maxTimestamp } = head;
-    stampBatch(batch, 0, { baseOffset: Number(baseOffset), partitionLeaderEpoch, logAppendTimeMs: Number(maxTimestamp) });
+    stampBatch(batch, 0, {
+      baseOffset: Number(baseOffset),
+      partitionLeaderEpoch,
+      logAppendTimeMs: Number(maxTimestamp),
+    });
   }
   return batch;
 }

@@ -22,8 +22,10 @@ process.exitCode = run(name, rest);
 
 function run(name, rest) {
   if (!SUITES.includes(name)) {
-    console.error(`expected one of ${SUITES.join(', ')}, found ${name ?? 'nothing'}\n`
-      + 'usage: npm run conformance -- <name> [--data DIR] [--json FILE] [...]');
+    console.error(
+      `expected one of ${SUITES.join(', ')}, found ${name ?? 'nothing'}\n` +
+        'usage: npm run conformance -- <name> [--data DIR] [--json FILE] [...]',
+    );
     return 2;
   }
   if (name === 'records') return runNode([path('records.ts', import.meta.url), ...recordsArguments(rest)]);
@@ -33,7 +35,9 @@ function run(name, rest) {
     console.log(`conformance ${name}: skipped, ${runner} is not there`);
     return 0;
   }
-  const driver = [`drivers/${name}.ts`, `drivers/${name}.mjs`].map((file) => path(file, import.meta.url)).find(existsSync);
+  const driver = [`drivers/${name}.ts`, `drivers/${name}.mjs`]
+    .map((file) => path(file, import.meta.url))
+    .find(existsSync);
   if (driver === undefined) {
     console.log(`conformance ${name}: skipped, there is no driver test/conformance/drivers/${name}.ts yet`);
     return 0;

@@ -15,7 +15,8 @@ registerHooks({
 
 /** The URL of the `.ts` file that a relative import of a missing `.js` file means, or undefined. */
 function sourceBehind(specifier, parentUrl) {
-  if (!/^\.{1,2}\/.*\.js$/.test(specifier) || parentUrl === undefined || !parentUrl.startsWith('file:')) return undefined;
+  if (!/^\.{1,2}\/.*\.js$/.test(specifier) || parentUrl === undefined || !parentUrl.startsWith('file:'))
+    return undefined;
   const url = new URL(specifier, parentUrl);
   if (existsSync(fileURLToPath(url))) return undefined;
   url.pathname = url.pathname.replace(/\.js$/, '.ts');
