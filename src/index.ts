@@ -7,8 +7,10 @@ export type * from './client/api/kafka.js';
 export type * from './client/api/logger.js';
 export { logLevel } from './client/api/logger.js';
 export type * from './client/api/producer.js';
+export { Kafka } from './client/browser-platform.js';
 export * from './client/errors.js';
 export { type ClientPlatform, type KafkaConstructor, kafkaOn } from './client/kafka.js';
+export { Partitioners } from './client/producer/partitioner.js';
 export { KafkaError, type KafkaErrorName } from './protocol/errors.js';
 export {
   type CompressionCodec,

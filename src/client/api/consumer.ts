@@ -19,6 +19,8 @@ export interface KafkaMessage<K = RecordBytes, V = RecordBytes> {
   readonly attributes: number;
   readonly offset: string;
   readonly headers: MessageHeaders;
+  /** Bytes of key and value. */
+  readonly size: number;
   /** All headers in their order, duplicates included. */
   readonly headerEntries: readonly (readonly [key: string, value: RecordBytes | null])[];
 }
@@ -127,6 +129,7 @@ export interface AssignedPartition {
 export interface GroupMember {
   readonly memberId: string;
   readonly memberMetadata: Uint8Array;
+  readonly groupInstanceId?: string | null;
 }
 
 export interface GroupMemberAssignment {

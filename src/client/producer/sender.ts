@@ -129,8 +129,8 @@ export class Sender {
       if (batch === undefined) continue;
       const first = batches[0];
       if (first !== undefined) {
-        if (first.settings.acks !== batch.settings.acks || first.settings.timeoutMs !== batch.settings.timeoutMs)
-          continue;
+        const { acks, timeoutMs } = first.settings;
+        if (acks !== batch.settings.acks || timeoutMs !== batch.settings.timeoutMs) continue;
         if (bytes + batch.bytes.length > MAX_REQUEST_BYTES) continue;
       }
       queue.closed.shift();
@@ -153,6 +153,7 @@ export class Sender {
         batch,
         new KafkaJSProtocolError(new KafkaError('REQUEST_TIMED_OUT', text), { outcomeUnknown: batch.inDoubt }),
       );
+      this.wake();
       return undefined;
     }
     if (queue.broken) {

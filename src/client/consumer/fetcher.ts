@@ -1,0 +1,381 @@
+import { errorOf, KafkaError } from '../../protocol/errors.js';
+import { EARLIEST_TIMESTAMP, type FetchResponse, LATEST_TIMESTAMP } from '../../protocol/requests.js';
+import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
+import type { Serde } from '../../record/serdes.js';
+import { type Deferred, deferred, linkedController, onAbort } from '../../util/signal.js';
+import type { RetryOptions } from '../api/kafka.js';
+import type { Connection } from '../connection.js';
+import { isRetriable, retryDelayMs } from '../retry.js';
+import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
+import { readMessages, type StoredMessage } from './message.js';
+
+/** A place in a log: an offset, or one of the two ends, looked up when first needed. */
+export type Position = number | 'earliest' | 'latest';
+
+/** Records of one partition as one fetch brought them: what a handler gets. */
+export interface FetchedBatch<K, V> {
+  readonly slot: PartitionSlot<K, V>;
+  readonly messages: readonly StoredMessage<K, V>[];
+  readonly fetchOffset: number;
+  readonly nextOffset: number;
+  readonly highWatermark: number;
+  readonly sizeInBytes: number;
+  /** `slot.version` when it was fetched: a seek since then makes it stale. */
+  readonly version: number;
+}
+
+/** One assigned partition. It is replaced, not reused, when partitions are assigned anew: what it still gets is late mail. */
+export interface PartitionSlot<K, V> extends TopicPartition {
+  /** Where to fetch next: behind what is buffered. */
+  position: Position;
+  version: number;
+  dropped: boolean;
+  paused: boolean;
+  /** The fetch under way for it; a seek makes that one void. */
+  fetch: AbortController | undefined;
+  /** A handler has a batch of it. */
+  busy: boolean;
+  buffered: FetchedBatch<K, V> | undefined;
+  failures: number;
+  retryAtMs: number;
+}
+
+interface FetcherOptions<K, V> {
+  readonly connection: Connection;
+  readonly retry: Required<RetryOptions>;
+  readonly maxWaitMs: number;
+  readonly minBytes: number;
+  readonly maxBytes: number;
+  readonly maxBytesPerPartition: number;
+  readonly isolationLevel: 0 | 1;
+  readonly keySerde: Serde<K> | undefined;
+  readonly valueSerde: Serde<V> | undefined;
+  /** Where to go on after an offset that the log does not have. */
+  readonly resetPosition: (topic: string) => Position;
+  readonly onFetchStart: () => void;
+  readonly onFetch: (result: { numberOfBatches: number; durationMs: number }) => void;
+  /** The fetcher has given up and stopped. */
+  readonly onFailure: (error: unknown) => void;
+  readonly onStaleTopic: (topic: string) => void;
+}
+
+/** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
+const MAX_FETCHES = 4;
+
+/**
+ * Reads ahead: while a handler has one batch of a partition, the next one is fetched, no more. A fetch asks for all
+ * partitions that want data and waits at the broker for the first to have some; a partition that comes to want data
+ * meanwhile gets a fetch of its own, so that idle partitions never hold up busy ones.
+ */
+export class Fetcher<K, V> {
+  readonly #options: FetcherOptions<K, V>;
+  #slots = new Map<string, PartitionSlot<K, V>>();
+  #takers: Deferred<FetchedBatch<K, V>>[] = [];
+  readonly #fetches = new Set<AbortController>();
+  #bufferedBytes = 0;
+  #stopped = new AbortController();
+
+  constructor(options: FetcherOptions<K, V>) {
+    this.#options = options;
+  }
+
+  /** Replaces the assignment. Batches of before are stale. */
+  assign(partitions: readonly (TopicPartition & { position: Position; paused: boolean })[]): void {
+    for (const slot of this.#slots.values()) this.#drop(slot);
+    this.#slots = new Map();
+    for (const { topic, partition, position, paused } of partitions) {
+      this.#slots.set(topicPartitionText({ topic, partition }), {
+        topic,
+        partition,
+        position,
+        version: 0,
+        dropped: false,
+        paused,
+        fetch: undefined,
+        busy: false,
+        buffered: undefined,
+        failures: 0,
+        retryAtMs: 0,
+      });
+    }
+    for (const fetch of this.#fetches) fetch.abort();
+    this.#pump();
+  }
+
+  slot(partition: TopicPartition): PartitionSlot<K, V> | undefined {
+    return this.#slots.get(topicPartitionText(partition));
+  }
+
+  get slots(): Iterable<PartitionSlot<K, V>> {
+    return this.#slots.values();
+  }
+
+  /** The next batch of a partition that no handler is busy with; give it back by `release`. */
+  take(signal: AbortSignal): Promise<FetchedBatch<K, V>> {
+    const taker = deferred<FetchedBatch<K, V>>();
+    const forget = onAbort(signal, () => {
+      this.#takers = this.#takers.filter((other) => other !== taker);
+      taker.reject(signal.reason);
+    });
+    taker.promise.then(forget, forget);
+    this.#takers.push(taker);
+    this.#offer();
+    return taker.promise;
+  }
+
+  release({ slot }: FetchedBatch<K, V>): void {
+    slot.busy = false;
+    this.#offer();
+  }
+
+  /** Goes on from elsewhere; what was fetched before is stale. */
+  seek(slot: PartitionSlot<K, V>, position: Position): void {
+    this.#moveTo(slot, position);
+    this.#pump();
+  }
+
+  /** Goes on with the rest of a batch, from its message `index` on, after `delayMs`. */
+  putBack(batch: FetchedBatch<K, V>, index: number, delayMs: number): void {
+    const { slot } = batch;
+    if (isStale(batch)) return;
+    this.#moveTo(slot, batch.messages[index]!.offsetNumber);
+    this.#holdBack(slot, delayMs);
+  }
+
+  setPaused(slot: PartitionSlot<K, V>, paused: boolean): void {
+    slot.paused = paused;
+    if (paused) return;
+    this.#offer();
+    this.#pump();
+  }
+
+  /** Ends all fetches; nothing is handed out any more. */
+  stop(): void {
+    this.#stopped.abort();
+    for (const slot of this.#slots.values()) this.#drop(slot);
+    this.#slots = new Map();
+  }
+
+  #moveTo(slot: PartitionSlot<K, V>, position: Position): void {
+    slot.position = position;
+    slot.version++;
+    slot.fetch = undefined;
+    this.#discard(slot);
+  }
+
+  #drop(slot: PartitionSlot<K, V>): void {
+    slot.dropped = true;
+    this.#discard(slot);
+  }
+
+  #discard(slot: PartitionSlot<K, V>): void {
+    this.#bufferedBytes -= slot.buffered?.sizeInBytes ?? 0;
+    slot.buffered = undefined;
+  }
+
+  /** Hands buffered batches to those who wait, the partition served longest ago first. */
+  #offer(): void {
+    for (const [key, slot] of this.#slots) {
+      if (this.#takers.length === 0) break;
+      const { buffered } = slot;
+      if (buffered === undefined || slot.busy || slot.paused) continue;
+      this.#discard(slot);
+      slot.busy = true;
+      this.#slots.delete(key);
+      this.#slots.set(key, slot);
+      this.#takers.shift()!.resolve(buffered);
+    }
+    this.#pump();
+  }
+
+  /** Fetches for all partitions that want data and have no fetch under way. */
+  #pump(): void {
+    if (this.#stopped.signal.aborted || this.#bufferedBytes > this.#options.maxBytes) return;
+    const nowMs = this.#options.connection.runtime.clock.monotonicMs();
+    const wanting: PartitionSlot<K, V>[] = [];
+    for (const slot of this.#slots.values()) {
+      if (slot.fetch !== undefined || slot.paused || slot.buffered !== undefined || slot.retryAtMs > nowMs) continue;
+      wanting.push(slot);
+    }
+    if (wanting.length === 0) return;
+    if (this.#fetches.size >= MAX_FETCHES) {
+      // It ends at once, pumps again, and its partitions are then among those that want data.
+      for (const oldest of this.#fetches) return oldest.abort();
+    }
+    void this.#fetch(wanting);
+  }
+
+  async #fetch(slots: readonly PartitionSlot<K, V>[]): Promise<void> {
+    const controller = linkedController(this.#stopped.signal);
+    this.#fetches.add(controller);
+    for (const slot of slots) slot.fetch = controller;
+    const asked = slots.map((slot) => ({ slot, version: slot.version }));
+    try {
+      await this.#lookUpPositions(asked, controller.signal);
+      await this.#fetchOnce(asked.filter(isCurrent), controller.signal);
+    } catch (error) {
+      if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
+    } finally {
+      this.#fetches.delete(controller);
+      controller.abort();
+      for (const slot of slots) if (slot.fetch === controller) slot.fetch = undefined;
+      this.#offer();
+    }
+  }
+
+  async #fetchOnce(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
+    const { connection, maxWaitMs, minBytes, maxBytes, maxBytesPerPartition, isolationLevel } = this.#options;
+    if (asked.length === 0) return;
+    const { clock } = connection.runtime;
+    const sentAtMs = clock.monotonicMs();
+    this.#options.onFetchStart();
+    const topics = byTopic(asked.map(({ slot }) => slot)).map(({ topic, slots }) => ({
+      topic,
+      partitions: slots.map(({ partition, position }) => ({
+        partition,
+        fetchOffset: position as number,
+        partitionMaxBytes: maxBytesPerPartition,
+      })),
+    }));
+    const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
+    const response = await connection.request('Fetch', request, { signal, waitMs: maxWaitMs });
+    const answers = new Map<string, FetchResponse['responses'][number]['partitions'][number]>();
+    for (const { topic, partitions } of response.responses) {
+      for (const answer of partitions) {
+        answers.set(topicPartitionText({ topic, partition: answer.partitionIndex }), answer);
+      }
+    }
+    let numberOfBatches = 0;
+    for (const { slot, version } of asked) {
+      const answer = answers.get(topicPartitionText(slot));
+      if (answer === undefined || !isCurrent({ slot, version })) continue;
+      const error = errorOf(answer);
+      if (error !== undefined) this.#partitionFailed(slot, error);
+      else if (await this.#buffer(slot, version, answer)) numberOfBatches++;
+    }
+    this.#options.onFetch({ numberOfBatches, durationMs: clock.monotonicMs() - sentAtMs });
+  }
+
+  async #buffer(
+    slot: PartitionSlot<K, V>,
+    version: number,
+    answer: FetchResponse['responses'][number]['partitions'][number],
+  ): Promise<boolean> {
+    slot.failures = 0;
+    if (answer.records.length === 0) return false;
+    const { topic, partition } = slot;
+    const { keySerde, valueSerde } = this.#options;
+    const fetchOffset = slot.position as number;
+    const { messages, nextOffset } = await readMessages(answer.records, fetchOffset, {
+      topic,
+      partition,
+      keySerde,
+      valueSerde,
+    });
+    if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
+    slot.position = nextOffset;
+    const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
+    const { highWatermark } = answer;
+    slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
+    this.#bufferedBytes += sizeInBytes;
+    this.#offer();
+    return true;
+  }
+
+  /** Turns `earliest` and `latest` into offsets. */
+  async #lookUpPositions(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
+    const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
+    if (ends.length === 0) return;
+    const { connection, isolationLevel } = this.#options;
+    const response = await connection.request(
+      'ListOffsets',
+      {
+        isolationLevel,
+        topics: byTopic(ends.map(({ slot }) => slot)).map(({ topic, slots: partitions }) => ({
+          name: topic,
+          partitions: partitions.map(({ partition, position }) => ({
+            partitionIndex: partition,
+            timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP,
+          })),
+        })),
+      },
+      { signal },
+    );
+    for (const { name, partitions } of response.topics) {
+      for (const answer of partitions) {
+        const error = errorOf(answer);
+        if (error !== undefined) throw error;
+        const end = ends.find(({ slot }) => slot.topic === name && slot.partition === answer.partitionIndex);
+        if (end !== undefined && isCurrent(end)) end.slot.position = answer.offset;
+      }
+    }
+  }
+
+  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError): void {
+    if (error.type === 'OFFSET_OUT_OF_RANGE') {
+      this.seek(slot, this.#options.resetPosition(slot.topic));
+      return;
+    }
+    if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') this.#options.onStaleTopic(slot.topic);
+    this.#failed([slot], toKafkaJSError(error));
+  }
+
+  /** Tries again later, or gives up. */
+  #failed(slots: readonly PartitionSlot<K, V>[], error: unknown): void {
+    const { connection, retry } = this.#options;
+    let delayMs = 0;
+    for (const slot of slots) {
+      const retryCount = slot.failures++;
+      delayMs = retryDelayMs(error, { retryCount, options: retry, random: () => connection.runtime.random.next() });
+      const counted = delayMs >= retry.initialRetryTime * (1 - retry.factor);
+      if (!isRetriable(error) || (counted && retryCount >= retry.retries + FAILOVER_ATTEMPTS)) {
+        const exceeded = isRetriable(error) && error instanceof Error;
+        this.#options.onFailure(
+          exceeded ? new KafkaJSNumberOfRetriesExceeded(error, { retryCount, retryTime: delayMs }) : error,
+        );
+        return;
+      }
+      this.#holdBack(slot, delayMs);
+    }
+  }
+
+  #holdBack(slot: PartitionSlot<K, V>, delayMs: number): void {
+    const { clock } = this.#options.connection.runtime;
+    slot.retryAtMs = clock.monotonicMs() + delayMs;
+    if (delayMs <= 0) return this.#pump();
+    clock.sleep(delayMs, this.#stopped.signal).then(
+      () => {
+        slot.retryAtMs = 0;
+        this.#pump();
+      },
+      () => {}, // stopped
+    );
+  }
+}
+
+interface Asked<K, V> {
+  readonly slot: PartitionSlot<K, V>;
+  readonly version: number;
+}
+
+/** Quick attempts while a leader is replaced come before those that `retries` counts. */
+const FAILOVER_ATTEMPTS = 5;
+
+/** True once a seek, a new assignment or the end has made a batch void. */
+export function isStale<K, V>(batch: FetchedBatch<K, V>): boolean {
+  return !isCurrent(batch);
+}
+
+function isCurrent<K, V>({ slot, version }: Asked<K, V>): boolean {
+  return !slot.dropped && slot.version === version;
+}
+
+function byTopic<K, V>(slots: readonly PartitionSlot<K, V>[]): { topic: string; slots: PartitionSlot<K, V>[] }[] {
+  const topics = new Map<string, PartitionSlot<K, V>[]>();
+  for (const slot of slots) {
+    const known = topics.get(slot.topic);
+    if (known === undefined) topics.set(slot.topic, [slot]);
+    else known.push(slot);
+  }
+  return Array.from(topics, ([topic, list]) => ({ topic, slots: list }));
+}

@@ -1,0 +1,143 @@
+import type { RecordHeader } from '../../record/record.js';
+import { recordBytes, type RecordBytes } from '../../record/record-bytes.js';
+import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
+import { batchesIn, compressionOf, isControl, lastOffsetOf, verifyBatch } from '../../record/batch-header.js';
+import { decompressBatch } from '../../record/batch-compression.js';
+import type { Serde } from '../../record/serdes.js';
+import type { ConsumedMessage, MessageHeaders } from '../api/consumer.js';
+
+/** What all messages of one record batch have in common. */
+interface MessageSource<K, V> {
+  readonly topic: string;
+  readonly partition: number;
+  readonly bytes: Uint8Array;
+  readonly attributes: number;
+  readonly keySerde: Serde<K> | undefined;
+  readonly valueSerde: Serde<V> | undefined;
+}
+
+/** One record, as positions in its batch: nothing is made of it before somebody looks. */
+export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
+  readonly offsetNumber: number;
+  readonly #source: MessageSource<K, V>;
+  readonly #timestampMs: number;
+  readonly #keyStart: number;
+  readonly #keyEnd: number;
+  readonly #valueStart: number;
+  readonly #valueEnd: number;
+  readonly #headers: readonly RecordHeader[] | undefined;
+
+  /** Of the record that the cursor is at. */
+  constructor(source: MessageSource<K, V>, cursor: RecordCursor) {
+    this.offsetNumber = cursor.offset;
+    this.#source = source;
+    this.#timestampMs = cursor.timestampMs;
+    this.#keyStart = cursor.keyStart;
+    this.#keyEnd = cursor.keyEnd;
+    this.#valueStart = cursor.valueStart;
+    this.#valueEnd = cursor.valueEnd;
+    this.#headers = cursor.headerCount === 0 ? undefined : cursor.headers();
+  }
+
+  get topic(): string {
+    return this.#source.topic;
+  }
+
+  get partition(): number {
+    return this.#source.partition;
+  }
+
+  get key(): K | null {
+    return read(this.#source.bytes, this.#keyStart, this.#keyEnd, this.#source.keySerde);
+  }
+
+  get value(): V | null {
+    return read(this.#source.bytes, this.#valueStart, this.#valueEnd, this.#source.valueSerde);
+  }
+
+  get offset(): string {
+    return String(this.offsetNumber);
+  }
+
+  get timestamp(): string {
+    return String(this.#timestampMs);
+  }
+
+  get attributes(): number {
+    return this.#source.attributes;
+  }
+
+  get size(): number {
+    const keySize = this.#keyStart === NULL_START ? 0 : this.#keyEnd - this.#keyStart;
+    return keySize + (this.#valueStart === NULL_START ? 0 : this.#valueEnd - this.#valueStart);
+  }
+
+  get headerEntries(): (readonly [string, RecordBytes | null])[] {
+    return (this.#headers ?? []).map(({ key, value }) => [key, value as RecordBytes | null] as const);
+  }
+
+  get headers(): MessageHeaders {
+    const headers: MessageHeaders = {};
+    for (const [key, value] of this.headerEntries) {
+      const known = headers[key];
+      if (known === undefined) headers[key] = value;
+      else if (Array.isArray(known)) known.push(value);
+      else headers[key] = [known, value];
+    }
+    return headers;
+  }
+
+  toJSON(): object {
+    const { topic, partition, offset, timestamp, key, value, headers } = this;
+    return { topic, partition, offset, timestamp, key, value, headers };
+  }
+}
+
+/** Without a serde T is RecordBytes: the generic defaults of the public API say so. */
+function read<T>(bytes: Uint8Array, start: number, end: number, serde: Serde<T> | undefined): T | null {
+  if (start === NULL_START) return null;
+  const view = recordBytes(bytes, start, end);
+  return serde === undefined ? (view as T) : serde.deserialize(view);
+}
+
+export interface FetchedRecords<K, V> {
+  readonly messages: StoredMessage<K, V>[];
+  /** Where to fetch next: behind the last batch, of which compaction may have removed the end. */
+  readonly nextOffset: number;
+}
+
+interface MessageContext<K, V> {
+  readonly topic: string;
+  readonly partition: number;
+  readonly keySerde: Serde<K> | undefined;
+  readonly valueSerde: Serde<V> | undefined;
+}
+
+/**
+ * The messages of fetched chunks from `fetchOffset` on; checksums are verified, control batches left out.
+ * @throws KafkaError CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE
+ */
+export async function readMessages<K, V>(
+  chunks: readonly Uint8Array[],
+  fetchOffset: number,
+  context: MessageContext<K, V>,
+): Promise<FetchedRecords<K, V>> {
+  const messages: StoredMessage<K, V>[] = [];
+  let nextOffset = fetchOffset;
+  for (const chunk of chunks) {
+    for (const { header, at } of batchesIn(chunk)) {
+      if (lastOffsetOf(header) < nextOffset) continue;
+      verifyBatch(chunk, at);
+      nextOffset = lastOffsetOf(header) + 1;
+      if (isControl(header)) continue;
+      const isPlain = compressionOf(header) === 0;
+      const bytes = isPlain ? chunk : await decompressBatch(chunk, at);
+      const source: MessageSource<K, V> = { ...context, bytes, attributes: header.attributes };
+      const cursor = isPlain ? new RecordCursor(bytes, at, header) : new RecordCursor(bytes);
+      while (cursor.next()) {
+        if (cursor.offset >= fetchOffset) messages.push(new StoredMessage(source, cursor));
+      }
+    }
+  }
+  return { messages, nextOffset };
+}

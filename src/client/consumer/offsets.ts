@@ -1,0 +1,112 @@
+import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
+import type { Runtime } from '../../runtime/runtime.js';
+import { Serial } from '../../util/serial.js';
+import type { Offsets } from '../api/consumer.js';
+
+interface Entry extends TopicPartition {
+  /** Next offset to process. */
+  resolved: number;
+  /** -1: none. */
+  committed: number;
+}
+
+export interface OffsetToCommit extends TopicPartition {
+  readonly offset: number;
+  readonly metadata?: string | null;
+}
+
+interface OffsetStoreOptions {
+  readonly runtime: Runtime;
+  readonly autoCommitIntervalMs: number | null;
+  readonly autoCommitThreshold: number | null;
+  /** Sends a commit for the present generation. Rejects where it is refused. */
+  readonly commit: (offsets: readonly OffsetToCommit[]) => Promise<void>;
+}
+
+/** How far each assigned partition is processed, and what of that is committed. Offsets are "next to read". */
+export class OffsetStore {
+  readonly #options: OffsetStoreOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #commits = new Serial();
+  #lastCommitMs: number;
+  #resolvedCount = 0;
+  #commitDue = false;
+
+  constructor(options: OffsetStoreOptions) {
+    this.#options = options;
+    this.#lastCommitMs = options.runtime.clock.monotonicMs();
+  }
+
+  assign(partitions: readonly (TopicPartition & { readonly committed: number })[]): void {
+    this.#entries.clear();
+    this.#resolvedCount = 0;
+    for (const { topic, partition, committed } of partitions) {
+      this.#entries.set(topicPartitionText({ topic, partition }), { topic, partition, committed, resolved: -1 });
+    }
+  }
+
+  /** `nextOffset` is the first that is not processed. `count` records came with it. */
+  resolve(partition: TopicPartition, nextOffset: number, count = 1): void {
+    const entry = this.#entries.get(topicPartitionText(partition));
+    if (entry === undefined) return;
+    entry.resolved = nextOffset;
+    this.#resolvedCount += count;
+  }
+
+  /** Forgets how far a partition was processed (a seek); what is committed stays. */
+  forget(partition: TopicPartition): void {
+    const entry = this.#entries.get(topicPartitionText(partition));
+    if (entry !== undefined) entry.resolved = -1;
+  }
+
+  /** Whether interval or threshold ask for a commit now. */
+  isCommitDue(): boolean {
+    const { autoCommitIntervalMs, autoCommitThreshold, runtime } = this.#options;
+    if (autoCommitThreshold !== null && this.#resolvedCount >= autoCommitThreshold) return true;
+    if (autoCommitIntervalMs === null) return false;
+    return runtime.clock.monotonicMs() - this.#lastCommitMs >= autoCommitIntervalMs;
+  }
+
+  uncommitted(): OffsetToCommit[] {
+    return [...this.#entries.values()]
+      .filter(({ resolved, committed }) => resolved >= 0 && resolved !== committed)
+      .map(({ topic, partition, resolved }) => ({ topic, partition, offset: resolved }));
+  }
+
+  /** Commits what is processed, after commits under way; one that waits its turn takes the newest offsets with it. */
+  async commit(): Promise<void> {
+    this.#commitDue = true;
+    await this.#commits.run(async () => {
+      if (!this.#commitDue) return;
+      this.#commitDue = false;
+      await this.#commitNow(this.uncommitted());
+    });
+  }
+
+  /** Commits exactly these. */
+  async commitOffsets(offsets: readonly OffsetToCommit[]): Promise<void> {
+    await this.#commits.run(() => this.#commitNow(offsets));
+  }
+
+  async #commitNow(offsets: readonly OffsetToCommit[]): Promise<void> {
+    this.#resolvedCount = 0;
+    this.#lastCommitMs = this.#options.runtime.clock.monotonicMs();
+    if (offsets.length === 0) return;
+    await this.#options.commit(offsets);
+    for (const { offset, ...partition } of offsets) {
+      const entry = this.#entries.get(topicPartitionText(partition));
+      if (entry !== undefined) entry.committed = offset;
+    }
+  }
+}
+
+/** In KafkaJS's form. */
+export function toOffsets(offsets: readonly OffsetToCommit[]): Offsets {
+  const topics = new Map<string, { partition: number; offset: string }[]>();
+  for (const { topic, partition, offset } of offsets) {
+    const partitions = topics.get(topic) ?? [];
+    partitions.push({ partition, offset: String(offset) });
+    topics.set(topic, partitions);
+  }
+  return { topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions })) };
+}
