@@ -1,6 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import { type BatchAt, lastOffsetOf, readBatchHeader, stampBatch } from '../record/batch-header.js';
+import { type BatchAt, lastOffsetOf, NO_PRODUCER_ID, readBatchHeader, stampBatch } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
@@ -12,7 +12,7 @@ import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { recoverLog } from './log-recovery.js';
 import { type LogState, lastSequenceOf } from './log-state.js';
 import { offsetForTimestamp, type TimestampedOffset } from './offset-for-timestamp.js';
-import { type BatchMetadata, findDuplicate, firstOffsetOfBatch } from './producer-state.js';
+import { type BatchMetadata, findDuplicate, firstOffsetOfBatch, type LostSequence } from './producer-state.js';
 import { expiredSegmentCount } from './retention.js';
 
 export type { AppendOrigin, TimestampedOffset };
@@ -54,6 +54,7 @@ interface PlacedAppend {
   readonly lastOffset: number;
   readonly logAppendTimeMs: number;
   readonly duplicate: boolean;
+  readonly batches: readonly BatchHeader[];
   readonly committed: Promise<void>;
 }
 
@@ -83,6 +84,8 @@ export class PartitionLog {
   #uncheckpointedBatches = 0;
   /** Accepted and not yet durable, in offset order. */
   #inFlight: PlacedAppend[] = [];
+  /** Of idempotent producers, accepted and then not written: for the state that recovery makes. */
+  readonly #lost: LostSequence[] = [];
 
   /**
    * Opens a log, which need not exist yet, in time that does not grow with it.
@@ -169,11 +172,11 @@ export class PartitionLog {
   enforceRetention(): Promise<void> {
     return this.#deletions.run(async () => {
       const { store, log, config, clock } = this.#options;
-      await this.#entrance.run(() => this.#ready());
-      const nowMs = clock.wallMs();
-      this.#state.producers.removeExpired(nowMs);
       const closed = await store.segments(log);
-      const { segment } = this.#state;
+      if (this.#isStale) return; // the next append recovers it
+      const nowMs = clock.wallMs();
+      const { segment, producers } = this.#state;
+      producers.removeExpired(nowMs);
       if ((closed.at(-1)?.nextOffset ?? this.#logStartOffset) < segment.baseOffset) return; // a row is being written
       const count = expiredSegmentCount([...closed, segment], config(), nowMs);
       if (count > closed.length) await this.#deleteBefore(await this.#rollActiveSegment());
@@ -201,8 +204,7 @@ export class PartitionLog {
 
   /** Whether an append can be placed in this very turn, ahead of nobody. */
   #mayPlace(origin: AppendOrigin): boolean {
-    if (this.#waitingCount > 0 || this.#isStale || !this.#options.groupCommit.hasRoom) return false;
-    return !this.#checksKeys(origin);
+    return this.#waitingCount === 0 && this.#isReady && !this.#checksKeys(origin);
   }
 
   #checksKeys(origin: AppendOrigin): boolean {
@@ -214,7 +216,7 @@ export class PartitionLog {
     try {
       return await this.#entrance.run(async () => {
         if (this.#checksKeys(origin)) await checkKeys(records, this.name);
-        await this.#ready();
+        while (!this.#isReady) await this.#getReady(); // and then no await: a commit may fail at any
         return this.#place(records, origin);
       });
     } finally {
@@ -222,19 +224,21 @@ export class PartitionLog {
     }
   }
 
-  /** Resolves when the state is that of the store and the queue has room. */
-  async #ready(): Promise<void> {
-    const { groupCommit } = this.#options;
-    while (this.#isStale || !groupCommit.hasRoom) {
-      this.#assertLeading();
-      await (this.#isStale ? this.#recover() : groupCommit.room());
-    }
+  /** Whether the state covers what the store has and will have, and the queue has room. */
+  get #isReady(): boolean {
+    return !this.#isStale && this.#options.groupCommit.hasRoom;
+  }
+
+  async #getReady(): Promise<void> {
+    this.#assertLeading();
+    await (this.#isStale ? this.#recover() : this.#options.groupCommit.room());
   }
 
   async #recover(): Promise<void> {
     const { store, groupCommit, log, clock, leaderEpoch } = this.#options;
     await groupCommit.drained();
     const { state, logStartOffset } = await recoverLog(store, log, clock.wallMs());
+    state.producers.noteLost(this.#lost.splice(0));
     this.#state = state;
     this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
     this.#uncheckpointedBytes = 0;
@@ -283,6 +287,7 @@ export class PartitionLog {
       lastOffset: last.lastOffset,
       logAppendTimeMs: NO_TIMESTAMP,
       duplicate: true,
+      batches: [],
       committed: original?.committed ?? Promise.resolve(),
     };
   }
@@ -310,6 +315,7 @@ export class PartitionLog {
       lastOffset: this.#state.nextOffset - 1,
       logAppendTimeMs: appendTimeMs ?? NO_TIMESTAMP,
       duplicate: false,
+      batches: stamped,
       committed: this.#write({
         bytes,
         batches: stamped.map((header, index) => placeOf(header, batches[index] as BatchAt)),
@@ -368,6 +374,10 @@ export class PartitionLog {
   }
 
   #failed(): void {
+    const lost = this.#inFlight
+      .flatMap(({ batches }) => batches)
+      .filter(({ producerId }) => producerId !== NO_PRODUCER_ID);
+    this.#lost.push(...lost.map(({ baseSequence: sequence, ...batch }) => ({ ...batch, sequence })));
     this.#isStale = true;
     this.#inFlight = [];
   }

@@ -1,10 +1,12 @@
 import { KafkaError } from '../protocol/errors.js';
-import { assert } from '../util/assert.js';
+import { assert, present } from '../util/assert.js';
 
 /** How many batches of a producer are remembered, so that a retry of any of them is known (Kafka's number). */
 export const BATCHES_REMEMBERED = 5;
 const MAX_SEQUENCE = 0x7fff_ffff;
 const NONE = -1;
+/** Producers whose lost batches are remembered. */
+const MAX_LOST = 1000;
 
 /**
  * `client`: checked in full. `coordinator`: the broker's own writes, whose sequences are not checked. `replication`: a
@@ -103,6 +105,8 @@ export class ProducerState {
   readonly #ongoing = new Map<number, Transaction>();
   /** Transactions whose marker may lie above the high watermark, by first offset. */
   readonly #unreplicated = new Map<number, Transaction>();
+  /** By producer id: see `noteLost`. */
+  readonly #lost = new Map<number, LostSequence>();
   #mapEndOffset = 0;
 
   constructor(config: ProducerStateConfig = PRODUCER_STATE_DEFAULTS) {
@@ -127,12 +131,37 @@ export class ProducerState {
   }
 
   prepare(producerId: number, origin: ProducerOrigin): ProducerAppend {
-    return new ProducerAppend(this.#producers.get(producerId) ?? emptyEntry(producerId), origin);
+    return new ProducerAppend(
+      this.#producers.get(producerId) ?? emptyEntry(producerId),
+      origin,
+      this.#lost.get(producerId),
+    );
+  }
+
+  /**
+   * These batches were accepted once and not written. A producer that is unknown otherwise must begin with the first of
+   * them: if a later one were let in before, that one could never be repeated. (Kafka has this rule for batches that
+   * wait for the verification of their transaction, KIP-890.)
+   */
+  noteLost(batches: Iterable<LostSequence>): void {
+    for (const batch of batches) {
+      const known = this.#lost.get(batch.producerId);
+      const isLater = known?.producerEpoch === batch.producerEpoch && known.sequence < batch.sequence;
+      if (!isLater) this.#lost.set(batch.producerId, batch);
+      if (this.#lost.size > MAX_LOST)
+        this.#lost.delete(present(this.#lost.keys().next().value, 'the map is not empty'));
+    }
+  }
+
+  /** What was noted as lost and has not come again. */
+  lost(): Iterable<LostSequence> {
+    return this.#lost.values();
   }
 
   /** Adopts what was prepared. Two appends of one producer must be prepared and adopted one after the other. */
   update(append: ProducerAppend): void {
     this.#producers.set(append.entry.producerId, append.entry);
+    this.#lost.delete(append.entry.producerId);
     for (const firstOffset of append.startedTransactions) {
       this.#ongoing.set(firstOffset, { producerId: append.entry.producerId, firstOffset, lastOffset: undefined });
     }
@@ -235,6 +264,13 @@ export class ProducerState {
   }
 }
 
+/** The first sequence of a batch that a failed commit has taken with it. */
+export interface LostSequence {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly sequence: number;
+}
+
 export interface LogBounds {
   readonly logStartOffset: number;
   /** Exclusive. */
@@ -247,10 +283,12 @@ export class ProducerAppend {
   readonly #startedTransactions: number[] = [];
   /** An epoch that was there before this append: -1 means that the producer was unknown. */
   readonly #knownEpoch: number;
+  readonly #lost: LostSequence | undefined;
   #entry: ProducerEntry;
 
-  constructor(entry: ProducerEntry, origin: ProducerOrigin) {
+  constructor(entry: ProducerEntry, origin: ProducerOrigin, lost?: LostSequence) {
     this.#origin = origin;
+    this.#lost = lost;
     this.#knownEpoch = entry.producerEpoch;
     this.#entry = entry;
   }
@@ -332,7 +370,7 @@ export class ProducerAppend {
 
   /** A producer that nothing is known of may begin with any sequence: its state may have expired or been deleted. */
   #checkSequence({ producerEpoch, firstSequence, firstOffset }: ProducerBatch): void {
-    const expected = this.#expectedSequence(producerEpoch);
+    const expected = this.#expectedSequence(producerEpoch) ?? this.#lostSequence(producerEpoch, firstSequence);
     if (expected === undefined || firstSequence === expected) return;
     throw new KafkaError(
       'OUT_OF_ORDER_SEQUENCE_NUMBER',
@@ -343,9 +381,14 @@ export class ProducerAppend {
 
   #expectedSequence(producerEpoch: number): number | undefined {
     if (producerEpoch !== this.#entry.producerEpoch) return this.#entry.producerEpoch === NONE ? undefined : 0;
-    return this.#knownEpoch === NONE && this.#entry.batches.length === 0
-      ? undefined
-      : nextSequence(lastSequence(this.#entry));
+    if (this.#knownEpoch === NONE && this.#entry.batches.length === 0) return undefined;
+    return nextSequence(lastSequence(this.#entry));
+  }
+
+  /** The sequence that an otherwise unknown producer must begin with, where it begins behind that. */
+  #lostSequence(producerEpoch: number, firstSequence: number): number | undefined {
+    if (this.#lost?.producerEpoch !== producerEpoch || firstSequence <= this.#lost.sequence) return undefined;
+    return this.#lost.sequence;
   }
 }
 

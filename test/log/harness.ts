@@ -64,7 +64,10 @@ export async function leader(disk: MemoryDisk = new MemoryDisk(), clock = manual
 }
 
 /** Records with these values, at time 0 unless they say otherwise. */
-export function batch(values: readonly (string | Partial<NewRecord>)[], ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
+export function batch(
+  values: readonly (string | Partial<NewRecord>)[],
+  ending: BatchEnding = {},
+): Uint8Array<ArrayBuffer> {
   const builder = new RecordBatchBuilder();
   for (const value of values) {
     const record = typeof value === 'string' ? { value } : value;
@@ -74,7 +77,11 @@ export function batch(values: readonly (string | Partial<NewRecord>)[], ending: 
 }
 
 /** A batch of an idempotent producer. */
-export function sequenced(sequence: number, values: readonly string[], producer = { id: 1, epoch: 0 }): Uint8Array<ArrayBuffer> {
+export function sequenced(
+  sequence: number,
+  values: readonly string[],
+  producer = { id: 1, epoch: 0 },
+): Uint8Array<ArrayBuffer> {
   return batch(values, { producerId: producer.id, producerEpoch: producer.epoch, baseSequence: sequence });
 }
 
