@@ -5,6 +5,7 @@ import type { ICustomPartitioner, PartitionerArgs } from '../api/producer.js';
 export type KeyPartitioner = (key: Uint8Array, count: number) => number;
 
 const UTF8 = new TextEncoder();
+const KEY_PARTITIONERS = new WeakMap<ICustomPartitioner, KeyPartitioner>();
 
 /** Kafka's own: murmur2 of the key. Records without a key stay with one partition for a batch, then go to another. */
 const DefaultPartitioner = keyed(partitionFor);
@@ -14,8 +15,6 @@ const JavaCompatiblePartitioner = keyed(partitionFor);
 const LegacyPartitioner = keyed((key, count) => (legacyMurmur2(key) & 0x7fffffff) % count);
 
 export const Partitioners = { DefaultPartitioner, JavaCompatiblePartitioner, LegacyPartitioner };
-
-const KEY_PARTITIONERS = new WeakMap<ICustomPartitioner, KeyPartitioner>();
 
 /** How a built-in partitioner places keys; undefined for one of the user, which has to be asked for each message. */
 export function keyPartitionerOf(createPartitioner: ICustomPartitioner): KeyPartitioner | undefined {
