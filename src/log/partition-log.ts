@@ -238,7 +238,7 @@ export class PartitionLog {
     const { store, groupCommit, log, clock, leaderEpoch } = this.#options;
     await groupCommit.drained();
     const { state, logStartOffset } = await recoverLog(store, log, clock.wallMs());
-    state.producers.noteLost(this.#lost.splice(0));
+    state.producers.noteLost([...this.#state.producers.lost(), ...this.#lost.splice(0)]);
     this.#state = state;
     this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
     this.#uncheckpointedBytes = 0;
@@ -374,10 +374,9 @@ export class PartitionLog {
   }
 
   #failed(): void {
-    const lost = this.#inFlight
-      .flatMap(({ batches }) => batches)
-      .filter(({ producerId }) => producerId !== NO_PRODUCER_ID);
-    this.#lost.push(...lost.map(({ baseSequence: sequence, ...batch }) => ({ ...batch, sequence })));
+    for (const { producerId, producerEpoch, baseSequence } of this.#inFlight.flatMap(({ batches }) => batches)) {
+      if (producerId !== NO_PRODUCER_ID) this.#lost.push({ producerId, producerEpoch, sequence: baseSequence });
+    }
     this.#isStale = true;
     this.#inFlight = [];
   }

@@ -9,11 +9,11 @@ const NOW_MS = 1_000_000;
 
 // Goal: a checkpoint is nothing but a shortcut: wherever a crash cuts the log, recovery with it and without it agree.
 // Method: a random log of many commits; the power goes after each of them in turn (`powerCut` keeps a prefix).
-test.each([1, 2, 3, 4, 5, 6])(
+test.each([1, 2, 3])(
   'recovery from any prefix of the commits equals a replay of the whole log (seed %i)',
   async (seed) => {
     let commits = 1;
-    for (let survivors = 0; survivors < commits; survivors += 7) {
+    for (let survivors = 0; survivors < commits; survivors += 11) {
       const disk = new MemoryDisk();
       commits = await writeRandomLog(disk, seed);
       disk.powerCut(survivors + 3); // three election rows come first
