@@ -1,7 +1,9 @@
+import type { Host } from '../../src/cluster/host.js';
+import { LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import type { Faults } from '../../src/runtime/simulation.js';
 import { check, type Violation } from './checkers.js';
 import { ClusterSimulation, type RecordingProducer, type Sabotage, type Tab } from './cluster-simulation.js';
-import type { History } from './history.js';
+import { type History, logText } from './history.js';
 
 /** What may go wrong; a seed picks some of them. */
 export type FaultKind =
@@ -37,6 +39,7 @@ const FAULT_KINDS: readonly FaultKind[] = [
   'blackout',
 ];
 
+const ALREADY_EXISTS = 36;
 const TOPIC = 'events';
 const PARTITIONS = 3;
 /** Records of this topic are deleted from the front while it is read. */
@@ -141,17 +144,13 @@ class Scenario {
   }
 
   async #createTopics(tab: Tab): Promise<true> {
-    const admin = cluster(this.#cluster, tab).admin();
-    tab.clients.add(admin);
-    await admin.connect();
-    await admin.createTopics({
-      topics: [
-        { topic: TOPIC, numPartitions: PARTITIONS },
-        { topic: TRIMMED, numPartitions: 1 },
-      ],
-    });
-    await admin.disconnect();
-    tab.clients.delete(admin);
+    for (const topic of [topicOf(TOPIC, PARTITIONS), topicOf(TRIMMED, 1)]) {
+      for (let errorCode = -1; errorCode !== 0 && errorCode !== ALREADY_EXISTS; ) {
+        const host = await tab.host;
+        const created = await host.send('CreateTopics', { timeoutMs: 10_000, validateOnly: false, topics: [topic] });
+        errorCode = created.topics[0]?.errorCode ?? -1;
+      }
+    }
     return true;
   }
 
@@ -193,32 +192,37 @@ class Scenario {
     await Promise.all(inFlight);
   }
 
-  /** W5: topics come and go, partitions are added, records are deleted, configs change. */
+  /** W5: topics come and go, partitions are added, records are deleted. Whether it works is not the point. */
   async #administrate(tab: Tab): Promise<void> {
-    const { history } = this.#cluster;
     const { clock, random } = tab.platform.runtime;
-    const admin = cluster(this.#cluster, tab).admin();
-    tab.clients.add(admin);
-    await admin.connect();
-    const topic = `noise-${++this.#noiseCount}`;
+    const host = await tab.host;
+    const name = `noise-${++this.#noiseCount}`;
+    const count = PARTITIONS + this.#noiseCount;
+    const timeoutMs = 10_000;
+    const validateOnly = false;
     const acts: (() => Promise<unknown>)[] = [
-      () => admin.createTopics({ topics: [{ topic, numPartitions: 2 }] }),
-      () => admin.deleteTopics({ topics: [topic] }),
-      () => admin.createPartitions({ topicPartitions: [{ topic: TOPIC, count: PARTITIONS + this.#noiseCount }] }),
-      async () => {
-        const [{ high } = { high: '0' }] = await admin.fetchTopicOffsets(TRIMMED);
-        const offset = random.below(Number(high) + 1);
-        const log = `${TRIMMED}-0`;
-        history.deletedBelow.set(log, Math.max(offset, history.deletedBelow.get(log) ?? 0));
-        await admin.deleteTopicRecords({ topic: TRIMMED, partitions: [{ partition: 0, offset: String(offset) }] });
-      },
+      () => host.send('CreateTopics', { timeoutMs, validateOnly, topics: [topicOf(name, 2)] }),
+      () => host.send('DeleteTopics', { timeoutMs, topicNames: [name] }),
+      () =>
+        host.send('CreatePartitions', { timeoutMs, validateOnly, topics: [{ name: TOPIC, count, assignments: null }] }),
+      () => this.#trim(host, random.next()),
     ];
     while (this.#producing && !tab.stopping.signal.aborted) {
       await clock.sleep(200 + random.below(1_500));
       await acts[random.below(acts.length)]!().catch(() => {});
     }
-    await admin.disconnect();
-    tab.clients.delete(admin);
+  }
+
+  /** Deletes a share of the trimmed topic's records, from the front. */
+  async #trim(host: Host, share: number): Promise<void> {
+    const partitions = [{ partitionIndex: 0, timestamp: LATEST_TIMESTAMP }];
+    const ends = await host.send('ListOffsets', { isolationLevel: 0, topics: [{ name: TRIMMED, partitions }] });
+    const offset = Math.floor((ends.topics[0]?.partitions[0]?.offset ?? 0) * share);
+    const { deletedBelow } = this.#cluster.history;
+    const log = logText(TRIMMED, 0);
+    deletedBelow.set(log, Math.max(offset, deletedBelow.get(log) ?? 0));
+    const topics = [{ name: TRIMMED, partitions: [{ partitionIndex: 0, offset }] }];
+    await host.send('DeleteRecords', { timeoutMs: 10_000, topics });
   }
 
   /** One thing goes wrong, of those that this run has. */
@@ -234,6 +238,7 @@ class Scenario {
         if (awake.length > 1 || random.next() < 0.5) cluster.kill(tab);
         break;
       case 'close':
+        if (tab.stopping.signal.aborted) break;
         cluster.spawn(`closing ${tab.name}`, cluster.close(tab));
         break;
       case 'freeze':
@@ -333,8 +338,8 @@ class Scenario {
   }
 }
 
-function cluster(simulation: ClusterSimulation, tab: Tab) {
-  return simulation.client(tab, 'admin').kafka;
+function topicOf(name: string, numPartitions: number) {
+  return { name, numPartitions, replicationFactor: -1, assignments: [], configs: [] };
 }
 
 function range(count: number): number[] {
