@@ -99,7 +99,7 @@ export class RecordBatchBuilder {
     this.#at = end;
     this.#recordCount++;
     this.#lastOffsetDelta = offsetDelta;
-    this.#baseTimestampMs = baseTimestampMs;
+    if (first) this.#baseTimestampMs = baseTimestampMs;
     if (first || timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs;
     return true;
   }
