@@ -109,6 +109,24 @@ test('a power cut gives back what a deletion since the last strict commit took',
   expect(await after.read(1, 0, 1000)).toHaveLength(3);
 });
 
+test('completions come in the order of the commits, however long each takes', async () => {
+  const completions: (() => void)[] = [];
+  let isHeld = false;
+  const store = await ledStore(new MemoryDisk(), async (step) => {
+    if (step === 'completion' && isHeld) await new Promise<void>((resolve) => completions.push(resolve));
+  });
+  isHeld = true;
+  const settled: number[] = [];
+  const appends = [0, 1, 2].map((at) => store.append(commit(at), 'relaxed').then(() => settled.push(at)));
+  while (completions.length < 3) await Promise.resolve();
+  for (const complete of completions.reverse()) {
+    complete();
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  }
+  await Promise.all(appends);
+  expect(settled).toEqual([0, 1, 2]);
+});
+
 test('a tab that dies between commit and completion has written, and never hears of it', async () => {
   const disk = new MemoryDisk();
   let dies = false;

@@ -285,6 +285,19 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
       );
     });
 
+    it('that is cut short by a deposition counts as done, and the next leader carries it through', async (store, fixture) => {
+      await filled(store, Array(300).fill(1));
+      const second = await fixture.open();
+      const cutShort = rejectsWith('FENCED_LEADER_EPOCH', store.deleteBefore(LOG, 300, 1));
+      assert.strictEqual(await second.claimLeadership(1, 'b', 2), 2);
+      await cutShort;
+      const { logStartOffset, lastOffset } = await second.ends(LOG);
+      assert.deepEqual({ logStartOffset, lastOffset }, { logStartOffset: 300, lastOffset: undefined });
+      await second.deleteBefore(LOG, 300, 2);
+      assert.deepEqual(await second.read(LOG, 0, 1000), []);
+      await second.close();
+    });
+
     it('of a log removes all of it and nothing else', async (store) => {
       await filled(store, Array(130).fill(1));
       const other = chunk(OTHER_LOG, 0, 9);
