@@ -303,9 +303,11 @@ function prepareRebalance(step: Step): void {
     case 'CompletingRebalance':
     case 'Stable':
       for (const member of group.members.values()) {
-        if (member.syncCall !== undefined) replySync(step, member.syncCall, rebalancing(group));
         const assignment = group.phase.name === 'Stable' ? member.assignment : NO_BYTES;
         group.members.set(member.memberId, { ...member, assignment, syncCall: undefined, owesSync: false });
+        if (member.syncCall === undefined) continue;
+        seen(step, member.memberId); // its session stood still while it waited
+        replySync(step, member.syncCall, rebalancing(group));
       }
       group.phase = { name: 'PreparingRebalance', deadlineMs: nowMs + timeoutMs, initial: undefined };
       break;
@@ -320,7 +322,8 @@ function prepareRebalance(step: Step): void {
 
 function completeJoinIfAllCame(step: Step): void {
   const { phase, members, pendingMembers } = step.group;
-  if (phase.name !== 'PreparingRebalance' || phase.initial !== undefined || pendingMembers.size > 0) return;
+  if (phase.name !== 'PreparingRebalance' || phase.initial !== undefined) return;
+  if (members.size > 0 && pendingMembers.size > 0) return; // they will join in a moment
   for (const { joinCall } of members.values()) if (joinCall === undefined) return;
   completeJoin(step);
 }
