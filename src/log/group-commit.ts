@@ -110,7 +110,7 @@ export class GroupCommit {
     this.#onCommitted([advance]);
   }
 
-  /** Resolves once nothing is in flight that a failure dooms: a log that `failed` may then ask the store for its end. */
+  /** Resolves once nothing is in flight that a failure dooms: a log that `failed` may then ask the store. */
   async drained(): Promise<void> {
     while (this.#draining) await waitIn(this.#drainWaiters);
   }

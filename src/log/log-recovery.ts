@@ -11,8 +11,8 @@ export interface RecoveredLog {
 }
 
 /**
- * The state of a log as the store has it: the last checkpoint, then the heads of the batches behind it. Checkpoints ride
- * in the commits (see CHECKPOINT_BYTES), so that the time this takes does not grow with the log.
+ * The state of a log as the store has it: the last checkpoint, then the heads of the batches behind it. Checkpoints
+ * ride in the commits (see CHECKPOINT_BYTES), so that the time this takes does not grow with the log.
  * @throws KafkaError KAFKA_STORAGE_ERROR: the store does not answer, or the log has a hole.
  */
 export async function recoverLog(store: LogStore, log: LogId, nowMs: number): Promise<RecoveredLog> {

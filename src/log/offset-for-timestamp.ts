@@ -37,8 +37,8 @@ interface Stretch {
 /**
  * The first record, in offset order, whose timestamp is at or after the one asked, also where timestamps are out of
  * order; for MAX_TIMESTAMP (KIP-734) the first of those with the greatest timestamp. undefined where there is none.
- * Reads the segments' rows, then a bounded stretch of the log; needs no leader. A batch that cannot be decompressed here
- * stands for its records: the answer is then its first offset, never one too far.
+ * Reads the segments' rows, then a bounded stretch of the log; needs no leader. A batch that cannot be decompressed
+ * here stands for its records: the answer is then its first offset, never one too far.
  */
 export async function offsetForTimestamp(query: TimestampQuery): Promise<TimestampedOffset | undefined> {
   const { timestampMs } = query;
@@ -50,7 +50,8 @@ export async function offsetForTimestamp(query: TimestampQuery): Promise<Timesta
 
 /** Closed segments, then what the checkpoint knows of the active one, then the rest; cut to what the query may see. */
 async function stretchesOf({ store, log, logStartOffset, endOffset }: TimestampQuery): Promise<Stretch[]> {
-  const ends = await store.ends(log); // before the rows: a segment that closes in between is then known twice, not never
+  // Before the rows: a segment that closes in between is then known twice, not never.
+  const ends = await store.ends(log);
   const closed = await store.segments(log);
   const stretches: Stretch[] = [...closed];
   let knownOffset = closed.at(-1)?.nextOffset ?? 0;
@@ -82,7 +83,7 @@ async function firstAtOrAfter(
   return undefined;
 }
 
-/** Of the visible records. What the segments' rows do not tell is read: heads, and records where a bound cuts a batch. */
+/** Of the visible records. What the rows do not tell is read: heads, and records where a bound cuts a batch. */
 async function maxTimestamp(query: TimestampQuery, stretches: readonly Stretch[]): Promise<number> {
   const { logStartOffset, endOffset } = query;
   let max = 0;

@@ -127,8 +127,8 @@ export class PartitionLog {
   /**
    * Appends whole batches, all or none, in order of arrival; resolves once they are durable. The log takes `records`
    * and stamps them in place; base offsets and leader epochs in them mean nothing. Batches that repeat remembered ones
-   * of an idempotent producer are answered with the first offsets, as soon as those are durable. Where such batches come
-   * before new ones, they are left out, and the offsets are those of the new.
+   * of an idempotent producer are answered with the first offsets, as soon as those are durable. Where such batches
+   * come before new ones, they are left out, and the offsets are those of the new.
    * @throws KafkaError as `acceptableBatches`, `checkKeys` and `ProducerAppend.appendBatch`: nothing was written.
    */
   async append(records: Uint8Array, origin: AppendOrigin): Promise<AppendResult> {
@@ -166,8 +166,8 @@ export class PartitionLog {
   }
 
   /**
-   * Deletes the oldest segments as `retention.ms`, `retention.bytes` and `cleanup.policy` say, and forgets producers that
-   * have expired. To be called every now and then.
+   * Deletes the oldest segments as `retention.ms`, `retention.bytes` and `cleanup.policy` say, and forgets producers
+   * that have expired. To be called every now and then.
    */
   enforceRetention(): Promise<void> {
     return this.#deletions.run(async () => {

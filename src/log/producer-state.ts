@@ -305,7 +305,7 @@ export class ProducerAppend {
 
   /**
    * @throws KafkaError INVALID_PRODUCER_EPOCH: an older instance of the producer. OUT_OF_ORDER_SEQUENCE_NUMBER: a gap,
-   *   or a repetition of a batch that is not remembered any more. INVALID_TXN_STATE: a plain batch inside a transaction.
+   *   or a repetition that is not remembered any more. INVALID_TXN_STATE: a plain batch inside a transaction.
    */
   appendBatch(batch: ProducerBatch): void {
     this.#checkEpoch(batch.producerEpoch, batch.firstOffset);
@@ -314,8 +314,8 @@ export class ProducerAppend {
     if (currentTxnFirstOffset !== undefined && !batch.transactional) {
       throw new KafkaError(
         'INVALID_TXN_STATE',
-        `expected a transactional batch from producer ${this.#entry.producerId}, whose transaction is open since offset ` +
-          `${currentTxnFirstOffset}, found a plain one at offset ${batch.firstOffset}`,
+        `expected a transactional batch from producer ${this.#entry.producerId}, whose transaction is open since ` +
+          `offset ${currentTxnFirstOffset}, found a plain one at offset ${batch.firstOffset}`,
       );
     }
     const startsTransaction = currentTxnFirstOffset === undefined && batch.transactional;
@@ -340,7 +340,8 @@ export class ProducerAppend {
     if (marker.coordinatorEpoch < coordinatorEpoch && this.#origin !== 'replication') {
       throw new KafkaError(
         'TRANSACTION_COORDINATOR_FENCED',
-        `expected coordinator epoch ${coordinatorEpoch} or above for producer ${producerId}, found ${marker.coordinatorEpoch}`,
+        `expected coordinator epoch ${coordinatorEpoch} or above for producer ${producerId}, ` +
+          `found ${marker.coordinatorEpoch}`,
       );
     }
     this.#entry = {

@@ -13,8 +13,8 @@ const ROUNDS = 25;
 const SEEDS = Array.from({ length: 60 }, (_, seed) => seed);
 const CONFIG = parseTopicConfig({ 'segment.bytes': '20000' });
 
-// Goal: whatever the disk and the leaders do, what was acknowledged stays where it was said to be, offsets are dense, an
-// idempotent producer that retries gets each value in exactly once and in order, the high watermark never falls.
+// Goal: whatever the disk and the leaders do, what was acknowledged stays where it was said to be, offsets are dense,
+// an idempotent producer that retries gets each value in exactly once and in order, the high watermark never falls.
 // Method: three idempotent producers with up to five batches in flight that retry in order, and a plain one that does
 // not, over a disk that aborts one commit in ten. Leaders die in mid-flight, or are deposed and go on as zombies.
 test.each(SEEDS)('acknowledged records stay, nothing is stored twice, offsets are dense (seed %i)', async (seed) => {

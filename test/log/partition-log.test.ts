@@ -187,7 +187,7 @@ describe('idempotence', () => {
     expect(log.logEndOffset).toBe(2);
   });
 
-  test('takes several batches of one producer in one request, and their repetition as a whole or ahead of new ones', async () => {
+  test('takes several batches of a producer at once, and their repetition, also ahead of new ones', async () => {
     const { open, store } = await leader();
     const log = await open();
     const [a, b, c] = [sequenced(0, ['a']), sequenced(1, ['b', 'b']), sequenced(3, ['c'])];
