@@ -47,7 +47,11 @@ export async function readPage(
   return { low, high, from, records };
 }
 
-async function startOffset(admin: Admin, { topic, partition, start, count }: PageRequest, high: number): Promise<number> {
+async function startOffset(
+  admin: Admin,
+  { topic, partition, start, count }: PageRequest,
+  high: number,
+): Promise<number> {
   switch (start.at) {
     case 'beginning':
       return 0;
@@ -63,7 +67,12 @@ async function startOffset(admin: Admin, { topic, partition, start, count }: Pag
 }
 
 /** Records as they come, from the end of each partition of a topic; ends when aborted. */
-export async function* tail(kafka: Kafka, admin: Admin, topic: string, signal: AbortSignal): AsyncGenerator<ConsumedMessage> {
+export async function* tail(
+  kafka: Kafka,
+  admin: Admin,
+  topic: string,
+  signal: AbortSignal,
+): AsyncGenerator<ConsumedMessage> {
   const offsets = await admin.fetchTopicOffsets(topic);
   const assigned = offsets.map(({ partition, high }) => ({ topic, partition, offset: high }));
   yield* readFrom(kafka, assigned, signal);

@@ -1,13 +1,15 @@
-import { css, type CSSResult, html, LitElement, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { type CSSResult, css, html, LitElement, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import type { Admin, ConsumedMessage, Kafka } from '../index.js';
-import { decode, type Decoded, indentJson, preview } from './decode.js';
-import { bytesText, countText, timeText, type TimeZoneChoice } from './figures.js';
-import { readPage, type RecordPage, type StartAt, tail } from './record-reader.js';
+import { browserRuntime } from '../runtime/browser-runtime.js';
+import { type Decoded, decode, indentJson, preview } from './decode.js';
+import { bytesText, countText, type TimeZoneChoice, timeText } from './figures.js';
+import { type RecordPage, readPage, type StartAt, tail } from './record-reader.js';
 import { styles } from './styles.js';
 
 const PAGE_RECORDS = 100;
 /** The tail keeps so many rows on screen; the count of what came stays exact. */
 const TAIL_ROWS = 200;
+const DRAW_MS = 100;
 
 type View =
   | { readonly mode: 'loading' }
@@ -56,7 +58,6 @@ export class RecordTableElement extends LitElement {
   declare zone: TimeZoneChoice;
   declare open: string | undefined;
   #running: AbortController | undefined;
-  #frame = 0;
 
   constructor() {
     super();
@@ -74,7 +75,6 @@ export class RecordTableElement extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.#running?.abort();
-    cancelAnimationFrame(this.#frame);
   }
 
   override render(): TemplateResult {
@@ -186,21 +186,23 @@ export class RecordTableElement extends LitElement {
     void this.#follow(signal).catch((error: Error) => this.#show({ mode: 'failed', error }, signal));
   }
 
-  /** Rows are drawn once a frame, however many records come. */
+  /** Rows are drawn a few times a second, however many records come. */
   async #follow(signal: AbortSignal): Promise<void> {
+    const { clock } = browserRuntime();
     let received = 0;
     let newest: ConsumedMessage[] = [];
-    let drawn = true;
+    let waiting = false;
+    const draw = (): void => {
+      waiting = false;
+      this.#show({ mode: 'tail', received, newest: newest.slice(-TAIL_ROWS).reverse() }, signal);
+    };
     for await (const record of tail(this.kafka, this.admin, this.topic, signal)) {
       received++;
       newest.push(record);
       if (newest.length > 2 * TAIL_ROWS) newest = newest.slice(-TAIL_ROWS);
-      if (!drawn) continue;
-      drawn = false;
-      this.#frame = requestAnimationFrame(() => {
-        drawn = true;
-        this.#show({ mode: 'tail', received, newest: newest.slice(-TAIL_ROWS).reverse() }, signal);
-      });
+      if (waiting) continue;
+      waiting = true;
+      clock.sleep(DRAW_MS, signal).then(draw, () => {});
     }
   }
 

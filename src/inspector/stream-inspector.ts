@@ -1,4 +1,4 @@
-import { css, type CSSResult, html, LitElement, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { type CSSResult, css, html, LitElement, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { type Admin, Kafka } from '../index.js';
 import { styles } from './styles.js';
 
@@ -77,7 +77,8 @@ export class StreamInspectorElement extends LitElement {
         <h2>${this.view.show === 'records' ? html`Topic <code>${this.view.topic}</code>` : 'Stream inspector'}</h2>
         <div role="group" aria-label="Views">
           ${TABS.map(
-            ({ show, title }) => html`<button aria-pressed=${this.view.show === show} @click=${() => this.#show({ show })}>${title}</button> `,
+            ({ show, title }) =>
+              html`<button aria-pressed=${this.view.show === show} @click=${() => this.#show({ show })}>${title}</button> `,
           )}
         </div>
         ${

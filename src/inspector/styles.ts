@@ -1,4 +1,4 @@
-import { css, type CSSResult } from 'lit';
+import { type CSSResult, css } from 'lit';
 
 /** One look for all elements; pages adapt it by the custom properties named here. */
 export const styles: CSSResult = css`

@@ -74,7 +74,9 @@ async function loadTopics(admin: Admin): Promise<TopicRow[]> {
     .map(({ topic, partitions }) => ({
       topic,
       partitions: partitions.length,
-      records: sum(partitions.map(({ highWatermark, logStartOffset }) => Number(highWatermark) - Number(logStartOffset))),
+      records: sum(
+        partitions.map(({ highWatermark, logStartOffset }) => Number(highWatermark) - Number(logStartOffset)),
+      ),
       bytes: sum(partitions.map(({ sizeInBytes }) => sizeInBytes)),
     }))
     .sort((a, b) => a.topic.localeCompare(b.topic));

@@ -1,0 +1,110 @@
+import { type Consumer, Kafka, type Producer } from '../../../src/index.js';
+import { ByteTally, type Contender, Tally } from './contender.js';
+import { numberOf } from './values.js';
+
+const TOPIC = 'bench';
+const MESSAGES_PER_SEND = 1000;
+const SENDS_IN_FLIGHT = 64;
+
+/** tabstream through its public API, from the page; its broker runs in the tab's worker. */
+export function ours(): Contender {
+  let kafka: InstanceType<typeof Kafka>;
+  let producer: Producer;
+  let consumers: Consumer[] = [];
+  const consume = async (offset: string): Promise<Consumer> => {
+    const consumer = kafka.consumer();
+    consumers.push(consumer);
+    await consumer.connect();
+    await consumer.assign([{ topic: TOPIC, partition: 0, offset }]);
+    return consumer;
+  };
+  return {
+    async open(name) {
+      kafka = new Kafka({ clientId: 'bench', cluster: name });
+      consumers = [];
+      producer = kafka.producer();
+      await producer.connect();
+      const admin = kafka.admin();
+      await admin.connect();
+      await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 1 }] });
+      await admin.disconnect();
+    },
+    async bulkWrite(values) {
+      const inFlight: Promise<unknown>[] = [];
+      for (let i = 0; i < values.length; i += MESSAGES_PER_SEND) {
+        const messages = values.slice(i, i + MESSAGES_PER_SEND).map((value) => ({ value }));
+        inFlight.push(producer.send({ topic: TOPIC, messages }));
+        if (inFlight.length >= SENDS_IN_FLIGHT) await inFlight.shift();
+      }
+      await Promise.all(inFlight);
+    },
+    async read(as, expected) {
+      const consumer = await consume('0');
+      const views = new ByteTally();
+      const texts = new Tally();
+      await new Promise<void>((done, failed) => {
+        let left = expected;
+        consumer.on(consumer.events.CRASH, (event) => failed(event.payload.error));
+        consumer
+          .run({
+            eachBatch: async ({ batch }) => {
+              if (as === 'bytes') for (const message of batch.messages) views.add(message.value as Uint8Array);
+              else for (const message of batch.messages) texts.add(String(message.value));
+              left -= batch.messages.length;
+              if (left <= 0) done();
+            },
+          })
+          .catch(failed);
+      });
+      await consumer.disconnect();
+      return as === 'bytes' ? views.end() : texts.end();
+    },
+    async writeOne(value) {
+      await producer.send({ topic: TOPIC, messages: [{ value }] });
+    },
+    async watch(onValue) {
+      const consumer = await consume('-1');
+      await consumer.run({
+        eachMessage: async ({ message }) => onValue(numberOf(String(message.value))),
+      });
+    },
+    async close() {
+      for (const consumer of consumers) await consumer.disconnect();
+      await producer.disconnect();
+    },
+  };
+}
+
+/** A new client in a page that has none, until the first record is in the handler. */
+export async function firstRecord({ name }: { name: string }): Promise<number> {
+  const start = performance.now();
+  const kafka = new Kafka({ clientId: 'bench', cluster: name });
+  const consumer = kafka.consumer();
+  await consumer.connect();
+  await consumer.assign([{ topic: TOPIC, partition: 0, offset: '0' }]);
+  const elapsed = await new Promise<number>((done) => {
+    void consumer.run({ eachMessage: async () => done(performance.now() - start) });
+  });
+  await consumer.disconnect();
+  return elapsed;
+}
+
+let stopped = false;
+
+/** Sends one record after the other and remembers when each was acknowledged (ms, wall clock from the monotonic one). */
+export async function sendForever({ name }: { name: string }, acks: number[]): Promise<void> {
+  stopped = false;
+  const kafka = new Kafka({ clientId: 'bench', cluster: name });
+  const producer = kafka.producer();
+  await producer.connect();
+  while (!stopped) {
+    await producer.send({ topic: TOPIC, messages: [{ value: 'x'.repeat(100) }] });
+    acks.push(performance.timeOrigin + performance.now());
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await producer.disconnect();
+}
+
+export function stopSending(): void {
+  stopped = true;
+}

@@ -1,0 +1,79 @@
+import * as Comlink from 'comlink';
+import { type Jobs, jobsOf } from './contender.js';
+import { dexie } from './dexie.js';
+import { firstRecord, ours, sendForever, stopSending } from './ours.js';
+import { plainIdb } from './plain-idb.js';
+import { latency, percentile } from './values.js';
+
+type Callable = Record<string, (args: never) => unknown>;
+
+const inPage: Record<string, () => Jobs> = {
+  ours: () => jobsOf(ours),
+  dexie: () => jobsOf(dexie),
+  idb: () => jobsOf(plainIdb),
+};
+const inWorker: Record<string, () => Worker> = {
+  limit: () => new Worker(new URL('./raw.worker.ts', import.meta.url), { type: 'module' }),
+  sqlite: () => new Worker(new URL('./sqlite.worker.ts', import.meta.url), { type: 'module' }),
+};
+const contenders = new Map<string, Callable>();
+const acks: number[] = [];
+
+function contender(id: string): Callable {
+  let found = contenders.get(id);
+  if (found === undefined) {
+    const page = inPage[id];
+    const worker = inWorker[id];
+    found = (page ? page() : Comlink.wrap((worker as () => Worker)())) as unknown as Callable;
+    contenders.set(id, found);
+  }
+  return found;
+}
+
+/** The driver's way in: `call('limit', 'read', {…})`. */
+const bench = {
+  call: (id: string, job: string, args: unknown): unknown => contender(id)[job]?.(args as never),
+  now: (): number => performance.timeOrigin + performance.now(),
+  firstRecord,
+  /** What opening the database and reading its last row costs, worker start included on both sides. */
+  async bareOpen(args: { name: string; store: string }): Promise<number> {
+    const start = performance.now();
+    await contender('limit')['lastRow']?.(args as never);
+    return performance.now() - start;
+  },
+  async callRate({ inFlight, each }: { inFlight: number; each: number }): Promise<number> {
+    const echo = contender('limit')['echo'] as unknown as (bytes: Uint8Array) => Promise<Uint8Array>;
+    const start = performance.now();
+    const run = async (): Promise<void> => {
+      for (let i = 0; i < each; i++) {
+        const bytes = new Uint8Array(180);
+        await echo(Comlink.transfer(bytes, [bytes.buffer]));
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, run));
+    return (inFlight * each) / ((performance.now() - start) / 1000);
+  },
+  startSending(args: { name: string }): void {
+    acks.length = 0;
+    sendForever(args, acks).catch((error) => console.error('bench sender:', String(error)));
+  },
+  ackCount: (): number => acks.length,
+  /** The first acknowledgement after the longest silence that `sinceMs` lies in or before. */
+  resumedAt({ sinceMs }: { sinceMs: number }): number {
+    const later = acks.filter((at) => at > sinceMs - 1000);
+    let resumed = Number.NaN;
+    let longest = 0;
+    for (const [i, at] of later.entries()) {
+      const silence = at - (later[i - 1] ?? at);
+      if (at > sinceMs && silence > longest) [longest, resumed] = [silence, at];
+    }
+    return resumed;
+  },
+  stopSending,
+  latency,
+  percentile,
+};
+
+export type Bench = typeof bench;
+Object.assign(globalThis, { bench });
+document.documentElement.dataset['ready'] = '';
