@@ -111,7 +111,8 @@ export class IdbLogStore implements LogStore {
   async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
     if (offset >= endOffset) return [];
     try {
-      const store = this.#raw.transaction('chunks', 'readonly', RELAXED).objectStore('chunks');
+      const transaction = this.#raw.transaction('chunks', 'readonly', RELAXED);
+      const store = transaction.objectStore('chunks');
       const taken: Uint8Array[] = [];
       let takenBytes = 0;
       let from = offset;
@@ -120,7 +121,7 @@ export class IdbLogStore implements LogStore {
         // The last chunk is read again where more are wanted, because its key, the last offset, is not known here.
         const again = taken.length === 0 ? 0 : 1;
         const count = Math.min(again + rowsToAsk(maxBytes - takenBytes, maxBytes, rowBytes), endOffset - from);
-        const rows = await resultOf<Uint8Array[]>(store.getAll(rowsFrom(log, from), count));
+        const rows = await resultOf<Uint8Array[]>(transaction, store.getAll(rowsFrom(log, from), count));
         const fresh = again ? rows.slice(1) : rows;
         const fit = takeChunks(fresh, { takenBytes, maxBytes, endOffset });
         const freshBytes = bytesOf(fresh);
@@ -212,14 +213,13 @@ export class IdbLogStore implements LogStore {
   ): Promise<T> {
     try {
       const transaction = this.#database.transaction(scope, mode as 'readwrite', RELAXED);
-      const done = transaction.done;
       try {
-        const result = await work(transaction);
-        await done;
+        // Both at once: where an IDB transaction aborts, Chromium may leave its requests without an answer.
+        const [result] = await Promise.all([work(transaction), transaction.done]);
         return result;
       } catch (error) {
         abort(transaction);
-        await done.catch(() => {});
+        await transaction.done.catch(() => {});
         // Where the quota is spent, the requests say AbortError and the IDB transaction says why.
         throw transaction.error ?? error;
       }
@@ -348,10 +348,12 @@ function bytesOf(rows: readonly Uint8Array[]): number {
   return rows.reduce((bytes, row) => bytes + row.byteLength, 0);
 }
 
-function resultOf<T>(request: IDBRequest<T>): Promise<T> {
+/** The only request of its IDB transaction at the moment. */
+function resultOf<T>(transaction: IDBTransaction, request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = (): void => resolve(request.result);
     request.onerror = (): void => reject(request.error);
+    transaction.onabort = (): void => reject(transaction.error);
   });
 }
 

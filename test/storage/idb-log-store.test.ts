@@ -142,6 +142,22 @@ describe('a connection', () => {
   });
 });
 
+test('a claim that the browser aborts without answering its requests fails and does not hang', async () => {
+  const store = await IdbLogStore.open(place());
+  const get = IDBObjectStore.prototype.get;
+  vi.spyOn(IDBObjectStore.prototype, 'get').mockImplementationOnce(function (this: IDBObjectStore, key) {
+    const request = get.call(this, key);
+    request.addEventListener('success', (event) => {
+      event.stopImmediatePropagation();
+      (this.transaction as unknown as { _abort(name: string): void })._abort('QuotaExceededError');
+    });
+    return request;
+  });
+  const refused = await store.claimLeadership(0, 'a', 1).catch((error: unknown) => error);
+  expect(isQuotaExceeded(refused)).toBe(true);
+  expect(await store.claimLeadership(0, 'a', 1)).toBe(1);
+});
+
 /** The deadline passes before a request that never settles; an open that does settle is quicker. */
 async function due(signal: AbortSignal | undefined): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
