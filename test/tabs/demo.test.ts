@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import type { Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserPaths, serveDemo, TestBrowser, type TestSite, until } from './harness.js';
@@ -52,7 +54,29 @@ describe.runIf(browserPaths.chrome)('the demo', () => {
       await browser[Symbol.asyncDispose]();
     }
   });
+
+  test.each(['light', 'dark'])('has no accessibility fault that axe can find, in %s', async (scheme) => {
+    const browser = await TestBrowser.open('chrome', site);
+    try {
+      const page = await openDemo(browser);
+      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+      await startReplays(page);
+      await until('the replay is under way', async () => (await recordsInLog(page, 'flights')) > 4_000);
+      await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+      const faults = await page.evaluate(async () => {
+        const { violations } = await axe.run({ exclude: ['stream-inspector'] });
+        return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+      });
+      expect(faults).toEqual([]);
+    } finally {
+      await browser[Symbol.asyncDispose]();
+    }
+  });
 });
+
+declare const axe: {
+  run(options: object): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
+};
 
 async function openDemo(browser: TestBrowser): Promise<Page> {
   const page = await browser.openPage('/');
