@@ -192,7 +192,7 @@ export class ClusterSimulation {
           value: String(message.value),
           atMs: this.nowMs,
         });
-        if (handlingMs > 0 && random.next() < 0.2) await clock.sleep(random.next() * handlingMs);
+        if (handlingMs > 0 && random.next() < 0.2) await clock.sleep(random.next() * handlingMs, tab.stopping.signal);
       },
     });
     return consumer;

@@ -147,8 +147,9 @@ class Scenario {
     for (const topic of [topicOf(TOPIC, PARTITIONS), topicOf(TRIMMED, 1)]) {
       for (let errorCode = -1; errorCode !== 0 && errorCode !== ALREADY_EXISTS; ) {
         const host = await tab.host;
-        const created = await host.send('CreateTopics', { timeoutMs: 10_000, validateOnly: false, topics: [topic] });
-        errorCode = created.topics[0]?.errorCode ?? -1;
+        const request = { timeoutMs: 10_000, validateOnly: false, topics: [topic] };
+        const created = await host.send('CreateTopics', request).catch(() => undefined);
+        errorCode = created?.topics[0]?.errorCode ?? -1;
       }
     }
     return true;
@@ -170,7 +171,9 @@ class Scenario {
 
   /** Failures of clients are for the history to judge; a tab that closes takes its clients along. */
   #spawn(tab: Tab, what: string, job: () => Promise<unknown>): void {
-    job().catch((error: unknown) => this.#cluster.note(`${tab.name}: ${what} failed: ${error}`));
+    job().catch((error: unknown) => {
+      if (!tab.stopping.signal.aborted) this.#cluster.note(`${tab.name}: ${what} failed: ${error}`);
+    });
   }
 
   async #produce(tab: Tab, pauseMs: number): Promise<void> {
@@ -187,7 +190,7 @@ class Scenario {
       const sending = producer.send(topic, partition, 1 + random.below(3)).finally(() => inFlight.delete(sending));
       inFlight.add(sending);
       if (inFlight.size >= 8) await Promise.race(inFlight);
-      await clock.sleep(random.next() * pauseMs);
+      await clock.sleep(random.next() * pauseMs, tab.stopping.signal);
     }
     await Promise.all(inFlight);
   }
@@ -208,7 +211,7 @@ class Scenario {
       () => this.#trim(host, random.next()),
     ];
     while (this.#producing && !tab.stopping.signal.aborted) {
-      await clock.sleep(200 + random.below(1_500));
+      await clock.sleep(200 + random.below(1_500), tab.stopping.signal);
       await acts[random.below(acts.length)]!().catch(() => {});
     }
   }
