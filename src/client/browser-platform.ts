@@ -1,8 +1,8 @@
 import { browserRuntime } from '../runtime/browser-runtime.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { openWorkerLink } from '../runtime/worker-links.js';
-import { type ClientPlatform, type KafkaConstructor, kafkaOn } from './kafka.js';
 import type { Kafka as KafkaClient } from './api/kafka.js';
+import { type ClientPlatform, type KafkaConstructor, kafkaOn } from './kafka.js';
 
 let runtime: Runtime | undefined;
 

@@ -58,6 +58,8 @@ interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Added to the request timeout, for requests that wait on purpose. */
   readonly waitMs?: number;
+  /** In place of the request timeout. */
+  readonly timeoutMs?: number;
 }
 
 /** One client's use of the shared channel: request timeouts, events, and the end of all requests at `close`. */
@@ -124,7 +126,7 @@ export class Connection {
       broker: 'tab:0',
     });
 
-    const limitMs = requestTimeoutMs + (options.waitMs ?? 0);
+    const limitMs = (options.timeoutMs ?? requestTimeoutMs) + (options.waitMs ?? 0);
     const ended = linkedController(this.#closed.signal, options.signal);
     const timeout = runtime.clock.sleep(limitMs, ended.signal).then(() => {
       instrumentation.emit(REQUEST_TIMEOUT, payload());

@@ -89,7 +89,10 @@ function assigner(
     version: PROTOCOL_VERSION,
     assign({ members, topics }) {
       const counts = new Map(topics.map((topic) => [topic, cluster.findTopicPartitionMetadata(topic).length]));
-      const assignments = assignPartitions(members.map((member) => memberOf(member, topics)), counts);
+      const assignments = assignPartitions(
+        members.map((member) => memberOf(member, topics)),
+        counts,
+      );
       return Array.from(assignments, ([memberId, partitions]) => ({
         memberId,
         memberAssignment: AssignerProtocol.MemberAssignment.encode({
@@ -105,7 +108,11 @@ function assigner(
 }
 
 function memberOf({ memberId, memberMetadata, groupInstanceId }: GroupMember, topics: readonly string[]): Member {
-  return { memberId, groupInstanceId, topics: AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? topics };
+  return {
+    memberId,
+    groupInstanceId,
+    topics: AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? topics,
+  };
 }
 
 function toAssignment(partitions: readonly TopicPartition[]): Record<string, number[]> {

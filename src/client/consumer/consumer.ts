@@ -1,7 +1,495 @@
-import type { Consumer, ConsumerConfig } from '../api/consumer.js';
+import { errorOf } from '../../protocol/errors.js';
+import type { TopicPartition } from '../../protocol/topic-partition.js';
+import { type Deferred, deferred, onAbort } from '../../util/signal.js';
+import type {
+  AssignedPartition,
+  ConsumedMessage,
+  Consumer,
+  ConsumerConfig,
+  ConsumerRunConfig,
+  GroupDescription,
+  TopicPartitionOffsetAndMetadata,
+  TopicPartitions,
+} from '../api/consumer.js';
+import { CONSUMER_EVENTS } from '../api/events.js';
+import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
-import { KafkaJSNotImplemented } from '../errors.js';
+import { ClusterMetadata } from '../cluster-metadata.js';
+import { Connection } from '../connection.js';
+import { describeGroups } from '../describe-groups.js';
+import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
+import { Instrumentation } from '../instrumentation.js';
+import { withRetry } from '../retry.js';
+import { PartitionAssigners } from './assignors.js';
+import type { Position } from './fetcher.js';
+import { type AssignedPosition, ConsumerSession, type SessionSettings, type Subscription } from './session.js';
 
-export function makeConsumer<K, V>(_context: ClientContext, _config: ConsumerConfig<K, V>): Consumer<K, V> {
-  throw new KafkaJSNotImplemented('consumer');
+const NOT_RUNNING = 'Consumer group was not initialized, consumer#run must be called first';
+
+interface TopicSubscription {
+  readonly topic: string | RegExp;
+  readonly fromBeginning: boolean;
+}
+
+/** See `Consumer`. */
+export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfig<K, V>): Consumer<K, V> {
+  const { runtime } = context;
+  const { groupId, sessionTimeout = 30_000, heartbeatInterval = 3_000 } = config;
+  if (groupId !== undefined && (typeof groupId !== 'string' || groupId === '')) {
+    throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
+  }
+  if (heartbeatInterval >= sessionTimeout) {
+    throw new KafkaJSNonRetriableError(
+      `Consumer heartbeatInterval (${heartbeatInterval}) must be lower than sessionTimeout (${sessionTimeout}). It is recommended to set heartbeatInterval to approximately a third of the sessionTimeout.`,
+    );
+  }
+  const logger = context.logger.namespace('Consumer');
+  const instrumentation = new Instrumentation({
+    events: CONSUMER_EVENTS,
+    client: 'consumer',
+    wallMs: () => runtime.clock.wallMs(),
+    logger,
+  });
+  const connection = new Connection({ ...context, runtime, instrumentation });
+  const { restartOnFailure, ...retryConfig } = config.retry ?? {};
+  const retry = { ...context.retry, ...retryConfig };
+  const metadataMaxAgeMs = config.metadataMaxAge ?? 300_000;
+  const metadata = new ClusterMetadata({
+    connection,
+    retry,
+    maxAgeMs: metadataMaxAgeMs,
+    allowAutoTopicCreation: config.allowAutoTopicCreation ?? true,
+  });
+  const settings: SessionSettings<K, V> = {
+    assigners: (config.partitionAssigners ?? [PartitionAssigners.roundRobin]).map((create) =>
+      create({
+        cluster: { findTopicPartitionMetadata: (topic) => metadata.cached(topic) ?? [] },
+        groupId: groupId ?? '',
+        logger,
+      }),
+    ),
+    sessionTimeoutMs: sessionTimeout,
+    rebalanceTimeoutMs: config.rebalanceTimeout ?? 60_000,
+    heartbeatIntervalMs: heartbeatInterval,
+    maxBytesPerPartition: config.maxBytesPerPartition ?? 2 ** 20,
+    minBytes: config.minBytes ?? 1,
+    maxBytes: config.maxBytes ?? 10 * 2 ** 20,
+    maxWaitMs: config.maxWaitTimeInMs ?? 5_000,
+    metadataMaxAgeMs,
+    isolationLevel: config.readUncommitted === true ? 0 : 1,
+    keySerde: config.keySerde,
+    valueSerde: config.valueSerde,
+  };
+
+  const subscriptions: TopicSubscription[] = [];
+  let assigned: readonly AssignedPosition[] = [];
+  const paused = new Map<string, Set<number> | 'all'>();
+  let session: ConsumerSession<K, V> | undefined;
+  let stopping: Promise<void> | undefined;
+  /** Aborts a restart that is being waited for. */
+  let restarting: AbortController | undefined;
+
+  async function connect(): Promise<void> {
+    if (connection.isOpen) return;
+    await connection.open();
+    instrumentation.emit(CONSUMER_EVENTS.CONNECT);
+  }
+
+  async function disconnect(): Promise<void> {
+    await stop();
+    if (!connection.isOpen) return;
+    await connection.close();
+    instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+  }
+
+  function stop(): Promise<void> {
+    stopping ??= stopOnce().finally(() => {
+      stopping = undefined;
+    });
+    return stopping;
+  }
+
+  async function stopOnce(): Promise<void> {
+    restarting?.abort();
+    const ending = session;
+    if (ending === undefined) return;
+    await ending.stop();
+    session = undefined;
+    instrumentation.emit(CONSUMER_EVENTS.STOP);
+    logger.info('Stopped', { groupId });
+  }
+
+  async function subscribe(subscription: Parameters<Consumer['subscribe']>[0]): Promise<void> {
+    const {
+      topic,
+      topics,
+      fromBeginning = false,
+    } = subscription as {
+      topic?: string | RegExp;
+      topics?: readonly (string | RegExp)[];
+      fromBeginning?: boolean;
+    };
+    if (session !== undefined)
+      throw new KafkaJSNonRetriableError('Cannot subscribe to topic while consumer is running');
+    if (!topic && !topics) throw new KafkaJSNonRetriableError('Missing required argument "topics"');
+    if (topics !== undefined && topics !== null && !Array.isArray(topics)) {
+      throw new KafkaJSNonRetriableError('Argument "topics" must be an array');
+    }
+    if (groupId === undefined) {
+      throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string. Without one, use "assign".');
+    }
+    const wanted = topics ?? [topic!];
+    for (const entry of wanted) {
+      if (typeof entry === 'string' || entry instanceof RegExp) continue;
+      throw new KafkaJSNonRetriableError(
+        `Invalid topic ${entry} (${typeof entry}), the topic name has to be a String or a RegExp`,
+      );
+    }
+    await connect();
+    const names = wanted.filter((entry) => typeof entry === 'string');
+    if (names.length > 0) await metadata.load(names);
+    for (const entry of wanted) subscriptions.push({ topic: entry, fromBeginning });
+  }
+
+  /** The topics of all subscriptions; a later one for the same topic counts. */
+  async function subscribedTopics(): Promise<ReadonlyMap<string, boolean>> {
+    const topics = new Map<string, boolean>();
+    const hasPattern = subscriptions.some(({ topic }) => topic instanceof RegExp);
+    const existing = hasPattern ? await metadata.allTopics() : [];
+    for (const { topic, fromBeginning } of subscriptions) {
+      if (typeof topic === 'string') topics.set(topic, fromBeginning);
+      else for (const name of existing) if (matches(topic, name)) topics.set(name, fromBeginning);
+    }
+    return topics;
+  }
+
+  async function assign(partitions: readonly AssignedPartition[]): Promise<void> {
+    if (groupId !== undefined) {
+      throw new KafkaJSNonRetriableError('Cannot assign partitions by hand in a consumer group, use "subscribe"');
+    }
+    if (!Array.isArray(partitions)) {
+      throw new KafkaJSNonRetriableError(
+        `Invalid partitions, expected a list of { topic, partition }, received ${partitions}`,
+      );
+    }
+    const positions = partitions.map(({ topic, partition, offset = '-1' }) => {
+      assertTopicPartition(topic, partition);
+      return { topic, partition, position: positionOf(offset) };
+    });
+    assigned = positions;
+    await session?.assign(positions);
+  }
+
+  async function subscription(): Promise<Subscription> {
+    if (groupId === undefined) return { kind: 'assigned', partitions: assigned };
+    return {
+      kind: 'group',
+      groupId,
+      groupInstanceId: config.groupInstanceId ?? null,
+      topics: await subscribedTopics(),
+      refreshTopics: subscribedTopics,
+    };
+  }
+
+  async function run(runConfig: ConsumerRunConfig<K, V> = {}): Promise<void> {
+    if (session !== undefined) {
+      logger.warn('consumer#run was called, but the consumer is already running', { groupId });
+      return;
+    }
+    const { signal } = runConfig;
+    signal?.throwIfAborted();
+    assertRunConfig(runConfig);
+    await connect();
+    const forget = onAbort(signal, () => void stop());
+    try {
+      await start(runConfig);
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  async function start(runConfig: ConsumerRunConfig<K, V>): Promise<void> {
+    logger.info('Starting', { groupId });
+    const started: ConsumerSession<K, V> = new ConsumerSession({
+      runtime,
+      connection,
+      metadata,
+      retry,
+      logger,
+      instrumentation,
+      settings,
+      subscription: await subscription(),
+      config: runConfig,
+      isPaused,
+      setPaused,
+      onCrash: (error) => void crashed(started, runConfig, error),
+    });
+    session = started;
+    try {
+      await started.start();
+    } catch (error) {
+      if (session === started) await crashed(started, runConfig, error);
+    }
+  }
+
+  /** As KafkaJS: everything stops; what may pass is tried again after a while, unless the user says no. */
+  async function crashed(
+    dead: ConsumerSession<K, V>,
+    runConfig: ConsumerRunConfig<K, V>,
+    error: unknown,
+  ): Promise<void> {
+    const failure = error instanceof Error ? error : new Error(String(error));
+    logger.error(`Crash: ${failure.name}: ${failure.message}`, { groupId, stack: failure.stack });
+    const waiting = new AbortController();
+    restarting = waiting;
+    await dead.stop();
+    if (session === dead) session = undefined;
+    instrumentation.emit(CONSUMER_EVENTS.STOP);
+    const restart =
+      !waiting.signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
+    instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
+    if (!restart) return;
+    const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
+    logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
+    try {
+      await runtime.clock.sleep(retryTime, waiting.signal);
+    } catch {
+      return; // stopped meanwhile
+    }
+    await start(runConfig);
+  }
+
+  function isPaused({ topic, partition }: TopicPartition): boolean {
+    const entry = paused.get(topic);
+    return entry === 'all' || (entry?.has(partition) ?? false);
+  }
+
+  function setPaused({ topic, partition }: TopicPartition, pause: boolean): void {
+    const entry = paused.get(topic);
+    if (entry === 'all' && pause) return;
+    const others =
+      session?.assignment().filter((other) => other.topic === topic && other.partition !== partition) ?? [];
+    const numbers = entry === 'all' ? new Set(others.map((other) => other.partition)) : (entry ?? new Set<number>());
+    if (pause) numbers.add(partition);
+    else numbers.delete(partition);
+    if (numbers.size === 0) paused.delete(topic);
+    else paused.set(topic, numbers);
+    session?.pausedChanged();
+  }
+
+  function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
+    for (const entry of topics) assertTopicPartitions(entry, pause);
+    if (session === undefined) throw new KafkaJSNonRetriableError(NOT_RUNNING);
+    for (const { topic, partitions } of topics) {
+      if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
+      else if (pause) paused.set(topic, 'all');
+      else paused.delete(topic);
+    }
+    session.pausedChanged();
+  }
+
+  async function* messages(
+    options: { signal?: AbortSignal; autoCommit?: boolean } = {},
+  ): AsyncGenerator<ConsumedMessage<K, V>> {
+    const { signal, autoCommit = true } = options;
+    const handOver = new HandOver<ConsumedMessage<K, V>>();
+    const forgetCrash = instrumentation.on(CONSUMER_EVENTS.CRASH, ({ payload }) => {
+      if (!payload.restart) handOver.end(payload.error);
+    });
+    const forgetStop = instrumentation.on(CONSUMER_EVENTS.STOP, () => {
+      if (restarting === undefined || restarting.signal.aborted) handOver.end();
+    });
+    const forgetAbort = onAbort(signal, () => {
+      void stop();
+      handOver.end();
+    });
+    try {
+      if (!signal?.aborted) {
+        await run({ autoCommit, eachMessage: ({ message }) => handOver.give(message as ConsumedMessage<K, V>) });
+      }
+      for (let message = await handOver.take(); message !== undefined; message = await handOver.take()) yield message;
+    } finally {
+      forgetCrash();
+      forgetStop();
+      forgetAbort();
+      const stopped = stop();
+      handOver.end();
+      await stopped;
+    }
+  }
+
+  const consumer: Consumer<K, V> = {
+    connect,
+    disconnect,
+    subscribe,
+    assign,
+    run,
+    stop,
+    messages,
+    [Symbol.asyncIterator]: () => messages()[Symbol.asyncIterator](),
+    async commitOffsets(offsets = []) {
+      const checked = offsets.map(offsetToCommit);
+      if (session === undefined) throw new KafkaJSNonRetriableError(NOT_RUNNING);
+      await session.commitOffsets(checked);
+    },
+    seek({ topic, partition, offset }) {
+      assertTopicPartition(topic, partition);
+      const position = positionOf(offset);
+      if (session === undefined) throw new KafkaJSNonRetriableError(NOT_RUNNING);
+      session.seek({ topic, partition: Number(partition) }, position);
+    },
+    pause: (topics = []) => changePaused(topics, true),
+    resume: (topics = []) => changePaused(topics, false),
+    paused: () =>
+      Array.from(paused, ([topic, partitions]) => ({
+        topic,
+        partitions:
+          partitions === 'all'
+            ? (session?.assignment() ?? []).filter((other) => other.topic === topic).map(({ partition }) => partition)
+            : [...partitions].sort((a, b) => a - b),
+      })),
+    assignment: () => session?.assignment() ?? [],
+    async describeGroup(): Promise<GroupDescription> {
+      if (groupId === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
+      return withRetry({ runtime, options: retry }, async () => {
+        const [group] = await describeGroups(connection, [groupId]);
+        const error = errorOf({ errorCode: group!.errorCode, errorMessage: null });
+        if (error?.retriable) throw error;
+        return group!;
+      });
+    },
+    events: CONSUMER_EVENTS,
+    on: instrumentation.on,
+    logger: () => logger,
+    [ASYNC_DISPOSE]: disconnect,
+  };
+  context.onClient(consumer);
+  return consumer;
+}
+
+const LOOP_ENDED = new KafkaJSError('The loop over the messages has ended');
+
+/** Passes messages from the handler to the loop, one at a time: the handler ends when the next is asked for. */
+class HandOver<T> {
+  #current: Deferred<void> | undefined;
+  #asked: Deferred<T | undefined> | undefined;
+  #ended: { readonly error: unknown } | undefined;
+  readonly #queue: { readonly message: T; readonly done: Deferred<void> }[] = [];
+
+  give(message: T): Promise<void> {
+    const done = deferred();
+    if (this.#ended !== undefined) return Promise.reject(LOOP_ENDED);
+    this.#queue.push({ message, done });
+    this.#next();
+    return done.promise;
+  }
+
+  take(): Promise<T | undefined> {
+    this.#current?.resolve();
+    this.#current = undefined;
+    this.#asked = deferred();
+    const { promise } = this.#asked;
+    this.#next();
+    return promise;
+  }
+
+  end(error?: unknown): void {
+    this.#ended ??= { error };
+    // Not processed: the consumer is stopping, so that nobody asks why.
+    this.#current?.reject(LOOP_ENDED);
+    for (const { done } of this.#queue.splice(0)) done.reject(LOOP_ENDED);
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#asked === undefined) return;
+    if (this.#ended !== undefined) {
+      const { error } = this.#ended;
+      if (error === undefined) this.#asked.resolve(undefined);
+      else this.#asked.reject(error);
+      this.#asked = undefined;
+      return;
+    }
+    const given = this.#queue.shift();
+    if (given === undefined) return;
+    this.#current = given.done;
+    this.#asked.resolve(given.message);
+    this.#asked = undefined;
+  }
+}
+
+/** Whether a crash is worth a restart: what a retry may mend. */
+function mayPass(error: Error): boolean {
+  return error instanceof KafkaJSNumberOfRetriesExceeded || (error instanceof KafkaJSError && error.retriable);
+}
+
+/** A pattern with state (`g`, `y`) must not remember where it was. */
+function matches(pattern: RegExp, topic: string): boolean {
+  pattern.lastIndex = 0;
+  return pattern.test(topic);
+}
+
+function assertRunConfig<K, V>({
+  partitionsConsumedConcurrently,
+  eachBatch,
+  eachMessage,
+}: ConsumerRunConfig<K, V>): void {
+  for (const [name, handler] of Object.entries({ eachBatch, eachMessage })) {
+    if (handler === undefined || handler === null || typeof handler === 'function') continue;
+    throw new KafkaJSNonRetriableError(`Invalid ${name}, expected a function, received ${typeof handler}`);
+  }
+  if (partitionsConsumedConcurrently === undefined) return;
+  if (Number.isInteger(partitionsConsumedConcurrently) && partitionsConsumedConcurrently > 0) return;
+  throw new KafkaJSNonRetriableError(
+    `Invalid partitionsConsumedConcurrently, expected at least 1, received ${partitionsConsumedConcurrently}`,
+  );
+}
+
+function assertTopicPartition(topic: unknown, partition: unknown): void {
+  if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
+  if (partition !== null && Number.isInteger(Number(partition)) && Number(partition) >= 0) return;
+  throw new KafkaJSNonRetriableError(`Invalid partition, expected a number received ${partition}`);
+}
+
+/** An offset, `-1` the end or `-2` the beginning. */
+function positionOf(offset: unknown): Position {
+  const number = offsetNumber(offset);
+  if (number === -1) return 'latest';
+  if (number === -2) return 'earliest';
+  if (number < 0) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
+  return number;
+}
+
+function offsetNumber(offset: unknown): number {
+  const text = String(offset);
+  const number = Number(text);
+  if (/^-?\d+$/.test(text) && Number.isSafeInteger(number)) return number;
+  throw new KafkaJSNonRetriableError(`Invalid offset, expected a long received ${offset}`);
+}
+
+function offsetToCommit(
+  entry: TopicPartitionOffsetAndMetadata,
+): TopicPartition & { offset: number; metadata: string | null } {
+  const { topic, partition, metadata = null } = entry;
+  assertTopicPartition(topic, partition);
+  const offset = offsetNumber(entry.offset);
+  if (offset < 0) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
+  if (metadata !== null && typeof metadata !== 'string') {
+    throw new KafkaJSNonRetriableError(`Invalid offset metadata, expected string or null, received ${metadata}`);
+  }
+  return { topic, partition: Number(partition), offset, metadata };
+}
+
+function assertTopicPartitions(entry: TopicPartitions, pause: boolean): void {
+  if (!entry?.topic) throw new KafkaJSNonRetriableError(`Invalid topic ${entry?.topic ?? entry}`);
+  const { partitions } = entry;
+  if (
+    partitions === undefined ||
+    (Array.isArray(partitions) && !partitions.some((number) => Number.isNaN(Number(number))))
+  )
+    return;
+  throw new KafkaJSNonRetriableError(
+    `Array of valid partitions required to ${pause ? 'pause' : 'resume'} specific partitions instead of ${partitions}`,
+  );
 }

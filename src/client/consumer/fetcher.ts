@@ -1,12 +1,13 @@
-import { errorOf, KafkaError } from '../../protocol/errors.js';
+import { errorOf, type KafkaError } from '../../protocol/errors.js';
 import { EARLIEST_TIMESTAMP, type FetchResponse, LATEST_TIMESTAMP } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, onAbort } from '../../util/signal.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { isRetriable, retryDelayMs } from '../retry.js';
 import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
+import { listOffsets } from '../list-offsets.js';
+import { isRetriable, retryDelayMs } from '../retry.js';
 import { readMessages, type StoredMessage } from './message.js';
 
 /** A place in a log: an offset, or one of the two ends, looked up when first needed. */
@@ -287,27 +288,14 @@ export class Fetcher<K, V> {
     const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
     if (ends.length === 0) return;
     const { connection, isolationLevel } = this.#options;
-    const response = await connection.request(
-      'ListOffsets',
-      {
-        isolationLevel,
-        topics: byTopic(ends.map(({ slot }) => slot)).map(({ topic, slots: partitions }) => ({
-          name: topic,
-          partitions: partitions.map(({ partition, position }) => ({
-            partitionIndex: partition,
-            timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP,
-          })),
-        })),
-      },
-      { signal },
-    );
-    for (const { name, partitions } of response.topics) {
-      for (const answer of partitions) {
-        const error = errorOf(answer);
-        if (error !== undefined) throw error;
-        const end = ends.find(({ slot }) => slot.topic === name && slot.partition === answer.partitionIndex);
-        if (end !== undefined && isCurrent(end)) end.slot.position = answer.offset;
-      }
+    const queries = ends.map(({ slot: { topic, partition, position } }) => ({
+      topic,
+      partition,
+      timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP,
+    }));
+    for (const found of await listOffsets(connection, queries, { isolationLevel, signal })) {
+      const end = ends.find(({ slot }) => slot.topic === found.topic && slot.partition === found.partition);
+      if (end !== undefined && isCurrent(end)) end.slot.position = found.offset;
     }
   }
 

@@ -9,6 +9,7 @@ export type MembershipState =
   | { readonly status: 'left' };
 
 export type MembershipEvent =
+  | { readonly type: 'Started' }
   | { readonly type: 'Joined'; readonly memberId: string; readonly generationId: number }
   | { readonly type: 'Synced' }
   /** Any group request was refused; `memberId` comes with MEMBER_ID_REQUIRED. */
@@ -44,6 +45,8 @@ export const NOT_JOINED: MembershipState = { status: 'joining', memberId: '' };
 export function stepMembership(state: MembershipState, event: MembershipEvent): MembershipStep {
   if (state.status === 'left') return { state, effects: [] };
   switch (event.type) {
+    case 'Started':
+      return { state, effects: state.status === 'joining' ? [{ type: 'SendJoin' }] : [] };
     case 'Joined': {
       if (state.status !== 'joining') return { state, effects: [] };
       const { memberId, generationId } = event;

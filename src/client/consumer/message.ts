@@ -1,8 +1,8 @@
-import type { RecordHeader } from '../../record/record.js';
-import { recordBytes, type RecordBytes } from '../../record/record-bytes.js';
-import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
-import { batchesIn, compressionOf, isControl, lastOffsetOf, verifyBatch } from '../../record/batch-header.js';
 import { decompressBatch } from '../../record/batch-compression.js';
+import { batchesIn, compressionOf, isControl, lastOffsetOf, verifyBatch } from '../../record/batch-header.js';
+import type { RecordHeader } from '../../record/record.js';
+import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
+import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
 import type { Serde } from '../../record/serdes.js';
 import type { ConsumedMessage, MessageHeaders } from '../api/consumer.js';
 

@@ -1,0 +1,297 @@
+import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import type { JoinGroupResponse } from '../../protocol/requests.js';
+import type { GroupMember, GroupMemberAssignment } from '../api/consumer.js';
+import type { RetryOptions } from '../api/kafka.js';
+import type { Connection } from '../connection.js';
+import { KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { isRetriable, withRetry } from '../retry.js';
+import { type MembershipEffect, type MembershipEvent, NOT_JOINED, stepMembership } from './membership-state.js';
+
+/** Leaving is a courtesy: a coordinator that does not answer finds out by the session timeout. */
+const LEAVE_TIMEOUT_MS = 5_000;
+
+const REFUSALS: ReadonlySet<KafkaErrorName | undefined> = new Set<KafkaErrorName>([
+  'MEMBER_ID_REQUIRED',
+  'REBALANCE_IN_PROGRESS',
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+]);
+
+export interface JoinedGroup {
+  readonly memberId: string;
+  readonly leaderId: string;
+  readonly groupProtocol: string;
+}
+
+export interface GroupMembershipOptions {
+  readonly connection: Connection;
+  readonly retry: Required<RetryOptions>;
+  readonly groupId: string;
+  readonly groupInstanceId: string | null;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** The subscription, once for each assignor. */
+  readonly protocols: () => readonly { readonly name: string; readonly metadata: Uint8Array }[];
+  /** As the leader: who gets what. */
+  readonly assign: (protocol: string, members: readonly GroupMember[]) => Promise<readonly GroupMemberAssignment[]>;
+  readonly onAssigned: (assignment: Uint8Array, group: JoinedGroup) => Promise<void>;
+  /** Resolves once nothing of the old assignment is worked on any more. */
+  readonly onRevoked: (options: { readonly lost: boolean }) => Promise<void>;
+  readonly onHeartbeat: (member: { readonly memberId: string; readonly generationId: number }) => void;
+  /** The membership has ended by itself. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/**
+ * Keeps a consumer in its group. Heartbeats go on by themselves, whatever handlers do; because background tabs get few
+ * timers, `heartbeatIfDue` also lets every answer of a fetch send one.
+ */
+export class GroupMembership {
+  readonly #options: GroupMembershipOptions;
+  readonly #ending = new AbortController();
+  #state = NOT_JOINED;
+  readonly #events: MembershipEvent[] = [];
+  #running: Promise<void> | undefined;
+  #answer: JoinGroupResponse | undefined;
+  #assignment = new Uint8Array();
+  #beats: AbortController | undefined;
+  #lastBeatMs = 0;
+  #beating: Promise<void> | undefined;
+
+  constructor(options: GroupMembershipOptions) {
+    this.#options = options;
+  }
+
+  /** -1 and '' while not a member: what a commit then carries is refused, as it must be. */
+  get member(): { readonly memberId: string; readonly generationId: number } {
+    const state = this.#state;
+    const memberId = state.status === 'left' ? '' : state.memberId;
+    return { memberId, generationId: this.#answer?.generationId ?? -1 };
+  }
+
+  get isStable(): boolean {
+    return this.#state.status === 'stable';
+  }
+
+  /** Joins; resolves once there is an assignment, rejects where joining failed for good. */
+  async join(): Promise<void> {
+    this.#events.push({ type: 'Started' });
+    await this.#run();
+  }
+
+  /** The subscription is another one, or what it stands for. */
+  rejoin(): void {
+    this.#dispatch({ type: 'RejoinWanted' });
+  }
+
+  /** A request of the present generation was refused by the coordinator. True where that is ours to deal with. */
+  refused(error: KafkaErrorName): boolean {
+    if (!REFUSALS.has(error)) return false;
+    if (this.isStable) this.#dispatch({ type: 'Refused', error });
+    return true;
+  }
+
+  /** Gives up what is assigned, then leaves. A static member does not say so: it may be back in time (KIP-345). */
+  async leave(): Promise<void> {
+    this.#ending.abort();
+    await this.#running?.catch(() => {});
+    this.#events.push({ type: 'Left' });
+    await this.#run().catch(() => {});
+  }
+
+  async heartbeatIfDue(): Promise<void> {
+    const { connection, heartbeatIntervalMs } = this.#options;
+    if (this.#beats === undefined || this.#beats.signal.aborted) return;
+    if (connection.runtime.clock.monotonicMs() - this.#lastBeatMs < heartbeatIntervalMs) return;
+    this.#beating ??= this.#beat().finally(() => {
+      this.#beating = undefined;
+    });
+    await this.#beating;
+  }
+
+  #dispatch(event: MembershipEvent): void {
+    this.#events.push(event);
+    this.#run().catch((error) => {
+      if (!this.#ending.signal.aborted) this.#options.onFailure(error);
+    });
+  }
+
+  #run(): Promise<void> {
+    this.#running ??= this.#runEvents().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #runEvents(): Promise<void> {
+    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
+      const before = this.#state;
+      const { state, effects } = stepMembership(before, event);
+      this.#state = state;
+      try {
+        for (const effect of effects) await this.#perform(effect, before.status === 'left' ? '' : before.memberId);
+      } catch (error) {
+        this.#stopBeating();
+        this.#events.length = 0;
+        throw error;
+      }
+    }
+  }
+
+  async #perform(effect: MembershipEffect, memberId: string): Promise<void> {
+    switch (effect.type) {
+      case 'SendJoin':
+        return this.#sendJoin();
+      case 'SendSync':
+        return this.#sendSync();
+      case 'TakeAssignment': {
+        const { memberId: id, leader, protocolName } = this.#answer!;
+        this.#startBeating();
+        return this.#options.onAssigned(this.#assignment, {
+          memberId: id,
+          leaderId: leader,
+          groupProtocol: protocolName ?? '',
+        });
+      }
+      case 'Revoke':
+        return this.#options.onRevoked({ lost: effect.lost });
+      case 'SendLeave':
+        return this.#sendLeave(memberId);
+      case 'Fail':
+        throw new KafkaJSProtocolError(
+          new KafkaError(effect.error, `the group refused this consumer: ${effect.error}`),
+        );
+    }
+  }
+
+  async #sendJoin(): Promise<void> {
+    const { connection, groupId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs, protocols } = this.#options;
+    this.#stopBeating();
+    const state = this.#state;
+    if (state.status === 'left') return;
+    const request = {
+      groupId,
+      sessionTimeoutMs,
+      rebalanceTimeoutMs,
+      memberId: state.memberId,
+      groupInstanceId,
+      protocolType: 'consumer',
+      protocols: protocols(),
+      clientId: connection.clientId,
+      clientHost: '/tab',
+    };
+    let assignedId: string | undefined;
+    await this.#guarded(
+      async (signal) => {
+        const response = await connection.request('JoinGroup', request, { signal, waitMs: rebalanceTimeoutMs });
+        assignedId = response.memberId;
+        throwOnError(response);
+        this.#answer = response;
+        const { memberId, generationId } = response;
+        this.#events.unshift({ type: 'Joined', memberId, generationId });
+      },
+      () => assignedId,
+    );
+  }
+
+  async #sendSync(): Promise<void> {
+    const { connection, groupId, groupInstanceId, assign } = this.#options;
+    const { generationId, memberId, leader, members, protocolName } = this.#answer!;
+    const isLeader = leader === memberId;
+    const given = isLeader
+      ? await assign(
+          protocolName ?? '',
+          members.map(({ memberId: id, metadata, groupInstanceId: instance }) => ({
+            memberId: id,
+            memberMetadata: metadata,
+            groupInstanceId: instance,
+          })),
+        )
+      : [];
+    const assignments = given.map(({ memberId: id, memberAssignment }) => ({
+      memberId: id,
+      assignment: memberAssignment,
+    }));
+    await this.#guarded(async (signal) => {
+      const request = { groupId, generationId, memberId, groupInstanceId, assignments };
+      const response = await connection.request('SyncGroup', request, {
+        signal,
+        waitMs: this.#options.rebalanceTimeoutMs,
+      });
+      throwOnError(response);
+      this.#assignment = new Uint8Array(response.assignment);
+      this.#events.unshift({ type: 'Synced' });
+    });
+  }
+
+  async #sendLeave(memberId: string): Promise<void> {
+    const { connection, groupId, groupInstanceId } = this.#options;
+    this.#stopBeating();
+    if (groupInstanceId !== null) return;
+    const request = { groupId, members: [{ memberId, groupInstanceId }] };
+    await connection.request('LeaveGroup', request, { timeoutMs: LEAVE_TIMEOUT_MS });
+  }
+
+  /** Sends until answered. A refusal becomes an event; what is neither that nor worth another attempt is thrown. */
+  async #guarded(send: (signal: AbortSignal) => Promise<void>, assignedId?: () => string | undefined): Promise<void> {
+    const { connection, retry } = this.#options;
+    const { signal } = this.#ending;
+    try {
+      await withRetry({ runtime: connection.runtime, options: retry, signal }, () => send(signal));
+    } catch (error) {
+      if (!(error instanceof KafkaJSProtocolError) || !REFUSALS.has(error.type)) throw error;
+      const memberId = assignedId?.();
+      this.#events.unshift({ type: 'Refused', error: error.type, ...(memberId !== undefined && { memberId }) });
+    }
+  }
+
+  #startBeating(): void {
+    this.#stopBeating();
+    const { connection, heartbeatIntervalMs } = this.#options;
+    const { clock } = connection.runtime;
+    const beats = new AbortController();
+    this.#beats = beats;
+    this.#lastBeatMs = clock.monotonicMs();
+    const loop = async (): Promise<void> => {
+      while (!beats.signal.aborted) {
+        const dueMs = this.#lastBeatMs + heartbeatIntervalMs - clock.monotonicMs();
+        await clock.sleep(Math.max(1, dueMs), beats.signal);
+        await this.heartbeatIfDue();
+      }
+    };
+    loop().catch((error) => {
+      if (!beats.signal.aborted) this.#options.onFailure(error);
+    });
+  }
+
+  #stopBeating(): void {
+    this.#beats?.abort();
+  }
+
+  async #beat(): Promise<void> {
+    const { connection, groupId, groupInstanceId, onHeartbeat } = this.#options;
+    const { generationId, memberId } = this.member;
+    this.#lastBeatMs = connection.runtime.clock.monotonicMs();
+    try {
+      const request = { groupId, generationId, memberId, groupInstanceId };
+      throwOnError(await connection.request('Heartbeat', request, { signal: this.#beats!.signal }));
+      onHeartbeat({ memberId, generationId });
+    } catch (caught) {
+      const error = toKafkaJSError(caught);
+      const isOld = this.#beats!.signal.aborted || this.member.generationId !== generationId;
+      // A coordinator that cannot be reached now may be there for the next one.
+      if (isOld || isRetriable(error)) return;
+      if (error instanceof KafkaJSProtocolError) {
+        if (this.isStable) this.#dispatch({ type: 'Refused', error: error.type });
+        return;
+      }
+      throw error;
+    }
+  }
+}
+
+function throwOnError(response: { errorCode: number; errorMessage: string | null }): void {
+  const error = errorOf(response);
+  if (error !== undefined) throw error;
+}
