@@ -169,7 +169,9 @@ function sequencesByStream(history: readonly Read[]): ReadonlyMap<string, readon
   for (const { partition, value } of history) {
     const [producer, sequence] = value.split(':');
     const stream = `${producer} in partition ${partition}`;
-    streams.set(stream, [...(streams.get(stream) ?? []), Number(sequence)]);
+    const sequences = streams.get(stream) ?? [];
+    sequences.push(Number(sequence));
+    streams.set(stream, sequences);
   }
   return streams;
 }
