@@ -1,7 +1,649 @@
-import type { Admin, AdminConfig } from './api/admin.js';
+import { errorOf, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
+import { assertLegalTopicName } from '../protocol/topic-partition.js';
+import type {
+  Admin,
+  AdminConfig,
+  CreateTopicsOptions,
+  FetchOffsetsPartition,
+  IResourceConfig,
+  ITopicConfig,
+  ITopicMetadata,
+  ResourceConfigQuery,
+} from './api/admin.js';
+import { ConfigResourceTypes } from './api/admin.js';
+import type { PartitionOffset } from './api/consumer.js';
+import { ADMIN_EVENTS } from './api/events.js';
+import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
-import { KafkaJSNotImplemented } from './errors.js';
+import { partitionMetadata } from './cluster-metadata.js';
+import { Connection } from './connection.js';
+import { describeGroups } from './describe-groups.js';
+import {
+  KafkaJSAggregateError,
+  KafkaJSCreateTopicError,
+  KafkaJSDeleteGroupsError,
+  KafkaJSDeleteTopicRecordsError,
+  KafkaJSNonRetriableError,
+  KafkaJSProtocolError,
+  toKafkaJSError,
+} from './errors.js';
+import { Instrumentation } from './instrumentation.js';
+import { listOffsets } from './list-offsets.js';
+import { isRetriable, withRetry } from './retry.js';
 
-export function makeAdmin(_context: ClientContext, _config: AdminConfig): Admin {
-  throw new KafkaJSNotImplemented('admin');
+const DEFAULT_TIMEOUT_MS = 5_000;
+const MAX_INT32 = 2 ** 31 - 1;
+/** A topic that is asked for by name may be news that has not reached this tab yet. */
+const UNKNOWN_TOPIC_RETRIES = 3;
+
+interface Failure {
+  readonly errorCode: number;
+  readonly errorMessage: string | null;
+}
+
+/** See `Admin`. */
+export function makeAdmin(context: ClientContext, config: AdminConfig): Admin {
+  const { runtime } = context;
+  const logger = context.logger.namespace('Admin');
+  const instrumentation = new Instrumentation({
+    events: ADMIN_EVENTS,
+    client: 'admin',
+    wallMs: () => runtime.clock.wallMs(),
+    logger,
+  });
+  const connection = new Connection({ ...context, runtime, instrumentation });
+  const options = { ...context.retry, ...config.retry };
+
+  /** With retries; `attempt` throws what a response says. */
+  function retrying<T>(attempt: (at: { retryCount: number }) => Promise<T>): Promise<T> {
+    return withRetry(
+      {
+        runtime,
+        options,
+        retriable: (error) =>
+          isRetriable(error) && !(error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION'),
+      },
+      attempt,
+    );
+  }
+
+  async function connect(): Promise<void> {
+    if (connection.isOpen) return;
+    await connection.open();
+    instrumentation.emit(ADMIN_EVENTS.CONNECT);
+  }
+
+  async function disconnect(): Promise<void> {
+    if (!connection.isOpen) return;
+    await connection.close();
+    instrumentation.emit(ADMIN_EVENTS.DISCONNECT);
+  }
+
+  /** Metadata of topics, never creating one. @throws UNKNOWN_TOPIC_OR_PARTITION, after having looked a few times. */
+  async function topicMetadata(topics: readonly string[] | null): Promise<MetadataResponse['topics']> {
+    const request = { topics: topics?.map((name) => ({ name })) ?? null, allowAutoTopicCreation: false };
+    return withRetry(
+      { runtime, options: { ...options, initialRetryTime: 25, retries: UNKNOWN_TOPIC_RETRIES } },
+      async ({ retryCount }) => {
+        const response = await connection.request('Metadata', request);
+        for (const topic of response.topics) {
+          const error = errorOf(topic);
+          if (error === undefined) continue;
+          if (retryCount < UNKNOWN_TOPIC_RETRIES && error.retriable) throw error;
+          throw new KafkaJSNonRetriableProtocolError(error);
+        }
+        return response.topics;
+      },
+    );
+  }
+
+  async function partitionsOf(topic: string): Promise<number[]> {
+    const [found] = await topicMetadata([topic]);
+    return found!.partitions.map(({ partitionIndex }) => partitionIndex).sort((a, b) => a - b);
+  }
+
+  /** The same for all partitions of a topic. */
+  async function offsetsAt(topic: string, timestamp: number): Promise<{ partition: number; offset: number }[]> {
+    const partitions = await partitionsOf(topic);
+    const queries = partitions.map((partition) => ({ topic, partition, timestamp }));
+    const found = await retrying(() => listOffsets(connection, queries, { isolationLevel: 0 }));
+    return found.sort((a, b) => a.partition - b.partition);
+  }
+
+  async function createTopics(request: CreateTopicsOptions): Promise<boolean> {
+    const { topics, validateOnly = false, timeout = DEFAULT_TIMEOUT_MS, waitForLeaders = true } = request;
+    assertTopicConfigs(topics);
+    const isNew = await retrying(async () => {
+      const response = await connection.request('CreateTopics', {
+        timeoutMs: timeout,
+        validateOnly,
+        topics: topics.map(newTopic),
+      });
+      const failed = response.topics.flatMap((topic) => {
+        const error = errorOf(topic);
+        return error === undefined ? [] : [{ name: topic.name, error }];
+      });
+      const refused = failed.filter(({ error }) => error.type !== 'TOPIC_ALREADY_EXISTS');
+      if (refused.length > 0 && refused.every(({ error }) => error.retriable)) throw refused[0]!.error;
+      if (refused.length > 0) {
+        const errors = refused.map(({ name, error }) => new KafkaJSCreateTopicError(error, name));
+        throw new KafkaJSAggregateError('Topic creation errors', errors);
+      }
+      return failed.length === 0;
+    });
+    if (isNew && waitForLeaders && !validateOnly) await topicMetadata(topics.map(({ topic }) => topic));
+    return isNew;
+  }
+
+  async function deleteTopics(request: { topics: readonly string[]; timeout?: number }): Promise<void> {
+    const { topics, timeout = DEFAULT_TIMEOUT_MS } = request;
+    if (!Array.isArray(topics)) throw new KafkaJSNonRetriableError(`Invalid topics array ${topics}`);
+    if (topics.some((topic) => typeof topic !== 'string')) {
+      throw new KafkaJSNonRetriableError('Invalid topics array, the names must be a valid string');
+    }
+    await retrying(async () => {
+      const { responses } = await connection.request('DeleteTopics', { timeoutMs: timeout, topicNames: topics });
+      throwFirst(responses);
+    });
+  }
+
+  async function createPartitions(request: Parameters<Admin['createPartitions']>[0]): Promise<boolean> {
+    const { topicPartitions, validateOnly = false, timeout = DEFAULT_TIMEOUT_MS } = request;
+    if (!Array.isArray(topicPartitions)) {
+      throw new KafkaJSNonRetriableError(`Invalid topic partitions array ${topicPartitions}`);
+    }
+    if (topicPartitions.length === 0) throw new KafkaJSNonRetriableError('Empty topic partitions array');
+    assertTopicNames(topicPartitions, 'Invalid topic partitions array');
+    await retrying(async () => {
+      const { results } = await connection.request('CreatePartitions', {
+        timeoutMs: timeout,
+        validateOnly,
+        topics: topicPartitions.map(({ topic, count, assignments }) => ({
+          name: topic,
+          count,
+          assignments: assignments?.map((brokerIds: readonly number[]) => ({ brokerIds })) ?? null,
+        })),
+      });
+      throwFirst(results);
+    });
+    return true;
+  }
+
+  async function fetchTopicMetadata({
+    topics = [],
+  }: {
+    topics?: readonly string[];
+  } = {}): Promise<{ topics: ITopicMetadata[] }> {
+    for (const topic of topics) {
+      if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
+    }
+    const found = await topicMetadata(topics.length === 0 ? null : topics);
+    return {
+      topics: found.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map(partitionMetadata).sort((a, b) => a.partitionId - b.partitionId),
+      })),
+    };
+  }
+
+  async function fetchTopicOffsets(topic: string): Promise<(PartitionOffset & { high: string; low: string })[]> {
+    assertTopic(topic);
+    const [high, low] = await Promise.all([offsetsAt(topic, LATEST_TIMESTAMP), offsetsAt(topic, EARLIEST_TIMESTAMP)]);
+    const lows = new Map(low.map(({ partition, offset }) => [partition, String(offset)]));
+    return high.map(({ partition, offset }) => {
+      const text = String(offset);
+      return { partition, offset: text, high: text, low: lows.get(partition) ?? '0' };
+    });
+  }
+
+  async function fetchTopicOffsetsByTimestamp(topic: string, timestamp?: number): Promise<PartitionOffset[]> {
+    assertTopic(topic);
+    const found = await offsetsAt(topic, timestamp ?? MAX_TIMESTAMP);
+    const ends = await offsetsAt(topic, LATEST_TIMESTAMP);
+    const endOf = new Map(ends.map(({ partition, offset }) => [partition, offset]));
+    return found.map(({ partition, offset }) => ({
+      partition,
+      offset: String(offset < 0 || timestamp === undefined ? endOf.get(partition) : offset),
+    }));
+  }
+
+  async function fetchOffsets(
+    request: Parameters<Admin['fetchOffsets']>[0],
+  ): Promise<{ topic: string; partitions: FetchOffsetsPartition[] }[]> {
+    const { groupId, topics, resolveOffsets = false } = request;
+    assertGroupId(groupId);
+    if (topics !== undefined && !Array.isArray(topics)) {
+      throw new KafkaJSNonRetriableError('Expected topics array to be set');
+    }
+    const asked =
+      topics === undefined || topics.length === 0
+        ? null
+        : await Promise.all(topics.map(async (name) => ({ name, partitionIndexes: await partitionsOf(name) })));
+    const response = await retrying(async () => {
+      const answer = await connection.request('OffsetFetch', { groupId, topics: asked });
+      throwFirst([answer, ...answer.topics.flatMap(({ partitions }) => partitions)]);
+      return answer;
+    });
+    const committed = response.topics.map(({ name, partitions }) => ({
+      topic: name,
+      partitions: partitions
+        .map(({ partitionIndex, committedOffset, metadata }) => ({
+          partition: partitionIndex,
+          offset: String(committedOffset),
+          metadata: metadata || null,
+        }))
+        .sort((a, b) => a.partition - b.partition),
+    }));
+    if (!resolveOffsets) return committed;
+    return Promise.all(
+      committed.map(async ({ topic, partitions }) => ({ topic, partitions: await resolved(topic, partitions) })),
+    );
+  }
+
+  /** Where a group without a committed offset would begin when it reads from the beginning, as KafkaJS resolves it. */
+  async function resolved(
+    topic: string,
+    partitions: readonly FetchOffsetsPartition[],
+  ): Promise<FetchOffsetsPartition[]> {
+    if (partitions.every(({ offset }) => offset !== '-1')) return [...partitions];
+    const lows = new Map(
+      (await offsetsAt(topic, EARLIEST_TIMESTAMP)).map(({ partition, offset }) => [partition, offset]),
+    );
+    return partitions.map((entry) =>
+      entry.offset === '-1' ? { ...entry, offset: String(lows.get(entry.partition)) } : entry,
+    );
+  }
+
+  async function setOffsets(request: Parameters<Admin['setOffsets']>[0]): Promise<void> {
+    const { groupId, topic, partitions } = request;
+    assertGroupId(groupId);
+    if (!topic) throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
+    if (!partitions || partitions.length === 0) throw new KafkaJSNonRetriableError('Invalid partitions');
+    await assertNotRunning(groupId);
+    const ends = partitions.filter(({ offset }) => Number(offset) < 0);
+    for (const { offset } of ends) {
+      if (Number(offset) < -2) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
+    }
+    const queries = ends.map(({ partition, offset }) => ({ topic, partition, timestamp: Number(offset) }));
+    const found = await retrying(() => listOffsets(connection, queries, { isolationLevel: 0 }));
+    const offsetOf = new Map(found.map(({ partition, offset }) => [partition, offset]));
+    await retrying(async () => {
+      const { topics } = await connection.request('OffsetCommit', {
+        groupId,
+        generationIdOrMemberEpoch: -1,
+        memberId: '',
+        groupInstanceId: null,
+        topics: [
+          {
+            name: topic,
+            partitions: partitions.map(({ partition, offset }) => ({
+              partitionIndex: partition,
+              committedOffset: offsetOf.get(partition) ?? offsetNumber(offset),
+              committedLeaderEpoch: -1,
+              committedMetadata: null,
+            })),
+          },
+        ],
+      });
+      throwFirst(topics.flatMap((answer) => answer.partitions));
+    });
+  }
+
+  async function assertNotRunning(groupId: string): Promise<void> {
+    const [group] = await retrying(() => describeGroups(connection, [groupId]));
+    if (group === undefined || group.state === 'Empty' || group.state === 'Dead') return;
+    throw new KafkaJSNonRetriableError(
+      `The consumer group must have no running instances, current state: ${group.state}`,
+    );
+  }
+
+  async function resetOffsets(request: Parameters<Admin['resetOffsets']>[0]): Promise<void> {
+    const { groupId, topic, earliest = false } = request;
+    assertGroupId(groupId);
+    if (!topic) throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
+    const offset = String(earliest ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP);
+    const partitions = (await partitionsOf(topic)).map((partition) => ({ partition, offset }));
+    await setOffsets({ groupId, topic, partitions });
+  }
+
+  async function deleteOffsets({ groupId, topics }: Parameters<Admin['deleteOffsets']>[0]): Promise<void> {
+    assertGroupId(groupId);
+    await retrying(async () => {
+      const response = await connection.request('OffsetDelete', {
+        groupId,
+        topics: topics.map(({ topic, partitions }) => ({
+          name: topic,
+          partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
+        })),
+      });
+      throwFirst([response, ...response.topics.flatMap(({ partitions }) => partitions)]);
+    });
+  }
+
+  async function deleteGroups(groupIds: readonly string[]): Promise<{ groupId: string; errorCode: number }[]> {
+    if (!Array.isArray(groupIds)) throw new KafkaJSNonRetriableError(`Invalid groupIds array ${groupIds}`);
+    if (groupIds.some((groupId) => typeof groupId !== 'string')) {
+      throw new KafkaJSNonRetriableError(
+        `Invalid groupId name: ${JSON.stringify(groupIds.find((id) => typeof id !== 'string'))}`,
+      );
+    }
+    const { results } = await retrying(async () => {
+      const response = await connection.request('DeleteGroups', { groupsNames: groupIds });
+      const errors = response.results.flatMap((result) => errorOf(result) ?? []);
+      if (errors.length > 0 && errors.every(({ retriable }) => retriable)) throw errors[0];
+      return response;
+    });
+    const failed = results.flatMap(({ groupId, ...outcome }) => {
+      const error = errorOf(outcome);
+      return error === undefined ? [] : [{ groupId, errorCode: error.code, error: new KafkaJSProtocolError(error) }];
+    });
+    if (failed.length > 0) throw new KafkaJSDeleteGroupsError('Error in DeleteGroups', failed);
+    return results.map(({ groupId, errorCode }) => ({ groupId, errorCode }));
+  }
+
+  async function deleteTopicRecords({ topic, partitions }: Parameters<Admin['deleteTopicRecords']>[0]): Promise<void> {
+    assertTopic(topic);
+    if (!partitions || partitions.length === 0) throw new KafkaJSNonRetriableError('Invalid partitions');
+    const asked = partitions.map(({ partition, offset }) => ({
+      partitionIndex: partition,
+      offset: offsetNumber(offset),
+    }));
+    const bounds = new Map((await fetchTopicOffsets(topic)).map((entry) => [entry.partition, entry]));
+    const outOfRange = asked.flatMap(({ partitionIndex, offset }) => {
+      const error = deletionError(topic, partitionIndex, offset, bounds.get(partitionIndex));
+      return error === undefined ? [] : [{ partition: partitionIndex, offset: String(offset), error }];
+    });
+    if (outOfRange.length > 0) throw new KafkaJSDeleteTopicRecordsError(outOfRange);
+    await retrying(async () => {
+      const { topics } = await connection.request('DeleteRecords', {
+        timeoutMs: DEFAULT_TIMEOUT_MS,
+        topics: [{ name: topic, partitions: asked }],
+      });
+      const failed = topics.flatMap((answer) =>
+        answer.partitions.flatMap((partition) => {
+          const error = errorOf(partition);
+          const offset = String(
+            asked.find(({ partitionIndex }) => partitionIndex === partition.partitionIndex)?.offset,
+          );
+          const { partitionIndex } = partition;
+          return error === undefined
+            ? []
+            : [{ partition: partitionIndex, offset, error: new KafkaJSProtocolError(error) }];
+        }),
+      );
+      if (failed.length > 0) throw new KafkaJSDeleteTopicRecordsError(failed);
+    });
+  }
+
+  const admin: Admin = {
+    connect,
+    disconnect,
+    async listTopics() {
+      const found = await topicMetadata(null);
+      return found.map(({ name }) => name);
+    },
+    createTopics,
+    deleteTopics,
+    createPartitions,
+    fetchTopicMetadata,
+    fetchTopicOffsets,
+    fetchTopicOffsetsByTimestamp,
+    fetchOffsets,
+    setOffsets,
+    resetOffsets,
+    deleteOffsets,
+    async describeCluster() {
+      const { brokers, controllerId, clusterId, hosts } = await retrying(async () => {
+        const response = await connection.request('DescribeCluster', {});
+        throwFirst([response]);
+        return response;
+      });
+      return {
+        brokers: brokers.map(({ brokerId, host, port }) => ({ nodeId: brokerId, host, port })),
+        controller: controllerId < 0 ? null : controllerId,
+        clusterId,
+        hosts,
+      };
+    },
+    async describeLogs({ topics }: { topics?: readonly string[] } = {}) {
+      const asked =
+        topics === undefined
+          ? null
+          : await Promise.all(topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
+      const response = await retrying(async () => {
+        const answer = await connection.request('DescribeLogDirs', { topics: asked });
+        throwFirst([answer]);
+        return answer;
+      });
+      return response.topics.map(({ name, partitions }) => ({
+        topic: name,
+        partitions: partitions.map(({ partitionIndex, partitionSize, logStartOffset, highWatermark }) => ({
+          partition: partitionIndex,
+          sizeInBytes: partitionSize,
+          logStartOffset: String(logStartOffset),
+          highWatermark: String(highWatermark),
+        })),
+      }));
+    },
+    async listGroups() {
+      const { groups } = await retrying(async () => {
+        const response = await connection.request('ListGroups', { statesFilter: [] });
+        throwFirst([response]);
+        return response;
+      });
+      return {
+        groups: groups.map(({ groupId, protocolType, groupState }) => ({ groupId, protocolType, state: groupState })),
+      };
+    },
+    async describeGroups(groupIds) {
+      if (!Array.isArray(groupIds)) throw new KafkaJSNonRetriableError(`Invalid groupIds array ${groupIds}`);
+      return { groups: await retrying(() => describeGroups(connection, groupIds)) };
+    },
+    deleteGroups,
+    deleteTopicRecords,
+    async describeConfigs({ resources, includeSynonyms = false }) {
+      assertResources(resources);
+      for (const resource of resources) {
+        const { configNames } = resource;
+        if (configNames === undefined || configNames === null || Array.isArray(configNames)) continue;
+        throw new KafkaJSNonRetriableError(`Invalid resource configNames ${configNames}: ${JSON.stringify(resource)}`);
+      }
+      const response = await retrying(async () => {
+        const answer = await connection.request('DescribeConfigs', {
+          includeSynonyms,
+          resources: resources.map(({ type, name, configNames }) => ({
+            resourceType: type,
+            resourceName: name,
+            configurationKeys: configNames ?? null,
+          })),
+        });
+        throwFirst(answer.results);
+        return answer;
+      });
+      return {
+        resources: response.results.map(({ configs, ...resource }) => ({
+          ...resource,
+          configEntries: configs.map(({ name, value, synonyms, ...entry }) => ({
+            ...entry,
+            configName: name,
+            configValue: value,
+            configSynonyms: synonyms.map((synonym) => ({
+              configName: synonym.name,
+              configValue: synonym.value,
+              configSource: synonym.source,
+            })),
+          })),
+        })),
+        throttleTime: 0,
+      };
+    },
+    async alterConfigs({ resources, validateOnly = false }) {
+      assertResources(resources);
+      assertConfigEntries(resources);
+      const response = await retrying(async () => {
+        const answer = await connection.request('AlterConfigs', {
+          validateOnly,
+          resources: resources.map(({ type, name, configEntries }) => ({
+            resourceType: type,
+            resourceName: name,
+            configs: configEntries.map((entry) => ({ name: entry.name, value: entry.value })),
+          })),
+        });
+        throwFirst(answer.responses);
+        return answer;
+      });
+      return { resources: response.responses, throttleTime: 0 };
+    },
+    events: ADMIN_EVENTS,
+    on: instrumentation.on,
+    logger: () => logger,
+    [ASYNC_DISPOSE]: disconnect,
+  };
+  context.onClient(admin);
+  return admin;
+}
+
+/** Said by the broker as passing, but asked often enough. */
+class KafkaJSNonRetriableProtocolError extends KafkaJSProtocolError {
+  override readonly retriable: boolean = false;
+}
+
+/** What a broker says without an error text is said in full. */
+function throwFirst(outcomes: readonly Failure[]): void {
+  for (const outcome of outcomes) {
+    const error = errorOf(outcome);
+    if (error !== undefined) throw error;
+  }
+}
+
+function newTopic({
+  topic,
+  numPartitions = -1,
+  replicationFactor = -1,
+  replicaAssignment = [],
+  configEntries = [],
+}: ITopicConfig): {
+  name: string;
+  numPartitions: number;
+  replicationFactor: number;
+  assignments: { partitionIndex: number; brokerIds: readonly number[] }[];
+  configs: { name: string; value: string }[];
+} {
+  return {
+    name: topic,
+    numPartitions,
+    replicationFactor,
+    assignments: replicaAssignment.map(({ partition, replicas }) => ({
+      partitionIndex: partition,
+      brokerIds: replicas,
+    })),
+    configs: configEntries.map(({ name, value }) => ({ name, value })),
+  };
+}
+
+function assertTopicConfigs(topics: readonly ITopicConfig[]): void {
+  if (!Array.isArray(topics)) throw new KafkaJSNonRetriableError(`Invalid topics array ${topics}`);
+  assertTopicNames(topics, 'Invalid topics array');
+  for (const { topic, configEntries, numPartitions } of topics as readonly ITopicConfig[]) {
+    checked(() => assertLegalTopicName(topic));
+    if (numPartitions !== undefined && (!Number.isInteger(numPartitions) || numPartitions > MAX_INT32)) {
+      const text = `topic ${topic}: expected a whole number of partitions, found ${numPartitions}`;
+      throw new KafkaJSProtocolError(new KafkaError('INVALID_PARTITIONS', text));
+    }
+    if (configEntries === undefined || configEntries === null) continue;
+    if (!Array.isArray(configEntries)) {
+      throw new KafkaJSNonRetriableError(`Invalid configEntries for topic "${topic}", must be an array`);
+    }
+    configEntries.forEach((entry: unknown, index) => {
+      if (typeof entry !== 'object' || entry === null) {
+        throw new KafkaJSNonRetriableError(
+          `Invalid configEntries for topic "${topic}". Entry ${index} must be an object`,
+        );
+      }
+      for (const field of ['name', 'value'] as const) {
+        if (typeof (entry as Record<string, unknown>)[field] === 'string') continue;
+        throw new KafkaJSNonRetriableError(
+          `Invalid configEntries for topic "${topic}". Entry ${index} must have a valid "${field}" property`,
+        );
+      }
+    });
+  }
+}
+
+function assertTopicNames(topics: readonly { readonly topic: string }[], intro: string): void {
+  if (topics.some(({ topic }) => typeof topic !== 'string')) {
+    throw new KafkaJSNonRetriableError(`${intro}, the topic names have to be a valid string`);
+  }
+  if (new Set(topics.map(({ topic }) => topic)).size < topics.length) {
+    throw new KafkaJSNonRetriableError(`${intro}, it cannot have multiple entries for the same topic`);
+  }
+}
+
+function assertTopic(topic: string): void {
+  if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
+}
+
+function assertGroupId(groupId: string): void {
+  if (!groupId || typeof groupId !== 'string') throw new KafkaJSNonRetriableError(`Invalid groupId ${groupId}`);
+}
+
+function assertResources(resources: readonly (ResourceConfigQuery | IResourceConfig)[]): void {
+  if (!Array.isArray(resources)) throw new KafkaJSNonRetriableError(`Invalid resources array ${resources}`);
+  if (resources.length === 0) throw new KafkaJSNonRetriableError('Resources array cannot be empty');
+  const types: readonly number[] = Object.values(ConfigResourceTypes);
+  for (const resource of resources) {
+    const { type, name } = resource;
+    if (!types.includes(type)) {
+      throw new KafkaJSNonRetriableError(`Invalid resource type ${type}: ${JSON.stringify(resource)}`);
+    }
+    if (!name || typeof name !== 'string') {
+      throw new KafkaJSNonRetriableError(`Invalid resource name ${name}: ${JSON.stringify(resource)}`);
+    }
+  }
+}
+
+function assertConfigEntries(resources: readonly IResourceConfig[]): void {
+  for (const resource of resources) {
+    const { configEntries } = resource;
+    if (!Array.isArray(configEntries)) {
+      throw new KafkaJSNonRetriableError(
+        `Invalid resource configEntries ${configEntries}: ${JSON.stringify(resource)}`,
+      );
+    }
+    if (configEntries.some(({ name, value }) => typeof name !== 'string' || typeof value !== 'string')) {
+      throw new KafkaJSNonRetriableError(`Invalid resource config value: ${JSON.stringify(resource)}`);
+    }
+  }
+}
+
+/** -1 is "all there is". */
+function deletionError(
+  topic: string,
+  partition: number,
+  offset: number,
+  bounds: { high: string; low: string } | undefined,
+): KafkaJSProtocolError | undefined {
+  const fail = (type: KafkaErrorName, text: string): KafkaJSProtocolError =>
+    new KafkaJSProtocolError(new KafkaError(type, text));
+  if (bounds === undefined) {
+    return fail('UNKNOWN_TOPIC_OR_PARTITION', `topic ${topic} has no partition ${partition}`);
+  }
+  if (offset === -1 || (offset >= Number(bounds.low) && offset <= Number(bounds.high))) return undefined;
+  const text = `offset ${offset} of ${topic}-${partition}: expected ${bounds.low} to ${bounds.high}, or -1 for all`;
+  return fail('OFFSET_OUT_OF_RANGE', text);
+}
+
+function offsetNumber(offset: string): number {
+  const number = Number(offset);
+  if (/^-?\d+$/.test(String(offset)) && Number.isSafeInteger(number)) return number;
+  throw new KafkaJSNonRetriableError(`Invalid offset, expected a long received ${offset}`);
+}
+
+function checked(check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw toKafkaJSError(error);
+  }
 }
