@@ -60,13 +60,11 @@ export class GroupCommit {
   #queue: Waiting[] = [];
   #queuedBytes = 0;
   /** In the order in which they were handed over. */
-  #inFlight: (readonly Waiting[])[] = [];
+  readonly #inFlight: Flight[] = [];
   /** After a failure, until all that was in flight has settled. */
   #draining = false;
   #pumpScheduled = false;
   #closed = false;
-  /** Settles when the outcome of the last commit has been dealt with. */
-  #settled: Promise<void> = Promise.resolve();
   readonly #roomWaiters: Deferred<void>[] = [];
   readonly #drainWaiters: Deferred<void>[] = [];
   readonly #idleWaiters: Deferred<void>[] = [];
@@ -105,6 +103,11 @@ export class GroupCommit {
     return done.promise;
   }
 
+  /** A write beside the commits, such as a deletion, was fenced: no commit will succeed any more, either. */
+  fenced(error: KafkaError): void {
+    this.#deposed.abort(error);
+  }
+
   /** Tells the readers of a move that no commit made, such as that of a log start. */
   announce(advance: LogAdvance): void {
     this.#onCommitted([advance]);
@@ -133,9 +136,7 @@ export class GroupCommit {
 
   #pump(): void {
     if (this.#draining) return;
-    while (this.#queue.length > 0 && this.#inFlight.length < MAX_COMMITS_IN_FLIGHT) {
-      this.#settled = this.#commit(this.#take(), this.#settled);
-    }
+    while (this.#queue.length > 0 && this.#inFlight.length < MAX_COMMITS_IN_FLIGHT) this.#begin(this.#take());
   }
 
   #take(): readonly Waiting[] {
@@ -151,9 +152,8 @@ export class GroupCommit {
     return this.#queue.splice(0, count);
   }
 
-  /** Never rejects. Outcomes are dealt with in the order of the commits: `before` is the one ahead. */
-  async #commit(group: readonly Waiting[], before: Promise<void>): Promise<void> {
-    this.#inFlight.push(group);
+  /** The reactions hang on the store's promise itself: nothing may begin between a failure and our knowing of it. */
+  #begin(group: readonly Waiting[]): void {
     const parts = partsOf(group);
     const commit: Commit = {
       leaderEpoch: this.#leaderEpoch,
@@ -162,14 +162,22 @@ export class GroupCommit {
       segments: group.flatMap(({ append }) => append.closedSegment ?? []),
     };
     const strict = group.some(({ append }) => append.strict);
-    const failure = await this.#store.append(commit, strict ? 'strict' : 'relaxed').then(
-      () => undefined,
-      (error: unknown) => ({ error }),
+    const flight: Flight = { group, parts, outcome: undefined };
+    this.#inFlight.push(flight);
+    this.#store.append(commit, strict ? 'strict' : 'relaxed').then(
+      () => this.#landed(flight, { committed: true }),
+      (error: unknown) => this.#landed(flight, { committed: false, error }),
     );
-    await before;
-    this.#inFlight.shift();
-    if (failure) this.#failed(group, failure.error);
-    else this.#succeeded(group, parts);
+  }
+
+  /** Outcomes are dealt with in the order of the commits, whatever the order in which they become known. */
+  #landed(flight: Flight, outcome: Outcome): void {
+    flight.outcome = outcome;
+    for (let first = this.#inFlight[0]; first?.outcome; first = this.#inFlight[0]) {
+      this.#inFlight.shift();
+      if (first.outcome.committed) this.#succeeded(first.group, first.parts);
+      else this.#failed(first.group, first.outcome.error);
+    }
     if (this.#inFlight.length === 0) this.#drained();
     this.#pump();
     if (this.#isIdle) wake(this.#idleWaiters);
@@ -192,12 +200,13 @@ export class GroupCommit {
 
   /** What is in flight behind will fail by itself; its logs must know before they take another append. */
   #failed(group: readonly Waiting[], error: unknown): void {
-    if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.#deposed.abort(error);
+    if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.fenced(error);
     const queued = this.#draining ? [] : this.#emptyQueue();
     this.#draining = true;
-    for (const { append } of [...group, ...this.#inFlight.flat(), ...queued]) append.owner.failed();
+    const behind = this.#inFlight.flatMap((flight) => flight.group);
+    for (const { append } of [...group, ...behind, ...queued]) append.owner.failed();
     for (const { done } of group) done.reject(error);
-    for (const { done } of queued) done.reject(behind(error));
+    for (const { done } of queued) done.reject(errorBehind(error));
   }
 
   #emptyQueue(): readonly Waiting[] {
@@ -217,6 +226,15 @@ export class GroupCommit {
     return this.#inFlight.length === 0 && this.#queue.length === 0;
   }
 }
+
+/** A commit that was handed to the store. */
+interface Flight {
+  readonly group: readonly Waiting[];
+  readonly parts: readonly Part[];
+  outcome: Outcome | undefined;
+}
+
+type Outcome = { readonly committed: true } | { readonly committed: false; readonly error: unknown };
 
 /** The share of one log in a commit. */
 interface Part {
@@ -240,7 +258,7 @@ function partsOf(group: readonly Waiting[]): Part[] {
   }));
 }
 
-function behind(error: unknown): KafkaError {
+function errorBehind(error: unknown): KafkaError {
   if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') return error;
   const text = error instanceof Error ? error.message : String(error);
   return new KafkaError('KAFKA_STORAGE_ERROR', `a commit ahead failed, nothing was written: ${text}`, { cause: error });

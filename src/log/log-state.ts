@@ -14,6 +14,8 @@ import {
 
 const SNAPSHOT_VERSION = 1;
 const NO_TIMESTAMP = -1;
+/** Every tab that took over is an epoch: of a log that lives long, the oldest are forgotten. */
+const MAX_EPOCHS = 1000;
 
 /** All that a log's leader keeps in memory, as of one offset: what a checkpoint holds. Plain, never changed. */
 export interface LogSnapshot {
@@ -97,12 +99,19 @@ export class LogState {
   adopt(batches: readonly BatchHeader[], staged: StagedProducers): void {
     for (const append of staged.values()) this.producers.update(append);
     for (const batch of batches) {
-      this.epochs.assign(batch.partitionLeaderEpoch, batch.baseOffset);
+      this.#assignEpoch(batch);
       if (batch.baseOffset >= this.#segment.baseOffset) this.#segment = addBatch(this.#segment, batch);
       if (timestampType(batch) === 'LogAppendTime') this.#lastLogAppendTimeMs = batch.maxTimestampMs;
       this.#nextOffset = lastOffsetOf(batch) + 1;
     }
     this.producers.advanceTo(this.#nextOffset);
+  }
+
+  #assignEpoch({ partitionLeaderEpoch, baseOffset }: BatchHeader): void {
+    this.epochs.assign(partitionLeaderEpoch, baseOffset);
+    const entries = this.epochs.entries();
+    const oldest = entries[entries.length - MAX_EPOCHS];
+    if (oldest !== undefined && oldest !== entries[0]) this.epochs.truncateFromStart(oldest.startOffset);
   }
 
   /** What was the active segment has been closed as this row: the next batch opens a new one. */

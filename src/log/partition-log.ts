@@ -390,6 +390,7 @@ export class PartitionLog {
     try {
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
+      if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') groupCommit.fenced(error);
       throw this.#asAnswer(error);
     }
     this.#logStartOffset = offset;

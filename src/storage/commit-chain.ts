@@ -29,9 +29,17 @@ export class CommitChain {
     (link as MutableLink).outcome = outcome;
   }
 
-  /** From now on the caller knows: what it begins next does not depend on this commit. */
+  /**
+   * The last act of the store before the caller's promise settles. The caller knows only once its own reaction has run:
+   * what other microtasks begin before that still builds on this commit. Two turns from here are after a reaction that is
+   * attached to the promise itself.
+   */
   deliver(link: CommitLink): void {
-    (link as MutableLink).known = true;
-    (link as MutableLink).before = undefined;
+    void Promise.resolve()
+      .then(() => {})
+      .then(() => {
+        (link as MutableLink).known = true;
+        (link as MutableLink).before = undefined;
+      });
   }
 }

@@ -11,7 +11,7 @@ import { batch, LOG, MemoryDisk, manualClock, readAll, sequenced } from './harne
 
 const ROUNDS = 25;
 const SEEDS = Array.from({ length: 60 }, (_, seed) => seed);
-const CONFIG = parseTopicConfig({ 'segment.bytes': '20000' });
+const CONFIG = parseTopicConfig({ 'segment.bytes': '3000', 'max.message.bytes': '3000', 'retention.bytes': '6000' });
 
 // Goal: whatever the disk and the leaders do, what was acknowledged stays where it was said to be, offsets are dense,
 // an idempotent producer that retries gets each value in exactly once and in order, the high watermark never falls.
@@ -24,12 +24,14 @@ test.each(SEEDS)('acknowledged records stay, nothing is stored twice, offsets ar
   const producers = [1, 2, 3].map((id) => new RetryingProducer(id, random));
   const acknowledged = new Map<number, string>();
   const advances: LogAdvance[] = [];
+  const deletes = seed % 2 === 1;
   let host = await electHost(disk, random, advances);
 
   for (let round = 0; round <= ROUNDS; round++) {
     faulty = round < ROUNDS;
     const sends = producers.flatMap((producer) => producer.send(host, faulty));
     sends.push(...plainSends(host, round, random));
+    const deletion = deletes && faulty && random.below(3) === 0 ? host.delete(random) : undefined;
     const left = faulty && random.below(4) === 0;
     if (left && random.below(2) === 0) host.kill();
     if (left) host = await electHost(disk, random, advances); // the old one, where it lives, is a zombie now
@@ -40,21 +42,28 @@ test.each(SEEDS)('acknowledged records stay, nothing is stored twice, offsets ar
         acknowledged.set(baseOffset + i, value);
       }
     }
+    await deletion;
   }
 
   const records = await readAll(host.store);
   const values = records.map(({ value }) => value);
-  for (const [offset, value] of acknowledged) expect(values[offset]).toBe(value);
+  const { logStartOffset } = await host.store.ends(LOG);
+  for (const [offset, value] of acknowledged) {
+    if (offset >= logStartOffset) expect(values[offset - logStartOffset]).toBe(value);
+  }
   for (const producer of producers) {
     expect(producer.pending).toEqual([]);
-    expect(values.filter((value) => value.startsWith(`p${producer.id}-`))).toEqual(producer.sent);
+    const stored = values.filter((value) => value.startsWith(`p${producer.id}-`));
+    if (deletes) expect(stored).toEqual(producer.sent.slice(producer.sent.length - stored.length));
+    else expect(stored).toEqual(producer.sent);
   }
-  let highWatermark = 0;
+  let [highWatermark, logStart] = [0, 0];
   for (const advance of advances) {
     expect(advance.highWatermark).toBeGreaterThanOrEqual(highWatermark);
-    ({ highWatermark } = advance);
+    expect(advance.logStartOffset).toBeGreaterThanOrEqual(logStart);
+    ({ highWatermark, logStartOffset: logStart } = advance);
   }
-  expect(highWatermark).toBe(records.length);
+  expect(highWatermark).toBe(logStartOffset + records.length);
 });
 
 interface Sent {
@@ -66,6 +75,7 @@ interface Sent {
 interface TestHost {
   readonly store: MemoryLogStore;
   append(records: Uint8Array): Promise<number | undefined>;
+  delete(random: Random): Promise<void>;
   kill(): void;
 }
 
@@ -92,6 +102,11 @@ async function electHost(disk: MemoryDisk, random: Random, advances: LogAdvance[
     store,
     append: (records) =>
       Promise.race([died, log.append(records, 'client').then(({ baseOffset }) => baseOffset, retriable)]),
+    delete: (random) => {
+      const offset = Math.max(0, log.logEndOffset - random.below(40));
+      const deletion = random.below(2) === 0 ? log.deleteRecordsBefore(offset) : log.enforceRetention();
+      return Promise.race([died, deletion.then(() => undefined, retriable)]);
+    },
     kill: () => {
       store.kill();
       die(undefined);
