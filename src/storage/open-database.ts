@@ -1,4 +1,4 @@
-import { type IDBPDatabase, wrap } from 'idb';
+import { type IDBPDatabase, unwrap, wrap } from 'idb';
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import { databaseName, type LogSchema, missingStores, SCHEMA_VERSION, upgrade } from './schema.js';
@@ -81,7 +81,7 @@ async function openWhole(
 ): Promise<IDBPDatabase<LogSchema>> {
   for (;;) {
     const database = await openOnce(factory, name, newIncarnationId);
-    const missing = missingStores(database.objectStoreNames as unknown as DOMStringList);
+    const missing = missingStores(unwrap(database).objectStoreNames);
     if (missing.length === 0) return database;
     const isEmpty = database.objectStoreNames.length === 0;
     database.close();
