@@ -1,7 +1,7 @@
 import type { HeldLock, Runtime } from '../runtime/runtime.js';
 import type { LogStore } from '../storage/log-store.js';
 import { unreachable } from '../util/assert.js';
-import { deferred } from '../util/signal.js';
+import { deferred, linkedController } from '../util/signal.js';
 import {
   type Claimant,
   type ElectionEffect,
@@ -239,9 +239,9 @@ export class ControllerElection {
     return this.#state.role === 'leading' && this.#state.epoch === epoch;
   }
 
-  /** undefined where storage failed or hangs. */
+  /** undefined where storage failed or hangs, or nobody needs it any more. */
   async #stored<T>(read: () => Promise<T>): Promise<T | undefined> {
-    const timer = new AbortController();
+    const timer = linkedController(this.#closing.signal);
     const result = deferred<T | undefined>();
     const late = () => result.resolve(undefined);
     this.#options.runtime.clock.sleep(STORAGE_MS, timer.signal).then(late, late);
