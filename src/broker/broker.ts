@@ -8,7 +8,7 @@ import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-parti
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { present } from '../util/assert.js';
-import { abortable, linkedController } from '../util/signal.js';
+import { abortable, onAbort } from '../util/signal.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
 import { alterConfigs, describeConfigs } from './config-changes.js';
 import { Controller } from './controller.js';
@@ -69,7 +69,8 @@ export class Broker {
   readonly #producerIds: ProducerIds;
   readonly #groups: GroupCoordinator;
   readonly #closing: AbortController = new AbortController();
-  readonly #deposed: AbortController;
+  readonly #deposed: AbortController = new AbortController();
+  readonly #dropListeners: () => void;
   readonly #maintenance: Promise<unknown>;
   #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
@@ -96,7 +97,12 @@ export class Broker {
     const { clock, random, store } = options;
     this.#options = options;
     this.#groupCommit = groupCommit;
-    this.#deposed = linkedController(groupCommit.deposed, store.lost);
+    const drops = [groupCommit.deposed, store.lost].map((signal) =>
+      onAbort(signal, () => this.#deposed.abort(signal.reason)),
+    );
+    this.#dropListeners = () => {
+      for (const drop of drops) drop();
+    };
     void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
     this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller);
@@ -114,7 +120,7 @@ export class Broker {
     this.#deleteRemovedLogs();
   }
 
-  /** Aborts, with a KafkaError as reason, once the store refused our epoch or is lost: close this broker. */
+  /** Aborts, with a KafkaError as reason, once the store refused our epoch or is lost: close this broker then. */
   get deposed(): AbortSignal {
     return this.#deposed.signal;
   }
@@ -165,7 +171,7 @@ export class Broker {
     await this.#deleting;
     await this.#logs.close();
     await this.#groupCommit.close();
-    this.#deposed.abort(this.#closing.signal.reason);
+    this.#dropListeners();
   }
 
   readonly #handlers: Handlers = {

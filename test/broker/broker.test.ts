@@ -16,7 +16,9 @@ describe('producing', () => {
     await first.broker.close();
     const second = await startBroker({ disk: first.disk });
     expect(await produce(second, 'orders', batch(['d']))).toMatchObject({ ...ok, baseOffset: 3 });
-    expect(valuesIn(await second.fetch(fetchRequest({ orders: [[0, 0]] })))).toEqual({ 'orders-0': ['a', 'b', 'c', 'd'] });
+    expect(valuesIn(await second.fetch(fetchRequest({ orders: [[0, 0]] })))).toEqual({
+      'orders-0': ['a', 'b', 'c', 'd'],
+    });
   });
 
   test('the batch beside a bad one is stored', async () => {
@@ -29,13 +31,31 @@ describe('producing', () => {
       acks: 1,
       timeoutMs: 1000,
       topicData: [
-        { name: 'orders', partitionData: [{ index: 0, records: damaged }, { index: 1, records: batch(['y']) }, { index: 7, records: batch(['z']) }] },
+        {
+          name: 'orders',
+          partitionData: [
+            { index: 0, records: damaged },
+            { index: 1, records: batch(['y']) },
+            { index: 7, records: batch(['z']) },
+          ],
+        },
         { name: 'nowhere', partitionData: [{ index: 0, records: batch(['z']) }] },
       ],
     });
     const names = responses.flatMap((topic) => topic.partitionResponses.map((p) => errorName(p.errorCode)));
     expect(names).toEqual(['CORRUPT_MESSAGE', 'NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_OR_PARTITION']);
-    expect(valuesIn(await broker.fetch(fetchRequest({ orders: [[0, 0], [1, 0]] })))).toEqual({ 'orders-0': [], 'orders-1': ['y'] });
+    expect(
+      valuesIn(
+        await broker.fetch(
+          fetchRequest({
+            orders: [
+              [0, 0],
+              [1, 0],
+            ],
+          }),
+        ),
+      ),
+    ).toEqual({ 'orders-0': [], 'orders-1': ['y'] });
   });
 
   test('records sent in one turn keep their order', async () => {
@@ -58,7 +78,9 @@ describe('producing', () => {
   test('other acks, internal topics and too few replicas are refused with Kafka names', async () => {
     const broker = await startBroker();
     await createTopic(broker, 'orders', { configs: [{ name: 'min.insync.replicas', value: '2' }] });
-    await expect(produce(broker, 'orders', batch(['a']), { acks: 2 as 1 })).rejects.toMatchObject({ type: 'INVALID_REQUIRED_ACKS' });
+    await expect(produce(broker, 'orders', batch(['a']), { acks: 2 as 1 })).rejects.toMatchObject({
+      type: 'INVALID_REQUIRED_ACKS',
+    });
     expect(errorName((await produce(broker, 'orders', batch(['a'])))?.errorCode ?? 0)).toBe('NOT_ENOUGH_REPLICAS');
     expect(await produce(broker, 'orders', batch(['a']), { acks: 1 })).toMatchObject(ok);
     await broker.send('Metadata', { topics: [{ name: '__consumer_offsets' }], allowAutoTopicCreation: true });
@@ -111,7 +133,9 @@ describe('topics', () => {
     expect(await createTopic(broker, 'zero', { numPartitions: 0 })).toBe('INVALID_PARTITIONS');
     expect(await createTopic(broker, 'three', { replicationFactor: 3 })).toBe('INVALID_REPLICATION_FACTOR');
     expect(await createTopic(broker, 'conf', { configs: [{ name: 'nonsense', value: '1' }] })).toBe('INVALID_CONFIG');
-    expect(await createTopic(broker, 'conf', { configs: [{ name: 'retention.ms', value: 'x' }] })).toBe('INVALID_CONFIG');
+    expect(await createTopic(broker, 'conf', { configs: [{ name: 'retention.ms', value: 'x' }] })).toBe(
+      'INVALID_CONFIG',
+    );
     const assigned = (brokerIds: number[][]) => ({
       assignments: brokerIds.map((ids, partitionIndex) => ({ partitionIndex, brokerIds: ids })),
     });
@@ -125,7 +149,11 @@ describe('topics', () => {
     const broker = await startBroker();
     const validated = await broker.send('CreateTopics', { timeoutMs: 1, validateOnly: true, topics: [newTopic('a')] });
     expect(validated.topics[0]).toMatchObject({ ...ok, numPartitions: 1, replicationFactor: 1 });
-    const twice = await broker.send('CreateTopics', { timeoutMs: 1, validateOnly: false, topics: [newTopic('b'), newTopic('b')] });
+    const twice = await broker.send('CreateTopics', {
+      timeoutMs: 1,
+      validateOnly: false,
+      topics: [newTopic('b'), newTopic('b')],
+    });
     expect(twice.topics.map((topic) => errorName(topic.errorCode))).toEqual(['NONE', 'INVALID_REQUEST']);
     expect([...broker.broker.image.topics.keys()]).toEqual(['b']);
   });
@@ -251,14 +279,28 @@ describe('configs', () => {
     });
     expect(results[0]?.configs).toEqual([
       {
-        ...{ name: 'cleanup.policy', value: 'compact', readOnly: false, isDefault: false, configSource: 1, isSensitive: false },
+        ...{
+          name: 'cleanup.policy',
+          value: 'compact',
+          readOnly: false,
+          isDefault: false,
+          configSource: 1,
+          isSensitive: false,
+        },
         synonyms: [
           { name: 'cleanup.policy', value: 'compact', source: 1 },
           { name: 'log.cleanup.policy', value: 'delete', source: 5 },
         ],
       },
       {
-        ...{ name: 'retention.ms', value: '604800000', readOnly: false, isDefault: true, configSource: 5, isSensitive: false },
+        ...{
+          name: 'retention.ms',
+          value: '604800000',
+          readOnly: false,
+          isDefault: true,
+          configSource: 5,
+          isSensitive: false,
+        },
         synonyms: [{ name: 'log.retention.ms', value: '604800000', source: 5 }],
       },
     ]);
@@ -269,7 +311,13 @@ describe('configs', () => {
   test('altered configs replace all that were set, hold at once, and are there for the next leader', async () => {
     const broker = await startBroker({ configs: { 'num.partitions': '2' } });
     await createTopic(broker, 'a', { configs: [{ name: 'retention.ms', value: '1' }] });
-    const alter = async (resourceType: number, resourceName: string, name: string, value: string, validateOnly = false) => {
+    const alter = async (
+      resourceType: number,
+      resourceName: string,
+      name: string,
+      value: string,
+      validateOnly = false,
+    ) => {
       const resources = [{ resourceType, resourceName, configs: [{ name, value }] }];
       return errorName((await broker.send('AlterConfigs', { validateOnly, resources })).responses[0]?.errorCode ?? 0);
     };
@@ -344,10 +392,21 @@ describe('reading', () => {
     for (const value of ['x', 'y', 'z']) await produce(broker, 'a', batch([value]));
     const deleted = await broker.send('DeleteRecords', {
       timeoutMs: 1,
-      topics: [{ name: 'a', partitions: [{ partitionIndex: 0, offset: 2 }, { partitionIndex: 3, offset: 0 }] }],
+      topics: [
+        {
+          name: 'a',
+          partitions: [
+            { partitionIndex: 0, offset: 2 },
+            { partitionIndex: 3, offset: 0 },
+          ],
+        },
+      ],
     });
     const outcomes = deleted.topics[0]?.partitions.map((p) => [errorName(p.errorCode), p.lowWatermark]);
-    expect(outcomes).toEqual([['NONE', 2], ['UNKNOWN_TOPIC_OR_PARTITION', -1]]);
+    expect(outcomes).toEqual([
+      ['NONE', 2],
+      ['UNKNOWN_TOPIC_OR_PARTITION', -1],
+    ]);
     for (const offset of [0, 1, 4, -1]) {
       const { responses } = await broker.fetch(fetchRequest({ a: [[0, offset]] }, { maxWaitMs: 5000 }));
       expect(responses[0]?.partitions[0]?.errorCode).toBe(errorCode('OFFSET_OUT_OF_RANGE'));
@@ -371,7 +430,18 @@ describe('reading', () => {
     const broker = await startBroker();
     await createTopic(broker, 'a');
     await produce(broker, 'a', batch(['x']));
-    const response = await broker.fetch(fetchRequest({ a: [[0, 0], [1, 0]], b: [[0, 0]] }, { maxWaitMs: 5000 }));
+    const response = await broker.fetch(
+      fetchRequest(
+        {
+          a: [
+            [0, 0],
+            [1, 0],
+          ],
+          b: [[0, 0]],
+        },
+        { maxWaitMs: 5000 },
+      ),
+    );
     const codes = response.responses.flatMap(({ partitions }) => partitions.map((p) => errorName(p.errorCode)));
     expect(codes).toEqual(['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_OR_PARTITION']);
     expect(valuesIn(response)['a-0']).toEqual(['x']);
@@ -381,7 +451,16 @@ describe('reading', () => {
     const broker = await startBroker();
     await createTopic(broker, 'a', { numPartitions: 3 });
     for (let index = 0; index < 3; index++) await produce(broker, 'a', batch(['x'.repeat(1000)]), { index });
-    const request = fetchRequest({ a: [[0, 0], [1, 0], [2, 0]] }, { maxBytes: 100, partitionMaxBytes: 100 });
+    const request = fetchRequest(
+      {
+        a: [
+          [0, 0],
+          [1, 0],
+          [2, 0],
+        ],
+      },
+      { maxBytes: 100, partitionMaxBytes: 100 },
+    );
     const seen = new Set<string>();
     for (let i = 0; i < 3; i++) {
       const full = Object.entries(valuesIn(await broker.fetch(request))).filter(([, values]) => values.length > 0);
@@ -396,7 +475,10 @@ describe('reading', () => {
     await createTopic(broker, 'a');
     for (const timestampMs of [1000, 3000, 2000]) await produce(broker, 'a', batch(['x', 'y'], { timestampMs }));
     const list = async (timestamp: number, partitionIndex = 0) => {
-      const request = { isolationLevel: 0 as const, topics: [{ name: 'a', partitions: [{ partitionIndex, timestamp }] }] };
+      const request = {
+        isolationLevel: 0 as const,
+        topics: [{ name: 'a', partitions: [{ partitionIndex, timestamp }] }],
+      };
       const { topics } = await handleListOffsets(broker.reads, request);
       const { errorCode: code, offset, timestamp: found } = topics[0]!.partitions[0]!;
       return code === 0 ? [offset, found] : errorName(code);
@@ -416,9 +498,17 @@ describe('reading', () => {
     const records = batch(['x', 'y']);
     const { byteLength } = records;
     await produce(broker, 'a', records, { index: 1 });
-    const { topics } = await broker.send('DescribeLogDirs', { topics: [{ topic: 'a', partitions: [1, 9] }, { topic: 'b', partitions: [0] }] });
+    const { topics } = await broker.send('DescribeLogDirs', {
+      topics: [
+        { topic: 'a', partitions: [1, 9] },
+        { topic: 'b', partitions: [0] },
+      ],
+    });
     expect(topics).toEqual([
-      { name: 'a', partitions: [{ partitionIndex: 1, partitionSize: byteLength, logStartOffset: 0, highWatermark: 2 }] },
+      {
+        name: 'a',
+        partitions: [{ partitionIndex: 1, partitionSize: byteLength, logStartOffset: 0, highWatermark: 2 }],
+      },
     ]);
   });
 });
@@ -439,7 +529,10 @@ describe('life of a broker', () => {
     await settled();
     await Promise.all([broker.broker.close(), broker.broker.close()]);
     expect(broker.clock.sleeperCount).toBe(0);
-    const refused: KafkaError = await createTopic(broker, 'b').then(() => Promise.reject(new Error('taken')), (error) => error);
+    const refused: KafkaError = await createTopic(broker, 'b').then(
+      () => Promise.reject(new Error('taken')),
+      (error) => error,
+    );
     expect(refused.type).toBe('NOT_CONTROLLER');
   });
 

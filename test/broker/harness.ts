@@ -2,7 +2,7 @@ import { Broker, type BrokerApi } from '../../src/broker/broker.js';
 import { type FetchHandler, fetchHandler } from '../../src/broker/handle-fetch.js';
 import type { ReadContext } from '../../src/broker/read-context.js';
 import type { LogAdvance, LogView, LogViews } from '../../src/log/log-view.js';
-import { type KafkaErrorName, errorName } from '../../src/protocol/errors.js';
+import { errorName, type KafkaErrorName } from '../../src/protocol/errors.js';
 import type { FetchResponse, Requests, Responses } from '../../src/protocol/requests.js';
 import { batchesIn } from '../../src/record/batch-header.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
@@ -55,7 +55,9 @@ export class TestClock implements Clock {
     const endMs = this.nowMs + ms;
     await settled();
     for (;;) {
-      const due = [...this.#sleepers].filter(({ untilMs }) => untilMs <= endMs).sort((a, b) => a.untilMs - b.untilMs)[0];
+      const due = [...this.#sleepers]
+        .filter(({ untilMs }) => untilMs <= endMs)
+        .sort((a, b) => a.untilMs - b.untilMs)[0];
       if (due === undefined) break;
       this.nowMs = Math.max(this.nowMs, due.untilMs);
       due.awake.resolve();
@@ -78,7 +80,8 @@ export class TestViews implements LogViews {
     const known = this.#views.get(log);
     if (known !== undefined) return known;
     const { logStartOffset, lastOffset } = await this.#store.ends(log);
-    const view = new TestView(this.#store, log, logStartOffset, lastOffset === undefined ? logStartOffset : lastOffset + 1);
+    const endOffset = lastOffset === undefined ? logStartOffset : lastOffset + 1;
+    const view = new TestView(this.#store, log, [logStartOffset, endOffset]);
     this.#views.set(log, this.#views.get(log) ?? view);
     return this.#views.get(log) ?? view;
   }
@@ -97,14 +100,14 @@ class TestView implements LogView {
   readonly #store: LogStore;
   readonly #log: LogId;
 
-  constructor(
-    store: LogStore,
-    log: LogId,
-    public logStartOffset: number,
-    public highWatermark: number,
-  ) {
+  logStartOffset: number;
+  highWatermark: number;
+
+  constructor(store: LogStore, log: LogId, [logStartOffset, highWatermark]: readonly [number, number]) {
     this.#store = store;
     this.#log = log;
+    this.logStartOffset = logStartOffset;
+    this.highWatermark = highWatermark;
   }
 
   move(logStartOffset: number, highWatermark: number): void {
@@ -154,7 +157,11 @@ export interface StartOptions {
 }
 
 /** Elects itself and takes up the broker. Several may live on one disk, one after another. */
-export async function startBroker({ disk = new MemoryDisk(), clock = new TestClock(), configs }: StartOptions = {}): Promise<TestBroker> {
+export async function startBroker({
+  disk = new MemoryDisk(),
+  clock = new TestClock(),
+  configs,
+}: StartOptions = {}): Promise<TestBroker> {
   const store = await MemoryLogStore.open(disk, { newIncarnationId: 'incarnation' });
   const { epoch } = await store.leadership();
   const leaderEpoch = (await store.claimLeadership(epoch, 'host', clock.wallMs())) ?? -1;
@@ -186,7 +193,10 @@ export async function startBroker({ disk = new MemoryDisk(), clock = new TestClo
 
 // ---------------------------------------------------------------- requests
 
-export function batch(values: readonly string[], ending: BatchEnding & { readonly timestampMs?: number } = {}): Uint8Array {
+export function batch(
+  values: readonly string[],
+  ending: BatchEnding & { readonly timestampMs?: number } = {},
+): Uint8Array {
   const builder = new RecordBatchBuilder();
   for (const value of values) builder.append({ key: null, value, timestampMs: ending.timestampMs ?? 0 });
   return builder.finish(ending);

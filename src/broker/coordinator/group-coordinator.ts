@@ -74,6 +74,7 @@ export class GroupCoordinator {
   readonly #closing: AbortController = new AbortController();
   #lastCall: CallId = 0;
   #loading: Promise<void> | undefined;
+  /** Runs from when the groups are loaded. */
   #loop: Promise<void> | undefined;
   #wake: AbortController = new AbortController();
   #wakeAtMs = 0;
@@ -420,6 +421,7 @@ export class GroupCoordinator {
 
   async #loaded(signal: AbortSignal | undefined): Promise<void> {
     this.#closing.signal.throwIfAborted();
+    if (this.#loop !== undefined) return;
     const patience = linkedController(signal, this.#closing.signal);
     try {
       const tooLong = this.#options.clock.sleep(LOAD_PATIENCE_MS, patience.signal).then(() => {

@@ -147,17 +147,20 @@ class FieldWriter {
   #at = 0;
 
   int16(value: number): this {
-    setInt16(this.#bytes, this.#room(2), value);
+    const at = this.#room(2);
+    setInt16(this.#bytes, at, value);
     return this;
   }
 
   int32(value: number): this {
-    setInt32(this.#bytes, this.#room(4), value);
+    const at = this.#room(4);
+    setInt32(this.#bytes, at, value);
     return this;
   }
 
   int64(value: number): this {
-    setInt64(this.#bytes, this.#room(8), value);
+    const at = this.#room(8);
+    setInt64(this.#bytes, at, value);
     return this;
   }
 
@@ -181,7 +184,7 @@ class FieldWriter {
     return this;
   }
 
-  /** Where `size` more bytes go. */
+  /** Where `size` more bytes go. To be asked before `#bytes` is, which it may replace. */
   #room(size: number): number {
     const at = this.#at;
     this.#at += size;

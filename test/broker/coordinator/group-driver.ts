@@ -57,7 +57,12 @@ export class GroupDriver {
     return call;
   }
 
-  sync(memberId: string, generationId: number, assignments: Record<string, string> = {}, groupInstanceId: string | null = null): CallId {
+  sync(
+    memberId: string,
+    generationId: number,
+    assignments: Record<string, string> = {},
+    groupInstanceId: string | null = null,
+  ): CallId {
     const call = ++this.#lastCall;
     const list = Object.entries(assignments).map(([id, text]) => ({ memberId: id, assignment: bytes(text) }));
     const request = { groupId: 'g', generationId, memberId, groupInstanceId, assignments: list };

@@ -314,7 +314,9 @@ class GroupWorld {
     const generation = state.generationId - (this.#random.below(8) === 0 ? 1 : 0);
     switch (this.#random.below(9)) {
       case 0:
-        this.#ask(this.#group.join({ groupInstanceId: this.#random.below(3) === 0 ? `i${this.#random.below(3)}` : null }));
+        this.#ask(
+          this.#group.join({ groupInstanceId: this.#random.below(3) === 0 ? `i${this.#random.below(3)}` : null }),
+        );
         break;
       case 1:
       case 2:

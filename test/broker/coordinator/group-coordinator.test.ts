@@ -1,0 +1,388 @@
+import { describe, expect, test } from 'vitest';
+import { applyOffsetsRecord, newGroup, recordsOf } from '../../../src/broker/coordinator/group-records.js';
+import {
+  decodeOffsetsRecord,
+  encodeOffsetsRecord,
+  type OffsetsRecord,
+} from '../../../src/broker/coordinator/offsets-records.js';
+import { errorName, type KafkaErrorName } from '../../../src/protocol/errors.js';
+import type { Requests, Responses } from '../../../src/protocol/requests.js';
+import { batchesIn } from '../../../src/record/batch-header.js';
+import { decodeRecords } from '../../../src/record/record-batch-decoder.js';
+import { seededRandom } from '../../../src/runtime/seeded-random.js';
+import { createTopic, settled, startBroker, type TestBroker } from '../harness.js';
+import { bytes, joinRequest, text } from './group-driver.js';
+
+function commitRequest(
+  offset: number,
+  changes: Partial<Requests['OffsetCommit']> = {},
+  partition = 0,
+): Requests['OffsetCommit'] {
+  const partitions = [
+    { partitionIndex: partition, committedOffset: offset, committedLeaderEpoch: -1, committedMetadata: 'note' },
+  ];
+  const topics = [{ name: 'orders', partitions }];
+  return { groupId: 'g', generationIdOrMemberEpoch: -1, memberId: '', groupInstanceId: null, topics, ...changes };
+}
+
+async function commit(
+  broker: TestBroker,
+  offset: number,
+  changes: Partial<Requests['OffsetCommit']> = {},
+): Promise<KafkaErrorName> {
+  const { topics } = await broker.send('OffsetCommit', commitRequest(offset, changes));
+  return errorName(topics[0]?.partitions[0]?.errorCode ?? 0);
+}
+
+async function committed(broker: TestBroker, groupId = 'g'): Promise<Record<string, number>> {
+  const { topics } = await broker.send('OffsetFetch', { groupId, topics: null });
+  const offsets = topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partitionIndex, committedOffset }) => [`${name}-${partitionIndex}`, committedOffset] as const),
+  );
+  return Object.fromEntries(offsets);
+}
+
+async function join(broker: TestBroker, changes: Partial<Requests['JoinGroup']> = {}): Promise<Responses['JoinGroup']> {
+  const { memberId } = await broker.send('JoinGroup', joinRequest(changes));
+  return broker.send('JoinGroup', joinRequest({ ...changes, memberId }));
+}
+
+/** A group of one, stable. */
+async function stableMember(broker: TestBroker): Promise<{ memberId: string; generationId: number }> {
+  const { memberId, generationId } = await join(broker);
+  const assignments = [{ memberId, assignment: bytes('all') }];
+  await broker.send('SyncGroup', { groupId: 'g', generationId, memberId, groupInstanceId: null, assignments });
+  return { memberId, generationId };
+}
+
+async function beat(broker: TestBroker, member: { memberId: string; generationId: number }): Promise<KafkaErrorName> {
+  const { errorCode } = await broker.send('Heartbeat', { groupId: 'g', groupInstanceId: null, ...member });
+  return errorName(errorCode);
+}
+
+async function started(configs: Record<string, string> = {}): Promise<TestBroker> {
+  const broker = await startBroker({ configs });
+  await createTopic(broker, 'orders', { numPartitions: 4 });
+  return broker;
+}
+
+/** The next leader on the same disk. */
+async function failover(broker: TestBroker): Promise<TestBroker> {
+  await broker.broker.close();
+  return startBroker({ disk: broker.disk, clock: broker.clock });
+}
+
+/** All that the log says of the groups, folded by a second, independent reader. */
+async function storedRecords({ broker, store }: TestBroker): Promise<OffsetsRecord[]> {
+  const log = broker.image.topics.get('__consumer_offsets')?.partitions[0]?.log ?? -1;
+  const { logStartOffset } = await store.ends(log);
+  const records: OffsetsRecord[] = [];
+  for (const chunk of await store.read(log, logStartOffset, 1 << 30)) {
+    for (const { at } of batchesIn(chunk)) {
+      for (const { key, value } of decodeRecords(chunk, at)) records.push(decodeOffsetsRecord(key, value)!);
+    }
+  }
+  return records;
+}
+
+describe('offsets', () => {
+  test('a commit survives the coordinator, with its metadata', async () => {
+    const broker = await started();
+    expect(await commit(broker, 7)).toBe('NONE');
+    expect(await commit(broker, 9)).toBe('NONE');
+    const next = await failover(broker);
+    const { topics } = await next.send('OffsetFetch', {
+      groupId: 'g',
+      topics: [{ name: 'orders', partitionIndexes: [0, 1] }],
+    });
+    expect(topics[0]?.partitions).toMatchObject([
+      { partitionIndex: 0, committedOffset: 9, metadata: 'note', errorCode: 0 },
+      { partitionIndex: 1, committedOffset: -1, metadata: '', errorCode: 0 },
+    ]);
+  });
+
+  test('a bad commit is refused for its partition, and the one beside it is taken', async () => {
+    const broker = await started({ 'offset.metadata.max.bytes': '10' });
+    const partition = { committedLeaderEpoch: -1, committedMetadata: null };
+    const { topics } = await broker.send('OffsetCommit', {
+      ...commitRequest(0),
+      topics: [
+        {
+          name: 'orders',
+          partitions: [
+            { ...partition, partitionIndex: 0, committedOffset: -1 },
+            { ...partition, partitionIndex: 1, committedOffset: 5 },
+            { ...partition, partitionIndex: 2, committedOffset: 5, committedMetadata: 'far too long' },
+            { ...partition, partitionIndex: 9, committedOffset: 5 },
+          ],
+        },
+      ],
+    });
+    const names = topics[0]?.partitions.map((p) => errorName(p.errorCode));
+    expect(names).toEqual(['INVALID_REQUEST', 'NONE', 'OFFSET_METADATA_TOO_LARGE', 'UNKNOWN_TOPIC_OR_PARTITION']);
+    expect(await committed(broker)).toEqual({ 'orders-1': 5 });
+  });
+
+  test('a commit that could not be stored did not happen', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    broker.disk.failNextAppend();
+    expect(await commit(broker, 8)).toBe('COORDINATOR_NOT_AVAILABLE');
+    expect(await committed(broker)).toEqual({ 'orders-0': 7 });
+    expect(await commit(broker, 9)).toBe('NONE');
+  });
+
+  test('a deposed coordinator takes no commit and gives no old offset', async () => {
+    const old = await started();
+    await commit(old, 7);
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await commit(next, 8);
+    const { errorCode } = await old.send('OffsetFetch', { groupId: 'g', topics: null });
+    expect(errorName(errorCode)).toBe('NOT_COORDINATOR');
+    await expect(commit(old, 9)).rejects.toMatchObject({ type: 'NOT_CONTROLLER' });
+    expect(await committed(next)).toEqual({ 'orders-0': 8 });
+  });
+
+  test('offsets expire once a group was empty for the retention, and the group with them', async () => {
+    const broker = await started({ 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' });
+    await commit(broker, 7);
+    await broker.clock.advance(50 * 60_000);
+    await commit(broker, 8);
+    await broker.clock.advance(50 * 60_000);
+    expect(await committed(broker)).toEqual({ 'orders-0': 8 });
+    await broker.clock.advance(12 * 60_000);
+    expect(await committed(broker)).toEqual({});
+    expect((await broker.send('ListGroups', { statesFilter: [] })).groups).toEqual([]);
+    expect(await committed(await failover(broker))).toEqual({});
+  });
+
+  test('offsets of a deleted topic are forgotten', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    await broker.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] });
+    expect(await committed(broker)).toEqual({});
+    expect(await committed(await failover(broker))).toEqual({});
+  });
+
+  test('offsets are deleted on request while the group is empty', async () => {
+    const broker = await started();
+    const request = { groupId: 'g', topics: [{ name: 'orders', partitions: [{ partitionIndex: 0 }] }] };
+    expect(errorName((await broker.send('OffsetDelete', request)).errorCode)).toBe('GROUP_ID_NOT_FOUND');
+    await commit(broker, 7);
+    expect(errorName((await broker.send('OffsetDelete', request)).errorCode)).toBe('NONE');
+    expect(await committed(broker)).toEqual({});
+    await stableMember(broker);
+    expect(errorName((await broker.send('OffsetDelete', request)).errorCode)).toBe('NON_EMPTY_GROUP');
+  });
+
+  test('the log of a busy group stays short, and says the same', async () => {
+    const broker = await started();
+    const member = await stableMember(broker);
+    const changes = { memberId: member.memberId, generationIdOrMemberEpoch: member.generationId };
+    for (let i = 0; i < 10_050; i += 50) {
+      await Promise.all(
+        Array.from({ length: 50 }, (_, j) => broker.send('OffsetCommit', commitRequest(i + j, changes))),
+      );
+    }
+    await settled();
+    expect((await storedRecords(broker)).length).toBeLessThan(200);
+    const next = await failover(broker);
+    expect(await committed(next)).toEqual({ 'orders-0': 10_049 });
+    expect(await beat(next, member)).toBe('NONE');
+  });
+});
+
+describe('groups', () => {
+  test('members go on over a failover: same generation, same assignment, a whole session left', async () => {
+    const broker = await started();
+    const member = await stableMember(broker);
+    await broker.clock.advance(20_000);
+    const next = await failover(broker);
+    await next.clock.advance(20_000);
+    expect(await beat(next, member)).toBe('NONE');
+    const request = { groupId: 'g', groupInstanceId: null, assignments: [], ...member };
+    expect(text((await next.send('SyncGroup', request)).assignment)).toBe('all');
+    await next.clock.advance(31_000);
+    expect(await beat(next, member)).toBe('UNKNOWN_MEMBER_ID');
+  });
+
+  test('what waits is answered when the coordinator closes', async () => {
+    const broker = await started();
+    await stableMember(broker);
+    const joining = join(broker);
+    await settled();
+    await broker.broker.close();
+    expect(errorName((await joining).errorCode)).toBe('NOT_COORDINATOR');
+  });
+
+  test('a silent member is removed by the clock alone, and the group is then deletable', async () => {
+    const broker = await started();
+    const member = await stableMember(broker);
+    const remove = async () => {
+      const { results } = await broker.send('DeleteGroups', { groupsNames: ['g', 'other'] });
+      return results.map(({ errorCode }) => errorName(errorCode));
+    };
+    await commit(broker, 3, { memberId: member.memberId, generationIdOrMemberEpoch: member.generationId });
+    expect(await remove()).toEqual(['NON_EMPTY_GROUP', 'GROUP_ID_NOT_FOUND']);
+    await broker.clock.advance(31_000);
+    expect((await broker.send('ListGroups', { statesFilter: ['Empty'] })).groups).toEqual([
+      { groupId: 'g', protocolType: 'consumer', groupState: 'Empty' },
+    ]);
+    expect(await remove()).toEqual(['NONE', 'GROUP_ID_NOT_FOUND']);
+    const { groups } = await (await failover(broker)).send('DescribeGroups', { groups: ['g'] });
+    expect(groups[0]).toMatchObject({ errorCode: 0, groupState: 'Dead', members: [] });
+  });
+
+  test('a group tells its state, protocol and members', async () => {
+    const broker = await started();
+    const { memberId } = await stableMember(broker);
+    const { groups } = await broker.send('DescribeGroups', { groups: ['g'] });
+    expect(groups[0]).toMatchObject({ groupState: 'Stable', protocolType: 'consumer', protocolData: 'range' });
+    expect(groups[0]?.members[0]).toMatchObject({ memberId, clientId: 'client', clientHost: 'tab' });
+    expect(text(groups[0]?.members[0]?.memberAssignment)).toBe('all');
+    expect(text(groups[0]?.members[0]?.memberMetadata)).toBe('topic');
+  });
+
+  test('bad group ids and session timeouts are refused', async () => {
+    const broker = await started();
+    const { errorCode } = await broker.send('JoinGroup', joinRequest({ groupId: '' }));
+    expect(errorName(errorCode)).toBe('INVALID_GROUP_ID');
+    const short = await broker.send('JoinGroup', joinRequest({ sessionTimeoutMs: 10 }));
+    expect(errorName(short.errorCode)).toBe('INVALID_SESSION_TIMEOUT');
+    expect(errorName((await broker.send('FindCoordinator', { key: '', keyType: 0 })).errorCode)).toBe(
+      'INVALID_GROUP_ID',
+    );
+    expect(await broker.send('FindCoordinator', { key: 'g', keyType: 0 })).toMatchObject({ errorCode: 0, nodeId: 1 });
+    expect(await beat(broker, { memberId: 'nobody', generationId: 1 })).toBe('UNKNOWN_MEMBER_ID');
+    expect((await broker.send('ListGroups', { statesFilter: [] })).groups).toEqual([]);
+  });
+
+  test('an assignment that could not be stored was not given: the leader tries again', async () => {
+    const broker = await started();
+    const { memberId, generationId } = await join(broker);
+    const request = {
+      groupId: 'g',
+      groupInstanceId: null,
+      memberId,
+      generationId,
+      assignments: [{ memberId, assignment: bytes('all') }],
+    };
+    await commit(broker, 1, { groupId: 'other' }); // makes the topic
+    broker.disk.failNextAppend();
+    expect(errorName((await broker.send('SyncGroup', request)).errorCode)).toBe('COORDINATOR_NOT_AVAILABLE');
+    expect((await broker.send('DescribeGroups', { groups: ['g'] })).groups[0]?.groupState).toBe('CompletingRebalance');
+    expect(text((await broker.send('SyncGroup', request)).assignment)).toBe('all');
+  });
+
+  test('an aborted join rejects with its reason, and its member goes when it is not heard of again', async () => {
+    const broker = await started();
+    const first = await stableMember(broker);
+    const abort = new AbortController();
+    const { memberId } = await broker.send('JoinGroup', joinRequest({}));
+    const joining = broker.send('JoinGroup', joinRequest({ memberId }), abort.signal);
+    await settled();
+    abort.abort(new Error('tab closed'));
+    await expect(joining).rejects.toThrow('tab closed');
+    const again = broker.send('JoinGroup', joinRequest({ memberId: first.memberId }));
+    await broker.clock.advance(61_000);
+    expect((await again).members.map((member) => member.memberId)).toEqual([first.memberId]);
+  });
+});
+
+describe('the log of groups', () => {
+  test('records are Kafka’s, byte for byte', () => {
+    const hex = (value: Uint8Array | null) => (value === null ? null : Buffer.from(value).toString('hex'));
+    const commitTimestampMs = 0x0102;
+    const value = { offset: 5, leaderEpoch: -1, metadata: 'm', commitTimestampMs };
+    const offset = encodeOffsetsRecord({ type: 'OffsetCommit', groupId: 'g', topic: 't', partition: 3, value });
+    expect(hex(offset.key)).toBe('0001' + '000167' + '000174' + '00000003');
+    expect(hex(offset.value)).toBe('0003' + '0000000000000005' + 'ffffffff' + '00016d' + '0000000000000102');
+    const group = encodeOffsetsRecord({
+      type: 'GroupMetadata',
+      groupId: 'g',
+      value: {
+        protocolType: 'c',
+        generationId: 2,
+        protocolName: null,
+        leaderId: null,
+        currentStateTimestampMs: 1,
+        members: [],
+      },
+    });
+    expect(hex(group.key)).toBe('0002' + '000167');
+    expect(hex(group.value)).toBe('0003' + '000163' + '00000002' + 'ffff' + 'ffff' + '0000000000000001' + '00000000');
+    expect(hex(encodeOffsetsRecord({ type: 'GroupMetadata', groupId: 'g', value: null }).value)).toBeNull();
+  });
+
+  // Goal: there is one path to every state. Method: random members of two groups against one coordinator; now and then
+  // the log is folded by itself and compared with what the coordinator answers, and a successor takes over.
+  test.each(Array.from({ length: 20 }, (_, seed) => seed))('replay equals the live state (seed %i)', async (seed) => {
+    const random = seededRandom(seed);
+    let broker = await started();
+    const members = new Map<string, { memberId: string; generationId: number }>();
+    for (let i = 0; i < 60; i++) {
+      const groupId = random.below(2) === 0 ? 'g' : 'h';
+      const member = members.get(groupId);
+      switch (random.below(7)) {
+        case 0:
+        case 1: {
+          if (member !== undefined) break;
+          const { memberId, generationId, errorCode } = await join(broker, { groupId });
+          if (errorCode !== 0) break;
+          const assignments = [{ memberId, assignment: bytes(`all ${i}`) }];
+          await broker.send('SyncGroup', { groupId, generationId, memberId, groupInstanceId: null, assignments });
+          members.set(groupId, { memberId, generationId });
+          break;
+        }
+        case 2:
+        case 3:
+        case 4: {
+          if (random.below(10) === 0) broker.disk.failNextAppend();
+          const claim = { memberId: member?.memberId ?? '', generationIdOrMemberEpoch: member?.generationId ?? -1 };
+          await broker.send('OffsetCommit', { ...commitRequest(i, claim, random.below(4)), groupId });
+          break;
+        }
+        case 5:
+          if (random.below(2) === 0) await broker.clock.advance(random.below(40_000));
+          else if (member !== undefined) {
+            const left = [{ memberId: member.memberId, groupInstanceId: null }];
+            await broker.send('LeaveGroup', { groupId, members: left });
+          }
+          if (!(await isMember(broker, groupId, member?.memberId))) members.delete(groupId);
+          break;
+        default:
+          if (random.below(3) === 0) broker = await failover(broker);
+      }
+      for (const [id, known] of members) if (!(await isMember(broker, id, known.memberId))) members.delete(id);
+      await expectReplayEqualsLive(broker);
+    }
+  });
+});
+
+async function isMember(broker: TestBroker, groupId: string, memberId: string | undefined): Promise<boolean> {
+  const { groups } = await broker.send('DescribeGroups', { groups: [groupId] });
+  return groups[0]?.members.some((member) => member.memberId === memberId) ?? false;
+}
+
+async function expectReplayEqualsLive(broker: TestBroker): Promise<void> {
+  if (!broker.broker.image.topics.has('__consumer_offsets')) return;
+  const records = await storedRecords(broker as TestBroker);
+  for (const groupId of ['g', 'h']) {
+    const group = records
+      .filter((record) => record.groupId === groupId)
+      .reduce((before, record) => applyOffsetsRecord(before, record, 0), newGroup(groupId));
+    const offsets = recordsOf(group).flatMap((record) =>
+      record.type === 'OffsetCommit' && record.value !== null
+        ? [[`${record.topic}-${record.partition}`, record.value.offset]]
+        : [],
+    );
+    expect(await committed(broker, groupId)).toEqual(Object.fromEntries(offsets));
+    const live = (await broker.send('DescribeGroups', { groups: [groupId] })).groups[0];
+    if (live?.groupState !== 'Stable') continue;
+    const { state } = group;
+    expect([state.phase.name, state.protocolName]).toEqual([live.groupState, live.protocolData]);
+    expect([...state.members.values()].map((m) => [m.memberId, text(m.assignment)])).toEqual(
+      live.members.map((m) => [m.memberId, text(m.memberAssignment)]),
+    );
+  }
+}
