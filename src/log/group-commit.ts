@@ -173,14 +173,17 @@ export class GroupCommit {
   /** Outcomes are dealt with in the order of the commits, whatever the order in which they become known. */
   #landed(flight: Flight, outcome: Outcome): void {
     flight.outcome = outcome;
-    for (let first = this.#inFlight[0]; first?.outcome; first = this.#inFlight[0]) {
-      this.#inFlight.shift();
-      if (first.outcome.committed) this.#succeeded(first.group, first.parts);
-      else this.#failed(first.group, first.outcome.error);
+    try {
+      for (let first = this.#inFlight[0]; first?.outcome; first = this.#inFlight[0]) {
+        this.#inFlight.shift();
+        if (first.outcome.committed) this.#succeeded(first.group, first.parts);
+        else this.#failed(first.group, first.outcome.error);
+      }
+    } finally {
+      if (this.#inFlight.length === 0) this.#drained();
+      this.#pump();
+      if (this.#isIdle) wake(this.#idleWaiters);
     }
-    if (this.#inFlight.length === 0) this.#drained();
-    this.#pump();
-    if (this.#isIdle) wake(this.#idleWaiters);
   }
 
   #succeeded(group: readonly Waiting[], parts: readonly Part[]): void {
@@ -194,8 +197,11 @@ export class GroupCommit {
       const logStartOffset = owner.logStartOffset();
       advances.push({ log: owner.log, leaderEpoch: this.#leaderEpoch, logStartOffset, highWatermark, chunks });
     }
-    if (advances.length > 0) this.#onCommitted(advances);
-    for (const { done } of group) done.resolve();
+    try {
+      if (advances.length > 0) this.#onCommitted(advances);
+    } finally {
+      for (const { done } of group) done.resolve(); // they are durable, whatever becomes of the announcement
+    }
   }
 
   /** What is in flight behind will fail by itself; its logs must know before they take another append. */

@@ -8,6 +8,13 @@ const READ_BYTES = 1024 * 1024;
 export interface RecoveredLog {
   readonly state: LogState;
   readonly logStartOffset: number;
+  /** What lies behind the checkpoint: counts towards the next one. */
+  readonly replayed: ReplayedPart;
+}
+
+export interface ReplayedPart {
+  readonly bytes: number;
+  readonly batches: number;
 }
 
 /**
@@ -20,13 +27,21 @@ export async function recoverLog(store: LogStore, log: LogId, nowMs: number): Pr
   const { logStartOffset } = ends;
   const endOffset = ends.lastOffset === undefined ? logStartOffset : ends.lastOffset + 1;
   const state = stateAtCheckpoint(ends, endOffset, nowMs);
+  const replayed = { bytes: 0, batches: 0 };
   while (state.nextOffset < endOffset) {
-    const chunks = await store.read(log, state.nextOffset, READ_BYTES);
     const before = state.nextOffset;
-    for (const chunk of chunks) replay(log, state, chunk, nowMs);
+    for (const chunk of await store.read(log, before, READ_BYTES)) {
+      for (const { header } of batchesIn(chunk)) {
+        if (lastOffsetOf(header) < state.nextOffset) continue;
+        if (header.baseOffset > state.nextOffset) throw holeError(log, state.nextOffset, `one at ${header.baseOffset}`);
+        state.adopt([header], state.stage([header], 'replication', nowMs));
+        replayed.bytes += header.sizeInBytes;
+        replayed.batches++;
+      }
+    }
     if (state.nextOffset === before) throw holeError(log, before, 'nothing');
   }
-  return { state, logStartOffset };
+  return { state, logStartOffset, replayed };
 }
 
 function stateAtCheckpoint(ends: LogEnds, endOffset: number, nowMs: number): LogState {
@@ -35,15 +50,6 @@ function stateAtCheckpoint(ends: LogEnds, endOffset: number, nowMs: number): Log
   const state = new LogState(logStartOffset, usable ? asLogSnapshot(checkpoint.snapshot) : undefined, nowMs);
   if (lastSegment !== undefined) state.segmentClosed(lastSegment);
   return state;
-}
-
-/** Takes in the batches of a chunk that lie at or behind the end of `state`. */
-function replay(log: LogId, state: LogState, chunk: Uint8Array, nowMs: number): void {
-  for (const { header } of batchesIn(chunk)) {
-    if (lastOffsetOf(header) < state.nextOffset) continue;
-    if (header.baseOffset > state.nextOffset) throw holeError(log, state.nextOffset, `one at ${header.baseOffset}`);
-    state.adopt([header], state.stage([header], 'replication', nowMs));
-  }
 }
 
 function holeError(log: LogId, offset: number, found: string): KafkaError {

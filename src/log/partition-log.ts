@@ -9,7 +9,7 @@ import { closedRow, isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, checkKeys } from './append-validation.js';
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
-import { recoverLog } from './log-recovery.js';
+import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
 import { type LogState, lastSequenceOf } from './log-state.js';
 import { offsetForTimestamp, type TimestampedOffset } from './offset-for-timestamp.js';
 import { type BatchMetadata, findDuplicate, firstOffsetOfBatch, type LostSequence } from './producer-state.js';
@@ -80,8 +80,8 @@ export class PartitionLog {
   #isClosed = false;
   #logStartOffset: number;
   #logEndOffset: number;
-  #uncheckpointedBytes = 0;
-  #uncheckpointedBatches = 0;
+  /** Behind the last checkpoint. */
+  #uncheckpointed: ReplayedPart;
   /** Accepted and not yet durable, in offset order. */
   #inFlight: PlacedAppend[] = [];
   /** Of idempotent producers, accepted and then not written: for the state that recovery makes. */
@@ -92,16 +92,16 @@ export class PartitionLog {
    * @throws KafkaError KAFKA_STORAGE_ERROR
    */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
-    const { state, logStartOffset } = await recoverLog(options.store, options.log, options.clock.wallMs());
-    return new PartitionLog(options, state, logStartOffset);
+    return new PartitionLog(options, await recoverLog(options.store, options.log, options.clock.wallMs()));
   }
 
-  private constructor(options: PartitionLogOptions, state: LogState, logStartOffset: number) {
+  private constructor(options: PartitionLogOptions, { state, logStartOffset, replayed }: RecoveredLog) {
     this.name = options.name;
     this.#options = options;
     this.#state = state;
     this.#logStartOffset = logStartOffset;
     this.#logEndOffset = state.nextOffset;
+    this.#uncheckpointed = replayed;
     this.#writer = {
       log: options.log,
       logStartOffset: () => this.#logStartOffset,
@@ -237,12 +237,15 @@ export class PartitionLog {
   async #recover(): Promise<void> {
     const { store, groupCommit, log, clock, leaderEpoch } = this.#options;
     await groupCommit.drained();
-    const { state, logStartOffset } = await recoverLog(store, log, clock.wallMs());
+    const { state, logStartOffset, replayed } = await recoverLog(store, log, clock.wallMs());
+    if (state.nextOffset < this.#logEndOffset) {
+      const found = `${this.name}: committed up to ${this.#logEndOffset}, the database ends at ${state.nextOffset}`;
+      throw new KafkaError('KAFKA_STORAGE_ERROR', found);
+    }
     state.producers.noteLost([...this.#state.producers.lost(), ...this.#lost.splice(0)]);
     this.#state = state;
     this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
-    this.#uncheckpointedBytes = 0;
-    this.#uncheckpointedBatches = 0;
+    this.#uncheckpointed = replayed;
     this.#isStale = false;
     if (state.nextOffset === this.#logEndOffset) return;
     this.#logEndOffset = state.nextOffset;
@@ -337,12 +340,8 @@ export class PartitionLog {
   }
 
   #rollIfFull(batches: readonly BatchHeader[], config: TopicConfig): SegmentRow | undefined {
-    let sizeInBytes = 0;
-    let maxTimestampMs = NO_TIMESTAMP;
-    for (const batch of batches) {
-      sizeInBytes += batch.sizeInBytes;
-      maxTimestampMs = Math.max(maxTimestampMs, batch.maxTimestampMs);
-    }
+    const sizeInBytes = totalBytes(batches);
+    const maxTimestampMs = batches.reduce((max, batch) => Math.max(max, batch.maxTimestampMs), NO_TIMESTAMP);
     return isFull(this.#state.segment, { sizeInBytes, maxTimestampMs }, config) ? this.#roll() : undefined;
   }
 
@@ -353,15 +352,14 @@ export class PartitionLog {
   }
 
   #checkpointIfDue(batches: readonly BatchHeader[]): LogCheckpoint | undefined {
-    for (const { sizeInBytes } of batches) this.#uncheckpointedBytes += sizeInBytes;
-    this.#uncheckpointedBatches += batches.length;
-    const due = this.#uncheckpointedBytes >= CHECKPOINT_BYTES || this.#uncheckpointedBatches >= CHECKPOINT_BATCHES;
+    const bytes = this.#uncheckpointed.bytes + totalBytes(batches);
+    this.#uncheckpointed = { bytes, batches: this.#uncheckpointed.batches + batches.length };
+    const due = bytes >= CHECKPOINT_BYTES || this.#uncheckpointed.batches >= CHECKPOINT_BATCHES;
     return due ? this.#checkpoint() : undefined;
   }
 
   #checkpoint(): LogCheckpoint {
-    this.#uncheckpointedBytes = 0;
-    this.#uncheckpointedBatches = 0;
+    this.#uncheckpointed = { bytes: 0, batches: 0 };
     return { log: this.#options.log, offset: this.#state.nextOffset, snapshot: this.#state.snapshot() };
   }
 
@@ -423,6 +421,10 @@ export class PartitionLog {
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+function totalBytes(batches: readonly BatchHeader[]): number {
+  return batches.reduce((bytes, { sizeInBytes }) => bytes + sizeInBytes, 0);
+}
 
 /** The heads of batches that follow each other from `offset` on. */
 function withOffsets(batches: readonly BatchAt[], offset: number): BatchHeader[] {

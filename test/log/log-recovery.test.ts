@@ -47,6 +47,18 @@ test('recovery reads a bounded part of the log, however long it is', async () =>
   expect(bytes).toBeLessThan(1024 * 1024);
 });
 
+test('leaders that write little, one after another, leave no more to replay than one', async () => {
+  const disk = new MemoryDisk();
+  for (let term = 0; term < 10; term++) {
+    const log = await (await leader(disk)).open();
+    for (let i = 0; i < 3; i++) await log.append(batch(['x'.repeat(50_000)]), 'client');
+  }
+  const store = await MemoryLogStore.open(disk, { newIncarnationId: 'test' });
+  const { state, replayed } = await recoverLog(store, LOG, NOW_MS);
+  expect(state.nextOffset).toBe(30);
+  expect(replayed.bytes).toBeLessThan(256 * 1024);
+});
+
 test('a hole in the log is an error, not a shorter log', async () => {
   const disk = new MemoryDisk();
   const { open, store } = await leader(disk);

@@ -5,6 +5,7 @@
  */
 import { type EpochEntry, LeaderEpochs } from '../../../src/log/leader-epochs.js';
 import {
+  type CompletedTransaction,
   firstOffsetOfBatch,
   firstSequenceOf,
   lastSequence,
@@ -105,6 +106,8 @@ function producerState(config: ProducerStateConfig, snapshots: Snapshots): objec
     },
     toEntry: (step) => appended(handle(step)),
     startedTransactions: (step) => handle(step).append.startedTransactions,
+    completeTxn: (_step, completed: CompletedTransaction) => state.completeTransaction(completed),
+    lastStableOffset: (_step, completed: CompletedTransaction) => state.lastStableOffsetAfter(completed),
     update: (step) => state.update(handle(step).append),
     lastEntry: (step) => fieldsOf(state.entry(step['pid'] as number)),
 
