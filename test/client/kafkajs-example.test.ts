@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Kafka, dropCluster } from '../../src/testing/index.js';
+import { dropCluster, Kafka } from '../../src/testing/index.js';
 
 // Goal: code written for KafkaJS runs as it is. Method: the example of KafkaJS's "Getting started", import and waiting apart.
 test('the example of KafkaJS runs unchanged', async () => {
