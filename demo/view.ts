@@ -81,7 +81,8 @@ function masthead({ leadership }: Demo): TemplateResult {
 
 function tabs({ tabs }: Leadership): TemplateResult {
   return html`
-    <ul class="tabs" aria-label="Tabs of this cluster">
+    <section aria-label="Tabs of this cluster">
+      <ul class="tabs">
       ${tabs.map(
         (tab) => html`
           <li class="tab ${tab.leads ? 'leads' : ''} ${tab.isThisTab ? 'self' : ''}">
@@ -90,6 +91,7 @@ function tabs({ tabs }: Leadership): TemplateResult {
         `,
       )}
     </ul>
+    </section>
   `;
 }
 
@@ -196,7 +198,7 @@ function airportsCard(group: StatisticsGroup): TemplateResult {
       <header><h2>Busiest airports</h2><p>of ${number(Object.keys(group.statistics.byAirport).length)}</p></header>
       <table>
         <thead>
-          <tr><th scope="col">Origin</th><th scope="col" class="bar"></th><th scope="col" class="number">Flights</th><th scope="col" class="number">Mean delay</th></tr>
+          <tr><th scope="col">Origin</th><td></td><th scope="col" class="number">Flights</th><th scope="col" class="number">Mean delay</th></tr>
         </thead>
         <tbody>
           ${rows.map(

@@ -6,6 +6,8 @@ import { forever } from './forever.js';
 export const GROUP_ID = 'flight-statistics';
 export const RESULTS_TOPIC = 'flight-statistics';
 const PUBLISH_EVERY_MS = 250;
+/** A tab that closes cannot say goodbye; its partitions go to another after this. The least that a broker allows. */
+const SESSION_TIMEOUT_MS = 6_000;
 
 /** What is known of one partition of `flights`: a function of its first `nextOffset` records, whoever computed it. */
 interface Snapshot {
@@ -68,7 +70,11 @@ export class StatisticsGroup {
   }
 
   async #count(signal: AbortSignal): Promise<void> {
-    const member = this.#kafka.consumer({ groupId: GROUP_ID });
+    const member = this.#kafka.consumer({
+      groupId: GROUP_ID,
+      sessionTimeout: SESSION_TIMEOUT_MS,
+      heartbeatInterval: SESSION_TIMEOUT_MS / 3,
+    });
     const producer = this.#kafka.producer();
     this.#member = member;
     await Promise.all([member.connect(), producer.connect()]);

@@ -75,7 +75,7 @@ export class TestBrowser implements AsyncDisposable {
       browser: name,
       executablePath: browserPaths[name] ?? name,
       userDataDir: profile,
-      protocolTimeout: 60_000,
+      protocolTimeout: 20_000,
       args: name === 'chrome' ? chromiumArgs() : [],
       // One process a tab also for tabs of one site.
       extraPrefsFirefox: { 'dom.ipc.processCount.webIsolated': 16, 'dom.ipc.processPrelaunch.enabled': false },

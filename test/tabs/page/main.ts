@@ -9,6 +9,7 @@ const reports = window as unknown as Partial<TabReports>;
 const kafka = new Kafka({ clientId: 'tab-under-test' });
 const followed: Read[] = [];
 let isProducing = false;
+let nextPageShow = untilPageShow();
 let production: Promise<void> = Promise.resolve();
 
 const api: TabApi = {
@@ -69,8 +70,19 @@ const api: TabApi = {
   },
 };
 
+/** A page that comes out of the back/forward cache gets no answer to what it reported before. */
 async function acknowledge(ack: Acknowledged): Promise<void> {
-  await reports.reportAck?.(ack);
+  await Promise.race([reports.reportAck?.(ack), nextPageShow]);
+}
+
+function untilPageShow(): Promise<void> {
+  return new Promise((resolve) => {
+    const shown = (): void => {
+      nextPageShow = untilPageShow();
+      resolve();
+    };
+    addEventListener('pageshow', shown, { once: true });
+  });
 }
 
 async function consumeAll(consumer: Consumer, topic: string, onRead: (read: Read) => void): Promise<void> {
