@@ -225,6 +225,21 @@ describe('failures of the store', () => {
     expect((await readAll(store)).map(({ value }) => value)).toEqual(['kept', 'next']);
   });
 
+  test('a failed commit fails what waits in the queue or for room in it, or places it anew: there is no hole', async () => {
+    const disk = new MemoryDisk();
+    const { open, store } = await leader(disk);
+    const log = await open();
+    disk.failNextAppend();
+    const values = Array.from({ length: 40 }, (_, i) => `${i}`.padEnd(900_000, '.'));
+    const outcomes = await Promise.all(values.map((value) => errorOf(log.append(batch([value]), 'client'))));
+    expect(outcomes.slice(0, 18)).toEqual(Array(18).fill('KAFKA_STORAGE_ERROR'));
+    const kept = values.filter((_, i) => outcomes[i] === undefined);
+    expect(kept.length).toBeGreaterThan(0);
+    expect((await readAll(store)).map(({ value }) => Number.parseInt(value, 10))).toEqual(
+      kept.map((v) => Number.parseInt(v, 10)),
+    );
+  });
+
   test('a full disk refuses, and takes appends again when there is room', async () => {
     const disk = new MemoryDisk({ quotaBytes: 200 });
     const { open } = await leader(disk);
