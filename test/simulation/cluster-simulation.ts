@@ -298,7 +298,9 @@ export class ClusterSimulation {
       const topics = [{ topic, partitions }];
       const limits = { maxWaitMs: 500, minBytes: 1, maxBytes: 1_000_000, isolationLevel: 0 } as const;
       const { responses } = await channel.send('Fetch', { ...limits, topics });
-      for (const bytes of responses[0]?.partitions[0]?.records ?? []) {
+      const { errorCode = -1, errorMessage, records = [] } = responses[0]?.partitions[0] ?? {};
+      if (errorCode !== 0) throw new Error(`fetching ${logText(topic, partition)}: ${errorMessage}`);
+      for (const bytes of records) {
         for (const { at, header } of batchesIn(bytes)) {
           for (const { offset, value } of await decodeBatch(bytes, at)) {
             if (offset >= next) found.push({ offset, value: new TextDecoder().decode(value ?? new Uint8Array()) });

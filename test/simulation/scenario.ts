@@ -45,7 +45,7 @@ const PARTITIONS = 3;
 /** Records of this topic are deleted from the front while it is read. */
 const TRIMMED = 'trimmed';
 const GROUPS = ['group-a', 'group-b'] as const;
-const MAX_TABS = 5;
+const MAX_TABS = 4;
 
 export interface ScenarioOptions {
   readonly seed: number;
@@ -135,9 +135,9 @@ class Scenario {
     this.#populate(first);
     for (let more = 1 + random.below(3); more > 0; more--) this.#populate(cluster.openTab());
 
-    const endMs = cluster.nowMs + 6_000 + random.below(8_000);
+    const endMs = cluster.nowMs + 4_000 + random.below(6_000);
     while (cluster.nowMs < endMs) {
-      await cluster.runFor(100 + random.below(900));
+      await cluster.runFor(100 + random.below(700));
       this.#misfortune();
     }
     await this.#recover();
@@ -158,7 +158,7 @@ class Scenario {
   /** Gives a tab its clients. */
   #populate(tab: Tab): void {
     const { random } = this.#cluster.simulation;
-    this.#spawn(tab, 'producing', () => this.#produce(tab, 50 + random.below(250)));
+    this.#spawn(tab, 'producing', () => this.#produce(tab, 150 + random.below(900)));
     if (random.next() < 0.7) {
       const group = GROUPS[random.below(GROUPS.length)]!;
       this.#spawn(tab, 'a member', () => this.#cluster.member(tab, group, [TOPIC, TRIMMED], random.below(30)));
@@ -292,7 +292,7 @@ class Scenario {
     }
     const last = cluster.openTab();
     this.#spawn(last, 'a reader', () => cluster.reader(last, TOPIC, range(PARTITIONS)));
-    await cluster.runFor(2_000);
+    await cluster.runFor(1_000);
     this.#producing = false;
 
     const probe = cluster.producer(last).then(async (producer) => {
