@@ -27,6 +27,7 @@ export interface FetchedBatch<K, V> {
 
 /** One assigned partition. It is replaced, not reused, when partitions are assigned anew: what it still gets is late mail. */
 export interface PartitionSlot<K, V> extends TopicPartition {
+  readonly assignmentId: number;
   /** Where to fetch next: behind what is buffered. */
   position: Position;
   version: number;
@@ -81,13 +82,17 @@ export class Fetcher<K, V> {
   }
 
   /** Replaces the assignment. Batches of before are stale. */
-  assign(partitions: readonly (TopicPartition & { position: Position; paused: boolean })[]): void {
+  assign(
+    assignmentId: number,
+    partitions: readonly (TopicPartition & { position: Position; paused: boolean })[],
+  ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
     for (const { topic, partition, position, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,
         partition,
+        assignmentId,
         position,
         version: 0,
         dropped: false,

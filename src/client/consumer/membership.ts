@@ -63,11 +63,9 @@ export class GroupMembership {
     this.#options = options;
   }
 
-  /** -1 and '' while not a member: what a commit then carries is refused, as it must be. */
+  /** As of the last join, also while another one or the end is under way: the coordinator judges whether it counts. */
   get member(): { readonly memberId: string; readonly generationId: number } {
-    const state = this.#state;
-    const memberId = state.status === 'left' ? '' : state.memberId;
-    return { memberId, generationId: this.#answer?.generationId ?? -1 };
+    return { memberId: this.#answer?.memberId ?? '', generationId: this.#answer?.generationId ?? -1 };
   }
 
   get isStable(): boolean {

@@ -31,13 +31,16 @@ export class OffsetStore {
   #lastCommitMs: number;
   #resolvedCount = 0;
   #commitDue = false;
+  #assignmentId = 0;
 
   constructor(options: OffsetStoreOptions) {
     this.#options = options;
     this.#lastCommitMs = options.runtime.clock.monotonicMs();
   }
 
-  assign(partitions: readonly (TopicPartition & { readonly committed: number })[]): void {
+  /** Begins anew; what is resolved for another assignment counts no more. */
+  assign(assignmentId: number, partitions: readonly (TopicPartition & { readonly committed: number })[]): void {
+    this.#assignmentId = assignmentId;
     this.#entries.clear();
     this.#resolvedCount = 0;
     for (const { topic, partition, committed } of partitions) {
@@ -46,9 +49,9 @@ export class OffsetStore {
   }
 
   /** `nextOffset` is the first that is not processed. `count` records came with it. */
-  resolve(partition: TopicPartition, nextOffset: number, count = 1): void {
-    const entry = this.#entries.get(topicPartitionText(partition));
-    if (entry === undefined) return;
+  resolve(slot: TopicPartition & { readonly assignmentId: number }, nextOffset: number, count: number): void {
+    const entry = this.#entries.get(topicPartitionText(slot));
+    if (entry === undefined || slot.assignmentId !== this.#assignmentId) return;
     entry.resolved = nextOffset;
     this.#resolvedCount += count;
   }

@@ -120,6 +120,7 @@ export class RunLoop<K, V> {
     const { topic, partition } = batch.slot;
     const { messages } = batch;
     let resolvedCount = 0;
+    let toldToEnd = false;
     const payload: EachBatchPayload<K, V> = {
       batch: shown,
       resolveOffset: (offset) => {
@@ -135,8 +136,14 @@ export class RunLoop<K, V> {
         else if (offsets.isCommitDue()) await offsets.commit();
       },
       uncommittedOffsets: () => toOffsets(offsets.uncommitted()),
-      isRunning: this.#options.isRunning,
-      isStale: () => isStale(batch),
+      isRunning: () => {
+        toldToEnd ||= !this.#options.isRunning();
+        return this.#options.isRunning();
+      },
+      isStale: () => {
+        toldToEnd ||= isStale(batch);
+        return isStale(batch);
+      },
     };
     try {
       await config.eachBatch!(payload);
@@ -144,14 +151,16 @@ export class RunLoop<K, V> {
       return this.#handlerFailed(batch, resolvedCount, error, 'eachBatch');
     }
     this.#failures.delete(topicPartitionText(batch.slot));
-    if (isStale(batch)) return;
+    // Who was told to end may have left records out: only what it resolved itself counts then.
+    if (toldToEnd) return;
     if (config.eachBatchAutoResolve ?? true) this.#resolve(batch, batch.nextOffset, messages.length - resolvedCount);
     else if (resolvedCount < messages.length) this.#options.fetcher.putBack(batch, resolvedCount, 0);
     else if (autoCommit) this.#resolve(batch, batch.nextOffset, 0);
   }
 
-  #resolve(batch: FetchedBatch<K, V>, nextOffset: number, count: number): void {
-    if (!isStale(batch)) this.#options.offsets.resolve(batch.slot, nextOffset, count);
+  /** Also counts while the partition is being given up: what was finished then is committed with the rest. */
+  #resolve({ slot, version }: FetchedBatch<K, V>, nextOffset: number, count: number): void {
+    if (slot.version === version) this.#options.offsets.resolve(slot, nextOffset, count);
   }
 
   async #heartbeat(batch: FetchedBatch<K, V>): Promise<void> {

@@ -81,6 +81,7 @@ export class ConsumerSession<K, V> {
   #metadataCheckedMs: number;
   /** As leader: the partition counts that the assignment was made from. */
   #assignedCounts = new Map<string, number>();
+  #assignmentId = 0;
   #running = true;
   #crashed = false;
 
@@ -150,8 +151,7 @@ export class ConsumerSession<K, V> {
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
     const positioned = await this.#lookUp(partitions);
     if (!this.#running) return;
-    this.#offsets.assign(positioned.map((partition) => ({ ...partition, committed: -1 })));
-    this.#fetcher.assign(positioned.map((partition) => ({ ...partition, paused: this.#options.isPaused(partition) })));
+    this.#adopt(positioned, new Map());
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -160,7 +160,7 @@ export class ConsumerSession<K, V> {
     this.#fetcher.seek(slot, position);
     this.#offsets.forget(partition);
     if (typeof position !== 'number') return;
-    this.#offsets.resolve(partition, position, 0);
+    this.#offsets.resolve(slot, position, 0);
     if (this.#autoCommit) this.#commitSoon();
   }
 
@@ -259,10 +259,7 @@ export class ConsumerSession<K, V> {
       }),
     );
     if (!this.#running) return;
-    this.#offsets.assign(
-      partitions.map((partition) => ({ ...partition, committed: committed.get(topicPartitionText(partition)) ?? -1 })),
-    );
-    this.#fetcher.assign(positioned.map((partition) => ({ ...partition, paused: this.#options.isPaused(partition) })));
+    this.#adopt(positioned, committed);
     const payload = {
       groupId,
       memberId: group.memberId,
@@ -323,7 +320,7 @@ export class ConsumerSession<K, V> {
     if (this.#running) {
       instrumentation.emit(CONSUMER_EVENTS.REBALANCING, { groupId, memberId: this.#membership!.member.memberId });
     }
-    this.#fetcher.assign([]);
+    this.#fetcher.assign(this.#assignmentId, []);
     const limit = new AbortController();
     const timeout = runtime.clock.sleep(settings.rebalanceTimeoutMs, limit.signal).catch(() => {});
     await Promise.race([this.#runLoop.idle(), timeout]);
@@ -333,7 +330,20 @@ export class ConsumerSession<K, V> {
         .commit()
         .catch((error) => logger.warn('Offsets were not committed', { error: String(error) }));
     }
-    this.#offsets.assign([]);
+    this.#offsets.assign(++this.#assignmentId, []);
+  }
+
+  #adopt(partitions: readonly AssignedPosition[], committed: ReadonlyMap<string, number>): void {
+    const id = ++this.#assignmentId;
+    const { isPaused } = this.#options;
+    this.#offsets.assign(
+      id,
+      partitions.map((partition) => ({ ...partition, committed: committed.get(topicPartitionText(partition)) ?? -1 })),
+    );
+    this.#fetcher.assign(
+      id,
+      partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
+    );
   }
 
   /** Sends a commit for the present generation. */
