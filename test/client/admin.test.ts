@@ -1,0 +1,181 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Admin, AssignerProtocol, ConfigResourceTypes, type Kafka, logLevel } from '../../src/index.js';
+import { InProcessCluster } from '../../src/testing/index.js';
+import { deferred } from '../../src/util/signal.js';
+
+let cluster: InProcessCluster;
+let kafka: Kafka;
+let admin: Admin;
+
+beforeEach(async () => {
+  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '1' } });
+  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
+  admin = kafka.admin();
+  await admin.connect();
+});
+
+afterEach(async () => {
+  await kafka.close();
+  await cluster.close();
+});
+
+async function produce(topic: string, timestamps: readonly number[]): Promise<void> {
+  const producer = kafka.producer();
+  await producer.connect();
+  const messages = timestamps.map((timestamp) => ({ value: 'v', partition: 0, timestamp: String(timestamp) }));
+  await producer.send({ topic, messages });
+  await producer.disconnect();
+}
+
+test('topics are created once, listed, described and deleted', async () => {
+  const topics = [{ topic: 'a', numPartitions: 3, configEntries: [{ name: 'retention.ms', value: '1000' }] }];
+  expect(await admin.createTopics({ topics, validateOnly: true })).toBe(true);
+  expect(await admin.listTopics()).toEqual([]);
+  expect(await admin.createTopics({ topics })).toBe(true);
+  expect(await admin.createTopics({ topics })).toBe(false);
+  expect(await admin.listTopics()).toEqual(['a']);
+  const { topics: described } = await admin.fetchTopicMetadata({ topics: ['a'] });
+  expect(described[0]!.partitions).toEqual(
+    [0, 1, 2].map((partitionId) => ({
+      partitionErrorCode: 0,
+      partitionId,
+      leader: expect.any(Number),
+      replicas: [expect.any(Number)],
+      isr: [expect.any(Number)],
+      offlineReplicas: [],
+    })),
+  );
+  expect(await admin.createPartitions({ topicPartitions: [{ topic: 'a', count: 5 }] })).toBe(true);
+  expect((await admin.fetchTopicMetadata()).topics[0]!.partitions).toHaveLength(5);
+  await expect(admin.createPartitions({ topicPartitions: [{ topic: 'a', count: 2 }] })).rejects.toMatchObject({
+    type: 'INVALID_PARTITIONS',
+  });
+  await admin.deleteTopics({ topics: ['a'] });
+  expect(await admin.listTopics()).toEqual([]);
+  await expect(admin.fetchTopicMetadata({ topics: ['a'] })).rejects.toMatchObject({
+    type: 'UNKNOWN_TOPIC_OR_PARTITION',
+  });
+  await expect(admin.deleteTopics({ topics: ['a'] })).rejects.toMatchObject({ type: 'UNKNOWN_TOPIC_OR_PARTITION' });
+});
+
+test('bad topics are refused, by name', async () => {
+  await expect(admin.createTopics({ topics: [{ topic: 'a/b' }] })).rejects.toMatchObject({
+    type: 'INVALID_TOPIC_EXCEPTION',
+  });
+  await expect(admin.createTopics({ topics: 'a' as never })).rejects.toThrow('Invalid topics array a');
+  await expect(admin.createTopics({ topics: [{ topic: 'a' }, { topic: 'a' }] })).rejects.toThrow(
+    'Invalid topics array, it cannot have multiple entries for the same topic',
+  );
+  const configEntries = [{ name: 'no.such.config', value: '1' }];
+  await expect(admin.createTopics({ topics: [{ topic: 'a', configEntries }] })).rejects.toMatchObject({
+    name: 'KafkaJSAggregateError',
+    errors: [{ name: 'KafkaJSCreateTopicError', type: 'INVALID_CONFIG', topic: 'a' }],
+  });
+  await expect(admin.createTopics({ topics: [{ topic: 'a', replicationFactor: 3 }] })).rejects.toMatchObject({
+    errors: [{ type: 'INVALID_REPLICATION_FACTOR' }],
+  });
+  expect(() => new cluster.Kafka({ brokers: 3 })).toThrow('expected 1, found 3');
+});
+
+test('offsets of a topic: both ends, by time, and after records were deleted', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  await produce('a', [1000, 2000, 3000, 4000]);
+  expect(await admin.fetchTopicOffsets('a')).toEqual([{ partition: 0, offset: '4', high: '4', low: '0' }]);
+  expect(await admin.fetchTopicOffsetsByTimestamp('a', 2500)).toEqual([{ partition: 0, offset: '2' }]);
+  expect(await admin.fetchTopicOffsetsByTimestamp('a', 9999)).toEqual([{ partition: 0, offset: '4' }]);
+  expect(await admin.fetchTopicOffsetsByTimestamp('a')).toEqual([{ partition: 0, offset: '4' }]);
+  await admin.deleteTopicRecords({ topic: 'a', partitions: [{ partition: 0, offset: '3' }] });
+  expect(await admin.fetchTopicOffsets('a')).toMatchObject([{ high: '4', low: '3' }]);
+  await expect(
+    admin.deleteTopicRecords({ topic: 'a', partitions: [{ partition: 0, offset: '9' }] }),
+  ).rejects.toMatchObject({
+    name: 'KafkaJSDeleteTopicRecordsError',
+    partitions: [{ partition: 0, offset: '9', error: { type: 'OFFSET_OUT_OF_RANGE' } }],
+  });
+  await admin.deleteTopicRecords({ topic: 'a', partitions: [{ partition: 0, offset: '-1' }] });
+  expect(await admin.fetchTopicOffsets('a')).toMatchObject([{ high: '4', low: '4' }]);
+});
+
+test('offsets of a group are set, reset and resolved, but not while it runs', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  await produce('a', [1, 2, 3, 4]);
+  const offset = async (resolveOffsets = false): Promise<string> => {
+    const [found] = await admin.fetchOffsets({ groupId: 'g', topics: ['a'], resolveOffsets });
+    return found!.partitions[0]!.offset;
+  };
+  expect(await offset()).toBe('-1');
+  expect(await offset(true)).toBe('0');
+  await admin.setOffsets({ groupId: 'g', topic: 'a', partitions: [{ partition: 0, offset: '2' }] });
+  expect(await offset()).toBe('2');
+  await admin.resetOffsets({ groupId: 'g', topic: 'a' });
+  expect(await offset()).toBe('4');
+  await admin.resetOffsets({ groupId: 'g', topic: 'a', earliest: true });
+  expect(await offset()).toBe('0');
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 'a' });
+  await consumer.run({ eachMessage: async () => {} });
+  await expect(admin.resetOffsets({ groupId: 'g', topic: 'a' })).rejects.toThrow(
+    'The consumer group must have no running instances, current state: Stable',
+  );
+  await consumer.disconnect();
+});
+
+test('groups are listed, described with their members, and deleted when empty', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 'a', fromBeginning: true });
+  const done = deferred();
+  await consumer.run({ eachMessage: async () => done.resolve() });
+  await produce('a', [1]);
+  await done.promise;
+  expect((await admin.listGroups()).groups).toEqual([{ groupId: 'g', protocolType: 'consumer', state: 'Stable' }]);
+  const { groups } = await admin.describeGroups(['g', 'nobody']);
+  expect(groups[0]).toMatchObject({
+    groupId: 'g',
+    state: 'Stable',
+    protocol: 'RoundRobinAssigner',
+    protocolType: 'consumer',
+  });
+  const [member] = groups[0]!.members;
+  expect(member!.clientId).toBe('test');
+  expect(AssignerProtocol.MemberAssignment.decode(member!.memberAssignment)!.assignment).toEqual({ a: [0] });
+  expect(groups[1]).toMatchObject({ groupId: 'nobody', state: 'Dead', members: [] });
+  await expect(admin.deleteGroups(['g'])).rejects.toMatchObject({
+    name: 'KafkaJSDeleteGroupsError',
+    groups: [{ groupId: 'g', error: { type: 'NON_EMPTY_GROUP' } }],
+  });
+  await consumer.disconnect();
+  expect(await admin.deleteGroups(['g'])).toEqual([{ groupId: 'g', errorCode: 0 }]);
+  expect((await admin.listGroups()).groups).toEqual([]);
+});
+
+test('configs are described and altered', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  const type = ConfigResourceTypes.TOPIC;
+  const value = async (): Promise<unknown> => {
+    const { resources } = await admin.describeConfigs({
+      resources: [{ type, name: 'a', configNames: ['retention.ms'] }],
+    });
+    const [entry] = resources[0]!.configEntries;
+    return [entry!.configName, entry!.configValue, entry!.isDefault];
+  };
+  expect(await value()).toEqual(['retention.ms', '604800000', true]);
+  await admin.alterConfigs({
+    resources: [{ type, name: 'a', configEntries: [{ name: 'retention.ms', value: '5000' }] }],
+  });
+  expect(await value()).toEqual(['retention.ms', '5000', false]);
+  const bad = [{ type, name: 'a', configEntries: [{ name: 'nope', value: '1' }] }];
+  await expect(admin.alterConfigs({ resources: bad })).rejects.toMatchObject({ type: 'INVALID_CONFIG' });
+  await expect(admin.describeConfigs({ resources: [] })).rejects.toThrow('Resources array cannot be empty');
+});
+
+test('the cluster knows its broker, its hosts and the size of its logs', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  await produce('a', [1, 2]);
+  const { brokers, controller, hosts } = await admin.describeCluster();
+  expect(brokers.map(({ nodeId }) => nodeId)).toEqual([controller]);
+  expect(hosts).toHaveLength(1);
+  expect(hosts[0]).toMatchObject({ self: true, controller: true });
+  const [log] = await admin.describeLogs({ topics: ['a'] });
+  expect(log).toMatchObject({ topic: 'a', partitions: [{ partition: 0, logStartOffset: '0', highWatermark: '2' }] });
+});
