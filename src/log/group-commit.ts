@@ -181,7 +181,7 @@ export class GroupCommit {
       }
     } finally {
       if (this.#inFlight.length === 0) this.#drained();
-      this.#pump();
+      this.#schedulePump(); // not now: for the store we know of a failure only after this turn
       if (this.#isIdle) wake(this.#idleWaiters);
     }
   }

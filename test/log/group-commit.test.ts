@@ -82,6 +82,21 @@ test('when a commit fails, all logs behind it fail, and all of them recover', as
   }
 });
 
+test('a failure draws in what was there, and not, one after another, all that comes', async () => {
+  const { open, disk } = await gated();
+  const [one, two] = [await open(1), await open(2)];
+  disk.failNextAppend();
+  const first = errorOf(one.append(batch(['lost']), 'client'));
+  const outcomes: Promise<string | undefined>[] = [];
+  for (let turn = 0; turn < 300; turn++) {
+    outcomes.push(errorOf(two.append(batch(['x']), 'client')));
+    await Promise.resolve();
+  }
+  expect(await first).toBe('KAFKA_STORAGE_ERROR');
+  const failed = (await Promise.all(outcomes)).map((name) => name !== undefined);
+  expect(failed.lastIndexOf(true)).toBeLessThan(50);
+});
+
 test('checkpoints ride along every 256 KiB or 500 batches, segments when they close', async () => {
   const { open, commits } = await gated();
   const [large, small] = [await open(1, { 'segment.bytes': '1048576' }), await open(2)];
