@@ -3,6 +3,7 @@
  * behaviour is here: only Kafka's names of operations, errors and fields, and the snapshot files that Kafka's
  * ProducerStateManager keeps itself, while our log has one checkpoint in the store.
  */
+import { assignRange, assignRoundRobin, type Member } from '../../../src/client/consumer/assignors.js';
 import { type EpochEntry, LeaderEpochs } from '../../../src/log/leader-epochs.js';
 import {
   type CompletedTransaction,
@@ -19,7 +20,31 @@ import {
 import { KafkaError, type KafkaErrorName } from '../../../src/protocol/errors.js';
 
 export function createBrokerDriver(): object {
-  return { leaderEpochCache, producerState: producerStates() };
+  return { leaderEpochCache, producerState: producerStates(), assign };
+}
+
+const ASSIGNORS = new Map([
+  ['range', assignRange],
+  ['roundrobin', assignRoundRobin],
+]);
+
+interface AssignorCase {
+  readonly topics: Readonly<Record<string, number>>;
+  readonly members: Readonly<
+    Record<string, { readonly topics: readonly string[]; readonly instanceId: string | null }>
+  >;
+}
+
+function assign(kind: string, { topics, members }: AssignorCase): object | null {
+  const assignor = ASSIGNORS.get(kind);
+  if (assignor === undefined) return null;
+  const list = Object.entries(members).map(
+    ([memberId, member]): Member => ({ memberId, groupInstanceId: member.instanceId, topics: member.topics }),
+  );
+  const assignments = assignor(list, new Map(Object.entries(topics)));
+  return Object.fromEntries(
+    Array.from(assignments, ([memberId, partitions]) => [memberId, partitions.map((at) => [at.topic, at.partition])]),
+  );
 }
 
 function leaderEpochCache(): object {
