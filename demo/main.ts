@@ -1,5 +1,5 @@
 import { render } from 'lit';
-import { Kafka } from '../src/index.js';
+import { Kafka, logLevel } from '../src/index.js';
 import { defineStreamInspector } from '../src/inspector/index.js';
 import { BRIEF_FLIGHTS, FLIGHTS } from './scenarios/datasets.js';
 import { NO_FLIGHTS, sameStatistics, withFlights } from './scenarios/flight-statistics.js';
@@ -8,6 +8,7 @@ import { checkLog } from './scenarios/log-check.js';
 import { Progress } from './scenarios/progress.js';
 import { Replay } from './scenarios/replay.js';
 import { ReplayControl } from './scenarios/replay-control.js';
+import { StartOver } from './scenarios/start-over.js';
 import { StatisticsGroup } from './scenarios/statistics-group.js';
 import { createTopics } from './scenarios/topics.js';
 import { VisitorEvents } from './scenarios/visitor-events.js';
@@ -18,7 +19,7 @@ if (app) await open(app);
 
 async function open(root: HTMLElement): Promise<void> {
   defineStreamInspector();
-  const kafka = new Kafka({ clientId: 'demo' });
+  const kafka = new Kafka({ clientId: 'demo', logLevel: logLevel.WARN });
   const ended = new AbortController();
   const { signal } = ended;
   let check: CheckState = { stage: 'none' };
@@ -32,8 +33,10 @@ async function open(root: HTMLElement): Promise<void> {
   const flights = new Replay(FLIGHTS, kafka, control, draw);
   const briefFlights = new Replay(BRIEF_FLIGHTS, kafka, control, draw);
   const statistics = new StatisticsGroup(kafka, draw);
+  const startOver = new StartOver(kafka, () => ended.abort());
   const demo: Demo = {
     kafka,
+    startOver: () => startOver.run(),
     control,
     statistics,
     leadership: new Leadership(kafka, draw),

@@ -35,6 +35,8 @@ export interface Demo {
   readonly replays: readonly AnyReplay[];
   readonly check: CheckState;
   runCheck(): Promise<void>;
+  /** Deletes the topics and begins anew, in all tabs. */
+  startOver(): Promise<void>;
 }
 
 interface AnyReplay {
@@ -62,7 +64,7 @@ export function page(demo: Demo): TemplateResult {
   `;
 }
 
-function masthead({ leadership }: Demo): TemplateResult {
+function masthead({ leadership, startOver }: Demo): TemplateResult {
   const count = leadership.tabs.length;
   return html`
     <header class="masthead" data-name="masthead">
@@ -74,7 +76,10 @@ function masthead({ leadership }: Demo): TemplateResult {
           KafkaJS's API. Start a replay, open more tabs, close the leader: nothing is lost, nothing comes twice.
         </p>
       </div>
-      <button data-name="open-tab" @click=${() => window.open(location.href, '_blank')}>Open another tab</button>
+      <div class="row">
+        <button class="plain" data-name="start-over" @click=${() => void startOver()}>Start over</button>
+        <button data-name="open-tab" @click=${() => window.open(location.href, '_blank')}>Open another tab</button>
+      </div>
     </header>
   `;
 }
