@@ -60,7 +60,7 @@ export class StreamInspectorElement extends LitElement {
     const [admin, own] = [this.#admin, this.#own];
     this.#admin = undefined;
     this.#own = undefined;
-    void admin?.disconnect().finally(() => own?.close());
+    void admin?.disconnect().finally(() => void own?.close());
   }
 
   override willUpdate(changed: Map<PropertyKey, unknown>): void {

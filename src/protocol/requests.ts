@@ -425,7 +425,10 @@ export interface OffsetFetchResponse extends Outcome {
 
 export interface OffsetDeleteRequest {
   readonly groupId: string;
-  readonly topics: readonly { readonly name: string; readonly partitions: readonly { readonly partitionIndex: number }[] }[];
+  readonly topics: readonly {
+    readonly name: string;
+    readonly partitions: readonly { readonly partitionIndex: number }[];
+  }[];
 }
 
 export interface OffsetDeleteResponse extends Outcome {
@@ -441,7 +444,11 @@ export interface ListGroupsRequest {
 }
 
 export interface ListGroupsResponse extends Outcome {
-  readonly groups: readonly { readonly groupId: string; readonly protocolType: string; readonly groupState: GroupStateName }[];
+  readonly groups: readonly {
+    readonly groupId: string;
+    readonly protocolType: string;
+    readonly groupState: GroupStateName;
+  }[];
 }
 
 export type GroupStateName = 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead' | 'Empty';

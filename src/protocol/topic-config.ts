@@ -90,7 +90,10 @@ type Definitions = { readonly [F in keyof TopicConfig]: { readonly name: string 
 /** Kafka's names, defaults and bounds ("Topic-Level Configs"). `segment.bytes` is ours: 8 MiB, a browser's measure. */
 const DEFINITIONS: Definitions = {
   cleanupPolicy: { name: 'cleanup.policy', ...cleanupPolicy },
-  compressionType: { name: 'compression.type', ...oneOf('producer', ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd']) },
+  compressionType: {
+    name: 'compression.type',
+    ...oneOf('producer', ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd']),
+  },
   deleteRetentionMs: { name: 'delete.retention.ms', ...integer('86400000', 0) },
   flushMessages: { name: 'flush.messages', ...integer(LONG_MAX, 1) },
   maxCompactionLagMs: { name: 'max.compaction.lag.ms', ...integer(LONG_MAX, 1) },

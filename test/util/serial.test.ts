@@ -36,10 +36,10 @@ test('a job that fails fails for its caller alone', async () => {
 test('idle waits for all jobs given so far and does not hear of their failures', async () => {
   const serial = new Serial();
   let done = 0;
-  serial.run(async () => void done++);
+  void serial.run(async () => void done++);
   const failing = serial.run(() => Promise.reject(new Error('no')));
   failing.catch(() => {});
-  serial.run(async () => void done++);
+  void serial.run(async () => void done++);
   await serial.idle();
   expect(done).toBe(2);
 });

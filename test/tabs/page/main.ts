@@ -21,7 +21,7 @@ const api: TabApi = {
     const producer = kafka.producer();
     await producer.connect();
     isProducing = true;
-    production = produce().finally(() => producer.disconnect());
+    production = produce().then(() => producer.disconnect());
 
     async function produce(): Promise<void> {
       const inFlight = new Set<Promise<void>>();
