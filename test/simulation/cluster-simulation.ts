@@ -17,6 +17,7 @@ import { type History, logText, newHistory, type Send, type StoredValue } from '
 import { type Membership, recordingChannel } from './recording-channel.js';
 
 const CLUSTER = 'simulated';
+const OFFSET_OUT_OF_RANGE = 1;
 /** Virtual time that the end of a run may take, until everything is read, and until everything is closed. */
 const HEAL_MS = 120_000;
 const CLOSE_MS = 60_000;
@@ -299,7 +300,8 @@ export class ClusterSimulation {
       const limits = { maxWaitMs: 500, minBytes: 1, maxBytes: 1_000_000, isolationLevel: 0 } as const;
       const { responses } = await channel.send('Fetch', { ...limits, topics });
       const { errorCode = -1, errorMessage, records = [] } = responses[0]?.partitions[0] ?? {};
-      if (errorCode !== 0) throw new Error(`fetching ${logText(topic, partition)}: ${errorMessage}`);
+      if (errorCode === OFFSET_OUT_OF_RANGE) next = await this.#offsetAt(channel, topic, partition, EARLIEST_TIMESTAMP);
+      else if (errorCode !== 0) throw new Error(`fetching ${logText(topic, partition)}: ${errorMessage}`);
       for (const bytes of records) {
         for (const { at, header } of batchesIn(bytes)) {
           for (const { offset, value } of await decodeBatch(bytes, at)) {

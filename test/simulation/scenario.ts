@@ -324,7 +324,10 @@ class Scenario {
       return [...history.final].flatMap(([log, records]) =>
         reader === who[2] && !range(PARTITIONS).some((partition) => log === `${TOPIC}-${partition}`)
           ? []
-          : records.map(({ offset }) => `${log}@${offset}`).filter((place) => !seen.has(place)),
+          : records
+              .filter(({ offset }) => offset >= (history.deletedBelow.get(log) ?? 0))
+              .map(({ offset }) => `${log}@${offset}`)
+              .filter((place) => !seen.has(place)),
       );
     };
     let reads = -1;

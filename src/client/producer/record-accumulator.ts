@@ -64,6 +64,8 @@ export interface PartitionQueue {
   readonly inFlight: ClosedBatch[];
   identity: ProducerIdentity;
   nextSequence: number;
+  /** A batch under this identity was acknowledged: from then on the broker refuses what comes too early. */
+  established: boolean;
   nextOrdinal: number;
   /** A sequence is lost for good: the next batch needs a new producer id, once nothing is in flight. */
   broken: boolean;
@@ -238,6 +240,7 @@ export class RecordAccumulator {
       inFlight: [],
       identity: this.#options.identity(),
       nextSequence: 0,
+      established: false,
       nextOrdinal: 0,
       broken: false,
       repairing: false,

@@ -160,7 +160,9 @@ export class Sender {
       if (alone && !queue.repairing) void this.#repair(queue);
       return undefined;
     }
-    return batch.attempts > 0 && !alone ? undefined : batch;
+    // A partition accepts any first sequence of a producer id, so that the first batch must go alone.
+    const first = batch.baseSequence >= 0 && !queue.established;
+    return (batch.attempts > 0 || first) && !alone ? undefined : batch;
   }
 
   #lingered(queue: PartitionQueue, nowMs: number): boolean {
@@ -210,6 +212,7 @@ export class Sender {
         continue;
       }
       const baseOffset = error === undefined ? answer.baseOffset : -1;
+      if (batch.baseSequence >= 0) batch.queue.established = true;
       this.#done(batch);
       for (const { send, first } of batch.parts) {
         send.succeed({
@@ -294,6 +297,7 @@ export class Sender {
       if (this.#closed) return;
       queue.identity = identity;
       queue.nextSequence = 0;
+      queue.established = false;
       queue.broken = false;
       for (const batch of [...queue.closed]) {
         if (!batch.inDoubt) {
