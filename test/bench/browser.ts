@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,7 +36,7 @@ export class BenchBrowser {
       worker: { format: 'es' },
       build: { outDir: pages, emptyOutDir: true, target: 'es2022' },
     });
-    const server = createServer(async (request, response) => {
+    const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
       const path = normalize(decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/'));
       const file = join(pages, path === '/' ? 'index.html' : path);
       const headers = {
@@ -50,7 +50,8 @@ export class BenchBrowser {
       } catch {
         response.writeHead(404, headers).end();
       }
-    });
+    };
+    const server = createServer((request, response) => void answer(request, response));
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
