@@ -235,6 +235,9 @@ class Scenario {
     const awake = cluster.awake;
     const tab = awake[random.below(Math.max(1, awake.length))];
     const fault = this.#faults[random.below(this.#faults.length)];
+    if (cluster.tabs.size === 0 || (cluster.tabs.size < MAX_TABS && random.next() < 0.3)) {
+      this.#populate(cluster.openTab());
+    }
     if (tab === undefined || random.next() < 0.3) return;
     switch (fault) {
       case 'kill':
@@ -276,9 +279,6 @@ class Scenario {
       default:
         break; // in force all the time
     }
-    if (cluster.tabs.size === 0 || (cluster.tabs.size < MAX_TABS && random.next() < 0.4)) {
-      this.#populate(cluster.openTab());
-    }
   }
 
   /** Heals, lets everything come to its end, reads all, closes all. */
@@ -317,18 +317,19 @@ class Scenario {
     const cluster = this.#cluster;
     const { history } = cluster;
     const who = [...GROUPS, 'a direct reader'];
+    const logsOf = (reader: string): string[] =>
+      reader === who[2] ? range(PARTITIONS).map((partition) => logText(TOPIC, partition)) : [...history.final.keys()];
     const missing = (reader: string): string[] => {
-      const seen = new Set<string>();
-      for (const { group, log, offset } of history.reads)
-        if ((group ?? who[2]) === reader) seen.add(`${log}@${offset}`);
-      return [...history.final].flatMap(([log, records]) =>
-        reader === who[2] && !range(PARTITIONS).some((partition) => log === `${TOPIC}-${partition}`)
-          ? []
-          : records
-              .filter(({ offset }) => offset >= (history.deletedBelow.get(log) ?? 0))
-              .map(({ offset }) => `${log}@${offset}`)
-              .filter((place) => !seen.has(place)),
-      );
+      const places = new Set<string>();
+      for (const log of logsOf(reader)) {
+        for (const { offset } of history.final.get(log) ?? []) {
+          if (offset >= (history.deletedBelow.get(log) ?? 0)) places.add(`${log}@${offset}`);
+        }
+      }
+      for (const { group, log, offset } of history.reads) {
+        if ((group ?? who[2]) === reader) places.delete(`${log}@${offset}`);
+      }
+      return [...places];
     };
     let reads = -1;
     const allRead = (): boolean => {
