@@ -22,6 +22,12 @@ import {
 /** A request carries at most this much (Kafka's `max.request.size`), a single larger batch apart. */
 const MAX_REQUEST_BYTES = 2 ** 20;
 
+/**
+ * What a broker remembers of a producer in a partition (Kafka's idempotence). Answers may overtake each other here,
+ * other than on one connection of Kafka: a batch that has to be repeated must still be among them.
+ */
+const REMEMBERED_BATCHES = 5;
+
 /** After these the batch may or may not be in the log. */
 const IN_DOUBT: ReadonlySet<KafkaErrorName> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT']);
 
@@ -162,7 +168,9 @@ export class Sender {
     }
     // A partition accepts any first sequence of a producer id, so that the first batch must go alone.
     const first = batch.baseSequence >= 0 && !queue.established;
-    return (batch.attempts > 0 || first) && !alone ? undefined : batch;
+    if (alone) return batch;
+    if (batch.attempts > 0 || first) return undefined;
+    return batch.ordinal - queue.inFlight[0]!.ordinal < REMEMBERED_BATCHES ? batch : undefined;
   }
 
   #lingered(queue: PartitionQueue, nowMs: number): boolean {

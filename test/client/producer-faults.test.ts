@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { kafkaOn, logLevel } from '../../src/index.js';
+import { seededRandom } from '../../src/runtime/seeded-random.js';
+import { InProcessCluster } from '../../src/testing/index.js';
+import { type Fault, faultyPlatform } from './faulty-platform.js';
+import { readAll } from './read-all.js';
+
+const RETRY = { initialRetryTime: 2, maxRetryTime: 5 };
+
+let cluster: InProcessCluster;
+
+beforeEach(() => {
+  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '2' } });
+});
+
+afterEach(() => cluster.close());
+
+// Goal: whatever attempt fails and however, each acknowledged record is there once, and in the order of the sends.
+// Method: random sends while requests and answers get lost at random; at the end both partitions are read.
+test.each(Array.from({ length: 12 }, (_, seed) => seed))(
+  'no record is lost, doubled or overtaken by lost requests and answers (seed %i)',
+  async (seed) => {
+    const random = seededRandom(seed);
+    const faults: Fault[] = ['lost request', 'lost answer', 'not leader'];
+    const Kafka = kafkaOn(
+      faultyPlatform(cluster, (api) => (api === 'Produce' && random.next() < 0.4 ? faults[random.below(3)]! : 'none')),
+    );
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+    const producer = kafka.producer({ batchSize: 500 });
+    await producer.connect();
+    const sends: Promise<unknown>[] = [];
+    let next = 0;
+    for (let i = 0; i < 60; i++) {
+      const messages = Array.from({ length: 1 + random.below(6) }, () => ({
+        partition: random.below(2),
+        value: String(next++).padEnd(100),
+      }));
+      sends.push(producer.send({ topic: 't', messages }));
+      if (random.next() < 0.3) await sends[random.below(sends.length)];
+    }
+    await Promise.all(sends);
+    await kafka.close();
+
+    const reader = new cluster.Kafka({ logLevel: logLevel.NOTHING });
+    const values = (await readAll(reader, 't')).map(({ value, partition }) => ({
+      partition,
+      number: Number(String(value)),
+    }));
+    await reader.close();
+    expect(values.map(({ number }) => number).sort((a, b) => a - b)).toEqual(Array.from({ length: next }, (_, i) => i));
+    for (const partition of [0, 1]) {
+      const numbers = values.filter((value) => value.partition === partition).map(({ number }) => number);
+      expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    }
+  },
+);
+
+describe('a send that fails for good says whether the record may be there', () => {
+  const run = async (fault: Fault): Promise<unknown> => {
+    let broken = true;
+    const Kafka = kafkaOn(faultyPlatform(cluster, (api) => (api === 'Produce' && broken ? fault : 'none')));
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING });
+    const producer = kafka.producer({ retry: { ...RETRY, retries: 2 } });
+    await producer.connect();
+    const error = await producer
+      .send({ topic: 't', messages: [{ value: 'first', partition: 0 }] })
+      .catch((caught) => caught);
+    broken = false;
+    // The next record gets through, under a new producer id.
+    await producer.send({ topic: 't', messages: [{ value: 'second', partition: 0 }] });
+    const values = (await readAll(kafka, 't')).map(({ value }) => String(value));
+    expect(values.at(-1)).toBe('second');
+    await kafka.close();
+    return error;
+  };
+
+  test('it may, after a lost answer', async () => {
+    expect(await run('lost answer')).toMatchObject({
+      name: 'KafkaJSNumberOfRetriesExceeded',
+      type: 'NETWORK_EXCEPTION',
+      outcomeUnknown: true,
+    });
+  });
+
+  test('it is not, where nobody took it', async () => {
+    expect(await run('not leader')).toMatchObject({
+      name: 'KafkaJSNumberOfRetriesExceeded',
+      type: 'NOT_LEADER_OR_FOLLOWER',
+      outcomeUnknown: false,
+    });
+  });
+});
+
+test('a topic deleted and made again under a running producer takes its records as a new one', async () => {
+  const kafka = new cluster.Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+  const producer = kafka.producer();
+  await producer.connect();
+  await producer.send({ topic: 't', messages: [{ value: '1', partition: 0 }] });
+  const admin = kafka.admin();
+  await admin.deleteTopics({ topics: ['t'] });
+  await admin.createTopics({ topics: [{ topic: 't', numPartitions: 2 }] });
+  const [result] = await producer.send({ topic: 't', messages: [{ value: '2', partition: 0 }] });
+  expect(result!.baseOffset).toBe('0');
+  await kafka.close();
+});
+
+test('when the leading host goes, another takes over and a running producer loses and doubles nothing', async () => {
+  const first = await cluster.addHost('first');
+  const kafka = new cluster.Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+  const producer = kafka.producer();
+  await producer.connect();
+  const sends: Promise<unknown>[] = [];
+  for (let i = 0; i < 30; i++) {
+    sends.push(producer.send({ topic: 't', messages: [{ value: String(i), partition: 0 }] }));
+    if (i === 10) await Promise.all(sends);
+    if (i === 20) void first.close();
+    if (i % 3 === 0) await Promise.resolve();
+  }
+  await Promise.all(sends);
+  const values = (await readAll(kafka, 't')).map(({ value }) => Number(String(value)));
+  expect(values).toEqual(Array.from({ length: 30 }, (_, i) => i));
+  await kafka.close();
+});
