@@ -281,7 +281,8 @@ export class ConsumerSession<K, V> {
       name,
       partitionIndexes: partitions.filter(({ topic }) => topic === name).map(({ partition }) => partition),
     }));
-    const response = await withRetry({ runtime, options: retry }, async () => {
+    const { signal } = this.#workers;
+    const response = await withRetry({ runtime, options: retry, signal }, async () => {
       const answer = await connection.request('OffsetFetch', { groupId, topics });
       const error = errorOf(answer) ?? firstError(answer.topics);
       if (error !== undefined) throw error;
@@ -303,7 +304,8 @@ export class ConsumerSession<K, V> {
         ? []
         : [{ topic, partition, timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP }],
     );
-    const found = await withRetry({ runtime, options: retry }, () =>
+    const { signal } = this.#workers;
+    const found = await withRetry({ runtime, options: retry, signal }, () =>
       listOffsets(connection, queries, { isolationLevel: settings.isolationLevel }),
     );
     const offsets = new Map(found.map((entry) => [topicPartitionText(entry), entry.offset]));
