@@ -44,7 +44,7 @@ export function serveDemo(): Promise<TestSite> {
 }
 
 /** A build and its preview: a dev server may reload pages when it pleases. */
-async function serveBuild(config: InlineConfig): Promise<TestSite> {
+export async function serveBuild(config: InlineConfig): Promise<TestSite> {
   const quiet: InlineConfig = { ...config, logLevel: 'error', preview: { host: '127.0.0.1', port: 0 } };
   await build(quiet);
   const server = await preview(quiet);
