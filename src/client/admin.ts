@@ -52,7 +52,7 @@ export function makeAdmin(context: ClientContext, config: AdminConfig): Admin {
     wallMs: () => runtime.clock.wallMs(),
     logger,
   });
-  const connection = new Connection({ ...context, runtime, instrumentation });
+  const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   const options = { ...context.retry, ...config.retry };
 
   /** With retries; `attempt` throws what a response says. */
@@ -500,7 +500,6 @@ export function makeAdmin(context: ClientContext, config: AdminConfig): Admin {
     logger: () => logger,
     [ASYNC_DISPOSE]: disconnect,
   };
-  context.onClient(admin);
   return admin;
 }
 

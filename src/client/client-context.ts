@@ -11,6 +11,6 @@ export interface ClientContext {
   readonly requestTimeoutMs: number;
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;
-  /** Told of each client made, so that `close` can end it. */
-  readonly onClient: (client: { disconnect(): Promise<void> }) => void;
+  /** What a client's connection tells of itself, so that `Kafka.close` can end the clients that are open. */
+  readonly track: (disconnect: () => Promise<void>) => { readonly onOpen: () => void; readonly onClosed: () => void };
 }

@@ -52,6 +52,8 @@ interface ConnectionParts {
   readonly clientId: string;
   readonly requestTimeoutMs: number;
   readonly instrumentation: NetworkInstrumentation;
+  readonly onOpen: () => void;
+  readonly onClosed: () => void;
 }
 
 interface RequestOptions {
@@ -88,6 +90,7 @@ export class Connection {
     this.#opening ??= this.#parts.shared.acquire().then((channel) => {
       if (this.#closed.signal.aborted) this.#closed = new AbortController();
       this.#channel = channel;
+      this.#parts.onOpen();
     });
     try {
       await this.#opening;
@@ -101,6 +104,7 @@ export class Connection {
     await this.#opening?.catch(() => {});
     if (this.#channel === undefined) return;
     this.#channel = undefined;
+    this.#parts.onClosed();
     this.#closed.abort(new KafkaJSConnectionError('Connection closed: the client was disconnected'));
     await this.#parts.shared.release();
   }

@@ -43,7 +43,8 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
 export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
   return class KafkaOnPlatform implements Kafka {
     readonly #context: ClientContext;
-    readonly #clients = new Set<{ disconnect(): Promise<void> }>();
+    /** How to disconnect the clients that are open. */
+    readonly #open = new Set<() => Promise<void>>();
 
     constructor(config: KafkaConfig = {}) {
       assertBrokers(config.brokers);
@@ -70,7 +71,10 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
           creator: config.logCreator,
           wallMs: () => platform.runtime.clock.wallMs(),
         }),
-        onClient: (client) => void this.#clients.add(client),
+        track: (disconnect) => ({
+          onOpen: () => void this.#open.add(disconnect),
+          onClosed: () => void this.#open.delete(disconnect),
+        }),
       };
     }
 
@@ -91,7 +95,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
     }
 
     async close(): Promise<void> {
-      await Promise.all([...this.#clients].map((client) => client.disconnect()));
+      await Promise.all([...this.#open].map((disconnect) => disconnect()));
     }
 
     [ASYNC_DISPOSE](): Promise<void> {

@@ -50,7 +50,7 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
     wallMs: () => runtime.clock.wallMs(),
     logger,
   });
-  const connection = new Connection({ ...context, runtime, instrumentation });
+  const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   const { restartOnFailure, ...retryConfig } = config.retry ?? {};
   const retry = { ...context.retry, ...retryConfig };
   const metadataMaxAgeMs = config.metadataMaxAge ?? 300_000;
@@ -364,7 +364,6 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
     logger: () => logger,
     [ASYNC_DISPOSE]: disconnect,
   };
-  context.onClient(consumer);
   return consumer;
 }
 

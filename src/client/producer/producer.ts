@@ -54,7 +54,7 @@ export function makeProducer<K, V>(context: ClientContext, config: ProducerConfi
     wallMs: () => runtime.clock.wallMs(),
     logger,
   });
-  const connection = new Connection({ ...context, runtime, instrumentation });
+  const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   // The idempotent producer goes on until the delivery timeout, as in KafkaJS and Kafka.
   const retry = {
     ...context.retry,
@@ -292,7 +292,6 @@ export function makeProducer<K, V>(context: ClientContext, config: ProducerConfi
     logger: () => logger,
     [ASYNC_DISPOSE]: disconnect,
   };
-  context.onClient(producer);
   return producer;
 }
 

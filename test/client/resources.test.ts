@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { logLevel } from '../../src/index.js';
+import { countingRuntime } from '../../src/runtime/counting-runtime.js';
+import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
+import { InProcessCluster } from '../../src/testing/index.js';
+import { deferred } from '../../src/util/signal.js';
+
+test('a client that was used and closed leaves no timer, lock or channel', async () => {
+  const { runtime, open } = countingRuntime(inProcessRuntime());
+  const cluster = new InProcessCluster({ runtime, brokerConfig: { 'group.initial.rebalance.delay.ms': '0' } });
+  const kafka = new cluster.Kafka({ logLevel: logLevel.NOTHING });
+  const producer = kafka.producer({ linger: 5 });
+  await producer.connect();
+  await producer.send({ topic: 't', messages: [{ value: '1' }] });
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const received = deferred();
+  await consumer.run({ eachMessage: async () => received.resolve() });
+  await received.promise;
+  await kafka.admin().listTopics();
+  expect(open().timers).toBeGreaterThan(0);
+  await kafka.close();
+  await cluster.close();
+  await Promise.resolve();
+  expect(open()).toEqual({ timers: 0, locks: 0, channels: 0 });
+});
+
+test('a client may be used again after it was disconnected', async () => {
+  await using cluster = new InProcessCluster();
+  const kafka = new cluster.Kafka({ logLevel: logLevel.NOTHING });
+  const producer = kafka.producer();
+  for (const expected of ['0', '1']) {
+    await producer.connect();
+    const [result] = await producer.send({ topic: 't', messages: [{ value: 'v' }] });
+    expect(result!.baseOffset).toBe(expected);
+    await producer.disconnect();
+  }
+  await kafka.close();
+});
