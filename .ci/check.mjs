@@ -28,7 +28,7 @@ for (const [script, ...args] of STEPS) {
   });
   console.log(`[check] ${script}: ${status === 0 ? 'passed' : 'FAILED'} in ${seconds(startedMs)} s`);
   if (status !== 0) {
-    printTotal();
+    printTotal(true);
     process.exit(1);
   }
 }
@@ -42,9 +42,11 @@ function seconds(startedMs) {
   return ((Date.now() - startedMs) / 1000).toFixed(1);
 }
 
-function printTotal() {
+/** A step that failed without a failed test (a type error, a crash) counts as one failure. */
+function printTotal(isBroken) {
   const reports = ['unit', 'simulation', 'package', 'browser', 'tabs'].map(report).filter(existsSync);
   const counts = reports.map((path) => JSON.parse(readFileSync(path, 'utf8')));
   const sum = (field) => counts.reduce((total, count) => total + count[field], 0);
-  console.log(`\n${sum('numPassedTests')} passed, ${sum('numFailedTests')} failed`);
+  const failed = sum('numFailedTests');
+  console.log(`\n${sum('numPassedTests')} passed, ${isBroken ? Math.max(failed, 1) : failed} failed`);
 }
