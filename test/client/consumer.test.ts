@@ -381,10 +381,43 @@ test('a loop over a consumer commits what its body has finished, and ends with i
   }
   expect(seen).toEqual(['t-0 0', 't-0 1', 't-0 2']);
   const admin = kafka.admin();
-  const [{ partitions }] = (await admin.fetchOffsets({ groupId: 'g', topics: ['t'] })) as [
-    { partitions: { offset: string }[] },
-  ];
-  expect(partitions[0]!.offset).toBe('2');
+  const [committed] = await admin.fetchOffsets({ groupId: 'g', topics: ['t'] });
+  expect(committed!.partitions[0]!.offset).toBe('3');
+});
+
+test('a loop that is left by break has not finished its last record', async () => {
+  await topic('t');
+  await produce('t', 0, 5);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const seen: string[] = [];
+  for await (const { value } of consumer) {
+    seen.push(String(value));
+    if (seen.length === 3) break;
+  }
+  for await (const { value } of consumer) {
+    seen.push(String(value));
+    if (seen.length === 6) break;
+  }
+  expect(seen).toEqual(['0', '1', '2', '2', '3', '4']);
+});
+
+test('partitions that a topic gets later are shared out too, and new topics that match a pattern', async () => {
+  await topic('t-1');
+  const consumer = kafka.consumer({ groupId: 'g', metadataMaxAge: 5, heartbeatInterval: 10 });
+  await consumer.subscribe({ topics: [/^t-/], fromBeginning: true });
+  const grown = deferred();
+  const found = deferred();
+  consumer.on(consumer.events.GROUP_JOIN, () => {
+    if (consumer.assignment().length === 3) grown.resolve();
+    if (consumer.assignment().length === 4) found.resolve();
+  });
+  await consumer.run({ eachMessage: async () => {} });
+  await kafka.admin().createPartitions({ topicPartitions: [{ topic: 't-1', count: 3 }] });
+  await grown.promise;
+  await topic('t-2');
+  await found.promise;
+  await consumer.disconnect();
 });
 
 test('after deleted records a consumer goes on at the new beginning', async () => {

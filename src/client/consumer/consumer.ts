@@ -7,6 +7,7 @@ import type {
   Consumer,
   ConsumerConfig,
   ConsumerRunConfig,
+  EachBatchPayload,
   GroupDescription,
   TopicPartitionOffsetAndMetadata,
   TopicPartitions,
@@ -293,28 +294,31 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
     options: { signal?: AbortSignal; autoCommit?: boolean } = {},
   ): AsyncGenerator<ConsumedMessage<K, V>> {
     const { signal, autoCommit = true } = options;
-    const handOver = new HandOver<ConsumedMessage<K, V>>();
+    const handOver = new HandOver<EachBatchPayload<K, V>>();
     const forgetCrash = instrumentation.on(CONSUMER_EVENTS.CRASH, ({ payload }) => {
       if (!payload.restart) handOver.end(payload.error);
     });
     const forgetStop = instrumentation.on(CONSUMER_EVENTS.STOP, () => {
       if (restarting === undefined || restarting.signal.aborted) handOver.end();
     });
-    const forgetAbort = onAbort(signal, () => {
-      void stop();
-      handOver.end();
-    });
+    const forgetAbort = onAbort(signal, () => handOver.end());
     try {
-      if (!signal?.aborted) {
-        await run({ autoCommit, eachMessage: ({ message }) => handOver.give(message as ConsumedMessage<K, V>) });
+      if (signal?.aborted) return;
+      await run({ autoCommit, eachBatchAutoResolve: false, eachBatch: (payload) => handOver.give(payload) });
+      for (let payload = await handOver.take(); payload !== undefined; payload = await handOver.take()) {
+        for (const message of payload.batch.messages as readonly ConsumedMessage<K, V>[]) {
+          if (!payload.isRunning() || payload.isStale() || signal?.aborted || isPaused(message)) break;
+          yield message;
+          payload.resolveOffset(message.offset);
+        }
       }
-      for (let message = await handOver.take(); message !== undefined; message = await handOver.take()) yield message;
     } finally {
       forgetCrash();
       forgetStop();
       forgetAbort();
       const stopped = stop();
       handOver.end();
+      handOver.release();
       await stopped;
     }
   }
@@ -367,54 +371,52 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
   return consumer;
 }
 
-const LOOP_ENDED = new KafkaJSError('The loop over the messages has ended');
-
-/** Passes messages from the handler to the loop, one at a time: the handler ends when the next is asked for. */
+/** Passes batches from the handlers to the loop, one at a time: a handler ends when the loop asks for the next. */
 class HandOver<T> {
+  readonly #given: { readonly item: T; readonly done: Deferred<void> }[] = [];
   #current: Deferred<void> | undefined;
   #asked: Deferred<T | undefined> | undefined;
   #ended: { readonly error: unknown } | undefined;
-  readonly #queue: { readonly message: T; readonly done: Deferred<void> }[] = [];
 
-  give(message: T): Promise<void> {
+  async give(item: T): Promise<void> {
+    if (this.#ended !== undefined) return;
     const done = deferred();
-    if (this.#ended !== undefined) return Promise.reject(LOOP_ENDED);
-    this.#queue.push({ message, done });
+    this.#given.push({ item, done });
     this.#next();
-    return done.promise;
+    await done.promise;
   }
 
+  /** undefined at the end. */
   take(): Promise<T | undefined> {
-    this.#current?.resolve();
-    this.#current = undefined;
+    this.release();
     this.#asked = deferred();
     const { promise } = this.#asked;
     this.#next();
     return promise;
   }
 
+  /** Lets the handler of what was taken last end. */
+  release(): void {
+    this.#current?.resolve();
+    this.#current = undefined;
+  }
+
   end(error?: unknown): void {
     this.#ended ??= { error };
-    // Not processed: the consumer is stopping, so that nobody asks why.
-    this.#current?.reject(LOOP_ENDED);
-    for (const { done } of this.#queue.splice(0)) done.reject(LOOP_ENDED);
+    for (const { done } of this.#given.splice(0)) done.resolve();
     this.#next();
   }
 
   #next(): void {
-    if (this.#asked === undefined) return;
-    if (this.#ended !== undefined) {
-      const { error } = this.#ended;
-      if (error === undefined) this.#asked.resolve(undefined);
-      else this.#asked.reject(error);
-      this.#asked = undefined;
-      return;
-    }
-    const given = this.#queue.shift();
-    if (given === undefined) return;
-    this.#current = given.done;
-    this.#asked.resolve(given.message);
+    const asked = this.#asked;
+    if (asked === undefined) return;
+    const given = this.#given.shift();
+    if (given === undefined && this.#ended === undefined) return;
     this.#asked = undefined;
+    this.#current = given?.done;
+    if (given !== undefined) asked.resolve(given.item);
+    else if (this.#ended?.error === undefined) asked.resolve(undefined);
+    else asked.reject(this.#ended.error);
   }
 }
 

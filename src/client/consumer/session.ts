@@ -233,6 +233,7 @@ export class ConsumerSession<K, V> {
 
   async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
     const { instrumentation, logger, subscription } = this.#options;
+    if (group.memberId !== group.leaderId) this.#assignedCounts.clear();
     const given = AssignerProtocol.MemberAssignment.decode(bytes)?.assignment ?? {};
     const groupId = subscription.kind === 'group' ? subscription.groupId : '';
     const unsubscribed = Object.keys(given).filter((topic) => !this.#topics.has(topic));
