@@ -8,6 +8,7 @@ import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import { decodeBatch } from '../../src/record/batch-compression.js';
 import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
+import type { Runtime } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { type Faults, NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
 import type { LogStore } from '../../src/storage/log-store.js';
@@ -25,7 +26,9 @@ const CLOSE_MS = 60_000;
 /** Bugs put in on purpose, to show that the checkers see them. */
 export interface Sabotage {
   readonly store?: (store: LogStore, disk: MemoryDisk) => LogStore;
-  readonly channel?: (channel: RequestChannel, client: string) => RequestChannel;
+  readonly channel?: (channel: RequestChannel, client: string, runtime: Runtime) => RequestChannel;
+  /** What producers are made with in truth; the history takes them for idempotent all the same. */
+  readonly producer?: ProducerConfig;
 }
 
 export interface ClusterSimulationOptions {
@@ -150,7 +153,7 @@ export class ClusterSimulation {
     let membership: Membership = { generation: -1, memberId: '' };
     const connect = async (): Promise<RequestChannel> => {
       const host = await tab.host;
-      const channel = sabotage?.channel?.(host, name) ?? host;
+      const channel = sabotage?.channel?.(host, name, tab.platform.runtime) ?? host;
       const recorder = recordingChannel(channel, name, this.history, () => this.nowMs);
       membership = recorder.membership;
       return recorder.channel;
@@ -162,7 +165,7 @@ export class ClusterSimulation {
 
   async producer(tab: Tab, config: ProducerConfig = {}): Promise<RecordingProducer> {
     const { name, kafka } = this.client(tab, 'producer');
-    const producer = kafka.producer({ allowAutoTopicCreation: false, ...config });
+    const producer = kafka.producer({ allowAutoTopicCreation: false, ...config, ...this.#options.sabotage?.producer });
     tab.clients.add(producer);
     await producer.connect();
     return new RecordingProducer(this, name, producer, config.idempotent ?? true);

@@ -53,7 +53,6 @@ export interface ScenarioOptions {
   readonly faults?: readonly FaultKind[];
   readonly trace?: boolean;
   readonly sabotage?: Sabotage;
-  readonly idempotent?: boolean;
 }
 
 export interface ScenarioResult {
@@ -82,7 +81,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     ...(options.trace !== undefined && { trace: options.trace }),
     ...(options.sabotage !== undefined && { sabotage: options.sabotage }),
   });
-  const scenario = new Scenario(cluster, faults, options.idempotent ?? true);
+  const scenario = new Scenario(cluster, faults);
   await scenario.run();
   const { history, simulation } = cluster;
   return {
@@ -116,15 +115,13 @@ function messageFaults(faults: readonly FaultKind[]): Partial<Faults> {
 class Scenario {
   readonly #cluster: ClusterSimulation;
   readonly #faults: readonly FaultKind[];
-  readonly #idempotent: boolean;
   readonly #producers = new Map<RecordingProducer, Tab>();
   #producing = true;
   #noiseCount = 0;
 
-  constructor(cluster: ClusterSimulation, faults: readonly FaultKind[], idempotent: boolean) {
+  constructor(cluster: ClusterSimulation, faults: readonly FaultKind[]) {
     this.#cluster = cluster;
     this.#faults = faults;
-    this.#idempotent = idempotent;
   }
 
   async run(): Promise<void> {
@@ -179,7 +176,6 @@ class Scenario {
   async #produce(tab: Tab, pauseMs: number): Promise<void> {
     const { clock, random } = tab.platform.runtime;
     const producer = await this.#cluster.producer(tab, {
-      idempotent: this.#idempotent,
       deliveryTimeout: 60_000,
       retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 100 },
     });
@@ -220,7 +216,7 @@ class Scenario {
   async #trim(host: Host, share: number): Promise<void> {
     const partitions = [{ partitionIndex: 0, timestamp: LATEST_TIMESTAMP }];
     const ends = await host.send('ListOffsets', { isolationLevel: 0, topics: [{ name: TRIMMED, partitions }] });
-    const offset = Math.floor((ends.topics[0]?.partitions[0]?.offset ?? 0) * share);
+    const offset = Math.floor(Math.max(0, ends.topics[0]?.partitions[0]?.offset ?? 0) * share); // -1 after an error
     const { deletedBelow } = this.#cluster.history;
     const log = logText(TRIMMED, 0);
     deletedBelow.set(log, Math.max(offset, deletedBelow.get(log) ?? 0));
