@@ -126,16 +126,12 @@ describe('bugs put in on purpose are caught', () => {
     expect(await caught(['clock'], { channel }, ['C16'])).toEqual(['C16']);
   });
 
-  test('C19: members that get nothing', async () => {
-    const channel: Sabotage['channel'] = (inner, client) =>
+  test('C19: a coordinator that never lets anybody join', async () => {
+    const channel: Sabotage['channel'] = (inner, _client, { clock }) =>
       tampered(inner, async (api, request, send) => {
-        const response = await send(request);
-        if (api !== 'Fetch' || !client.startsWith('member')) return response;
-        const responses = (response as Responses['Fetch']).responses.map(({ topic, partitions }) => ({
-          topic,
-          partitions: partitions.map((partition) => ({ ...partition, records: [] })),
-        }));
-        return { ...response, responses };
+        if (api !== 'JoinGroup') return send(request);
+        await clock.sleep(5_000);
+        throw new KafkaError('REQUEST_TIMED_OUT', 'no answer');
       });
     expect(await caught(['clock'], { channel }, ['C19'])).toEqual(['C19']);
   });

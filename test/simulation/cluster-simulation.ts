@@ -19,6 +19,9 @@ import { type Membership, recordingChannel } from './recording-channel.js';
 
 const CLUSTER = 'simulated';
 const OFFSET_OUT_OF_RANGE = 1;
+/** Short, so that members are taken for dead within a run. */
+const SESSION_MS = 2_000;
+const BROKER_CONFIG = { 'group.min.session.timeout.ms': '1000' };
 /** Virtual time that the end of a run may take, until everything is read, and until everything is closed. */
 const HEAL_MS = 120_000;
 const CLOSE_MS = 60_000;
@@ -97,7 +100,7 @@ export class ClusterSimulation {
     const name = `tab${++this.#tabCount}`;
     const platform = this.simulation.tab(name);
     const stores: MemoryLogStore[] = [];
-    const { sabotage, brokerConfig = {} } = this.#options;
+    const { sabotage, brokerConfig = BROKER_CONFIG } = this.#options;
     const openStore = async (): Promise<LogStore> => {
       const newIncarnationId = platform.runtime.random.uuid();
       const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay: platform.storageDelay });
@@ -176,8 +179,8 @@ export class ClusterSimulation {
     const { name, kafka, membership } = this.client(tab, 'member');
     const consumer = kafka.consumer({
       groupId: group,
-      sessionTimeout: 6_000,
-      heartbeatInterval: 1_000,
+      sessionTimeout: SESSION_MS,
+      heartbeatInterval: SESSION_MS / 4,
       metadataMaxAge: 5_000,
     });
     tab.clients.add(consumer);
