@@ -171,6 +171,7 @@ export class ClusterSimulation {
     const producer = kafka.producer({ allowAutoTopicCreation: false, ...config, ...this.#options.sabotage?.producer });
     tab.clients.add(producer);
     await producer.connect();
+    tab.stopping.signal.throwIfAborted();
     return new RecordingProducer(this, name, producer, config.idempotent ?? true);
   }
 
@@ -186,6 +187,7 @@ export class ClusterSimulation {
     tab.clients.add(consumer);
     await consumer.connect();
     await consumer.subscribe({ topics, fromBeginning: true });
+    tab.stopping.signal.throwIfAborted(); // after `disconnect` a client would connect anew
     const { clock, random } = tab.platform.runtime;
     await consumer.run({
       autoCommitInterval: 500,
@@ -211,6 +213,7 @@ export class ClusterSimulation {
     const consumer = kafka.consumer();
     tab.clients.add(consumer);
     await consumer.connect();
+    tab.stopping.signal.throwIfAborted();
     await consumer.assign(partitions.map((partition) => ({ topic, partition, offset: '-2' })));
     await consumer.run({
       eachMessage: ({ partition, message }) => {

@@ -375,7 +375,8 @@ export class ConsumerSession<K, V> {
       })),
     };
     try {
-      await withRetry({ runtime, options: retry }, async () => {
+      const { signal } = this.#workers; // a stopped consumer does not try again
+      await withRetry({ runtime, options: retry, signal }, async () => {
         const error = firstError((await connection.request('OffsetCommit', request)).topics);
         if (error !== undefined) throw error;
       });
