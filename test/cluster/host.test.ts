@@ -1,0 +1,184 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Host } from '../../src/cluster/host.js';
+import type { HostDescription } from '../../src/protocol/requests.js';
+import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
+import { Simulation } from '../../src/runtime/simulation.js';
+import { MemoryDisk } from '../../src/storage/memory-disk.js';
+import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import { present } from '../../src/util/assert.js';
+
+interface Tab {
+  readonly platform: SimulatedTab;
+  readonly host: Host;
+  readonly stores: MemoryLogStore[];
+}
+
+let simulation: Simulation;
+let disk: MemoryDisk;
+
+beforeEach(() => {
+  simulation = new Simulation({ seed: 7 });
+  disk = new MemoryDisk();
+});
+
+async function run<T>(job: Promise<T>, maxMs = 60_000): Promise<T> {
+  let done = false;
+  const watched = job.finally(() => (done = true));
+  watched.catch(() => {});
+  await simulation.run({ until: () => done, maxMs });
+  if (!done) throw new Error(`not done within ${maxMs} ms`);
+  return watched;
+}
+
+async function open(name: string, { locks = true } = {}): Promise<Tab> {
+  const platform = simulation.tab(name);
+  const runtime = locks ? platform.runtime : { ...platform.runtime, locks: undefined };
+  const stores: MemoryLogStore[] = [];
+  const openStore = async (): Promise<MemoryLogStore> => {
+    const newIncarnationId = runtime.random.uuid();
+    const store = await MemoryLogStore.open(disk, { newIncarnationId, delay: platform.storageDelay });
+    stores.push(store);
+    return store;
+  };
+  const host = await run(Host.start({ runtime, openStore, clusterName: 'c', label: name }));
+  return { platform, host, stores };
+}
+
+function kill({ platform, stores }: Tab): void {
+  platform.kill();
+  for (const store of stores) store.kill();
+}
+
+/** Something only a leader can do. */
+async function act({ host }: Tab): Promise<number> {
+  const request = { transactionalId: null, transactionTimeoutMs: 1_000, producerId: -1, producerEpoch: -1 };
+  return (await host.send('InitProducerId', request)).producerId;
+}
+
+/** As a client does: what failed with an unknown outcome is asked again. */
+function persist(tab: Tab): Promise<number> {
+  return act(tab).catch(() => act(tab));
+}
+
+async function createTopic({ host }: Tab, name: string): Promise<number> {
+  const topic = { name, numPartitions: 1, replicationFactor: -1, assignments: [], configs: [] };
+  const created = await host.send('CreateTopics', { timeoutMs: 10_000, validateOnly: false, topics: [topic] });
+  return present(created.topics[0], 'an answer for the topic').errorCode;
+}
+
+async function leader({ host }: Tab): Promise<HostDescription | undefined> {
+  const { hosts } = await run(host.send('DescribeCluster', {}));
+  return hosts.find(({ controller }) => controller);
+}
+
+describe('hosts of one cluster', () => {
+  test('any of them takes any request', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    expect(new Set([await run(act(a)), await run(act(b)), await run(act(a))]).size).toBe(3);
+    expect((await leader(b))?.label).toBe('a');
+  });
+
+  test('a host knows the topic that it has just created through another', async () => {
+    const [, b] = [await open('a'), await open('b')];
+    expect(await run(createTopic(b, 'orders'))).toBe(0);
+    const read = { maxWaitMs: 0, minBytes: 0, maxBytes: 1, isolationLevel: 0 } as const;
+    const topics = [{ topic: 'orders', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 }] }];
+    const fetched = await run(b.host.send('Fetch', { ...read, topics }));
+    expect(fetched.responses[0]?.partitions[0]?.errorCode).toBe(0);
+  });
+
+  test('a killed leader is followed as soon as its lock is free', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    await run(act(b));
+    kill(a);
+    const diedMs = simulation.nowMs;
+    await run(persist(b));
+    expect(simulation.nowMs - diedMs).toBeLessThan(60);
+    expect((await leader(b))?.controllerEpoch).toBe(2);
+  });
+
+  test('requests under way to a killed leader fail at once, their outcome unknown', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    await run(act(b));
+    a.platform.freeze();
+    const pending = act(b).catch((error: unknown) => error);
+    await simulation.run({ maxMs: 20 });
+    kill(a);
+    const diedMs = simulation.nowMs;
+    expect(await run(pending)).toMatchObject({ type: 'NETWORK_EXCEPTION' });
+    expect(simulation.nowMs - diedMs).toBeLessThan(60);
+  });
+
+  test('a leader that closes hands over before it is gone, and leaves nothing behind', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    await run(act(b));
+    const closing = a.host.close();
+    const closedMs = simulation.nowMs;
+    await run(persist(b));
+    expect(simulation.nowMs - closedMs).toBeLessThan(60);
+    await run(closing);
+    const { openTimers, openChannels, heldLocks, lockRequests } = a.platform;
+    expect([openTimers, openChannels, heldLocks, lockRequests]).toEqual([0, 0, 0, 0]);
+  });
+
+  test('a frozen leader, which keeps its lock, is followed within seconds, and follows when it wakes', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    await run(act(b));
+    a.platform.freeze();
+    const froze = simulation.nowMs;
+    await run(simulation.tab('clock').runtime.clock.sleep(100));
+    await run(persist(b));
+    expect(simulation.nowMs - froze).toBeLessThan(8_000);
+    a.platform.wake();
+    await simulation.run({ maxMs: 2_000 });
+    expect((await leader(a))?.label).toBe('b');
+    expect(await run(act(a))).toBeGreaterThan(0);
+  });
+
+  test('a host that slept itself does not depose a healthy leader', async () => {
+    const [a, b, c] = [await open('a'), await open('b'), await open('c')];
+    await run(act(b));
+    b.platform.freeze();
+    await simulation.run({ maxMs: 60_000 });
+    b.platform.wake();
+    await simulation.run({ maxMs: 10_000 });
+    expect([await leader(a), await leader(c)].map((each) => each?.controllerEpoch)).toEqual([1, 1]);
+  });
+
+  test('a host with a dead channel does not depose a healthy leader', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    await run(act(b));
+    simulation.network.cut('a', 'b'); // it hears nothing of the leader, whose signs of life are in the database
+    await simulation.run({ maxMs: 30_000 });
+    expect((await leader(a))?.controllerEpoch).toBe(1);
+  });
+
+  test('without Web Locks one of them is elected, and another after its death', async () => {
+    const options = { locks: false };
+    const [a, b, c] = [await open('a', options), await open('b', options), await open('c', options)];
+    await run(act(c));
+    const first = present(await leader(c), 'somebody leads');
+    const dead = present(
+      [a, b, c].find(({ host }) => host.hostId === first.hostId),
+      'the leader is one of them',
+    );
+    kill(dead);
+    const [left] = [a, b, c].filter((tab) => tab !== dead);
+    await run(persist(left!));
+    expect((await leader(left!))?.controllerEpoch).toBeGreaterThan(first.controllerEpoch);
+  });
+
+  test('a lost connection to the database is opened again, with the next request at the latest', async () => {
+    const a = await open('a');
+    await run(createTopic(a, 'orders'));
+    disk.disconnect();
+    await run(persist(a));
+    expect(await run(createTopic(a, 'orders'))).toBe(36); // TOPIC_ALREADY_EXISTS: nothing was lost
+  });
+
+  test('a store that does not open is an error at the start', async () => {
+    const { runtime } = simulation.tab('a');
+    const openStore = (): Promise<never> => Promise.reject(new Error('no IndexedDB here'));
+    await expect(run(Host.start({ runtime, openStore, clusterName: 'c', label: 'a' }))).rejects.toThrow('no IndexedDB');
+  });
+});
