@@ -24,6 +24,8 @@ export const LEADER_WAIT_MS: number = 20_000;
 const REROUTE_MS = 100;
 /** A broker that does not end within this time is left behind: its epoch fences it. */
 const BROKER_CLOSE_MS = 2_000;
+/** How long a leader that has left still refuses what was sent to it, so that it goes to the next one at once. */
+const PARTING_MS = 20;
 /** A leader in a tab that is hidden for so long hands over, if another tab can be seen. */
 const HIDDEN_MS = 30_000;
 /** After these the host's own image includes what they changed, before they are answered. */
@@ -43,6 +45,9 @@ export interface HostSessionOptions {
   readonly label: string;
   readonly visible: boolean;
 }
+
+/** A reason costs nothing, the default one a stack trace. */
+const OVER = 'the wait is over';
 
 interface Leading {
   readonly epoch: number;
@@ -156,7 +161,7 @@ export class HostSession {
     try {
       return await (local?.(request, ended.signal) ?? this.#toLeader(api, request, ended.signal));
     } finally {
-      ended.abort();
+      ended.abort(OVER);
     }
   }
 
@@ -173,7 +178,9 @@ export class HostSession {
 
   async #end(reason: KafkaError): Promise<void> {
     this.#closing.abort(reason);
+    const led = this.#leading !== undefined;
     await this.#election.close();
+    if (led && this.#hosts.count > 1) await this.#options.runtime.clock.sleep(PARTING_MS); // refuses what is under way
     this.#transport.close();
     this.#hosts.close();
     this.#metadata.close();
@@ -277,7 +284,7 @@ export class HostSession {
       await Promise.race([over, sleep]);
     } finally {
       sleep.catch(() => {});
-      timer.abort();
+      timer.abort(OVER);
     }
   }
 

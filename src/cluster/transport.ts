@@ -129,7 +129,7 @@ export class Transport {
     } finally {
       drop();
       this.#calls.delete(id);
-      done.abort();
+      done.abort('answered'); // the default reason costs a stack trace
     }
   }
 

@@ -109,13 +109,13 @@ describe('hosts of one cluster', () => {
     expect(simulation.nowMs - diedMs).toBeLessThan(60);
   });
 
-  test('a leader that closes hands over before it is gone, and leaves nothing behind', async () => {
+  test('a leader that closes hands over before it is gone: no request fails, nothing is left behind', async () => {
     const [a, b] = [await open('a'), await open('b')];
     await run(act(b));
     const closing = a.host.close();
     const closedMs = simulation.nowMs;
-    await run(persist(b));
-    expect(simulation.nowMs - closedMs).toBeLessThan(60);
+    await run(act(b));
+    expect(simulation.nowMs - closedMs).toBeLessThan(150);
     await run(closing);
     const { openTimers, openChannels, heldLocks, lockRequests } = a.platform;
     expect([openTimers, openChannels, heldLocks, lockRequests]).toEqual([0, 0, 0, 0]);
