@@ -12,8 +12,9 @@ export interface ProduceContext {
 }
 
 /**
- * Appends each partition's batches for itself: what is beside a bad one is stored. Resolves once all are durable; with
- * acks 1 and -1 alike, since the one replica is all in-sync replicas. Takes the order of the calls for the log's.
+ * Appends each entry's batches for itself: what is beside a bad one is stored. Resolves once all are durable; with
+ * acks 1 and -1 alike, since the one replica is all in-sync replicas. The order of calls, and of the entries of one
+ * partition in a call, is the log's: every entry takes the same number of turns to its log, so that none overtakes.
  * @throws KafkaError INVALID_REQUIRED_ACKS: nothing was appended.
  */
 export async function handleProduce(context: ProduceContext, request: ProduceRequest): Promise<ProduceResponse> {

@@ -1,3 +1,4 @@
+import { MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../protocol/requests.js';
 import { isControl, isTransactional, lastOffsetOf, NO_PRODUCER_ID, timestampType } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { SegmentRow } from '../storage/log-store.js';
@@ -40,7 +41,9 @@ export function asLogSnapshot(value: unknown): LogSnapshot | undefined {
  * and a replay after a crash take the same two steps, `stage` and `adopt`, so that they come to the same state.
  */
 export class LogState {
-  readonly producers: ProducerState = new ProducerState();
+  readonly producers: ProducerState = new ProducerState({
+    batchesRemembered: MAX_PRODUCER_BATCHES_IN_FLIGHT,
+  });
   readonly epochs: LeaderEpochs;
   #segment: ActiveSegmentState;
   #nextOffset: number;

@@ -1,8 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import { assert, present } from '../util/assert.js';
 
-/** How many batches of a producer are remembered, so that a retry of any of them is known (Kafka's number). */
-export const BATCHES_REMEMBERED = 5;
 const MAX_SEQUENCE = 0x7fff_ffff;
 const NONE = -1;
 /** Producers whose lost batches are remembered. */
@@ -26,7 +24,7 @@ export interface BatchMetadata {
 export interface ProducerEntry {
   readonly producerId: number;
   readonly producerEpoch: number;
-  /** Oldest first, at most BATCHES_REMEMBERED, all of `producerEpoch`. */
+  /** Oldest first, at most `batchesRemembered`, all of `producerEpoch`. */
   readonly batches: readonly BatchMetadata[];
   readonly coordinatorEpoch: number;
   readonly lastTimestampMs: number;
@@ -76,6 +74,8 @@ export interface ProducerStateConfig {
   readonly maxTransactionTimeoutMs: number;
   /** How much longer than that a transaction may be open before it counts as late. */
   readonly lateTransactionBufferMs: number;
+  /** How many batches of a producer are remembered, so that a retry of any of them is known. */
+  readonly batchesRemembered: number;
 }
 
 /** Kafka's defaults. */
@@ -83,7 +83,11 @@ export const PRODUCER_STATE_DEFAULTS: ProducerStateConfig = {
   producerIdExpirationMs: 24 * 60 * 60 * 1000,
   maxTransactionTimeoutMs: 15 * 60 * 1000,
   lateTransactionBufferMs: 5 * 60 * 1000,
+  batchesRemembered: 5,
 };
+
+/** Of a producer that was silent for this long, only as many batches stay known as Kafka remembers. */
+const RETRIES_END_MS = 10 * 60 * 1000;
 
 /** The producers as of `offset` (exclusive end of what they cover): plain data, structured-clonable, never changed. */
 export interface ProducerSnapshot {
@@ -109,8 +113,8 @@ export class ProducerState {
   readonly #lost = new Map<number, LostSequence>();
   #mapEndOffset = 0;
 
-  constructor(config: ProducerStateConfig = PRODUCER_STATE_DEFAULTS) {
-    this.#config = config;
+  constructor(config: Partial<ProducerStateConfig> = {}) {
+    this.#config = { ...PRODUCER_STATE_DEFAULTS, ...config };
   }
 
   /** Exclusive end of the part of the log that this state covers. */
@@ -131,11 +135,11 @@ export class ProducerState {
   }
 
   prepare(producerId: number, origin: ProducerOrigin): ProducerAppend {
-    return new ProducerAppend(
-      this.#producers.get(producerId) ?? emptyEntry(producerId),
+    return new ProducerAppend(this.#producers.get(producerId) ?? emptyEntry(producerId), {
       origin,
-      this.#lost.get(producerId),
-    );
+      batchesRemembered: this.#config.batchesRemembered,
+      lost: this.#lost.get(producerId),
+    });
   }
 
   /**
@@ -216,10 +220,17 @@ export class ProducerState {
     this.#mapEndOffset = Math.max(this.#mapEndOffset, logStartOffset);
   }
 
-  /** Forgets producers that were silent for `producerIdExpirationMs` and have no open transaction. */
+  /**
+   * Forgets producers that were silent for `producerIdExpirationMs` and have no open transaction; of those that were
+   * silent for a while, the batches that nobody will repeat any more.
+   */
   removeExpired(nowMs: number): void {
+    const kept = PRODUCER_STATE_DEFAULTS.batchesRemembered;
     for (const entry of this.#producers.values()) {
       if (this.#isExpired(entry, nowMs)) this.#producers.delete(entry.producerId);
+      else if (entry.batches.length > kept && nowMs - entry.lastTimestampMs >= RETRIES_END_MS) {
+        this.#producers.set(entry.producerId, { ...entry, batches: entry.batches.slice(-kept) });
+      }
     }
   }
 
@@ -277,6 +288,12 @@ export interface LogBounds {
   readonly logEndOffset: number;
 }
 
+interface ProducerAppendOptions {
+  readonly origin: ProducerOrigin;
+  readonly batchesRemembered: number;
+  readonly lost: LostSequence | undefined;
+}
+
 /** Appends of one producer that are checked one after another and not yet part of the state. */
 export class ProducerAppend {
   readonly #origin: ProducerOrigin;
@@ -284,11 +301,13 @@ export class ProducerAppend {
   /** An epoch that was there before this append: -1 means that the producer was unknown. */
   readonly #knownEpoch: number;
   readonly #lost: LostSequence | undefined;
+  readonly #batchesRemembered: number;
   #entry: ProducerEntry;
 
-  constructor(entry: ProducerEntry, origin: ProducerOrigin, lost?: LostSequence) {
+  constructor(entry: ProducerEntry, { origin, batchesRemembered, lost }: ProducerAppendOptions) {
     this.#origin = origin;
     this.#lost = lost;
+    this.#batchesRemembered = batchesRemembered;
     this.#knownEpoch = entry.producerEpoch;
     this.#entry = entry;
   }
@@ -323,7 +342,7 @@ export class ProducerAppend {
     this.#entry = {
       ...this.#entry,
       producerEpoch: batch.producerEpoch,
-      batches: [...this.#batchesOf(batch.producerEpoch).slice(1 - BATCHES_REMEMBERED), metadataOf(batch)],
+      batches: [...this.#batchesOf(batch.producerEpoch).slice(1 - this.#batchesRemembered), metadataOf(batch)],
       lastTimestampMs: batch.maxTimestampMs,
       currentTxnFirstOffset: startsTransaction ? batch.firstOffset : currentTxnFirstOffset,
     };

@@ -25,6 +25,10 @@ export interface ProduceRequest {
   readonly timeoutMs: number;
   readonly topicData: readonly {
     readonly name: string;
+    /**
+     * *Ours*: a partition may be named again, to carry several batches at once. Each entry is an append for itself, in
+     * the order given, and the response has one outcome for each, in the same order.
+     */
     readonly partitionData: readonly {
       readonly index: number;
       /** Whole v2 batches back to back, at least one; base offsets are 0, the leader stamps them in place. */
@@ -32,6 +36,12 @@ export interface ProduceRequest {
     }[];
   }[];
 }
+
+/**
+ * *Ours*: so many batches of one producer id may be on their way to one partition, where Kafka has five. That many are
+ * remembered there, so that a repeated one is known for what it is.
+ */
+export const MAX_PRODUCER_BATCHES_IN_FLIGHT: number = 96;
 
 export interface ProduceResponse {
   readonly responses: readonly {

@@ -1,5 +1,5 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
-import type { ProduceRequest, ProduceResponse } from '../../protocol/requests.js';
+import { MAX_PRODUCER_BATCHES_IN_FLIGHT, type ProduceRequest, type ProduceResponse } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
@@ -21,12 +21,10 @@ import {
 
 /** A request carries at most this much (Kafka's `max.request.size`), a single larger batch apart. */
 const MAX_REQUEST_BYTES = 2 ** 20;
-
-/**
- * What a broker remembers of a producer in a partition (Kafka's idempotence). Answers may overtake each other here,
- * other than on one connection of Kafka: a batch that has to be repeated must still be among them.
- */
-const REMEMBERED_BATCHES = 5;
+/** Of one partition a request carries at most so many batches, so that small ones leave room for later requests. */
+const MAX_REQUEST_BATCHES = MAX_PRODUCER_BATCHES_IN_FLIGHT / 4;
+/** What is ready goes at once when it is this much, even while the caller goes on sending. */
+const EAGER_BYTES = 2 ** 18;
 
 /** After these the batch may or may not be in the log. */
 const IN_DOUBT: ReadonlySet<KafkaErrorName> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT']);
@@ -52,16 +50,17 @@ interface SenderOptions {
 }
 
 /**
- * Sends closed batches: one Produce request takes the next batch of every partition that has one, and at most
+ * Sends closed batches: one Produce request takes the next batches of every partition that has some, and at most
  * `maxInFlightRequests` are out. A batch that is not full goes when nothing is out, so that company gathers meanwhile.
  *
- * A partition's batches are sent in order, and sent again in order: while one is to be repeated, the later ones wait.
- * With a producer id the broker refuses what comes too early and recognises what comes twice.
+ * A partition's batches are sent in order, and sent again in order: while some are to be repeated, the later ones
+ * wait. With a producer id the broker refuses what comes too early and recognises what comes twice.
  */
 export class Sender {
   readonly #options: SenderOptions;
   readonly #runtime: Runtime;
   #requestsInFlight = 0;
+  #bytesInFlight = 0;
   #drainDue = false;
   #flushing = 0;
   #timer: { atMs: number; controller: AbortController } | undefined;
@@ -72,13 +71,15 @@ export class Sender {
     this.#runtime = options.connection.runtime;
   }
 
-  /** Looks for something to send once the present step of the program is over. */
+  /** Looks for something to send: now if there is much, else once the present step of the program is over. */
   wake(): void {
-    if (this.#drainDue || this.#closed) return;
+    if (this.#closed) return;
+    if (this.#options.accumulator.bytes - this.#bytesInFlight >= EAGER_BYTES) this.#drain(false);
+    if (this.#drainDue) return;
     this.#drainDue = true;
     void Promise.resolve().then(() => {
       this.#drainDue = false;
-      if (!this.#closed) this.#drain();
+      if (!this.#closed) this.#drain(this.#requestsInFlight === 0 || this.#flushing > 0);
     });
   }
 
@@ -112,9 +113,9 @@ export class Sender {
     }
   }
 
-  #drain(): void {
+  /** Fills requests. Batches that are not full go with them only where `idle`. */
+  #drain(idle: boolean): void {
     const nowMs = this.#runtime.clock.monotonicMs();
-    const idle = this.#requestsInFlight === 0 || this.#flushing > 0;
     while (this.#requestsInFlight < this.#options.maxInFlightRequests) {
       const batches = this.#take(nowMs, idle);
       if (batches.length === 0) break;
@@ -123,36 +124,35 @@ export class Sender {
     this.#setTimer(nowMs);
   }
 
-  /** The next batch of every partition that may send, of one kind of acks, within one request. */
+  /** One request: of every partition that may send, in turns, the next batch that is of one kind of acks and fits. */
   #take(nowMs: number, idle: boolean): ClosedBatch[] {
     const batches: ClosedBatch[] = [];
     let bytes = 0;
-    for (const queue of this.#options.accumulator.active) {
-      if (queue.open !== undefined && queue.closed.length === 0 && idle && this.#lingered(queue, nowMs)) {
-        this.#options.accumulator.close(queue);
+    for (let round = 0, before = -1; round < MAX_REQUEST_BATCHES && batches.length > before; round++) {
+      before = batches.length;
+      for (const queue of this.#options.accumulator.active) {
+        if (queue.open !== undefined && queue.closed.length === 0 && idle && this.#lingered(queue, nowMs)) {
+          this.#options.accumulator.close(queue);
+        }
+        const batch = this.#next(queue, nowMs, batches);
+        if (batch === undefined) continue;
+        if (batches[0] !== undefined && !canGoTogether(batches[0], batch)) continue;
+        if (bytes > 0 && bytes + batch.bytes.length > MAX_REQUEST_BYTES) continue;
+        queue.closed.shift();
+        queue.inFlight.push(batch);
+        bytes += batch.bytes.length;
+        batches.push(batch);
       }
-      const batch = this.#next(queue, nowMs);
-      if (batch === undefined) continue;
-      const first = batches[0];
-      if (first !== undefined) {
-        const { acks, timeoutMs } = first.settings;
-        if (acks !== batch.settings.acks || timeoutMs !== batch.settings.timeoutMs) continue;
-        if (bytes + batch.bytes.length > MAX_REQUEST_BYTES) continue;
-      }
-      queue.closed.shift();
-      queue.inFlight.push(batch);
-      bytes += batch.bytes.length;
-      batches.push(batch);
     }
     return batches;
   }
 
-  /** The first closed batch of a partition, if it may be sent now. */
-  #next(queue: PartitionQueue, nowMs: number): ClosedBatch | undefined {
+  /** The first closed batch of a partition, if it may be sent now, in a request behind `taken`. */
+  #next(queue: PartitionQueue, nowMs: number, taken: readonly ClosedBatch[]): ClosedBatch | undefined {
     const batch = queue.closed[0];
     if (batch === undefined || batch.preparing || batch.retryAtMs > nowMs) return undefined;
-    const alone = queue.inFlight.length === 0;
-    if (nowMs >= batch.deadlineMs && alone) {
+    const oldest = queue.inFlight[0];
+    if (nowMs >= batch.deadlineMs && oldest === undefined) {
       queue.closed.shift();
       const text = `${describe(batch)} was not acknowledged within the delivery timeout`;
       this.#fail(
@@ -163,14 +163,15 @@ export class Sender {
       return undefined;
     }
     if (queue.broken) {
-      if (alone && !queue.repairing) void this.#repair(queue);
+      if (oldest === undefined && !queue.repairing) void this.#repair(queue);
       return undefined;
     }
+    if (oldest === undefined) return batch;
     // A partition accepts any first sequence of a producer id, so that the first batch must go alone.
-    const first = batch.baseSequence >= 0 && !queue.established;
-    if (alone) return batch;
-    if (batch.attempts > 0 || first) return undefined;
-    return batch.ordinal - queue.inFlight[0]!.ordinal < REMEMBERED_BATCHES ? batch : undefined;
+    if (batch.baseSequence >= 0 && !queue.established) return undefined;
+    // Requests may overtake each other, batches of one request do not.
+    if (batch.attempts > 0 && !taken.includes(oldest)) return undefined;
+    return batch.ordinal - oldest.ordinal < MAX_PRODUCER_BATCHES_IN_FLIGHT ? batch : undefined;
   }
 
   #lingered(queue: PartitionQueue, nowMs: number): boolean {
@@ -178,17 +179,23 @@ export class Sender {
   }
 
   async #send(batches: readonly ClosedBatch[]): Promise<void> {
+    const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
     this.#requestsInFlight++;
+    this.#bytesInFlight += bytes;
     for (const batch of batches) batch.attempts++;
     const { acks, timeoutMs } = batches[0]!.settings;
     const request: ProduceRequest = { transactionalId: null, acks, timeoutMs, topicData: topicData(batches) };
     if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed(undefined);
+    const ended = (): void => {
+      this.#requestsInFlight--;
+      this.#bytesInFlight -= bytes;
+    };
     try {
       const response = await this.#options.connection.request('Produce', request, { waitMs: timeoutMs });
-      this.#requestsInFlight--;
+      ended();
       if (!this.#closed) this.#answered(batches, response);
     } catch (error) {
-      this.#requestsInFlight--;
+      ended();
       if (this.#closed) return;
       for (const batch of batches) this.#failedOnce(batch, error);
     }
@@ -196,18 +203,13 @@ export class Sender {
   }
 
   #answered(batches: readonly ClosedBatch[], response: ProduceResponse): void {
-    const answers = new Map<string, ProduceResponse['responses'][number]['partitionResponses'][number]>();
-    for (const { name, partitionResponses } of response.responses) {
-      for (const answer of partitionResponses) {
-        answers.set(topicPartitionText({ topic: name, partition: answer.index }), answer);
-      }
-    }
+    const answers = answersByPartition(response);
     for (const batch of batches) {
       if (batch.settings.acks === 0) {
         this.#done(batch);
         continue;
       }
-      const answer = answers.get(topicPartitionText(batch.queue));
+      const answer = answers.get(topicPartitionText(batch.queue))?.shift();
       if (answer === undefined) {
         const text = `expected an answer for ${topicPartitionText(batch.queue)}, found none`;
         this.#failedOnce(batch, new KafkaError('UNKNOWN_SERVER_ERROR', text));
@@ -404,6 +406,26 @@ export class Sender {
       () => {}, // aborted for an earlier one, or closed
     );
   }
+}
+
+function canGoTogether({ settings: a }: ClosedBatch, { settings: b }: ClosedBatch): boolean {
+  return a.acks === b.acks && a.timeoutMs === b.timeoutMs;
+}
+
+type ProduceAnswer = ProduceResponse['responses'][number]['partitionResponses'][number];
+
+/** The answers of each partition, in the order of its batches in the request. */
+function answersByPartition({ responses }: ProduceResponse): Map<string, ProduceAnswer[]> {
+  const byPartition = new Map<string, ProduceAnswer[]>();
+  for (const { name, partitionResponses } of responses) {
+    for (const answer of partitionResponses) {
+      const key = topicPartitionText({ topic: name, partition: answer.index });
+      const known = byPartition.get(key);
+      if (known === undefined) byPartition.set(key, [answer]);
+      else known.push(answer);
+    }
+  }
+  return byPartition;
 }
 
 function topicData(batches: readonly ClosedBatch[]): ProduceRequest['topicData'] {
