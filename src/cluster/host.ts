@@ -33,6 +33,8 @@ export class Host implements RequestChannel {
   readonly #options: HostOptions;
   readonly #closing = new AbortController();
   #session: HostSession | undefined;
+  /** The end of one session and the start of the next, after the database was lost. */
+  #rejoining: Promise<void> | undefined;
   #rejoined = deferred();
   readonly #lockName: string;
   #lifeLock: HeldLock | undefined;
@@ -91,6 +93,7 @@ export class Host implements RequestChannel {
     const session = this.#session;
     this.#session = undefined;
     await session?.close();
+    await this.#rejoining;
     this.#lifeLock?.release();
   }
 
@@ -113,11 +116,12 @@ export class Host implements RequestChannel {
     }
     this.#session = session;
     this.#rejoined.resolve();
-    onAbort(store.lost, () => void this.#rejoin(session));
+    onAbort(store.lost, () => {
+      if (this.#session === session) this.#rejoining = this.#rejoin(session);
+    });
   }
 
   async #rejoin(lost: HostSession): Promise<void> {
-    if (this.#session !== lost) return;
     this.#session = undefined;
     this.#rejoined = deferred();
     await lost.close(new KafkaError('KAFKA_STORAGE_ERROR', 'the database was lost; it is being opened again'));
