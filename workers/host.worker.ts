@@ -1,4 +1,6 @@
+import type { BrokerParts } from '../src/broker/broker-parts.js';
 import { Host } from '../src/cluster/host.js';
+import { KafkaError } from '../src/protocol/errors.js';
 import { browserRuntime } from '../src/runtime/browser-runtime.js';
 import { serveRequests } from '../src/runtime/serve-requests.js';
 import { IdbLogStore } from '../src/storage/idb-log-store.js';
@@ -6,12 +8,22 @@ import { present } from '../src/util/assert.js';
 
 declare const self: DedicatedWorkerGlobalScope;
 
+/** A host that has started loads its parts when there is time, so that none is waited for when it is elected. */
+const PRELOAD_AFTER_MS = 1000;
+
+const PARTS: BrokerParts = {
+  groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
+  admin: () => loaded(import('../src/broker/admin-handlers.js')),
+  timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
+};
+
 serveRequests(self, async ({ clusterName, brokerConfig, label, visible }) => {
   const runtime = browserRuntime();
   const { clock, random } = runtime;
   const openStore = (): Promise<IdbLogStore> =>
     IdbLogStore.open({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });
-  const host = await Host.start({ runtime, openStore, clusterName, brokerConfig, label, visible });
+  const host = await Host.start({ runtime, openStore, parts: PARTS, clusterName, brokerConfig, label, visible });
+  void clock.sleep(PRELOAD_AFTER_MS).then(preload);
   return {
     hostId: present(host.hostId, 'a host that has started has joined'),
     lockName: host.lockName,
@@ -20,3 +32,13 @@ serveRequests(self, async ({ clusterName, brokerConfig, label, visible }) => {
     close: () => host.close(),
   };
 });
+
+function preload(): void {
+  for (const load of Object.values(PARTS)) load().catch(() => {}); // whoever needs it tries again
+}
+
+function loaded<T>(part: Promise<T>): Promise<T> {
+  return part.catch((cause: unknown) => {
+    throw new KafkaError('COORDINATOR_NOT_AVAILABLE', `a part of the worker could not be loaded: ${cause}`, { cause });
+  });
+}

@@ -9,13 +9,13 @@ import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { present } from '../util/assert.js';
 import { abortable, onAbort } from '../util/signal.js';
+import type { AdminApi } from './admin-handlers.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
-import { alterConfigs, describeConfigs } from './config-changes.js';
+import type { BrokerParts } from './broker-parts.js';
 import { Controller } from './controller.js';
-import { GroupCoordinator } from './coordinator/group-coordinator.js';
+import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { GroupApi } from './coordinator/group-failures.js';
-import { handleDeleteRecords } from './handle-delete-records.js';
-import { handleLogDirs } from './handle-log-dirs.js';
+import { createOffsetsTopic, createTopics } from './create-topics.js';
 import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
 import { chunksFrom } from './log-replay.js';
@@ -30,11 +30,11 @@ import {
 import { METADATA_LOG, metadataRecordsIn } from './metadata-records.js';
 import { PartitionLogs } from './partition-logs.js';
 import { ProducerIds } from './producer-ids.js';
-import { createOffsetsTopic, createPartitions, createTopics, deleteTopics } from './topic-changes.js';
 
 export interface BrokerOptions {
   readonly clusterId: string;
   readonly store: LogStore;
+  readonly parts: BrokerParts;
   /** The epoch that this host claimed in the store. */
   readonly leaderEpoch: number;
   readonly clock: Clock;
@@ -67,11 +67,11 @@ export class Broker {
   readonly #logs: PartitionLogs = new PartitionLogs();
   readonly #controller: Controller;
   readonly #producerIds: ProducerIds;
-  readonly #groups: GroupCoordinator;
   readonly #closing: AbortController = new AbortController();
   readonly #deposed: AbortController = new AbortController();
   readonly #dropListeners: () => void;
   readonly #maintenance: Promise<unknown>;
+  #groups: Promise<GroupCoordinator> | undefined;
   #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
 
@@ -94,7 +94,7 @@ export class Broker {
     metadataLog: PartitionLog,
     image: MetadataImage,
   ) {
-    const { clock, random, store } = options;
+    const { clock, store } = options;
     this.#options = options;
     this.#groupCommit = groupCommit;
     const drops = [groupCommit.deposed, store.lost].map((signal) =>
@@ -106,16 +106,7 @@ export class Broker {
     void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
     this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller);
-    this.#groups = new GroupCoordinator({
-      clock,
-      random,
-      config: () => this.#config(),
-      stored: () => this.#storedOffsets(),
-      openLog: () => this.#offsetsLog(),
-      verifyLeading: () => this.#verifyLeading(),
-      partitionExists: (topic, partition) => logOf(this.image, topic, partition) !== undefined,
-    });
-    this.#groups.load().catch(ignoreKafkaError);
+    if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry()]);
     this.#deleteRemovedLogs();
   }
@@ -166,7 +157,7 @@ export class Broker {
   /** Answers what waits, ends all loops, leaves nothing behind. Idempotent; does not close the store. */
   async close(): Promise<void> {
     this.#closing.abort(new KafkaError('NOT_CONTROLLER', 'the broker of this host is closed'));
-    await this.#groups.close();
+    await (await this.#groups?.catch(ignoreKafkaError))?.close();
     await this.#maintenance;
     await this.#deleting;
     await this.#logs.close();
@@ -177,14 +168,14 @@ export class Broker {
   readonly #handlers: Handlers = {
     Produce: (request) => this.#produce(request),
     InitProducerId: (request) => this.#initProducerId(request),
-    DeleteRecords: (request) => handleDeleteRecords(this.#partitions, request),
-    DescribeLogDirs: (request) => handleLogDirs(this.#partitions, request),
     Metadata: (request) => this.#metadata(request),
     CreateTopics: (request) => this.#createTopics(request),
-    CreatePartitions: (request) => this.#controller.change((image) => createPartitions(image, request)),
     DeleteTopics: (request) => this.#deleteTopics(request),
-    AlterConfigs: (request) => this.#controller.change((image) => alterConfigs(image, request)),
-    DescribeConfigs: async (request) => describeConfigs(this.image, this.#options.configs ?? {}, request),
+    CreatePartitions: this.#toAdmin('CreatePartitions'),
+    DeleteRecords: this.#toAdmin('DeleteRecords'),
+    DescribeLogDirs: this.#toAdmin('DescribeLogDirs'),
+    AlterConfigs: this.#toAdmin('AlterConfigs'),
+    DescribeConfigs: this.#toAdmin('DescribeConfigs'),
     FindCoordinator: async ({ key }) => {
       const { nodeId, host, port } = BROKER_NODE;
       if (key !== '') return { ...NO_ERROR, nodeId, host, port };
@@ -204,7 +195,47 @@ export class Broker {
   };
 
   #toGroups<A extends GroupApi>(api: A): (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> {
-    return (request, signal) => this.#groups.handle(api, request, signal);
+    return async (request, signal) => (await this.#openGroups()).handle(api, request, signal);
+  }
+
+  #toAdmin<A extends AdminApi>(api: A): (request: Requests[A]) => Promise<Responses[A]> {
+    return async (request) => {
+      const { adminHandlers } = await this.#options.parts.admin();
+      const { configs: staticConfigs = {} } = this.#options;
+      return adminHandlers({ partitions: this.#partitions, controller: this.#controller, staticConfigs })[api](request);
+    };
+  }
+
+  // ---------------------------------------------------------------- groups
+
+  /** The coordinator, reading its groups. It is opened with the broker where there are groups, else when asked for. */
+  #openGroups(): Promise<GroupCoordinator> {
+    this.#groups ??= this.#newGroups().catch((error: unknown) => {
+      this.#groups = undefined;
+      throw error;
+    });
+    return this.#groups;
+  }
+
+  /** Nothing where no group has ever been. Expected failures are left for the next time. */
+  async #withGroups(work: (groups: GroupCoordinator) => Promise<void>): Promise<void> {
+    if (this.image.topics.has(GROUP_OFFSETS_TOPIC)) await this.#openGroups().then(work).catch(ignoreKafkaError);
+  }
+
+  async #newGroups(): Promise<GroupCoordinator> {
+    const { clock, random, parts } = this.#options;
+    const { GroupCoordinator } = await abortable(parts.groups(), this.#closing.signal);
+    const groups = new GroupCoordinator({
+      clock,
+      random,
+      config: () => this.#config(),
+      stored: () => this.#storedOffsets(),
+      openLog: () => this.#offsetsLog(),
+      verifyLeading: () => this.#verifyLeading(),
+      partitionExists: (topic, partition) => logOf(this.image, topic, partition) !== undefined,
+    });
+    groups.load().catch(ignoreKafkaError);
+    return groups;
   }
 
   // ---------------------------------------------------------------- records
@@ -267,11 +298,11 @@ export class Broker {
   }
 
   async #deleteTopics(request: Requests['DeleteTopics']): Promise<Responses['DeleteTopics']> {
-    const answer = await this.#controller.change((image) => deleteTopics(image, request));
+    const answer = await this.#toAdmin('DeleteTopics')(request);
     const deleted = answer.responses.filter(({ errorCode }) => errorCode === 0).map(({ name }) => name);
     if (deleted.length > 0) {
       this.#deleteRemovedLogs();
-      await this.#groups.topicsDeleted(new Set(deleted)).catch(ignoreKafkaError);
+      await this.#withGroups((groups) => groups.topicsDeleted(new Set(deleted)));
     }
     return answer;
   }
@@ -340,7 +371,7 @@ export class Broker {
 
   async #keepOffsetsExpiry(): Promise<void> {
     while (await this.#slept(this.#config().offsetsRetentionCheckIntervalMs)) {
-      await this.#groups.expireOffsets().catch(ignoreKafkaError);
+      await this.#withGroups((groups) => groups.expireOffsets());
     }
   }
 

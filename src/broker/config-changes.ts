@@ -2,10 +2,10 @@ import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import { ConfigResourceType, ConfigSource, type Requests, type Responses } from '../protocol/requests.js';
 import { parseTopicConfig, topicConfigDefaults } from '../protocol/topic-config.js';
 import { brokerConfigDefaults, parseBrokerConfig } from './broker-config.js';
+import type { Change } from './create-topics.js';
 import { unknownTopic } from './handle-metadata.js';
 import { BROKER_ID, type MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
-import type { Change } from './topic-changes.js';
 
 type Entries = Readonly<Record<string, string>>;
 type Synonym = Responses['DescribeConfigs']['results'][number]['configs'][number]['synonyms'][number];

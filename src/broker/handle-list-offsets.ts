@@ -1,4 +1,3 @@
-import { offsetForTimestamp } from '../log/offset-for-timestamp.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import {
   EARLIEST_TIMESTAMP,
@@ -17,7 +16,7 @@ type Answer = Pick<Partition, 'timestamp' | 'offset' | 'leaderEpoch'>;
 
 const NOT_FOUND: Answer = { timestamp: -1, offset: -1, leaderEpoch: -1 };
 
-type Context = Pick<ReadContext, 'store' | 'image' | 'leaderEpoch'>;
+type Context = Pick<ReadContext, 'store' | 'image' | 'leaderEpoch' | 'parts'>;
 
 /** Answers from the shared database, leader or not, so that the answer is never behind what was acknowledged. */
 export async function handleListOffsets(context: Context, request: ListOffsetsRequest): Promise<ListOffsetsResponse> {
@@ -40,7 +39,7 @@ async function answer(context: Context, topic: string, partitionIndex: number, t
   }
 }
 
-async function find({ store, leaderEpoch }: Context, log: LogId, timestamp: number): Promise<Answer> {
+async function find({ store, leaderEpoch, parts }: Context, log: LogId, timestamp: number): Promise<Answer> {
   const { logStartOffset, lastOffset } = await store.ends(log);
   const endOffset = lastOffset === undefined ? logStartOffset : lastOffset + 1;
   switch (timestamp) {
@@ -53,6 +52,7 @@ async function find({ store, leaderEpoch }: Context, log: LogId, timestamp: numb
         const expected = `milliseconds since the epoch, ${LATEST_TIMESTAMP}, ${EARLIEST_TIMESTAMP} or ${MAX_TIMESTAMP}`;
         throw new KafkaError('INVALID_REQUEST', `timestamp: expected ${expected}, found ${timestamp}`);
       }
+      const { offsetForTimestamp } = await parts.timestamps();
       const found = await offsetForTimestamp({ store, log, logStartOffset, endOffset, timestampMs: timestamp });
       if (found === undefined) return NOT_FOUND;
       return { timestamp: found.timestampMs, offset: found.offset, leaderEpoch: found.leaderEpoch };

@@ -1,69 +1,9 @@
 import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
-import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
-import { parseTopicConfig } from '../protocol/topic-config.js';
-import { assertLegalTopicName, GROUP_OFFSETS_TOPIC, isInternalTopic } from '../protocol/topic-partition.js';
-import type { BrokerConfig } from './broker-config.js';
+import type { Requests, Responses } from '../protocol/requests.js';
+import { type Change, checkReplicas, eachOnce, internal, MAX_PARTITIONS, partitionRecords } from './create-topics.js';
 import { unknownTopic } from './handle-metadata.js';
-import { BROKER_ID, type MetadataImage } from './metadata-image.js';
+import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
-
-/** What a request changes: the records to append, and the answer once they are committed. */
-export interface Change<Answer> {
-  readonly records: readonly MetadataRecord[];
-  readonly answer: Answer;
-}
-
-/** A thousand partitions open in a blink; a typo should not make a million. */
-const MAX_PARTITIONS = 10_000;
-const DEFAULT = -1;
-
-type NewTopic = Requests['CreateTopics']['topics'][number];
-
-/** What CreateTopics does to `image`. Each topic is created or refused for itself. */
-export function createTopics(
-  image: MetadataImage,
-  request: Pick<Requests['CreateTopics'], 'topics' | 'validateOnly'>,
-  { config, newTopicId }: { readonly config: BrokerConfig; readonly newTopicId: () => string },
-): Change<Responses['CreateTopics']> {
-  const records: MetadataRecord[] = [];
-  const taken = new Map([...image.topics.keys()].map((name) => [collisionKey(name), name]));
-  let nextLog = image.nextLogId;
-  const topics = eachOnce(request.topics, ({ name }) => name).map(({ item, duplicate }) => {
-    const { name } = item;
-    try {
-      if (duplicate)
-        throw new KafkaError('INVALID_REQUEST', `topic ${JSON.stringify(name)} is asked for more than once`);
-      checkName(name, taken);
-      if (isInternalTopic(name)) throw internal(name);
-      const numPartitions = partitionCount(item, config);
-      checkConfigs(item);
-      const topicId = newTopicId();
-      taken.set(collisionKey(name), name);
-      if (!request.validateOnly) {
-        records.push({ type: 'TopicRecord', name, topicId });
-        records.push(...partitionRecords({ topicId, from: 0, to: numPartitions, nextLog }));
-        records.push(...item.configs.map(({ name: config, value }) => topicConfigRecord(name, config, value)));
-        nextLog += numPartitions;
-      }
-      return { ...NO_ERROR, name, topicId, numPartitions, replicationFactor: 1 };
-    } catch (error) {
-      return { ...errorFields(error), name, topicId: '', numPartitions: -1, replicationFactor: -1 };
-    }
-  });
-  return { records, answer: { topics } };
-}
-
-/** The topic of group offsets, one partition; nothing where it exists. */
-export function createOffsetsTopic(image: MetadataImage, newTopicId: () => string): Change<void> {
-  if (image.topics.has(GROUP_OFFSETS_TOPIC)) return { records: [], answer: undefined };
-  const topicId = newTopicId();
-  const records: MetadataRecord[] = [
-    { type: 'TopicRecord', name: GROUP_OFFSETS_TOPIC, topicId },
-    ...partitionRecords({ topicId, from: 0, to: 1, nextLog: image.nextLogId }),
-    topicConfigRecord(GROUP_OFFSETS_TOPIC, 'cleanup.policy', 'compact'),
-  ];
-  return { records, answer: undefined };
-}
 
 /** What DeleteTopics does. The data is deleted afterwards: see `MetadataImage.removedLogs`. */
 export function deleteTopics(
@@ -115,82 +55,6 @@ export function createPartitions(
   return { records, answer: { results } };
 }
 
-function partitionRecords(range: {
-  readonly topicId: string;
-  readonly from: number;
-  readonly to: number;
-  readonly nextLog: number;
-}): MetadataRecord[] {
-  const { topicId, from, to, nextLog } = range;
-  return Array.from({ length: to - from }, (_, i) => {
-    return { type: 'PartitionRecord', topicId, partitionId: from + i, log: nextLog + i };
-  });
-}
-
-function topicConfigRecord(resourceName: string, name: string, value: string | null): MetadataRecord {
-  return { type: 'ConfigRecord', resourceType: ConfigResourceType.TOPIC, resourceName, name, value };
-}
-
-function checkName(name: string, taken: ReadonlyMap<string, string>): void {
-  assertLegalTopicName(name);
-  const other = taken.get(collisionKey(name));
-  if (other === name) throw new KafkaError('TOPIC_ALREADY_EXISTS', `topic ${name} exists`);
-  if (other === undefined) return;
-  const text = `topic ${name} collides with ${other}: names that differ only in '.' and '_' are one name to metrics`;
-  throw new KafkaError('INVALID_TOPIC_EXCEPTION', text);
-}
-
-function collisionKey(name: string): string {
-  return name.replaceAll('.', '_');
-}
-
-function partitionCount(topic: NewTopic, config: BrokerConfig): number {
-  const { name, numPartitions, replicationFactor, assignments } = topic;
-  if (assignments.length > 0) {
-    if (numPartitions !== DEFAULT || replicationFactor !== DEFAULT) {
-      const text = `topic ${name}: expected assignments, or partitions and replication factor, found both`;
-      throw new KafkaError('INVALID_REQUEST', text);
-    }
-    const ids = assignments.map(({ partitionIndex }) => partitionIndex).sort((a, b) => a - b);
-    if (ids.some((id, i) => id !== i)) {
-      const text = `topic ${name}: expected assignments of partitions 0 to ${ids.length - 1}, found ${ids.join(', ')}`;
-      throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', text);
-    }
-    for (const { brokerIds } of assignments) checkReplicas(name, brokerIds);
-    return ids.length;
-  }
-  const count = numPartitions === DEFAULT ? config.numPartitions : numPartitions;
-  if (!Number.isSafeInteger(count) || count < 1 || count > MAX_PARTITIONS) {
-    const text = `topic ${name}: expected 1 to ${MAX_PARTITIONS} partitions, or -1 for the default, found ${count}`;
-    throw new KafkaError('INVALID_PARTITIONS', text);
-  }
-  const factor = replicationFactor === DEFAULT ? config.defaultReplicationFactor : replicationFactor;
-  if (factor !== 1) {
-    const text = `topic ${name}: expected a replication factor of 1 (there is one broker) or -1, found ${factor}`;
-    throw new KafkaError('INVALID_REPLICATION_FACTOR', text);
-  }
-  return count;
-}
-
-function checkReplicas(name: string, brokerIds: readonly number[]): void {
-  if (brokerIds.length === 1 && brokerIds[0] === BROKER_ID) return;
-  const text = `topic ${name}: expected replicas on broker ${BROKER_ID}, the only one, found [${brokerIds.join(', ')}]`;
-  throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', text);
-}
-
-function checkConfigs({ name, configs }: NewTopic): void {
-  const entries: Record<string, string> = {};
-  for (const { name: config, value } of configs) {
-    if (value === null) throw new KafkaError('INVALID_CONFIG', `topic ${name}: ${config} expects a value, found null`);
-    entries[config] = value;
-  }
-  parseTopicConfig(entries);
-}
-
-function internal(name: string): KafkaError {
-  return new KafkaError('INVALID_TOPIC_EXCEPTION', `topic ${name} is internal: only the broker makes and changes it`);
-}
-
 function outcome<T extends object>(item: T, work: () => void): T & ErrorFields {
   try {
     work();
@@ -198,17 +62,4 @@ function outcome<T extends object>(item: T, work: () => void): T & ErrorFields {
   } catch (error) {
     return { ...item, ...errorFields(error) };
   }
-}
-
-/** The items, each with whether its key came before. */
-function eachOnce<T>(
-  items: readonly T[],
-  keyOf: (item: T) => string,
-): { readonly item: T; readonly duplicate: boolean }[] {
-  const keys = new Set<string>();
-  return items.map((item) => {
-    const duplicate = keys.has(keyOf(item));
-    keys.add(keyOf(item));
-    return { item, duplicate };
-  });
 }

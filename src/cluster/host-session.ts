@@ -1,4 +1,5 @@
 import { Broker, type BrokerApi } from '../broker/broker.js';
+import type { BrokerParts } from '../broker/broker-parts.js';
 import { fetchHandler } from '../broker/handle-fetch.js';
 import { handleListOffsets } from '../broker/handle-list-offsets.js';
 import { BROKER_NODE, handleMetadata } from '../broker/handle-metadata.js';
@@ -40,6 +41,7 @@ const METADATA_APIS: ReadonlySet<ApiName> = new Set<ApiName>([
 export interface HostSessionOptions {
   readonly runtime: Runtime;
   readonly store: LogStore;
+  readonly parts: BrokerParts;
   readonly clusterName: string;
   readonly brokerConfig: Readonly<Record<string, string>>;
   readonly label: string;
@@ -93,7 +95,7 @@ export class HostSession {
   }
 
   private constructor(options: HostSessionOptions, hostId: string, ownLock: HeldLock | undefined) {
-    const { runtime, store, clusterName, label, visible } = options;
+    const { runtime, store, parts, clusterName, label, visible } = options;
     const { clock, locks } = runtime;
     this.hostId = hostId;
     this.#options = options;
@@ -124,6 +126,7 @@ export class HostSession {
       clock,
       views: this.#views,
       store,
+      parts,
       image: () => this.#metadata.image,
       leaderEpoch: () => this.#heardEpoch,
     };
@@ -310,10 +313,11 @@ export class HostSession {
   // ---------------------------------------------------------------- leading
 
   async #openBroker(epoch: number): Promise<void> {
-    const { runtime, store, clusterName, brokerConfig } = this.#options;
+    const { runtime, store, parts, clusterName, brokerConfig } = this.#options;
     const opening = Broker.open({
       clusterId: clusterName,
       store,
+      parts,
       leaderEpoch: epoch,
       clock: runtime.clock,
       random: runtime.random,

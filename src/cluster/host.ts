@@ -1,3 +1,4 @@
+import type { BrokerParts } from '../broker/broker-parts.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
@@ -16,6 +17,7 @@ export interface HostOptions {
   readonly runtime: Runtime;
   /** Opens the cluster's database; called again when it was lost. */
   readonly openStore: () => Promise<LogStore>;
+  readonly parts: BrokerParts;
   readonly clusterName: string;
   /** Static configs of the broker, should this host lead; by Kafka's dotted names. */
   readonly brokerConfig?: Readonly<Record<string, string>>;
@@ -102,14 +104,14 @@ export class Host implements RequestChannel {
   }
 
   async #join(): Promise<void> {
-    const { runtime, clusterName, brokerConfig = {}, label } = this.#options;
+    const { runtime, parts, clusterName, brokerConfig = {}, label } = this.#options;
     const store = await this.#options.openStore();
     if (this.#closing.signal.aborted) {
       await store.close();
       return;
     }
     const visible = this.#visible;
-    const session = await HostSession.start({ runtime, store, clusterName, brokerConfig, label, visible });
+    const session = await HostSession.start({ runtime, store, parts, clusterName, brokerConfig, label, visible });
     if (this.#closing.signal.aborted) {
       await session.close();
       return;

@@ -11,11 +11,10 @@ import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
 import { type LogState, lastSequenceOf } from './log-state.js';
-import { offsetForTimestamp, type TimestampedOffset } from './offset-for-timestamp.js';
 import { type BatchMetadata, findDuplicate, firstOffsetOfBatch, type LostSequence } from './producer-state.js';
 import { expiredSegmentCount } from './retention.js';
 
-export type { AppendOrigin, TimestampedOffset };
+export type { AppendOrigin };
 
 /** A log is recovered by reading at most this much behind its last checkpoint, and what one commit adds to it. */
 const CHECKPOINT_BYTES = 256 * 1024;
@@ -136,13 +135,6 @@ export class PartitionLog {
     await placed.committed;
     const { baseOffset, lastOffset, logAppendTimeMs, duplicate } = placed;
     return { baseOffset, lastOffset, logAppendTimeMs, logStartOffset: this.#logStartOffset, duplicate };
-  }
-
-  /** The first durable record with this timestamp or a later one; MAX_TIMESTAMP: see `offsetForTimestamp`. */
-  offsetForTimestamp(timestampMs: number): Promise<TimestampedOffset | undefined> {
-    const { store, log } = this.#options;
-    const { logStartOffset, logEndOffset: endOffset } = this;
-    return offsetForTimestamp({ store, log, logStartOffset, endOffset, timestampMs });
   }
 
   /**

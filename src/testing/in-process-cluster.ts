@@ -1,3 +1,4 @@
+import { STATIC_PARTS } from '../broker/static-parts.js';
 import { type KafkaConstructor, kafkaOn } from '../client/kafka.js';
 import { Host } from '../cluster/host.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
@@ -42,6 +43,7 @@ export class InProcessCluster {
     const host = await Host.start({
       runtime,
       openStore: () => MemoryLogStore.open(disk, { newIncarnationId: runtime.random.uuid() }),
+      parts: STATIC_PARTS,
       clusterName: this.name,
       brokerConfig: this.#brokerConfig,
       label,

@@ -1,6 +1,7 @@
 import { Broker, type BrokerApi } from '../../src/broker/broker.js';
 import { type FetchHandler, fetchHandler } from '../../src/broker/handle-fetch.js';
 import type { ReadContext } from '../../src/broker/read-context.js';
+import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import type { LogAdvance, LogView, LogViews } from '../../src/log/log-view.js';
 import { errorName, type KafkaErrorName } from '../../src/protocol/errors.js';
 import type { FetchResponse, Requests, Responses } from '../../src/protocol/requests.js';
@@ -170,6 +171,7 @@ export async function startBroker({
   const broker = await Broker.open({
     clusterId: 'test',
     store,
+    parts: STATIC_PARTS,
     leaderEpoch,
     clock,
     random: seededRandom(leaderEpoch),
@@ -184,6 +186,7 @@ export async function startBroker({
     clock,
     views,
     store,
+    parts: STATIC_PARTS,
     image: () => broker.image,
     leaderEpoch: () => leaderEpoch,
   };

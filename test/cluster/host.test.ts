@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import { Host } from '../../src/cluster/host.js';
 import type { HostDescription } from '../../src/protocol/requests.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
@@ -40,7 +41,7 @@ async function open(name: string, { locks = true } = {}): Promise<Tab> {
     stores.push(store);
     return store;
   };
-  const host = await run(Host.start({ runtime, openStore, clusterName: 'c', label: name }));
+  const host = await run(Host.start({ runtime, openStore, parts: STATIC_PARTS, clusterName: 'c', label: name }));
   return { platform, host, stores };
 }
 
@@ -179,6 +180,8 @@ describe('hosts of one cluster', () => {
   test('a store that does not open is an error at the start', async () => {
     const { runtime } = simulation.tab('a');
     const openStore = (): Promise<never> => Promise.reject(new Error('no IndexedDB here'));
-    await expect(run(Host.start({ runtime, openStore, clusterName: 'c', label: 'a' }))).rejects.toThrow('no IndexedDB');
+    await expect(
+      run(Host.start({ runtime, openStore, parts: STATIC_PARTS, clusterName: 'c', label: 'a' })),
+    ).rejects.toThrow('no IndexedDB');
   });
 });

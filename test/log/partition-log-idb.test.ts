@@ -1,6 +1,7 @@
 import 'fake-indexeddb/auto';
 import { expect, test } from 'vitest';
 import { GroupCommit } from '../../src/log/group-commit.js';
+import { offsetForTimestamp } from '../../src/log/offset-for-timestamp.js';
 import { PartitionLog } from '../../src/log/partition-log.js';
 import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import { newIdbFixture } from '../suites/idb-fixture.js';
@@ -40,7 +41,9 @@ test('a log in IndexedDB goes on under the next leader where the last one was', 
     expect(await append(19)).toMatchObject({ baseOffset: term * 40 + 19, duplicate: true });
     expect(await errorOf(append(25))).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
     const lastMs = term * 20 + 19;
-    expect(await log.offsetForTimestamp(lastMs)).toEqual({ offset: term * 40 + 39, timestampMs: lastMs, leaderEpoch });
+    const { logStartOffset, logEndOffset: endOffset } = log;
+    const found = await offsetForTimestamp({ store, log: LOG, logStartOffset, endOffset, timestampMs: lastMs });
+    expect(found).toEqual({ offset: term * 40 + 39, timestampMs: lastMs, leaderEpoch });
     await log.enforceRetention();
     expect(await readAll(store)).toHaveLength(log.logEndOffset - log.logStartOffset);
     await log.close();

@@ -1,3 +1,4 @@
+import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import type { Consumer } from '../../src/client/api/consumer.js';
 import type { Kafka } from '../../src/client/api/kafka.js';
 import { logLevel } from '../../src/client/api/logger.js';
@@ -108,7 +109,14 @@ export class ClusterSimulation {
       return sabotage?.store?.(store, this.disk) ?? store;
     };
     const { runtime } = platform;
-    const host = Host.start({ runtime, openStore, clusterName: CLUSTER, brokerConfig, label: name });
+    const host = Host.start({
+      runtime,
+      openStore,
+      parts: STATIC_PARTS,
+      clusterName: CLUSTER,
+      brokerConfig,
+      label: name,
+    });
     const tab: Tab = { name, platform, host, stores, clients: new Set(), stopping: new AbortController() };
     this.tabs.set(name, tab);
     this.note(`${name} opens`);

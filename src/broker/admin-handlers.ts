@@ -1,0 +1,35 @@
+import type { Requests, Responses } from '../protocol/requests.js';
+import { alterConfigs, describeConfigs } from './config-changes.js';
+import type { Controller } from './controller.js';
+import { handleDeleteRecords } from './handle-delete-records.js';
+import { handleLogDirs } from './handle-log-dirs.js';
+import type { ProduceContext } from './handle-produce.js';
+import { createPartitions, deleteTopics } from './topic-changes.js';
+
+/** What people ask of a broker, beside creating topics. */
+export type AdminApi =
+  | 'DeleteRecords'
+  | 'DescribeLogDirs'
+  | 'CreatePartitions'
+  | 'DeleteTopics'
+  | 'AlterConfigs'
+  | 'DescribeConfigs';
+
+export interface AdminContext {
+  readonly partitions: ProduceContext;
+  readonly controller: Controller;
+  readonly staticConfigs: Readonly<Record<string, string>>;
+}
+
+type AdminHandlers = { readonly [A in AdminApi]: (request: Requests[A]) => Promise<Responses[A]> };
+
+export function adminHandlers({ partitions, controller, staticConfigs }: AdminContext): AdminHandlers {
+  return {
+    DeleteRecords: (request) => handleDeleteRecords(partitions, request),
+    DescribeLogDirs: (request) => handleLogDirs(partitions, request),
+    CreatePartitions: (request) => controller.change((image) => createPartitions(image, request)),
+    DeleteTopics: (request) => controller.change((image) => deleteTopics(image, request)),
+    AlterConfigs: (request) => controller.change((image) => alterConfigs(image, request)),
+    DescribeConfigs: async (request) => describeConfigs(controller.image, staticConfigs, request),
+  };
+}

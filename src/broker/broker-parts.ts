@@ -1,0 +1,10 @@
+/**
+ * The parts of a broker that its first records do not need. Each is asked for whenever it is used; where loading fails,
+ * it rejects with a KafkaError COORDINATOR_NOT_AVAILABLE, and the next call may succeed. A worker loads them as modules of
+ * their own (`host.worker.ts`); what is one module graph has them at once (`static-parts.ts`).
+ */
+export interface BrokerParts {
+  readonly groups: () => Promise<Pick<typeof import('./coordinator/group-coordinator.js'), 'GroupCoordinator'>>;
+  readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
+  readonly timestamps: () => Promise<Pick<typeof import('../log/offset-for-timestamp.js'), 'offsetForTimestamp'>>;
+}
