@@ -21,20 +21,20 @@ export class SharedChannel {
     this.#open = open;
   }
 
-  /** @throws KafkaJSConnectionError where the host cannot be started; the next call tries again. */
+  /**
+   * @throws KafkaJSConnectionError, with the `type` of what it is about, where the host cannot be started; the next call
+   *   tries again.
+   */
   async acquire(): Promise<RequestChannel> {
     this.#users++;
     this.#channel ??= Promise.resolve().then(this.#open);
+    const channel = this.#channel;
     try {
-      return await this.#channel;
+      return await channel;
     } catch (error) {
       this.#users--;
-      this.#channel = undefined;
-      const failure = toKafkaJSError(error);
-      if (failure instanceof Error && 'type' in failure) throw failure;
-      throw new KafkaJSConnectionError(`Connection error: ${error instanceof Error ? error.message : error}`, {
-        cause: error,
-      });
+      if (this.#channel === channel) this.#channel = undefined;
+      throw connectionError(error);
     }
   }
 
@@ -44,6 +44,13 @@ export class SharedChannel {
     this.#channel = undefined;
     await (await channel)?.close();
   }
+}
+
+/** Opening a database that fails is tried again in the host already, and denied storage stays denied: not once more. */
+function connectionError(error: unknown): KafkaJSConnectionError {
+  const retriable = error instanceof KafkaError && error.retriable && error.type !== 'KAFKA_STORAGE_ERROR';
+  const text = error instanceof Error ? error.message : String(error);
+  return new KafkaJSConnectionError(`Connection error: ${text}`, { cause: error, retriable });
 }
 
 interface ConnectionParts {

@@ -6,25 +6,40 @@ export type Decoded =
   | { readonly format: 'hex'; readonly text: string };
 
 const HEX_BYTES_PER_LINE = 16;
+const MAX_HEX_BYTES = 4096;
+
+/** Marks, embeddings, overrides and isolates of direction: text with them reads otherwise than it is written. */
+const DIRECTION_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** null, JSON, UTF-8 text, or else a hex dump; never fails. */
 export function decode(bytes: Uint8Array | null): Decoded {
   if (bytes === null) return { format: 'null' };
-  const text = utf8(bytes);
+  const text = printable(bytes);
   if (text === undefined) return { format: 'hex', text: hexDump(bytes) };
   return isJson(text) ? { format: 'json', text } : { format: 'text', text };
 }
 
-/** One line for a table cell. */
-export function preview(decoded: Decoded, maxLength = 160): string {
-  if (decoded.format === 'null') return 'null';
-  const line = decoded.text.slice(0, maxLength * 2).replace(/\s+/g, ' ');
-  return line.length > maxLength ? `${line.slice(0, maxLength)}…` : line;
+/** One line for a table cell, made from the first bytes alone; undefined for null. */
+export function preview(bytes: Uint8Array | null, maxLength = 160): string | undefined {
+  if (bytes === null) return undefined;
+  const isCut = bytes.length > 4 * maxLength;
+  const start = isCut ? bytes.subarray(0, 4 * maxLength) : bytes;
+  const text = printable(start, isCut) ?? hex(start.subarray(0, maxLength));
+  const line = text.replace(/\s+/g, ' ');
+  return isCut || line.length > maxLength ? `${visibleText(line.slice(0, maxLength))}…` : visibleText(line);
 }
 
-function utf8(bytes: Uint8Array): string | undefined {
+/** Text as it may be shown: what would change its direction is spelled out, such as `⟨U+202E⟩`. */
+export function visibleText(text: string): string {
+  return text.replace(DIRECTION_CONTROLS, (control) => {
+    return `⟨U+${control.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`;
+  });
+}
+
+/** UTF-8 without control characters, or undefined. The last character of a cut may be missing. */
+function printable(bytes: Uint8Array, isCut = false): string | undefined {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: isCut });
     return isPrintable(text) ? text : undefined;
   } catch {
     return undefined;
@@ -75,11 +90,15 @@ export function indentJson(text: string): string {
 
 function hexDump(bytes: Uint8Array): string {
   const lines: string[] = [];
-  for (let at = 0; at < Math.min(bytes.length, 4096); at += HEX_BYTES_PER_LINE) {
-    const row = [...bytes.subarray(at, at + HEX_BYTES_PER_LINE)];
-    const hex = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    const ascii = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.')).join('');
-    lines.push(`${at.toString(16).padStart(6, '0')}  ${hex.padEnd(HEX_BYTES_PER_LINE * 3 - 1)}  ${ascii}`);
+  for (let at = 0; at < Math.min(bytes.length, MAX_HEX_BYTES); at += HEX_BYTES_PER_LINE) {
+    const row = bytes.subarray(at, at + HEX_BYTES_PER_LINE);
+    const ascii = Array.from(row, (byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : '.')).join('');
+    lines.push(`${at.toString(16).padStart(6, '0')}  ${hex(row).padEnd(HEX_BYTES_PER_LINE * 3 - 1)}  ${ascii}`);
   }
+  if (bytes.length > MAX_HEX_BYTES) lines.push(`… ${bytes.length - MAX_HEX_BYTES} bytes more`);
   return lines.join('\n');
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }

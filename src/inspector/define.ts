@@ -1,11 +1,13 @@
 import { GroupListElement } from './group-list.js';
 import { HostListElement } from './host-list.js';
+import { PartitionListElement } from './partition-list.js';
 import { RecordTableElement } from './record-table.js';
 import { StreamInspectorElement } from './stream-inspector.js';
 import { TopicListElement } from './topic-list.js';
 
 const ELEMENTS = {
   'tabstream-topics': TopicListElement,
+  'tabstream-partitions': PartitionListElement,
   'tabstream-records': RecordTableElement,
   'tabstream-groups': GroupListElement,
   'tabstream-hosts': HostListElement,

@@ -26,3 +26,7 @@ export function timeText(timestampMs: number, zone: TimeZoneChoice): string {
   const shown = zone === 'utc' ? date : new Date(timestampMs - date.getTimezoneOffset() * 60_000);
   return shown.toISOString().replace('T', ' ').replace('Z', '');
 }
+
+export function total(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}

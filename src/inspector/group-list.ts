@@ -1,21 +1,27 @@
-import { type CSSResult, html, LitElement, type PropertyDeclarations, type TemplateResult } from 'lit';
-import type { Admin } from '../index.js';
-import { countText } from './figures.js';
+import { type CSSResult, css, html, LitElement, type PropertyDeclarations, type TemplateResult } from 'lit';
+import type { Admin, Kafka } from '../index.js';
+import { visibleText } from './decode.js';
+import { countText, total } from './figures.js';
+import { notice } from './notice.js';
 import { Refreshing } from './refreshing.js';
 import { styles } from './styles.js';
 
 interface PartitionLag {
-  readonly topic: string;
   readonly partition: number;
   readonly committed: number;
   readonly high: number;
+}
+
+interface TopicLag {
+  readonly topic: string;
+  readonly partitions: readonly PartitionLag[];
 }
 
 interface GroupRow {
   readonly groupId: string;
   readonly state: string;
   readonly members: number;
-  readonly partitions: readonly PartitionLag[];
+  readonly topics: readonly TopicLag[];
 }
 
 /**
@@ -23,56 +29,73 @@ interface GroupRow {
  * @customElement tabstream-groups
  */
 export class GroupListElement extends LitElement {
-  static override properties: PropertyDeclarations = { admin: { attribute: false } };
-  static override styles: CSSResult = styles;
-  declare admin: Admin;
-  readonly #groups = new Refreshing(this, () => loadGroups(this.admin), 1000);
+  static override properties: PropertyDeclarations = { kafka: { attribute: false } };
+  static override styles: CSSResult[] = [
+    styles,
+    css`
+      section + section { border-block-start: 1px solid var(--line); }
+      header { display: flex; flex-wrap: wrap; gap: 2px 12px; align-items: baseline; padding: 10px 10px 4px; }
+      h3 { margin: 0; font-weight: 600; }
+      table { max-inline-size: 44em; }
+      th[scope='rowgroup'] { color: var(--ink); white-space: normal; border-block-end: none; padding-block-end: 0; }
+    `,
+  ];
+  declare kafka: Kafka;
+  readonly #groups = new Refreshing(this, loadGroups, 1000);
 
   override render(): TemplateResult {
     const groups = this.#groups.state;
-    switch (groups.status) {
-      case 'loading':
-        return html`<p role="status">Reading groups…</p>`;
-      case 'failed':
-        return html`<p role="alert">${groups.error.message}</p>`;
-      case 'ready':
-        if (groups.value.length === 0) return html`<p role="status">No consumer group has joined yet.</p>`;
-        return html`<div class="scroll" part="groups">
-          <table>
-            <thead>
-              <tr>
-                <th>Group</th><th>Partition</th><th class="number">Committed</th><th class="number">Log end</th>
-                <th class="number">Lag</th>
-              </tr>
-            </thead>
-            ${groups.value.map(body)}
-          </table>
-        </div>`;
-    }
+    if (groups.status !== 'ready') return notice(groups, 'Reading groups…');
+    if (groups.value.length === 0) return html`<p class="empty">No consumer group has joined yet.</p>`;
+    return html`<div part="groups">${groups.value.map(section)}</div>`;
   }
 }
 
-function body({ groupId, state, members, partitions }: GroupRow): TemplateResult {
-  return html`<tbody>
-    <tr>
-      <td><strong class="mono">${groupId}</strong></td>
-      <td class="quiet" colspan="3">${state}, ${members} ${members === 1 ? 'member' : 'members'}</td>
-      <td class="number"><strong>${countText(partitions.reduce((total, entry) => total + lag(entry), 0))}</strong></td>
-    </tr>
-    ${partitions.map(
-      (entry) => html`<tr>
-        <td></td>
-        <td class="mono">${entry.topic}-${entry.partition}</td>
-        <td class="number">${countText(entry.committed)}</td>
-        <td class="number">${countText(entry.high)}</td>
-        <td class="number ${lag(entry) === 0 ? 'good' : ''}">${countText(lag(entry))}</td>
-      </tr>`,
-    )}
-  </tbody>`;
+function section({ groupId, state, members, topics }: GroupRow): TemplateResult {
+  const lags = topics.flatMap(({ partitions }) => partitions.map(lag));
+  const name = visibleText(groupId);
+  return html`<section aria-label="Group ${name}">
+    <header>
+      <h3 class="mono name">${name}</h3>
+      <span class="quiet">${state}, ${members} ${members === 1 ? 'member' : 'members'}</span>
+      <span>${lags.length === 0 ? html`<span class="quiet">nothing committed yet</span>` : html`total lag <strong class=${lagClass(total(lags))}>${countText(total(lags))}</strong>`}</span>
+    </header>
+    ${lags.length === 0 ? '' : table(name, topics)}
+  </section>`;
+}
+
+function table(group: string, topics: readonly TopicLag[]): TemplateResult {
+  return html`<div class="scroll" role="region" aria-label="Offsets of ${group}" tabindex="0">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Partition</th><th scope="col" class="number">Committed</th>
+          <th scope="col" class="number">Log end</th><th scope="col" class="number">Lag</th>
+        </tr>
+      </thead>
+      ${topics.map(
+        ({ topic, partitions }) => html`<tbody>
+          <tr><th scope="rowgroup" colspan="4" class="mono name">${topic}</th></tr>
+          ${partitions.map(
+            (entry) => html`<tr>
+              <td>${entry.partition}</td>
+              <td class="number">${countText(entry.committed)}</td>
+              <td class="number">${countText(entry.high)}</td>
+              <td class="number ${lagClass(lag(entry))}">${countText(lag(entry))}</td>
+            </tr>`,
+          )}
+        </tbody>`,
+      )}
+    </table>
+  </div>`;
 }
 
 function lag({ committed, high }: PartitionLag): number {
   return Math.max(0, high - committed);
+}
+
+function lagClass(lag: number): string {
+  return lag === 0 ? 'good' : '';
 }
 
 async function loadGroups(admin: Admin): Promise<GroupRow[]> {
@@ -90,7 +113,7 @@ async function loadGroups(admin: Admin): Promise<GroupRow[]> {
       groupId,
       state,
       members: members.length,
-      partitions: await loadLag(admin, groupId, endsOf),
+      topics: await loadLags(admin, groupId, endsOf),
     })),
   );
 }
@@ -100,18 +123,20 @@ async function loadEnds(admin: Admin, topic: string): Promise<ReadonlyMap<number
   return new Map(offsets.map(({ partition, high }) => [partition, Number(high)]));
 }
 
-async function loadLag(
+/** Partitions with a committed offset, of topics that still exist. */
+async function loadLags(
   admin: Admin,
   groupId: string,
   endsOf: (topic: string) => Promise<ReadonlyMap<number, number>>,
-): Promise<PartitionLag[]> {
-  const rows: PartitionLag[] = [];
-  for (const { topic, partitions } of await admin.fetchOffsets({ groupId })) {
+): Promise<TopicLag[]> {
+  const rows = (await admin.fetchOffsets({ groupId })).map(async ({ topic, partitions }) => {
     const ends = await endsOf(topic);
-    for (const { partition, offset } of partitions) {
+    const lags = partitions.flatMap(({ partition, offset }) => {
       const high = ends.get(partition);
-      if (high !== undefined && Number(offset) >= 0) rows.push({ topic, partition, committed: Number(offset), high });
-    }
-  }
-  return rows.sort((a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition);
+      return high === undefined || Number(offset) < 0 ? [] : [{ partition, committed: Number(offset), high }];
+    });
+    return { topic, partitions: lags.sort((a, b) => a.partition - b.partition) };
+  });
+  const topics = (await Promise.all(rows)).filter(({ partitions }) => partitions.length > 0);
+  return topics.sort((a, b) => a.topic.localeCompare(b.topic));
 }

@@ -24,21 +24,15 @@ export interface PageRequest {
   readonly count: number;
 }
 
-/** Up to `count` records of one partition from a place on; never waits for records that are not there yet. */
-export async function readPage(
-  kafka: Kafka,
-  admin: Admin,
-  { topic, partition, start, count }: PageRequest,
-  signal: AbortSignal,
-): Promise<RecordPage> {
-  const ends = (await admin.fetchTopicOffsets(topic)).find((entry) => entry.partition === partition);
-  if (ends === undefined) throw new Error(`topic ${topic} has no partition ${partition}`);
-  const low = Number(ends.low);
-  const high = Number(ends.high);
-  const wanted = await startOffset(admin, { topic, partition, start, count }, high);
-  const from = Math.min(Math.max(wanted, low), high);
+/**
+ * Up to `count` records of one partition from a place on; never waits for records that are not there yet. What it opens
+ * it closes.
+ */
+export async function readPage(kafka: Kafka, request: PageRequest, signal: AbortSignal): Promise<RecordPage> {
+  const { topic, partition, count } = request;
+  const { low, high, from } = await withAdmin(kafka, (admin) => locate(admin, request));
   const records: ConsumedMessage[] = [];
-  if (from < high) {
+  if (from < high && !signal.aborted) {
     for await (const message of readFrom(kafka, [{ topic, partition, offset: String(from) }], signal)) {
       records.push(message);
       if (records.length >= count || Number(message.offset) >= high - 1) break;
@@ -47,35 +41,46 @@ export async function readPage(
   return { low, high, from, records };
 }
 
-async function startOffset(
+async function locate(
   admin: Admin,
   { topic, partition, start, count }: PageRequest,
-  high: number,
-): Promise<number> {
-  switch (start.at) {
-    case 'beginning':
-      return 0;
-    case 'newest':
-      return high - count;
-    case 'offset':
-      return start.offset;
-    case 'time': {
-      const offsets = await admin.fetchTopicOffsetsByTimestamp(topic, start.timestampMs);
-      return Number(offsets.find((entry) => entry.partition === partition)?.offset ?? high);
+): Promise<{ low: number; high: number; from: number }> {
+  const ends = (await admin.fetchTopicOffsets(topic)).find((entry) => entry.partition === partition);
+  if (ends === undefined) throw new Error(`topic ${topic} has no partition ${partition}`);
+  const low = Number(ends.low);
+  const high = Number(ends.high);
+  const wanted = async (): Promise<number> => {
+    switch (start.at) {
+      case 'beginning':
+        return low;
+      case 'newest':
+        return high - count;
+      case 'offset':
+        return start.offset;
+      case 'time': {
+        const offsets = await admin.fetchTopicOffsetsByTimestamp(topic, start.timestampMs);
+        return Number(offsets.find((entry) => entry.partition === partition)?.offset ?? high);
+      }
     }
-  }
+  };
+  return { low, high, from: Math.min(Math.max(await wanted(), low), high) };
 }
 
 /** Records as they come, from the end of each partition of a topic; ends when aborted. */
-export async function* tail(
-  kafka: Kafka,
-  admin: Admin,
-  topic: string,
-  signal: AbortSignal,
-): AsyncGenerator<ConsumedMessage> {
-  const offsets = await admin.fetchTopicOffsets(topic);
+export async function* tail(kafka: Kafka, topic: string, signal: AbortSignal): AsyncGenerator<ConsumedMessage> {
+  const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
+  if (signal.aborted) return;
   const assigned = offsets.map(({ partition, high }) => ({ topic, partition, offset: high }));
   yield* readFrom(kafka, assigned, signal);
+}
+
+async function withAdmin<T>(kafka: Kafka, ask: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = kafka.admin();
+  try {
+    return await ask(admin);
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 async function* readFrom(

@@ -1,7 +1,7 @@
 import { type CSSResult, css, html, LitElement, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
-import type { Admin, ConsumedMessage, Kafka } from '../index.js';
+import type { ConsumedMessage, Kafka } from '../index.js';
 import { browserRuntime } from '../runtime/browser-runtime.js';
-import { type Decoded, decode, indentJson, preview } from './decode.js';
+import { type Decoded, decode, indentJson, preview, visibleText } from './decode.js';
 import { bytesText, countText, type TimeZoneChoice, timeText } from './figures.js';
 import { type RecordPage, readPage, type StartAt, tail } from './record-reader.js';
 import { styles } from './styles.js';
@@ -10,6 +10,8 @@ const PAGE_RECORDS = 100;
 /** The tail keeps so many rows on screen; the count of what came stays exact. */
 const TAIL_ROWS = 200;
 const DRAW_MS = 100;
+/** Of a key, value or header that is opened; more would only make the page slow. */
+const MAX_SHOWN_CHARS = 100_000;
 
 type View =
   | { readonly mode: 'loading' }
@@ -25,43 +27,51 @@ type View =
 export class RecordTableElement extends LitElement {
   static override properties: PropertyDeclarations = {
     kafka: { attribute: false },
-    admin: { attribute: false },
     topic: {},
-    partitions: { type: Number },
+    partition: { type: Number },
     view: { state: true },
-    partition: { state: true },
     zone: { state: true },
     open: { state: true },
   };
   static override styles: CSSResult[] = [
     styles,
     css`
-      form, .bar { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding: 10px; }
       label { display: inline-flex; gap: 6px; align-items: center; }
-      input[type='number'] { inline-size: 9em; }
-      tr.row { cursor: pointer; }
-      tr.row:hover { background: var(--raised); }
-      td.value { inline-size: 60%; overflow-wrap: anywhere; }
-      pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; max-block-size: 24em; overflow-y: auto; }
-      dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 12px; margin: 0; }
-      dt { color: var(--quiet); }
+      input[type='number'] { inline-size: 8em; }
+      .rows { max-block-size: max(24em, 70vh); overflow-y: auto; border-block-start: 1px solid var(--line); }
+      .records { table-layout: fixed; }
+      .records thead th { position: sticky; inset-block-start: 0; background: var(--paper); overflow: hidden; z-index: 1; }
+      .records th:nth-child(1) { inline-size: 8em; }
+      .records th:nth-child(2) { inline-size: 15em; }
+      .records th:nth-child(3) { inline-size: 20%; }
+      .records td { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; unicode-bidi: isolate; }
+      .records tr.row { cursor: pointer; }
+      .records tr.row:hover, .records tr.open { background: var(--raised); }
+      .records td.details { white-space: normal; padding-block-end: 14px; }
+      pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; max-block-size: 24em; overflow-y: auto; unicode-bidi: isolate; }
+      dl { display: grid; grid-template-columns: minmax(5em, max-content) 1fr; gap: 4px 12px; margin: 0; }
+      dt { color: var(--quiet); overflow-wrap: anywhere; }
       dd { margin: 0; min-inline-size: 0; }
+      @container (max-inline-size: 640px) {
+        .records th:nth-child(1) { inline-size: 5em; }
+        .records th:nth-child(2), .records tr.row td:nth-child(2) { inline-size: 0; padding-inline: 0; }
+        .records th:nth-child(3) { inline-size: 32%; }
+        dl { grid-template-columns: 1fr; gap: 0; }
+        dd { margin-block-end: 8px; }
+      }
       .null { font-style: italic; color: var(--quiet); }
     `,
   ];
   declare kafka: Kafka;
-  declare admin: Admin;
   declare topic: string;
-  declare partitions: number;
-  declare view: View;
   declare partition: number;
+  declare view: View;
   declare zone: TimeZoneChoice;
   declare open: string | undefined;
   #running: AbortController | undefined;
 
   constructor() {
     super();
-    this.partitions = 1;
     this.partition = 0;
     this.zone = 'local';
     this.view = { mode: 'loading' };
@@ -69,7 +79,11 @@ export class RecordTableElement extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.#browse({ at: 'newest' });
+    if (this.hasUpdated) this.#browse({ at: 'newest' }); // put back into the page
+  }
+
+  override willUpdate(changed: Map<PropertyKey, unknown>): void {
+    if (['kafka', 'topic', 'partition'].some((name) => changed.has(name))) this.#browse({ at: 'newest' });
   }
 
   override disconnectedCallback(): void {
@@ -78,27 +92,25 @@ export class RecordTableElement extends LitElement {
   }
 
   override render(): TemplateResult {
-    return html`${this.#controls()} ${this.#content()}`;
+    return html`
+      <tabstream-partitions .kafka=${this.kafka} .topic=${this.topic} .selected=${this.partition}
+        @partition-selected=${this.#choosePartition}></tabstream-partitions>
+      ${this.#controls()} ${this.#content()}`;
   }
 
   #controls(): TemplateResult {
     const tailing = this.view.mode === 'tail';
     return html`
-      <form @submit=${this.#submit}>
-        <label>Partition
-          <select name="partition" @change=${this.#choosePartition}>
-            ${Array.from({ length: this.partitions }, (_, p) => html`<option value=${p} ?selected=${p === this.partition}>${p}</option>`)}
-          </select>
-        </label>
+      <form class="bar" @submit=${this.#submit}>
         <button type="button" @click=${() => this.#browse({ at: 'beginning' })}>Oldest</button>
         <button type="button" @click=${() => this.#browse({ at: 'newest' })}>Newest</button>
         <label>Offset <input name="offset" type="number" min="0" inputmode="numeric" /></label>
         <label>Time <input name="time" type="datetime-local" step="1" /></label>
         <button>Go</button>
         <button type="button" aria-pressed=${tailing} @click=${tailing ? () => this.#browse({ at: 'newest' }) : this.#tail}>
-          ${tailing ? 'Stop tail' : 'Live tail'}
+          Live tail
         </button>
-        <button type="button" @click=${this.#switchZone} title="Time zone of timestamps">${this.zone === 'utc' ? 'UTC' : 'Local time'}</button>
+        <button type="button" aria-pressed=${this.zone === 'utc'} @click=${this.#switchZone}>UTC</button>
       </form>`;
   }
 
@@ -108,49 +120,58 @@ export class RecordTableElement extends LitElement {
       case 'loading':
         return html`<p role="status">Reading records…</p>`;
       case 'failed':
-        return html`<p role="alert">${view.error.message}</p>`;
+        return html`<p role="alert">${visibleText(view.error.message)}</p>`;
       case 'tail':
-        return html`<p role="status">Live: ${countText(view.received)} records since the tail began, the newest
-            ${Math.min(view.newest.length, TAIL_ROWS)} below.</p>
-          ${this.#table(view.newest)}`;
+        return html`
+          <div class="bar"><span class="quiet">Live, all partitions: ${countText(view.received)} records since the tail
+            began${view.received > TAIL_ROWS ? `, the newest ${TAIL_ROWS} below` : ''}.</span></div>
+          ${view.newest.length === 0 ? html`<p role="status">Waiting for records…</p>` : this.#table(view.newest)}`;
       case 'page': {
         const { low, high, from, records } = view.page;
-        const last = Number(records.at(-1)?.offset ?? from - 1);
+        if (high === low) return html`<p class="empty">Partition ${this.partition} holds no records.</p>`;
+        const next = Number(records.at(-1)?.offset ?? from - 1) + 1;
         return html`
           <div class="bar">
-            <span class="quiet">Offsets ${countText(low)} to ${countText(high)} (exclusive), shown
-              ${records.length === 0 ? 'none' : html`${countText(from)} to ${countText(last)}`}</span>
+            <span class="quiet">Partition ${this.partition}, ${shownOffsets(view.page)}</span>
             <button ?disabled=${from <= low} @click=${() => this.#browse({ at: 'offset', offset: from - PAGE_RECORDS })}>Older</button>
-            <button ?disabled=${last + 1 >= high} @click=${() => this.#browse({ at: 'offset', offset: last + 1 })}>Newer</button>
+            <button ?disabled=${next >= high} @click=${() => this.#browse({ at: 'offset', offset: next })}>Newer</button>
           </div>
-          ${this.#table(records)}`;
+          ${records.length === 0 ? nothing : this.#table(records)}`;
       }
     }
   }
 
   #table(records: readonly ConsumedMessage[]): TemplateResult {
-    return html`<div class="scroll" part="records">
-      <table>
-        <thead><tr><th class="number">Offset</th><th>Time</th><th>Key</th><th>Value</th></tr></thead>
+    const offset = this.view.mode === 'tail' ? 'Partition, offset' : 'Offset';
+    return html`<div class="rows" part="records">
+      <table class="records">
+        <thead>
+          <tr>
+            <th scope="col">${offset}</th><th scope="col">Time</th><th scope="col">Key</th><th scope="col">Value</th>
+          </tr>
+        </thead>
         <tbody>${records.map((record) => this.#row(record))}</tbody>
       </table>
     </div>`;
   }
 
   #row(record: ConsumedMessage): TemplateResult {
-    const id = `${record.partition}/${record.offset}`;
+    const { partition, offset } = record;
+    const id = `${partition}/${offset}`;
     const opened = this.open === id;
     const toggle = (): void => {
       this.open = opened ? undefined : id;
     };
+    const time = timeText(Number(record.timestamp), this.zone);
     return html`
-      <tr class="row" @click=${toggle}>
-        <td class="number"><button class="link mono" aria-expanded=${opened} aria-label="Record ${id}">${record.offset}</button></td>
-        <td class="mono">${timeText(Number(record.timestamp), this.zone)}</td>
-        <td class="mono">${cell(decode(record.key))}</td>
-        <td class="value mono">${cell(decode(record.value))}</td>
+      <tr class="row ${opened ? 'open' : ''}" @click=${toggle}>
+        <td><button class="link mono" aria-expanded=${opened} aria-label="Record ${offset} of partition ${partition}">
+          ${this.view.mode === 'tail' ? `${partition}, ` : ''}${offset}</button></td>
+        <td class="mono">${time}</td>
+        <td class="mono">${cell(record.key)}</td>
+        <td class="mono">${cell(record.value)}</td>
       </tr>
-      ${opened ? html`<tr><td colspan="4">${details(record)}</td></tr>` : nothing}`;
+      ${opened ? html`<tr class="open"><td class="details" colspan="4">${details(record, time)}</td></tr>` : nothing}`;
   }
 
   #submit(submitted: SubmitEvent): void {
@@ -158,13 +179,14 @@ export class RecordTableElement extends LitElement {
     const data = new FormData(submitted.target as HTMLFormElement);
     const time = String(data.get('time') ?? '');
     const offset = String(data.get('offset') ?? '');
-    if (time !== '') this.#browse({ at: 'time', timestampMs: new Date(time).getTime() });
+    const zone = this.zone === 'utc' ? 'Z' : '';
+    if (time !== '') this.#browse({ at: 'time', timestampMs: new Date(time + zone).getTime() });
     else this.#browse(offset === '' ? { at: 'newest' } : { at: 'offset', offset: Number(offset) });
   }
 
-  #choosePartition(changed: Event): void {
-    this.partition = Number((changed.target as HTMLSelectElement).value);
-    this.#browse({ at: 'newest' });
+  #choosePartition({ detail }: CustomEvent<{ partition: number }>): void {
+    if (detail.partition === this.partition) this.#browse({ at: 'newest' });
+    this.partition = detail.partition;
   }
 
   #switchZone(): void {
@@ -173,8 +195,8 @@ export class RecordTableElement extends LitElement {
 
   #browse(start: StartAt): void {
     const { signal } = this.#restart();
-    const { kafka, admin, topic, partition } = this;
-    readPage(kafka, admin, { topic, partition, start, count: PAGE_RECORDS }, signal).then(
+    const { kafka, topic, partition } = this;
+    readPage(kafka, { topic, partition, start, count: PAGE_RECORDS }, signal).then(
       (page) => this.#show({ mode: 'page', page }, signal),
       (error: Error) => this.#show({ mode: 'failed', error }, signal),
     );
@@ -196,7 +218,7 @@ export class RecordTableElement extends LitElement {
       waiting = false;
       this.#show({ mode: 'tail', received, newest: newest.slice(-TAIL_ROWS).reverse() }, signal);
     };
-    for await (const record of tail(this.kafka, this.admin, this.topic, signal)) {
+    for await (const record of tail(this.kafka, this.topic, signal)) {
       received++;
       newest.push(record);
       if (newest.length > 2 * TAIL_ROWS) newest = newest.slice(-TAIL_ROWS);
@@ -217,27 +239,37 @@ export class RecordTableElement extends LitElement {
   }
 }
 
-function cell(decoded: Decoded): TemplateResult | string {
-  return decoded.format === 'null' ? html`<span class="null">null</span>` : preview(decoded);
+function shownOffsets({ low, high, from, records }: RecordPage): string {
+  const all = `offsets ${countText(low)} to ${countText(high - 1)}`;
+  const last = records.at(-1);
+  if (last === undefined) return `${all}: none there`;
+  return `${all}, shown ${countText(from)} to ${countText(Number(last.offset))}`;
 }
 
-function details(record: ConsumedMessage): TemplateResult {
+function cell(bytes: Uint8Array | null): TemplateResult | string {
+  return preview(bytes) ?? html`<span class="null">null</span>`;
+}
+
+function details(record: ConsumedMessage, time: string): TemplateResult {
+  const size = bytesText((record.key?.length ?? 0) + (record.value?.length ?? 0));
   return html`<dl>
-    <dt>Partition</dt><dd>${record.partition}</dd>
-    <dt>Size</dt><dd>${bytesText((record.key?.length ?? 0) + (record.value?.length ?? 0))}</dd>
-    <dt>Key</dt><dd>${full(decode(record.key))}</dd>
-    <dt>Value</dt><dd>${full(decode(record.value))}</dd>
-    ${record.headerEntries.map(([key, value]) => html`<dt>Header <code>${key}</code></dt><dd>${full(decode(value))}</dd>`)}
+    <dt>Partition</dt><dd>${record.partition}, offset ${record.offset}</dd>
+    <dt>Time</dt><dd>${time}</dd>
+    <dt>Size</dt><dd>${size}</dd>
+    <dt>Key</dt><dd>${full(decode(record.key), 'Key')}</dd>
+    <dt>Value</dt><dd>${full(decode(record.value), 'Value')}</dd>
+    ${record.headerEntries.map(
+      ([key, value]) => html`<dt>Header <code>${visibleText(key)}</code></dt>
+        <dd>${full(decode(value), `Header ${visibleText(key)}`)}</dd>`,
+    )}
   </dl>`;
 }
 
-function full(decoded: Decoded): TemplateResult {
-  switch (decoded.format) {
-    case 'null':
-      return html`<span class="null">null</span>`;
-    case 'json':
-      return html`<pre>${indentJson(decoded.text)}</pre>`;
-    default:
-      return html`<pre>${decoded.text}</pre>`;
-  }
+function full(decoded: Decoded, label: string): TemplateResult {
+  if (decoded.format === 'null') return html`<span class="null">null</span>`;
+  const text = decoded.text.slice(0, MAX_SHOWN_CHARS);
+  const cut = decoded.text.length - text.length;
+  const shown = visibleText(decoded.format === 'json' && cut === 0 ? indentJson(text) : text);
+  return html`<pre tabindex="0" role="region" aria-label=${label}>${shown}</pre>
+    ${cut > 0 ? html`<span class="quiet">… and ${countText(cut)} characters more</span>` : nothing}`;
 }

@@ -1,4 +1,5 @@
 import type { ReactiveController, ReactiveControllerHost } from 'lit';
+import type { Admin, Kafka } from '../index.js';
 import { browserRuntime } from '../runtime/browser-runtime.js';
 
 export type Loaded<T> =
@@ -6,18 +7,24 @@ export type Loaded<T> =
   | { readonly status: 'failed'; readonly error: Error }
   | { readonly status: 'ready'; readonly value: T };
 
+/** The element whose view is loaded. */
+export interface RefreshingHost extends ReactiveControllerHost {
+  readonly kafka: Kafka | undefined;
+}
+
 /**
  * Loads, shows, and loads again after a pause, for as long as its element is in the page and the page is visible.
- * Stops, and aborts the load under way, when the element is removed.
+ * It ends when the element is removed: the load under way is the last, and the admin client of it is disconnected.
  */
 export class Refreshing<T> implements ReactiveController {
   state: Loaded<T> = { status: 'loading' };
-  readonly #host: ReactiveControllerHost;
-  readonly #load: (signal: AbortSignal) => Promise<T>;
+  readonly #host: RefreshingHost;
+  readonly #load: (admin: Admin) => Promise<T>;
   readonly #pauseMs: number;
   #running: AbortController | undefined;
+  #kafka: Kafka | undefined;
 
-  constructor(host: ReactiveControllerHost, load: (signal: AbortSignal) => Promise<T>, pauseMs: number) {
+  constructor(host: RefreshingHost, load: (admin: Admin) => Promise<T>, pauseMs: number) {
     this.#host = host;
     this.#load = load;
     this.#pauseMs = pauseMs;
@@ -25,7 +32,11 @@ export class Refreshing<T> implements ReactiveController {
   }
 
   hostConnected(): void {
-    this.restart();
+    if (this.#host.kafka !== undefined) this.restart();
+  }
+
+  hostUpdate(): void {
+    if (this.#host.kafka !== this.#kafka) this.restart();
   }
 
   hostDisconnected(): void {
@@ -37,25 +48,28 @@ export class Refreshing<T> implements ReactiveController {
   restart(): void {
     this.#running?.abort();
     this.#running = new AbortController();
-    void this.#run(this.#running.signal);
+    this.#kafka = this.#host.kafka;
+    this.state = { status: 'loading' };
+    if (this.#kafka !== undefined) void this.#run(this.#kafka.admin(), this.#running.signal);
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
+  async #run(admin: Admin, signal: AbortSignal): Promise<void> {
     const { clock } = browserRuntime();
     while (!signal.aborted) {
       if (document.visibilityState === 'visible') {
-        const state = await this.#loadOnce(signal);
-        if (signal.aborted) return;
+        const state = await this.#loadOnce(admin);
+        if (signal.aborted) break;
         this.state = state;
         this.#host.requestUpdate();
       }
       await clock.sleep(this.#pauseMs, signal).catch(() => {});
     }
+    await admin.disconnect();
   }
 
-  async #loadOnce(signal: AbortSignal): Promise<Loaded<T>> {
+  async #loadOnce(admin: Admin): Promise<Loaded<T>> {
     try {
-      return { status: 'ready', value: await this.#load(signal) };
+      return { status: 'ready', value: await this.#load(admin) };
     } catch (error) {
       return { status: 'failed', error: error instanceof Error ? error : new Error(String(error)) };
     }

@@ -4,7 +4,7 @@ import { styles } from './styles.js';
 
 type View =
   | { readonly show: 'topics' }
-  | { readonly show: 'records'; readonly topic: string; readonly partitions: number }
+  | { readonly show: 'records'; readonly topic: string }
   | { readonly show: 'groups' }
   | { readonly show: 'hosts' };
 
@@ -31,7 +31,9 @@ export class StreamInspectorElement extends LitElement {
     css`
       :host { border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
       header { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding: 10px; background: var(--raised); border-block-end: 1px solid var(--line); }
-      h2 { font-size: 15px; margin: 0 8px 0 0; }
+      nav { display: flex; flex-wrap: wrap; gap: 4px 8px; align-items: baseline; padding: 8px 10px; border-block-end: 1px solid var(--line); }
+      h2, h3 { font-size: 15px; margin: 0 8px 0 0; }
+      h3 { font-weight: 600; }
       label { margin-inline-start: auto; display: inline-flex; gap: 6px; align-items: center; color: var(--quiet); }
       input { min-block-size: 0; }
     `,
@@ -41,7 +43,8 @@ export class StreamInspectorElement extends LitElement {
   declare view: View;
   declare internal: boolean;
   #own: Kafka | undefined;
-  #admin: Admin | undefined;
+  /** Holds the connection while one view follows another. */
+  #connected: Admin | undefined;
 
   constructor() {
     super();
@@ -52,33 +55,27 @@ export class StreamInspectorElement extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.requestUpdate(); // put back into the page: the admin client of before is closed
+    this.requestUpdate(); // put back into the page: what it had is closed
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    const [admin, own] = [this.#admin, this.#own];
-    this.#admin = undefined;
-    this.#own = undefined;
-    void admin?.disconnect().finally(() => void own?.close());
+    this.#leave();
   }
 
   override willUpdate(changed: Map<PropertyKey, unknown>): void {
-    if (!changed.has('kafka') && !changed.has('cluster')) return;
-    void this.#admin?.disconnect();
-    this.#admin = undefined;
+    if (this.hasUpdated && (changed.has('kafka') || changed.has('cluster'))) this.#leave();
   }
 
   override render(): TemplateResult {
     const kafka = this.#client();
-    this.#admin ??= kafka.admin();
     return html`
       <header>
-        <h2>${this.view.show === 'records' ? html`Topic <code>${this.view.topic}</code>` : 'Stream inspector'}</h2>
+        <h2>Stream inspector</h2>
         <div role="group" aria-label="Views">
           ${TABS.map(
             ({ show, title }) =>
-              html`<button aria-pressed=${this.view.show === show} @click=${() => this.#show({ show })}>${title}</button> `,
+              html`<button aria-pressed=${this.#within(show)} @click=${() => this.#show({ show })}>${title}</button> `,
           )}
         </div>
         ${
@@ -87,27 +84,49 @@ export class StreamInspectorElement extends LitElement {
             : nothing
         }
       </header>
-      ${this.#content(kafka, this.#admin)}`;
+      ${this.#content(kafka)}`;
   }
 
-  #content(kafka: Kafka, admin: Admin): TemplateResult {
+  #content(kafka: Kafka): TemplateResult {
     const view = this.view;
     switch (view.show) {
       case 'topics':
-        return html`<tabstream-topics .admin=${admin} .internal=${this.internal} @topic-selected=${this.#openTopic}></tabstream-topics>`;
+        return html`<tabstream-topics .kafka=${kafka} .internal=${this.internal} @topic-selected=${this.#openTopic}></tabstream-topics>`;
       case 'records':
-        return html`<tabstream-records .kafka=${kafka} .admin=${admin} .topic=${view.topic} .partitions=${view.partitions}></tabstream-records>`;
+        return html`
+          <nav aria-label="Topic">
+            <button class="link" @click=${() => this.#show({ show: 'topics' })}>All topics</button>
+            <span class="quiet" aria-hidden="true">/</span>
+            <h3 class="mono name">${view.topic}</h3>
+          </nav>
+          <tabstream-records .kafka=${kafka} .topic=${view.topic}></tabstream-records>`;
       case 'groups':
-        return html`<tabstream-groups .admin=${admin}></tabstream-groups>`;
+        return html`<tabstream-groups .kafka=${kafka}></tabstream-groups>`;
       case 'hosts':
-        return html`<tabstream-hosts .admin=${admin}></tabstream-hosts>`;
+        return html`<tabstream-hosts .kafka=${kafka}></tabstream-hosts>`;
     }
   }
 
   #client(): Kafka {
-    if (this.kafka !== undefined) return this.kafka;
-    this.#own ??= new Kafka({ clientId: 'stream-inspector', cluster: this.cluster });
-    return this.#own;
+    if (this.kafka === undefined) this.#own ??= new Kafka({ clientId: 'stream-inspector', cluster: this.cluster });
+    const kafka = this.kafka ?? (this.#own as Kafka);
+    if (this.#connected === undefined) {
+      this.#connected = kafka.admin();
+      this.#connected.connect().catch(() => {}); // each view says so itself
+    }
+    return kafka;
+  }
+
+  #leave(): void {
+    const [connected, own] = [this.#connected, this.#own];
+    this.#connected = undefined;
+    this.#own = undefined;
+    void connected?.disconnect().finally(() => own?.close());
+  }
+
+  /** The records of a topic belong to the topics. */
+  #within(show: View['show']): boolean {
+    return this.view.show === show || (show === 'topics' && this.view.show === 'records');
   }
 
   #show(view: View): void {
@@ -118,8 +137,7 @@ export class StreamInspectorElement extends LitElement {
     this.internal = (changed.target as HTMLInputElement).checked;
   }
 
-  async #openTopic({ detail }: CustomEvent<{ topic: string }>): Promise<void> {
-    const { topics } = (await this.#admin?.fetchTopicMetadata({ topics: [detail.topic] })) ?? { topics: [] };
-    this.#show({ show: 'records', topic: detail.topic, partitions: topics[0]?.partitions.length ?? 1 });
+  #openTopic({ detail }: CustomEvent<{ topic: string }>): void {
+    this.#show({ show: 'records', topic: detail.topic });
   }
 }

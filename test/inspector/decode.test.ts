@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decode, indentJson, preview } from '../../src/inspector/decode.js';
+import { decode, indentJson, preview, visibleText } from '../../src/inspector/decode.js';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -28,9 +28,23 @@ test('indented JSON means what it meant', () => {
 test('no bytes make decoding fail, and a preview is one short line', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 600 }), (random) => {
-      const line = preview(decode(random), 100);
-      expect(line.length).toBeLessThanOrEqual(101);
+      decode(random);
+      const line = preview(random, 100) as string;
+      expect(line.length).toBeLessThanOrEqual(301);
       expect(line).not.toMatch(/[\n\r\t]/);
     }),
   );
+});
+
+test('a preview is made of the first bytes alone, also where they end within a character', () => {
+  expect(preview(null)).toBeUndefined();
+  expect(preview(bytes('tea\nfor two'))).toBe('tea for two');
+  expect(preview(bytes('ü'.repeat(1_000_000)), 10)).toBe(`${'ü'.repeat(10)}…`);
+  expect(preview(bytes(`a${'ü'.repeat(30)}`), 10)).toBe(`a${'ü'.repeat(9)}…`);
+  expect(preview(Uint8Array.of(0, 1, 255))).toBe('00 01 ff');
+});
+
+test('what would change the direction of text is spelled out', () => {
+  expect(visibleText('\u202Egpj.exe')).toBe('⟨U+202E⟩gpj.exe');
+  expect(preview(bytes('a\u2066b'))).toBe('a⟨U+2066⟩b');
 });

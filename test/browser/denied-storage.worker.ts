@@ -1,0 +1,2 @@
+import './deny-storage.js';
+import '../../workers/host.worker.js';
