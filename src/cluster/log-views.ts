@@ -1,5 +1,6 @@
 import type { LogAdvance, LogView, LogViews } from '../log/log-view.js';
 import { KafkaError } from '../protocol/errors.js';
+import { batchSizeAt, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { deferred, onAbort } from '../util/signal.js';
@@ -124,6 +125,13 @@ interface HostLogViewOptions {
   readonly budget: TailBudget;
 }
 
+/** What is read before anybody asks, because whoever read up to there will go on. */
+interface ReadAhead {
+  readonly offset: number;
+  readonly maxBytes: number;
+  readonly chunks: Promise<Uint8Array[]>;
+}
+
 interface Waiter {
   readonly offset: number;
   readonly resolve: () => void;
@@ -138,6 +146,9 @@ export class HostLogView implements LogView {
   readonly #closing = new AbortController();
   #logStartOffset = 0;
   #highWatermark = 0;
+  /** Where the last read from the store ended, exclusive. */
+  #readEndOffset = -1;
+  #ahead: ReadAhead | undefined;
   #usedMs: number;
   #polling = false;
 
@@ -161,7 +172,34 @@ export class HostLogView implements LogView {
     const endOffset = this.#highWatermark;
     if (offset >= endOffset) return [];
     const kept = this.#tail.read(offset, maxBytes, endOffset);
-    return kept ?? this.#options.store.read(this.#options.log, offset, maxBytes, endOffset);
+    if (kept !== undefined) return kept;
+    const goesOn = offset === this.#readEndOffset;
+    const chunks = await (this.#takeAhead(offset, maxBytes) ?? this.#stored(offset, maxBytes));
+    const last = chunks.at(-1);
+    this.#readEndOffset = last === undefined ? -1 : endOffsetOf(last);
+    if (goesOn) this.#readAhead(maxBytes);
+    return chunks;
+  }
+
+  #stored(offset: number, maxBytes: number): Promise<Uint8Array[]> {
+    return this.#options.store.read(this.#options.log, offset, maxBytes, this.#highWatermark);
+  }
+
+  /** The second of two reads in a row shows that a third will come: the store reads while the reader works. */
+  #readAhead(maxBytes: number): void {
+    const offset = this.#readEndOffset;
+    if (this.#ahead !== undefined || offset < 0 || offset >= this.#highWatermark) return;
+    if (this.#tail.holds(offset)) return;
+    const chunks = this.#stored(offset, maxBytes);
+    chunks.catch(() => {}); // whoever takes it hears of it
+    this.#ahead = { offset, maxBytes, chunks };
+  }
+
+  /** Given away once: the bytes become the reader's. */
+  #takeAhead(offset: number, maxBytes: number): Promise<Uint8Array[]> | undefined {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return ahead?.offset === offset && ahead.maxBytes <= maxBytes ? ahead.chunks : undefined;
   }
 
   async advancedBeyond(offset: number, signal: AbortSignal): Promise<void> {
@@ -216,6 +254,7 @@ export class HostLogView implements LogView {
     this.#closing.abort(new KafkaError('NETWORK_EXCEPTION', `the view of log ${this.#options.log} is closed`));
     this.announcements.close();
     this.#tail.clear();
+    this.#ahead = undefined;
   }
 
   async #poll(): Promise<void> {
@@ -241,4 +280,14 @@ export class HostLogView implements LogView {
   used(): void {
     this.#usedMs = this.#options.clock.monotonicMs();
   }
+}
+
+/** One past the last offset of a chunk. */
+function endOffsetOf(chunk: Uint8Array): number {
+  let lastAt = 0;
+  for (let at = 0, size = batchSizeAt(chunk, 0); size !== undefined; size = batchSizeAt(chunk, at)) {
+    lastAt = at;
+    at += size;
+  }
+  return lastOffsetOf(readBatchHeader(chunk, lastAt)) + 1;
 }

@@ -44,13 +44,18 @@ export class TailCache {
     if (this.#budget.bytes > MAX_TAILS_BYTES) this.clear();
   }
 
+  /** Whether the record at `offset` is kept. */
+  holds(offset: number): boolean {
+    const first = this.#chunks[0];
+    return first !== undefined && offset >= first.baseOffset && offset < (this.endOffset ?? 0);
+  }
+
   /**
    * Copies of the chunks from the one that holds `offset` on, below `endOffset`: at most `maxBytes`, at least one.
    * undefined where `offset` is not kept: ask the store.
    */
   read(offset: number, maxBytes: number, endOffset: number): Uint8Array[] | undefined {
-    const first = this.#chunks[0];
-    if (first === undefined || offset < first.baseOffset || offset >= (this.endOffset ?? 0)) return undefined;
+    if (!this.holds(offset)) return undefined;
     const found: Uint8Array[] = [];
     let bytes = 0;
     for (let i = this.#indexOf(offset); i < this.#chunks.length; i++) {

@@ -1,4 +1,5 @@
 import { bytesEqual } from '../util/bytes.js';
+import type { ValueTexts } from './value-texts.js';
 
 /** The encodings of Node's Buffer that are in use outside Node. */
 export type TextEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'latin1';
@@ -12,6 +13,14 @@ const CODES_PER_CALL = 8192;
  * A view: it shares the buffer of its batch and keeps that alive.
  */
 export class RecordBytes extends Uint8Array<ArrayBufferLike> {
+  readonly #texts: ValueTexts | undefined;
+
+  /** As those of Uint8Array, which makes its own copies and parts with it; `texts` may know the text of these bytes. */
+  constructor(buffer: ArrayBufferLike, byteOffset?: number, length?: number, texts?: ValueTexts) {
+    super(buffer, byteOffset, length);
+    this.#texts = texts;
+  }
+
   /**
    * The text of these bytes. Malformed UTF-8 becomes U+FFFD, as in Buffer.
    * @throws TypeError an encoding of another name
@@ -20,7 +29,7 @@ export class RecordBytes extends Uint8Array<ArrayBufferLike> {
     switch (encoding) {
       case 'utf8':
       case 'utf-8':
-        return UTF8.decode(this);
+        return this.#texts?.textOf(this) ?? UTF8.decode(this);
       case 'hex':
         return hexText(this);
       case 'base64':
@@ -43,8 +52,13 @@ export class RecordBytes extends Uint8Array<ArrayBufferLike> {
 }
 
 /** A view of `bytes` from `start` to `end` (exclusive). */
-export function recordBytes(bytes: Uint8Array, start: number, end: number): RecordBytes {
-  return new RecordBytes(bytes.buffer, bytes.byteOffset + start, end - start);
+export function recordBytes(bytes: Uint8Array, start: number, end: number, texts?: ValueTexts): RecordBytes {
+  return new RecordBytes(bytes.buffer, bytes.byteOffset + start, end - start, texts);
+}
+
+/** The text of a record's bytes, whoever made the view. */
+export function textOf(bytes: Uint8Array): string {
+  return bytes instanceof RecordBytes ? bytes.toString() : UTF8.decode(bytes);
 }
 
 function latin1Text(bytes: Uint8Array): string {

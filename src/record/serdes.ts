@@ -1,4 +1,5 @@
 import { KafkaError } from '../protocol/errors.js';
+import { textOf } from './record-bytes.js';
 
 /**
  * Turns values into bytes and back. null stays null on both sides (a tombstone, a record without a key) and never
@@ -11,7 +12,6 @@ export interface Serde<T> {
   deserialize(bytes: Uint8Array): T;
 }
 
-const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const INT32_MIN = -(2 ** 31);
 const INT32_MAX = 2 ** 31 - 1;
 
@@ -24,7 +24,7 @@ export const bytes: Serde<Uint8Array> = {
 /** UTF-8. */
 export const string: Serde<string> = {
   serialize: (value) => (typeof value === 'string' ? value : refuse('a string', value)),
-  deserialize: (value) => UTF8.decode(value),
+  deserialize: textOf,
 };
 
 /** Four bytes, big-endian, as Kafka's IntegerSerializer. */
@@ -61,7 +61,7 @@ export function json<T = unknown>(): Serde<T> {
       const text = attempt('a value that JSON can hold', () => JSON.stringify(value) as string | undefined);
       return text ?? refuse('a value that JSON can hold', value);
     },
-    deserialize: (value) => attempt('JSON', () => JSON.parse(UTF8.decode(value)) as T),
+    deserialize: (value) => attempt('JSON', () => JSON.parse(textOf(value)) as T),
   };
 }
 

@@ -4,6 +4,7 @@ import type { RecordHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
 import type { Serde } from '../../record/serdes.js';
+import { ValueTexts } from '../../record/value-texts.js';
 import type { ConsumedMessage, MessageHeaders } from '../api/consumer.js';
 
 /** What all messages of one record batch have in common. */
@@ -11,6 +12,7 @@ interface MessageSource<K, V> {
   readonly topic: string;
   readonly partition: number;
   readonly bytes: Uint8Array;
+  readonly texts: ValueTexts;
   readonly attributes: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
@@ -48,11 +50,14 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get key(): K | null {
-    return read(this.#source.bytes, this.#keyStart, this.#keyEnd, this.#source.keySerde);
+    const { bytes, keySerde } = this.#source;
+    return this.#keyStart === NULL_START ? null : read(recordBytes(bytes, this.#keyStart, this.#keyEnd), keySerde);
   }
 
   get value(): V | null {
-    return read(this.#source.bytes, this.#valueStart, this.#valueEnd, this.#source.valueSerde);
+    if (this.#valueStart === NULL_START) return null;
+    const { bytes, texts, valueSerde } = this.#source;
+    return read(recordBytes(bytes, this.#valueStart, this.#valueEnd, texts), valueSerde);
   }
 
   get offset(): string {
@@ -94,9 +99,7 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
 }
 
 /** Without a serde T is RecordBytes: the generic defaults of the public API say so. */
-function read<T>(bytes: Uint8Array, start: number, end: number, serde: Serde<T> | undefined): T | null {
-  if (start === NULL_START) return null;
-  const view = recordBytes(bytes, start, end);
+function read<T>(view: RecordBytes, serde: Serde<T> | undefined): T {
   return serde === undefined ? (view as T) : serde.deserialize(view);
 }
 
@@ -131,9 +134,10 @@ export async function readMessages<K, V>(
       nextOffset = lastOffsetOf(header) + 1;
       if (isControl(header)) continue;
       const isPlain = compressionOf(header) === 0;
-      const bytes = isPlain ? chunk : await decompressBatch(chunk, at);
-      const source: MessageSource<K, V> = { ...context, bytes, attributes: header.attributes };
-      const cursor = isPlain ? new RecordCursor(bytes, at, header) : new RecordCursor(bytes);
+      const cursor = isPlain ? new RecordCursor(chunk, at, header) : new RecordCursor(await decompressBatch(chunk, at));
+      const { bytes } = cursor;
+      const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header);
+      const source: MessageSource<K, V> = { ...context, bytes, texts, attributes: header.attributes };
       while (cursor.next()) {
         if (cursor.offset >= fetchOffset) messages.push(new StoredMessage(source, cursor));
       }

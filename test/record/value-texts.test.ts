@@ -1,0 +1,59 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { readBatchHeader } from '../../src/record/batch-header.js';
+import { decodeRecords, RecordCursor } from '../../src/record/record-batch-decoder.js';
+import { type RecordBytes, recordBytes } from '../../src/record/record-bytes.js';
+import { ValueTexts } from '../../src/record/value-texts.js';
+import { encode, newRecord } from './record-arbitraries.js';
+
+const ascii = fc.oneof(fc.string({ maxLength: 200 }), fc.constant(null), fc.constant(''));
+const asciiRecord = fc.record({ key: fc.constant('kéy'), value: ascii, timestampMs: fc.constant(1) });
+const longRecord = fc.record({
+  key: ascii,
+  value: fc.string({ minLength: 500, maxLength: 900 }),
+  timestampMs: fc.nat(),
+});
+
+/** The values of the batch at `at`, which know where their texts may come from. */
+function valuesOf(bytes: Uint8Array, at: number): (RecordBytes | null)[] {
+  const header = readBatchHeader(bytes, at);
+  const texts = new ValueTexts(bytes, at, header);
+  const cursor = new RecordCursor(bytes, at, header);
+  const values: (RecordBytes | null)[] = [];
+  while (cursor.next()) {
+    const { valueStart, valueEnd } = cursor;
+    values.push(valueStart < 0 ? null : recordBytes(bytes, valueStart, valueEnd, texts));
+  }
+  return values;
+}
+
+test('the texts of a batch are those of its values one by one, in any place', () => {
+  const records = fc.oneof(
+    fc.array(newRecord, { minLength: 1 }),
+    fc.array(asciiRecord, { minLength: 1 }),
+    fc.array(longRecord, { minLength: 1, maxLength: 5 }),
+  );
+  fc.assert(
+    fc.property(records, fc.nat(5), (written, before) => {
+      const bytes = Uint8Array.from([...new Uint8Array(before), ...encode(written)]);
+      const copy = bytes.slice();
+      const oneByOne = decodeRecords(bytes, before).map(({ value }) => value?.toString() ?? null);
+      expect(valuesOf(bytes, before).map((value) => value?.toString() ?? null)).toEqual(oneByOne);
+      expect(bytes).toEqual(copy);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('the text of bytes that were changed is that of the changed bytes, and so is that of a part', () => {
+  const bytes = encode(['first', 'second', 'third', 'fourth'].map((value) => ({ key: null, value, timestampMs: 1 })));
+  const [first, second, third] = valuesOf(bytes, 0) as [RecordBytes, RecordBytes, RecordBytes];
+  expect(`${first}`).toBe('first');
+  second[0] = 0x53;
+  expect(`${second}`).toBe('Second');
+  third.set(new TextEncoder().encode('é'), 0);
+  expect(`${third}`).toBe('éird');
+  expect(`${first.subarray(1, 3)} ${first.slice(3)}`).toBe('ir st');
+  structuredClone(first.buffer, { transfer: [first.buffer as ArrayBuffer] });
+  expect(`${first}`).toBe('');
+});
