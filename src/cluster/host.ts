@@ -1,3 +1,4 @@
+import { parseBrokerConfig } from '../broker/broker-config.js';
 import type { BrokerParts } from '../broker/broker-parts.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
@@ -45,9 +46,10 @@ export class Host implements RequestChannel {
 
   /**
    * Resolves once requests can be sent, long before somebody leads.
-   * @throws what `openStore` throws: this platform cannot keep the cluster's data.
+   * @throws what `openStore` throws: this platform cannot keep the cluster's data. INVALID_CONFIG: of the broker.
    */
   static async start(options: HostOptions): Promise<Host> {
+    parseBrokerConfig(options.brokerConfig ?? {}); // now, rather than when it is elected
     const host = new Host(options);
     try {
       await Promise.all([host.#live(), host.#join()]);
