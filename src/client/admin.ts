@@ -13,9 +13,8 @@ import type {
 } from './api/admin.js';
 import { ConfigResourceTypes } from './api/admin.js';
 import type { PartitionOffset } from './api/consumer.js';
-import { ADMIN_EVENTS } from './api/events.js';
-import { ASYNC_DISPOSE } from './async-dispose.js';
-import type { ClientContext } from './client-context.js';
+import { ADMIN_EVENTS, type AdminEvents } from './api/events.js';
+import type { ClientContext, ClientShell } from './client-context.js';
 import { partitionMetadata } from './cluster-metadata.js';
 import { Connection } from './connection.js';
 import { describeGroups } from './describe-groups.js';
@@ -28,7 +27,6 @@ import {
   KafkaJSProtocolError,
   toKafkaJSError,
 } from './errors.js';
-import { Instrumentation } from './instrumentation.js';
 import { listOffsets } from './list-offsets.js';
 import { isRetriable, withRetry } from './retry.js';
 
@@ -42,16 +40,13 @@ interface Failure {
   readonly errorMessage: string | null;
 }
 
+/** What of an admin is loaded when it is first used; `admin-front.ts` is the rest. */
+export type AdminBody = Omit<Admin, 'events' | 'on' | 'logger' | typeof Symbol.asyncDispose>;
+
 /** See `Admin`. */
-export function makeAdmin(context: ClientContext, config: AdminConfig): Admin {
+export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents>, config: AdminConfig): AdminBody {
   const { runtime } = context;
-  const logger = context.logger.namespace('Admin');
-  const instrumentation = new Instrumentation({
-    events: ADMIN_EVENTS,
-    client: 'admin',
-    wallMs: () => runtime.clock.wallMs(),
-    logger,
-  });
+  const { instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   const options = { ...context.retry, ...config.retry };
 
@@ -376,7 +371,7 @@ export function makeAdmin(context: ClientContext, config: AdminConfig): Admin {
     });
   }
 
-  const admin: Admin = {
+  const admin: AdminBody = {
     connect,
     disconnect,
     async listTopics() {
@@ -495,10 +490,6 @@ export function makeAdmin(context: ClientContext, config: AdminConfig): Admin {
       });
       return { resources: response.responses, throttleTime: 0 };
     },
-    events: ADMIN_EVENTS,
-    on: instrumentation.on,
-    logger: () => logger,
-    [ASYNC_DISPOSE]: disconnect,
   };
   return admin;
 }

@@ -2,6 +2,7 @@ import type { Runtime } from '../runtime/runtime.js';
 import type { RetryOptions } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { SharedChannel } from './connection.js';
+import type { Instrumentation } from './instrumentation.js';
 
 /** What producers, consumers and admins share with the `Kafka` that makes them. */
 export interface ClientContext {
@@ -13,4 +14,10 @@ export interface ClientContext {
   readonly logger: Logger;
   /** What a client's connection tells of itself, so that `Kafka.close` can end the clients that are open. */
   readonly track: (disconnect: () => Promise<void>) => { readonly onOpen: () => void; readonly onClosed: () => void };
+}
+
+/** What of a client is there before its code is loaded. */
+export interface ClientShell<E extends Readonly<Record<string, string>>> {
+  readonly logger: Logger;
+  readonly instrumentation: Instrumentation<E>;
 }

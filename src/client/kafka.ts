@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { RecordBytes } from '../record/record-bytes.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { makeAdmin } from './admin.js';
+import { adminFront } from './admin-front.js';
 import type { Admin, AdminConfig } from './api/admin.js';
 import type { Consumer, ConsumerConfig } from './api/consumer.js';
 import type { Kafka, KafkaConfig } from './api/kafka.js';
@@ -10,11 +10,12 @@ import type { Logger } from './api/logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './api/producer.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
+import { type ClientParts, LOADED_PARTS } from './client-parts.js';
 import { SharedChannel } from './connection.js';
-import { makeConsumer } from './consumer/consumer.js';
+import { consumerFront } from './consumer/consumer-front.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.js';
 import { makeLogger } from './logger.js';
-import { makeProducer } from './producer/producer.js';
+import { producerFront } from './producer/producer-front.js';
 import { DEFAULT_RETRY } from './retry.js';
 
 export type { Kafka, KafkaConfig } from './api/kafka.js';
@@ -22,6 +23,8 @@ export type { Kafka, KafkaConfig } from './api/kafka.js';
 /** What a client stands on: the browser with its host worker, or a cluster in this very thread (`tabstream/testing`). */
 export interface ClientPlatform {
   readonly runtime: Runtime;
+  /** The code of the clients; by default it is loaded when first used. */
+  readonly parts?: ClientParts;
   /**
    * Joins the cluster, starting a host where there is none yet. The channel is the caller's to close.
    * @throws KafkaError BROKER_NOT_AVAILABLE where the platform cannot run a host (no IndexedDB, no workers).
@@ -41,6 +44,7 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
 
 /** The KafkaJS class over a platform. Nothing is touched before a client connects: importing is free of effects. */
 export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
+  const { parts = LOADED_PARTS } = platform;
   return class KafkaOnPlatform implements Kafka {
     readonly #context: ClientContext;
     /** How to disconnect the clients that are open. */
@@ -79,15 +83,15 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
     }
 
     producer<K = RecordInput, V = RecordInput>(config: ProducerConfig<K, V> = {}): Producer<K, V> {
-      return makeProducer(this.#context, config);
+      return producerFront(this.#context, parts.producer, config);
     }
 
     consumer<K = RecordBytes, V = RecordBytes>(config: ConsumerConfig<K, V> = {}): Consumer<K, V> {
-      return makeConsumer(this.#context, config);
+      return consumerFront(this.#context, parts.consumer, config);
     }
 
     admin(config: AdminConfig = {}): Admin {
-      return makeAdmin(this.#context, config);
+      return adminFront(this.#context, parts.admin, config);
     }
 
     logger(): Logger {

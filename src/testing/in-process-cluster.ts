@@ -1,5 +1,6 @@
 import { STATIC_PARTS } from '../broker/static-parts.js';
 import { type KafkaConstructor, kafkaOn } from '../client/kafka.js';
+import { STATIC_CLIENT_PARTS } from '../client/static-client-parts.js';
 import { Host } from '../cluster/host.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { inProcessRuntime } from '../runtime/node-runtime.js';
@@ -34,7 +35,7 @@ export class InProcessCluster {
     this.runtime = options.runtime ?? inProcessRuntime();
     this.#brokerConfig = options.brokerConfig ?? {};
     const connect = (): Promise<RequestChannel> => this.connect();
-    this.Kafka = kafkaOn({ runtime: this.runtime, connect });
+    this.Kafka = kafkaOn({ runtime: this.runtime, parts: STATIC_CLIENT_PARTS, connect });
   }
 
   /** One more host, as if another tab opened. Closing it hands over; `close` of the cluster closes it too. */

@@ -1,4 +1,5 @@
 import { type KafkaConstructor, kafkaOn } from '../client/kafka.js';
+import { STATIC_CLIENT_PARTS } from '../client/static-client-parts.js';
 import { inProcessRuntime } from '../runtime/node-runtime.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { InProcessCluster } from './in-process-cluster.js';
@@ -15,6 +16,7 @@ export const Kafka: KafkaConstructor = kafkaOn({
     runtime ??= inProcessRuntime();
     return runtime;
   },
+  parts: STATIC_CLIENT_PARTS,
   connect({ clusterName, brokerConfig, label }) {
     const cluster = clusters.get(clusterName) ?? new InProcessCluster({ name: clusterName, brokerConfig });
     clusters.set(clusterName, cluster);

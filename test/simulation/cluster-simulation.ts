@@ -4,6 +4,7 @@ import type { Kafka } from '../../src/client/api/kafka.js';
 import { logLevel } from '../../src/client/api/logger.js';
 import type { Producer, ProducerConfig } from '../../src/client/api/producer.js';
 import { kafkaOn } from '../../src/client/kafka.js';
+import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { Host } from '../../src/cluster/host.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
@@ -169,7 +170,7 @@ export class ClusterSimulation {
       membership = recorder.membership;
       return recorder.channel;
     };
-    const KafkaHere = kafkaOn({ runtime: tab.platform.runtime, connect });
+    const KafkaHere = kafkaOn({ runtime: tab.platform.runtime, parts: STATIC_CLIENT_PARTS, connect });
     const kafka = new KafkaHere({ clientId: name, cluster: CLUSTER, logLevel: logLevel.NOTHING });
     return { name, kafka, membership: () => membership };
   }

@@ -12,45 +12,51 @@ import type {
   TopicPartitionOffsetAndMetadata,
   TopicPartitions,
 } from '../api/consumer.js';
-import { CONSUMER_EVENTS } from '../api/events.js';
-import { ASYNC_DISPOSE } from '../async-dispose.js';
-import type { ClientContext } from '../client-context.js';
+import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
+import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
 import { describeGroups } from '../describe-groups.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
-import { Instrumentation } from '../instrumentation.js';
 import { withRetry } from '../retry.js';
+import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
 import { PartitionAssigners } from './assignors.js';
-import type { Position } from './fetcher.js';
 import { type AssignedPosition, ConsumerSession, type SessionSettings, type Subscription } from './session.js';
-
-const NOT_RUNNING = 'Consumer group was not initialized, consumer#run must be called first';
 
 interface TopicSubscription {
   readonly topic: string | RegExp;
   readonly fromBeginning: boolean;
 }
 
+/** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
+export interface ConsumerBody<K, V>
+  extends Pick<
+    Consumer<K, V>,
+    | 'connect'
+    | 'disconnect'
+    | 'subscribe'
+    | 'assign'
+    | 'run'
+    | 'stop'
+    | 'commitOffsets'
+    | 'describeGroup'
+    | 'paused'
+    | 'assignment'
+  > {
+  messages(options?: Parameters<Consumer['messages']>[0]): AsyncGenerator<ConsumedMessage<K, V>>;
+  seek(partition: TopicPartition, position: Position): void;
+  changePaused(topics: readonly TopicPartitions[], pause: boolean): void;
+}
+
 /** See `Consumer`. */
-export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfig<K, V>): Consumer<K, V> {
+export function makeConsumer<K, V>(
+  context: ClientContext,
+  shell: ClientShell<ConsumerEvents>,
+  config: ConsumerConfig<K, V>,
+): ConsumerBody<K, V> {
   const { runtime } = context;
   const { groupId, sessionTimeout = 30_000, heartbeatInterval = 3_000 } = config;
-  if (groupId !== undefined && (typeof groupId !== 'string' || groupId === '')) {
-    throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
-  }
-  if (heartbeatInterval >= sessionTimeout) {
-    throw new KafkaJSNonRetriableError(
-      `Consumer heartbeatInterval (${heartbeatInterval}) must be lower than sessionTimeout (${sessionTimeout}). It is recommended to set heartbeatInterval to approximately a third of the sessionTimeout.`,
-    );
-  }
-  const logger = context.logger.namespace('Consumer');
-  const instrumentation = new Instrumentation({
-    events: CONSUMER_EVENTS,
-    client: 'consumer',
-    wallMs: () => runtime.clock.wallMs(),
-    logger,
-  });
+  const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   const { restartOnFailure, ...retryConfig } = config.retry ?? {};
   const retry = { ...context.retry, ...retryConfig };
@@ -280,8 +286,7 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
   }
 
   function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
-    for (const entry of topics) assertTopicPartitions(entry, pause);
-    if (session === undefined) throw new KafkaJSNonRetriableError(NOT_RUNNING);
+    if (session === undefined) throw notRunning();
     for (const { topic, partitions } of topics) {
       if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
       else if (pause) paused.set(topic, 'all');
@@ -323,7 +328,7 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
     }
   }
 
-  const consumer: Consumer<K, V> = {
+  const consumer: ConsumerBody<K, V> = {
     connect,
     disconnect,
     subscribe,
@@ -331,20 +336,16 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
     run,
     stop,
     messages,
-    [Symbol.asyncIterator]: () => messages()[Symbol.asyncIterator](),
     async commitOffsets(offsets = []) {
       const checked = offsets.map(offsetToCommit);
-      if (session === undefined) throw new KafkaJSNonRetriableError(NOT_RUNNING);
+      if (session === undefined) throw notRunning();
       await session.commitOffsets(checked);
     },
-    seek({ topic, partition, offset }) {
-      assertTopicPartition(topic, partition);
-      const position = positionOf(offset);
-      if (session === undefined) throw new KafkaJSNonRetriableError(NOT_RUNNING);
-      session.seek({ topic, partition: Number(partition) }, position);
+    seek(partition, position) {
+      if (session === undefined) throw notRunning();
+      session.seek(partition, position);
     },
-    pause: (topics = []) => changePaused(topics, true),
-    resume: (topics = []) => changePaused(topics, false),
+    changePaused,
     paused: () =>
       Array.from(paused, ([topic, partitions]) => ({
         topic,
@@ -363,10 +364,6 @@ export function makeConsumer<K, V>(context: ClientContext, config: ConsumerConfi
         return group!;
       });
     },
-    events: CONSUMER_EVENTS,
-    on: instrumentation.on,
-    logger: () => logger,
-    [ASYNC_DISPOSE]: disconnect,
   };
   return consumer;
 }
@@ -447,28 +444,6 @@ function assertRunConfig<K, V>({
   );
 }
 
-function assertTopicPartition(topic: unknown, partition: unknown): void {
-  if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
-  if (partition !== null && Number.isInteger(Number(partition)) && Number(partition) >= 0) return;
-  throw new KafkaJSNonRetriableError(`Invalid partition, expected a number received ${partition}`);
-}
-
-/** An offset, `-1` the end or `-2` the beginning. */
-function positionOf(offset: unknown): Position {
-  const number = offsetNumber(offset);
-  if (number === -1) return 'latest';
-  if (number === -2) return 'earliest';
-  if (number < 0) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
-  return number;
-}
-
-function offsetNumber(offset: unknown): number {
-  const text = String(offset);
-  const number = Number(text);
-  if (/^-?\d+$/.test(text) && Number.isSafeInteger(number)) return number;
-  throw new KafkaJSNonRetriableError(`Invalid offset, expected a long received ${offset}`);
-}
-
 function offsetToCommit(
   entry: TopicPartitionOffsetAndMetadata,
 ): TopicPartition & { offset: number; metadata: string | null } {
@@ -480,17 +455,4 @@ function offsetToCommit(
     throw new KafkaJSNonRetriableError(`Invalid offset metadata, expected string or null, received ${metadata}`);
   }
   return { topic, partition: Number(partition), offset, metadata };
-}
-
-function assertTopicPartitions(entry: TopicPartitions, pause: boolean): void {
-  if (!entry?.topic) throw new KafkaJSNonRetriableError(`Invalid topic ${entry?.topic ?? entry}`);
-  const { partitions } = entry;
-  if (
-    partitions === undefined ||
-    (Array.isArray(partitions) && !partitions.some((number) => Number.isNaN(Number(number))))
-  )
-    return;
-  throw new KafkaJSNonRetriableError(
-    `Array of valid partitions required to ${pause ? 'pause' : 'resume'} specific partitions instead of ${partitions}`,
-  );
 }

@@ -8,10 +8,8 @@ import type { Connection } from '../connection.js';
 import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
 import { listOffsets } from '../list-offsets.js';
 import { isRetriable, retryDelayMs } from '../retry.js';
+import type { Position } from './arguments.js';
 import { readMessages, type StoredMessage } from './message.js';
-
-/** A place in a log: an offset, or one of the two ends, looked up when first needed. */
-export type Position = number | 'earliest' | 'latest';
 
 /** Records of one partition as one fetch brought them: what a handler gets. */
 export interface FetchedBatch<K, V> {

@@ -13,8 +13,9 @@ import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
 import { withRetry } from '../retry.js';
+import type { Position } from './arguments.js';
 import { AssignerProtocol } from './assigner-protocol.js';
-import { Fetcher, type Position } from './fetcher.js';
+import { Fetcher } from './fetcher.js';
 import { GroupMembership, type JoinedGroup } from './membership.js';
 import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';

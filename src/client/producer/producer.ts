@@ -4,20 +4,12 @@ import { isInternalTopic } from '../../protocol/topic-partition.js';
 import { CompressionTypes } from '../../record/compression.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable } from '../../util/signal.js';
-import { PRODUCER_EVENTS } from '../api/events.js';
+import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
 import type { Producer, ProducerBatch, ProducerConfig, RecordMetadata, TopicMessages } from '../api/producer.js';
-import { ASYNC_DISPOSE } from '../async-dispose.js';
-import type { ClientContext } from '../client-context.js';
+import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
-import {
-  KafkaJSConnectionError,
-  KafkaJSError,
-  KafkaJSNonRetriableError,
-  KafkaJSNotImplemented,
-  KafkaJSProtocolError,
-} from '../errors.js';
-import { Instrumentation } from '../instrumentation.js';
+import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
 import { withRetry } from '../retry.js';
 import { keyPartitionerOf, Partitioners } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
@@ -42,18 +34,18 @@ interface MutableRecord {
 
 type Status = 'connected' | 'disconnecting' | 'disconnected';
 
+/** What of a producer is loaded when it is first used; `producer-front.ts` is the rest. */
+export type ProducerBody<K, V> = Pick<Producer<K, V>, 'connect' | 'disconnect' | 'send' | 'sendBatch' | 'flush'>;
+
 /** See `Producer`. The journey of a record begins in `sendBatch`. */
-export function makeProducer<K, V>(context: ClientContext, config: ProducerConfig<K, V>): Producer<K, V> {
+export function makeProducer<K, V>(
+  context: ClientContext,
+  shell: ClientShell<ProducerEvents>,
+  config: ProducerConfig<K, V>,
+): ProducerBody<K, V> {
   const { runtime } = context;
   const { idempotent = true, createPartitioner = Partitioners.DefaultPartitioner, keySerde, valueSerde } = config;
-  assertConfig(config, idempotent);
-  const logger = context.logger.namespace('Producer');
-  const instrumentation = new Instrumentation({
-    events: PRODUCER_EVENTS,
-    client: 'producer',
-    wallMs: () => runtime.clock.wallMs(),
-    logger,
-  });
+  const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   // The idempotent producer goes on until the delivery timeout, as in KafkaJS and Kafka.
   const retry = {
@@ -276,7 +268,7 @@ export function makeProducer<K, V>(context: ClientContext, config: ProducerConfi
     sender.wake();
   }
 
-  const producer: Producer<K, V> = {
+  const producer: ProducerBody<K, V> = {
     connect,
     disconnect,
     async send({ topic, messages, ...settings }) {
@@ -286,11 +278,6 @@ export function makeProducer<K, V>(context: ClientContext, config: ProducerConfi
     async flush() {
       if (status === 'connected') await sender.flush(settled());
     },
-    isIdempotent: () => idempotent,
-    events: PRODUCER_EVENTS,
-    on: instrumentation.on,
-    logger: () => logger,
-    [ASYNC_DISPOSE]: disconnect,
   };
   return producer;
 }
@@ -302,21 +289,6 @@ function unlessPartitionUnknown<T>(prepare: () => T): T | undefined {
   } catch (error) {
     if (error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
     throw error;
-  }
-}
-
-function assertConfig<K, V>(
-  { retry, transactionalId, maxInFlightRequests }: ProducerConfig<K, V>,
-  idempotent: boolean,
-): void {
-  if (idempotent && retry?.retries !== undefined && retry.retries < 1) {
-    throw new KafkaJSNonRetriableError('Idempotent producer must allow retries to protect against transient errors');
-  }
-  if (transactionalId !== undefined) throw new KafkaJSNotImplemented('Transactions are not implemented yet');
-  if (typeof maxInFlightRequests === 'number' && maxInFlightRequests < 1) {
-    throw new KafkaJSNonRetriableError(
-      `Invalid maxInFlightRequests, expected at least 1, received ${maxInFlightRequests}`,
-    );
   }
 }
 

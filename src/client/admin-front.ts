@@ -1,0 +1,40 @@
+import type { Admin, AdminConfig } from './api/admin.js';
+import { ADMIN_EVENTS } from './api/events.js';
+import { ASYNC_DISPOSE } from './async-dispose.js';
+import type { ClientContext } from './client-context.js';
+import { clientShell, ending, forwarding, LazyPart } from './client-front.js';
+import type { ClientParts } from './client-parts.js';
+
+/** An admin whose code is loaded when it is first used. */
+export function adminFront(context: ClientContext, load: ClientParts['admin'], config: AdminConfig): Admin {
+  const shell = clientShell(context, { name: 'Admin', client: 'admin', events: ADMIN_EVENTS });
+  const part = new LazyPart(async () => (await load()).makeAdmin(context, shell, config));
+  const disconnect = () => ending(part, (body) => body.disconnect());
+  return {
+    ...forwarding(part, [
+      'connect',
+      'listTopics',
+      'createTopics',
+      'deleteTopics',
+      'createPartitions',
+      'fetchTopicMetadata',
+      'fetchTopicOffsets',
+      'fetchTopicOffsetsByTimestamp',
+      'fetchOffsets',
+      'setOffsets',
+      'resetOffsets',
+      'deleteOffsets',
+      'describeCluster',
+      'describeLogs',
+      'listGroups',
+      'describeGroups',
+      'deleteGroups',
+      'deleteTopicRecords',
+      'describeConfigs',
+      'alterConfigs',
+    ]),
+    disconnect,
+    ...shell.api,
+    [ASYNC_DISPOSE]: disconnect,
+  };
+}

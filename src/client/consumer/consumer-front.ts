@@ -1,0 +1,68 @@
+import type { ConsumedMessage, Consumer, ConsumerConfig, TopicPartitions } from '../api/consumer.js';
+import { CONSUMER_EVENTS } from '../api/events.js';
+import { ASYNC_DISPOSE } from '../async-dispose.js';
+import type { ClientContext } from '../client-context.js';
+import { clientShell, ending, forwarding, LazyPart } from '../client-front.js';
+import type { ClientParts } from '../client-parts.js';
+import { KafkaJSNonRetriableError } from '../errors.js';
+import { assertTopicPartition, assertTopicPartitions, notRunning, positionOf } from './arguments.js';
+
+/** A consumer whose code is loaded when it is first used: what answers at once answers here. */
+export function consumerFront<K, V>(
+  context: ClientContext,
+  load: ClientParts['consumer'],
+  config: ConsumerConfig<K, V>,
+): Consumer<K, V> {
+  assertConfig(config);
+  const shell = clientShell(context, { name: 'Consumer', client: 'consumer', events: CONSUMER_EVENTS });
+  const part = new LazyPart(async () => (await load()).makeConsumer(context, shell, config));
+  const disconnect = () => ending(part, (body) => body.disconnect());
+
+  async function* messages(options?: Parameters<Consumer['messages']>[0]): AsyncGenerator<ConsumedMessage<K, V>> {
+    yield* (await part.load()).messages(options);
+  }
+
+  function changePaused(topics: readonly TopicPartitions[] = [], pause: boolean): void {
+    for (const entry of topics) assertTopicPartitions(entry, pause);
+    running(part.loaded).changePaused(topics, pause);
+  }
+
+  return {
+    ...forwarding(part, ['connect', 'subscribe', 'assign', 'run', 'commitOffsets', 'describeGroup']),
+    disconnect,
+    stop: () => ending(part, (body) => body.stop()),
+    messages,
+    [Symbol.asyncIterator]: () => messages(),
+    seek({ topic, partition, offset }) {
+      assertTopicPartition(topic, partition);
+      const position = positionOf(offset);
+      running(part.loaded).seek({ topic, partition: Number(partition) }, position);
+    },
+    pause: (topics) => changePaused(topics, true),
+    resume: (topics) => changePaused(topics, false),
+    paused: () => part.loaded?.paused() ?? [],
+    assignment: () => part.loaded?.assignment() ?? [],
+    ...shell.api,
+    [ASYNC_DISPOSE]: disconnect,
+  };
+}
+
+function running<T>(body: T | undefined): T {
+  if (body === undefined) throw notRunning();
+  return body;
+}
+
+function assertConfig<K, V>({
+  groupId,
+  sessionTimeout = 30_000,
+  heartbeatInterval = 3_000,
+}: ConsumerConfig<K, V>): void {
+  if (groupId !== undefined && (typeof groupId !== 'string' || groupId === '')) {
+    throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
+  }
+  if (heartbeatInterval >= sessionTimeout) {
+    throw new KafkaJSNonRetriableError(
+      `Consumer heartbeatInterval (${heartbeatInterval}) must be lower than sessionTimeout (${sessionTimeout}). It is recommended to set heartbeatInterval to approximately a third of the sessionTimeout.`,
+    );
+  }
+}

@@ -1,0 +1,44 @@
+import { PRODUCER_EVENTS } from '../api/events.js';
+import type { Producer, ProducerConfig } from '../api/producer.js';
+import { ASYNC_DISPOSE } from '../async-dispose.js';
+import type { ClientContext } from '../client-context.js';
+import { clientShell, ending, forwarding, LazyPart } from '../client-front.js';
+import type { ClientParts } from '../client-parts.js';
+import { KafkaJSNonRetriableError, KafkaJSNotImplemented } from '../errors.js';
+
+/** A producer whose code is loaded when it is first used: what answers at once answers here. */
+export function producerFront<K, V>(
+  context: ClientContext,
+  load: ClientParts['producer'],
+  config: ProducerConfig<K, V>,
+): Producer<K, V> {
+  assertConfig(config);
+  const shell = clientShell(context, { name: 'Producer', client: 'producer', events: PRODUCER_EVENTS });
+  const part = new LazyPart(async () => (await load()).makeProducer(context, shell, config));
+  const disconnect = () => ending(part, (body) => body.disconnect());
+  return {
+    ...forwarding(part, ['connect', 'send', 'sendBatch']),
+    disconnect,
+    flush: () => ending(part, (body) => body.flush()),
+    isIdempotent: () => config.idempotent ?? true,
+    ...shell.api,
+    [ASYNC_DISPOSE]: disconnect,
+  };
+}
+
+function assertConfig<K, V>({
+  idempotent = true,
+  retry,
+  transactionalId,
+  maxInFlightRequests,
+}: ProducerConfig<K, V>): void {
+  if (idempotent && retry?.retries !== undefined && retry.retries < 1) {
+    throw new KafkaJSNonRetriableError('Idempotent producer must allow retries to protect against transient errors');
+  }
+  if (transactionalId !== undefined) throw new KafkaJSNotImplemented('Transactions are not implemented yet');
+  if (typeof maxInFlightRequests === 'number' && maxInFlightRequests < 1) {
+    throw new KafkaJSNonRetriableError(
+      `Invalid maxInFlightRequests, expected at least 1, received ${maxInFlightRequests}`,
+    );
+  }
+}

@@ -1,0 +1,11 @@
+import { makeAdmin } from './admin.js';
+import type { ClientParts } from './client-parts.js';
+import { makeConsumer } from './consumer/consumer.js';
+import { makeProducer } from './producer/producer.js';
+
+/** The clients as one module graph: in Node and in the simulation, where nothing may load. */
+export const STATIC_CLIENT_PARTS: ClientParts = {
+  producer: async () => ({ makeProducer }),
+  consumer: async () => ({ makeConsumer }),
+  admin: async () => ({ makeAdmin }),
+};
