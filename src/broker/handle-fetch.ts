@@ -1,7 +1,7 @@
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { FetchRequest, FetchResponse } from '../protocol/requests.js';
-import { linkedController } from '../util/signal.js';
+import { linkedController, OVER } from '../util/signal.js';
 import { unknownPartition } from './handle-metadata.js';
 import { logOf } from './metadata-image.js';
 import type { ReadContext } from './read-context.js';
@@ -148,7 +148,7 @@ async function anyAdvance(
   try {
     await Promise.race([...advances, clock.sleep(waitMs, wait.signal)]);
   } finally {
-    wait.abort();
+    wait.abort(OVER);
   }
 }
 

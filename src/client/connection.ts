@@ -2,7 +2,8 @@ import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { linkedController } from '../util/signal.js';
+import { deferred, onAbort } from '../util/signal.js';
+import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
 
 interface NetworkInstrumentation {
@@ -78,13 +79,16 @@ export class Connection {
   readonly #parts: ConnectionParts;
   #channel: RequestChannel | undefined;
   #opening: Promise<void> | undefined;
-  #closed = new AbortController();
+  readonly #deadlines: Deadlines;
+  /** What ends each request that is in flight. */
+  readonly #inFlight = new Set<(reason: unknown) => void>();
   #correlationId = 0;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
     this.runtime = parts.runtime;
     this.clientId = parts.clientId;
+    this.#deadlines = new Deadlines(parts.runtime.clock);
   }
 
   get isOpen(): boolean {
@@ -95,7 +99,6 @@ export class Connection {
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;
     this.#opening ??= this.#parts.shared.acquire().then((channel) => {
-      if (this.#closed.signal.aborted) this.#closed = new AbortController();
       this.#channel = channel;
       this.#parts.onOpen();
     });
@@ -112,7 +115,9 @@ export class Connection {
     if (this.#channel === undefined) return;
     this.#channel = undefined;
     this.#parts.onClosed();
-    this.#closed.abort(new KafkaJSConnectionError('Connection closed: the client was disconnected'));
+    const reason = new KafkaJSConnectionError('Connection closed: the client was disconnected');
+    for (const abandon of [...this.#inFlight]) abandon(reason);
+    this.#deadlines.clear();
     await this.#parts.shared.release();
   }
 
@@ -138,14 +143,23 @@ export class Connection {
     });
 
     const limitMs = (options.timeoutMs ?? requestTimeoutMs) + (options.waitMs ?? 0);
-    const ended = linkedController(this.#closed.signal, options.signal);
-    const timeout = runtime.clock.sleep(limitMs, ended.signal).then(() => {
+    const abandoned = new AbortController();
+    const { promise, resolve, reject } = deferred<Responses[A]>();
+    const abandon = (reason: unknown): void => {
+      reject(reason);
+      abandoned.abort(reason);
+    };
+    this.#inFlight.add(abandon);
+    const dropDeadline = this.#deadlines.add(limitMs, () => {
       instrumentation.emit(REQUEST_TIMEOUT, payload());
       const text = `Request ${api}(correlationId: ${correlationId}) timed out: no answer within ${limitMs} ms`;
-      throw new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text));
+      abandon(new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text)));
     });
+    const { signal } = options;
+    const dropSignal = onAbort(signal, () => abandon(signal?.reason));
     try {
-      const response = await Promise.race([channel.send(api, request, { signal: ended.signal }), timeout]);
+      channel.send(api, request, { signal: abandoned.signal }).then(resolve, reject);
+      const response = await promise;
       if (instrumentation.hears(REQUEST)) {
         instrumentation.emit(REQUEST, { ...payload(), duration: runtime.clock.wallMs() - sentAt });
       }
@@ -153,8 +167,9 @@ export class Connection {
     } catch (error) {
       throw toKafkaJSError(error);
     } finally {
-      timeout.catch(() => {});
-      ended.abort();
+      this.#inFlight.delete(abandon);
+      dropDeadline();
+      dropSignal();
     }
   }
 }

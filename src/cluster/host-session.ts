@@ -10,7 +10,7 @@ import { KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, DescribeClusterResponse, MetadataRequest, Requests, Responses } from '../protocol/requests.js';
 import type { Channel, HeldLock, Runtime } from '../runtime/runtime.js';
 import type { LogStore } from '../storage/log-store.js';
-import { abortable, deferred, linkedController, onAbort } from '../util/signal.js';
+import { abortable, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import { ControllerElection } from './controller-election.js';
 import { type Claimant, TICK_MS } from './election-state.js';
 import { CLUSTER_PROTOCOL_VERSION, type HostEnvelope, type HostMessage, parseHostEnvelope } from './host-messages.js';
@@ -47,9 +47,6 @@ export interface HostSessionOptions {
   readonly label: string;
   readonly visible: boolean;
 }
-
-/** A reason costs nothing, the default one a stack trace. */
-const OVER = 'the wait is over';
 
 interface Leading {
   readonly epoch: number;

@@ -42,9 +42,21 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   if (signal === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
     const drop = onAbort(signal, () => reject(signal.reason));
-    promise.then(resolve, reject).finally(drop);
+    promise.then(
+      (value) => {
+        drop();
+        resolve(value);
+      },
+      (error) => {
+        drop();
+        reject(error);
+      },
+    );
   });
 }
+
+/** Reason of an abort that only tidies up behind work that is done: the platform would make an error for each. */
+export const OVER: unknown = 'the work is over';
 
 /**
  * A controller that also aborts, with the same reason, when one of `signals` does. Its own abort drops the listeners on

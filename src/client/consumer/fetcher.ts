@@ -2,7 +2,7 @@ import { errorOf, type KafkaError } from '../../protocol/errors.js';
 import { EARLIEST_TIMESTAMP, type FetchResponse, LATEST_TIMESTAMP } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
-import { type Deferred, deferred, linkedController, onAbort } from '../../util/signal.js';
+import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
@@ -221,7 +221,7 @@ export class Fetcher<K, V> {
       if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
     } finally {
       this.#fetches.delete(controller);
-      controller.abort();
+      controller.abort(OVER);
       for (const slot of slots) if (slot.fetch === controller) slot.fetch = undefined;
       this.#offer();
     }
