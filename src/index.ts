@@ -14,12 +14,8 @@ export * from './client/errors.js';
 export { type ClientPlatform, type KafkaConstructor, kafkaOn } from './client/kafka.js';
 export { Partitioners } from './client/producer/partitioner.js';
 export { KafkaError, type KafkaErrorName } from './protocol/errors.js';
-export {
-  type CompressionCodec,
-  CompressionCodecs,
-  type CompressionType,
-  CompressionTypes,
-} from './record/compression.js';
+export { type CompressionCodec, CompressionCodecs } from './record/compression.js';
+export { type CompressionType, CompressionTypes } from './record/compression-types.js';
 export { RecordBytes } from './record/record-bytes.js';
 export type { Serde, StandardSchema } from './record/serdes.js';
 export * as serdes from './record/serdes.js';

@@ -1,10 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import { concatBytes } from '../util/bytes.js';
+import { type CompressionType, CompressionTypes, compressionName } from './compression-types.js';
 import { framedSnappy } from './snappy-framing.js';
-
-/** The codecs that a batch's attributes can name, with KafkaJS's spelling. */
-export const CompressionTypes = { None: 0, GZIP: 1, Snappy: 2, LZ4: 3, ZSTD: 4 } as const;
-export type CompressionType = (typeof CompressionTypes)[keyof typeof CompressionTypes];
 
 /** A codec as KafkaJS's plug-ins are written. The bytes that come in are the codec's to read, not to keep. */
 export interface CompressionCodec {
@@ -45,11 +42,6 @@ export async function decompress(type: CompressionType, bytes: Uint8Array): Prom
     if (cause instanceof KafkaError) throw cause;
     throw new KafkaError('CORRUPT_MESSAGE', `expected ${compressionName(type)} data: ${String(cause)}`, { cause });
   }
-}
-
-/** The name of a compression as `compression.type` spells it; of unknown bits, their number. */
-export function compressionName(type: number): string {
-  return ['none', 'gzip', 'snappy', 'lz4', 'zstd'][type] ?? `type ${type}`;
 }
 
 function codecOf(type: Exclude<CompressionType, 0>): CompressionCodec {

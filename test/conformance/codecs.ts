@@ -3,7 +3,8 @@ import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import lz4 from 'lz4js';
 import snappy from 'snappyjs';
-import { CompressionCodecs, CompressionTypes } from '../../src/record/compression.js';
+import { CompressionCodecs } from '../../src/record/compression.js';
+import { CompressionTypes } from '../../src/record/compression-types.js';
 
 CompressionCodecs[CompressionTypes.Snappy] = () => ({
   compress: async ({ buffer }) => snappy.compress(buffer),

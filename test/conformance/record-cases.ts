@@ -22,7 +22,7 @@ import {
   verifyBatchBytes,
   wholeBatchesEnd,
 } from '../../src/record/batch-header.js';
-import { type CompressionType, compressionName } from '../../src/record/compression.js';
+import { type CompressionType, compressionName } from '../../src/record/compression-types.js';
 import { controlRecordKey } from '../../src/record/control-record.js';
 import type { StoredRecord } from '../../src/record/record.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';

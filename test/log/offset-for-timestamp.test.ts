@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { offsetForTimestamp, type TimestampedOffset } from '../../src/log/offset-for-timestamp.js';
 import { MAX_TIMESTAMP } from '../../src/protocol/requests.js';
 import { compressBatch } from '../../src/record/batch-compression.js';
-import { CompressionTypes } from '../../src/record/compression.js';
+import { CompressionTypes } from '../../src/record/compression-types.js';
 import type { Random } from '../../src/runtime/runtime.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../src/storage/log-store.js';

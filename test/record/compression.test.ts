@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { compressBatch, decodeBatch, decompressBatch } from '../../src/record/batch-compression.js';
 import { compressionOf, readBatchHeader, verifyBatch } from '../../src/record/batch-header.js';
-import { CompressionCodecs, CompressionTypes, compress, decompress } from '../../src/record/compression.js';
+import { CompressionCodecs, compress, decompress } from '../../src/record/compression.js';
+import { CompressionTypes } from '../../src/record/compression-types.js';
 import { int32At } from '../../src/util/bytes.js';
 import { encode, expected, newRecord, plain } from './record-arbitraries.js';
 

@@ -1,4 +1,4 @@
-import type { CompressionType } from '../../record/compression.js';
+import type { CompressionType } from '../../record/compression-types.js';
 import type { Serde } from '../../record/serdes.js';
 import type { On, ProducerEvents } from './events.js';
 import type { RetryOptions } from './kafka.js';

@@ -1,7 +1,7 @@
 import type { Acks } from '../../protocol/requests.js';
 import { compressBatch } from '../../record/batch-compression.js';
 import { readBatchFields, writeBatchHeader } from '../../record/batch-header.js';
-import { type CompressionType, CompressionTypes } from '../../record/compression.js';
+import { type CompressionType, CompressionTypes } from '../../record/compression-types.js';
 import type { NewRecord } from '../../record/record.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
 import type { Runtime } from '../../runtime/runtime.js';

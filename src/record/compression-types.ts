@@ -1,0 +1,8 @@
+/** The codecs that a batch's attributes can name, with KafkaJS's spelling. */
+export const CompressionTypes = { None: 0, GZIP: 1, Snappy: 2, LZ4: 3, ZSTD: 4 } as const;
+export type CompressionType = (typeof CompressionTypes)[keyof typeof CompressionTypes];
+
+/** The name of a compression as `compression.type` spells it; of unknown bits, their number. */
+export function compressionName(type: number): string {
+  return ['none', 'gzip', 'snappy', 'lz4', 'zstd'][type] ?? `type ${type}`;
+}
