@@ -42,7 +42,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
       const located = await Promise.all(positionsOf(request).map((position) => locate(context, position)));
       const positions = await readShares(located, request.maxBytes, turn++);
       const waitMs = deadlineMs - context.clock.monotonicMs();
-      if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(request, positions);
+      if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(context, request, positions);
       await anyAdvance(context, positions, waitMs, signal);
     }
   };
@@ -154,13 +154,13 @@ async function anyAdvance(
 
 const NEVER: Promise<void> = new Promise(() => {});
 
-function respond(request: FetchRequest, positions: readonly Position[]): FetchResponse {
+function respond({ store }: ReadContext, request: FetchRequest, positions: readonly Position[]): FetchResponse {
   let at = 0;
   const responses = request.topics.map(({ topic, partitions }) => ({
     topic,
     partitions: partitions.map(() => partitionResponse(positions[at++] as Position)),
   }));
-  return { responses };
+  return { incarnationId: store.incarnationId, responses };
 }
 
 function partitionResponse({ partition, view, error, records }: Position): Partition {

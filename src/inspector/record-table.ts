@@ -83,7 +83,9 @@ export class RecordTableElement extends LitElement {
   }
 
   override willUpdate(changed: Map<PropertyKey, unknown>): void {
-    if (['kafka', 'topic', 'partition'].some((name) => changed.has(name))) this.#browse({ at: 'newest' });
+    if (!['kafka', 'topic', 'partition'].some((name) => changed.has(name))) return;
+    this.view = { mode: 'loading' };
+    this.#browse({ at: 'newest' });
   }
 
   override disconnectedCallback(): void {
@@ -101,7 +103,7 @@ export class RecordTableElement extends LitElement {
   #controls(): TemplateResult {
     const tailing = this.view.mode === 'tail';
     return html`
-      <form class="bar" @submit=${this.#submit}>
+      <form class="bar" novalidate @submit=${this.#submit}>
         <button type="button" @click=${() => this.#browse({ at: 'beginning' })}>Oldest</button>
         <button type="button" @click=${() => this.#browse({ at: 'newest' })}>Newest</button>
         <label>Offset <input name="offset" type="number" min="0" inputmode="numeric" /></label>

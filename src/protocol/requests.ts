@@ -78,6 +78,8 @@ export interface FetchRequest {
 }
 
 export interface FetchResponse {
+  /** *Ours*: of the data that was read. Another one than before: the site's data was cleared, and offsets began anew. */
+  readonly incarnationId: string;
   readonly responses: readonly {
     readonly topic: string;
     readonly partitions: readonly (Outcome & {

@@ -87,7 +87,7 @@ function fetched(): FetchResponse {
     abortedTransactions: [],
     records: lastSent,
   };
-  return { responses: [{ topic: 'echo', partitions: [partition] }] };
+  return { incarnationId: 'echo', responses: [{ topic: 'echo', partitions: [partition] }] };
 }
 
 async function command(name: string, signal: AbortSignal | undefined): Promise<unknown> {

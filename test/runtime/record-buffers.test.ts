@@ -18,7 +18,7 @@ function fetched(...records: Uint8Array[]): FetchResponse {
     abortedTransactions: [],
     records,
   };
-  return { responses: [{ topic: 'orders', partitions: [partition] }] };
+  return { incarnationId: 'one', responses: [{ topic: 'orders', partitions: [partition] }] };
 }
 
 test('the records of a Produce and of a Fetch are given away, each buffer once', () => {

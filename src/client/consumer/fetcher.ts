@@ -57,6 +57,8 @@ interface FetcherOptions<K, V> {
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
+  /** The site's data was cleared: all positions are of a log that is no more. */
+  readonly onDataLost: () => void;
 }
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
@@ -73,6 +75,8 @@ export class Fetcher<K, V> {
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
   readonly #fetches = new Set<AbortController>();
   #bufferedBytes = 0;
+  /** Which data the positions belong to: that of the first answer since they were assigned. */
+  #incarnationId: string | undefined;
   #stopped = new AbortController();
 
   constructor(options: FetcherOptions<K, V>) {
@@ -86,6 +90,7 @@ export class Fetcher<K, V> {
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
+    this.#incarnationId = undefined;
     for (const { topic, partition, position, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,
@@ -243,6 +248,13 @@ export class Fetcher<K, V> {
     }));
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
     const response = await connection.request('Fetch', request, { signal, waitMs: maxWaitMs });
+    if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
+    this.#incarnationId ??= response.incarnationId;
+    if (response.incarnationId !== this.#incarnationId) {
+      this.#incarnationId = response.incarnationId;
+      this.#options.onDataLost();
+      return;
+    }
     const answers = new Map<string, FetchResponse['responses'][number]['partitions'][number]>();
     for (const { topic, partitions } of response.responses) {
       for (const answer of partitions) {

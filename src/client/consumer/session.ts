@@ -105,6 +105,7 @@ export class ConsumerSession<K, V> {
       },
       onFailure: (error) => this.#crash(error),
       onStaleTopic: () => this.#checkTopics(),
+      onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
       runtime,
@@ -429,6 +430,17 @@ export class ConsumerSession<K, V> {
       if (changed && this.#running) this.#membership!.rejoin();
     };
     check().catch((error) => logger.debug('Topics could not be looked up', { error: String(error) }));
+  }
+
+  /** All that the new data holds is new to us; a group that it does not know has to be joined again. */
+  #dataLost(): void {
+    this.#options.logger.warn('The stored data was cleared: going on with what was written since');
+    if (this.#membership !== undefined) {
+      this.#fetcher.assign(this.#assignmentId, []);
+      this.#membership.refused('UNKNOWN_MEMBER_ID');
+      return;
+    }
+    for (const slot of [...this.#fetcher.slots]) this.#fetcher.seek(slot, 'earliest');
   }
 
   #crash(error: unknown): void {
