@@ -3,7 +3,18 @@ import { handleListOffsets } from '../../src/broker/handle-list-offsets.js';
 import { applyMetadataRecords, EMPTY_IMAGE } from '../../src/broker/metadata-image.js';
 import { metadataBatches, metadataRecordsIn } from '../../src/broker/metadata-records.js';
 import { errorCode, errorName, type KafkaError } from '../../src/protocol/errors.js';
-import { batch, createTopic, fetchRequest, newTopic, produce, settled, startBroker, valuesIn } from './harness.js';
+import { MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../../src/protocol/requests.js';
+import {
+  batch,
+  createTopic,
+  fetchRequest,
+  newTopic,
+  produce,
+  settled,
+  startBroker,
+  type TestBroker,
+  valuesIn,
+} from './harness.js';
 
 const ok = { errorCode: 0, errorMessage: null };
 
@@ -65,6 +76,59 @@ describe('producing', () => {
     expect((await Promise.all(sends)).map((outcome) => outcome?.baseOffset)).toEqual(sends.map((_, i) => i));
     const { 'orders-0': values } = valuesIn(await broker.fetch(fetchRequest({ orders: [[0, 0]] })));
     expect(values).toEqual(sends.map((_, i) => String(i)));
+  });
+
+  test('several batches of a partition in one request are appends in their order, each with its outcome', async () => {
+    const broker = await startBroker();
+    await createTopic(broker, 'orders');
+    const damaged = batch(['x']);
+    damaged[62] = (damaged[62] ?? 0) ^ 1;
+    const outcomes = await produceEach(broker, [batch(['a', 'b']), damaged, batch(['c']), batch(['d'])]);
+    expect(outcomes.map(({ error, baseOffset }) => [error, baseOffset])).toEqual([
+      ['NONE', 0],
+      ['CORRUPT_MESSAGE', -1],
+      ['NONE', 2],
+      ['NONE', 3],
+    ]);
+    const { 'orders-0': values } = valuesIn(await broker.fetch(fetchRequest({ orders: [[0, 0]] })));
+    expect(values).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('a repeated request of many batches is known, also to the next leader, and stores nothing twice', async () => {
+    const first = await startBroker();
+    await createTopic(first, 'orders');
+    const sequences = Array.from({ length: MAX_PRODUCER_BATCHES_IN_FLIGHT }, (_, i) => i);
+    const batches = () => sequences.map((sequence) => idempotent([String(sequence)], sequence));
+    const expected = sequences.map((baseOffset) => ({ error: 'NONE', baseOffset }));
+    expect(await produceEach(first, batches())).toEqual(expected);
+    expect(await produceEach(first, batches())).toEqual(expected);
+    await first.broker.close();
+    const second = await startBroker({ disk: first.disk });
+    expect(await produceEach(second, batches())).toEqual(expected);
+    expect(await produceEach(second, [idempotent(['last'], sequences.length)])).toMatchObject([
+      { error: 'NONE', baseOffset: sequences.length },
+    ]);
+  });
+
+  test('behind a bad batch of a producer id the later ones of the request are refused until it comes', async () => {
+    const broker = await startBroker();
+    await createTopic(broker, 'orders');
+    await produceEach(broker, [idempotent(['a'], 0)]);
+    const damaged = idempotent(['b'], 1);
+    damaged[62] = (damaged[62] ?? 0) ^ 1;
+    const refused = await produceEach(broker, [damaged, idempotent(['c'], 2), idempotent(['d'], 3)]);
+    expect(refused.map(({ error }) => error)).toEqual([
+      'CORRUPT_MESSAGE',
+      'OUT_OF_ORDER_SEQUENCE_NUMBER',
+      'OUT_OF_ORDER_SEQUENCE_NUMBER',
+    ]);
+    const taken = await produceEach(broker, [
+      idempotent(['b'], 1),
+      idempotent(['c'], 2),
+      idempotent(['a'], 0),
+      idempotent(['d'], 3),
+    ]);
+    expect(taken.map(({ baseOffset }) => baseOffset)).toEqual([1, 2, 0, 3]);
   });
 
   test('acks 0 is answered with nothing, and the records come all the same', async () => {
@@ -549,3 +613,21 @@ describe('life of a broker', () => {
     expect(wakes).toBeLessThan(30);
   });
 });
+
+function idempotent(values: readonly string[], baseSequence: number): Uint8Array {
+  return batch(values, { producerId: 7, producerEpoch: 0, baseSequence });
+}
+
+/** One request with an entry for each of `batches`, all of one partition. */
+async function produceEach(
+  { send }: TestBroker,
+  batches: readonly Uint8Array[],
+): Promise<{ error: string; baseOffset: number }[]> {
+  const partitionData = batches.map((records) => ({ index: 0, records }));
+  const topicData = [{ name: 'orders', partitionData }];
+  const { responses } = await send('Produce', { transactionalId: null, acks: -1, timeoutMs: 1000, topicData });
+  return (responses[0]?.partitionResponses ?? []).map((outcome) => ({
+    error: errorName(outcome.errorCode),
+    baseOffset: outcome.baseOffset,
+  }));
+}

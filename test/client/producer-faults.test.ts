@@ -55,6 +55,25 @@ test.each(Array.from({ length: 12 }, (_, seed) => seed))(
   },
 );
 
+test.each(['lost request', 'lost answer', 'not leader'] as const)(
+  'batches that shared a request are there once and in order after a fault (%s)',
+  async (fault) => {
+    let faults = 0;
+    const Kafka = kafkaOn(faultyPlatform(cluster, (api) => (api === 'Produce' && faults-- > 0 ? fault : 'none')));
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+    const producer = kafka.producer({ batchSize: 500 });
+    await producer.connect();
+    await producer.send({ topic: 't', messages: [{ value: '0', partition: 0 }] });
+    faults = 3;
+    const messages = Array.from({ length: 200 }, (_, i) => ({ value: `${i + 1}`.padEnd(100), partition: 0 }));
+    const [result] = await producer.send({ topic: 't', messages });
+    expect(result!.baseOffset).toBe('1');
+    const values = (await readAll(kafka, 't')).map(({ value }) => Number(String(value)));
+    expect(values).toEqual(Array.from({ length: 201 }, (_, i) => i));
+    await kafka.close();
+  },
+);
+
 describe('a send that fails for good says whether the record may be there', () => {
   const run = async (fault: Fault): Promise<unknown> => {
     let broken = true;

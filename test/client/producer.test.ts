@@ -98,6 +98,19 @@ test('a send larger than many batches keeps its order and is answered once', asy
   expect(values).toEqual(messages.map(({ value }) => value));
 });
 
+test('batches of one partition share requests', async () => {
+  await topic('big');
+  await using producer = kafka.producer({ batchSize: 10_000 });
+  await producer.connect();
+  await producer.send({ topic: 'big', messages: [{ value: 'first' }] });
+  let requests = 0;
+  producer.on(producer.events.REQUEST, () => requests++);
+  const messages = Array.from({ length: 500 }, (_, i) => ({ value: `${i}`.padStart(1000, '.') }));
+  await producer.send({ topic: 'big', messages });
+  expect(requests).toBeLessThanOrEqual(6);
+  expect((await readAll(kafka, 'big')).slice(1).map(text)).toEqual(messages.map(({ value }) => value));
+});
+
 test('a record that is larger than a batch gets one of its own', async () => {
   await topic('big');
   await using producer = kafka.producer();

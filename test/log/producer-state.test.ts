@@ -82,6 +82,19 @@ test('producers expire by silence alone', () => {
   expect([state.producers().size, state.mapEndOffset]).toEqual([1, 10]);
 });
 
+test('as many batches are remembered as was said; of a producer that fell silent only the last five', () => {
+  const state = new ProducerState({ batchesRemembered: 20 });
+  const known = (): number[] => state.entry(1)!.batches.map(({ lastSequence }) => lastSequence);
+  for (let i = 0; i < 30; i++) append(state, { firstSequence: i, firstOffset: i, maxTimestampMs: HOUR_MS });
+  const last = Array.from({ length: 20 }, (_, i) => i + 10);
+  state.removeExpired(HOUR_MS + 60_000);
+  expect(known()).toEqual(last);
+  state.removeExpired(2 * HOUR_MS);
+  expect(known()).toEqual(last.slice(-5));
+  append(state, { firstSequence: 30, firstOffset: 30 });
+  expect(known()).toEqual([...last.slice(-5), 30]);
+});
+
 function batchOf(changes: Partial<ProducerBatch>): ProducerBatch {
   const firstSequence = changes.firstSequence ?? 0;
   const firstOffset = changes.firstOffset ?? 0;
