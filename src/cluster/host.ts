@@ -103,6 +103,7 @@ export class Host implements RequestChannel {
 
   async #live(): Promise<void> {
     this.#lifeLock = await this.#options.runtime.locks?.hold(this.#lockName);
+    if (this.#closing.signal.aborted) this.#lifeLock?.release();
   }
 
   async #join(): Promise<void> {
