@@ -2,8 +2,7 @@ import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT, type ProduceRequest, type ProduceResponse } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
-import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
-import { decodeRecords } from '../../record/record-batch-decoder.js';
+import { splitBatch } from '../../record/split-batch.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
@@ -334,21 +333,17 @@ export class Sender {
 
   /** Halves a batch that is too large for its topic, as Kafka's producer does. */
   #split(batch: ClosedBatch): void {
-    const records = decodeRecords(batch.bytes);
-    const half = records.length >> 1;
-    const { producerId, producerEpoch } = readBatchHeader(batch.bytes, 0);
-    const pieces = [records.slice(0, half), records.slice(half)].map((piece, index): ClosedBatch => {
+    const half = batch.recordCount >> 1;
+    const pieces = splitBatch(batch.bytes, half).map((bytes, index): ClosedBatch => {
       const from = index * half;
-      const builder = new RecordBatchBuilder();
-      for (const record of piece) builder.append(record);
-      const baseSequence = batch.baseSequence < 0 ? -1 : batch.baseSequence + from;
+      const to = index === 0 ? half : batch.recordCount;
       return {
         ...batch,
-        parts: partsWithin(batch.parts, from, from + piece.length),
-        recordCount: piece.length,
+        parts: partsWithin(batch.parts, from, to),
+        recordCount: to - from,
         ordinal: batch.ordinal + index * 2 ** -(batch.attempts + 10),
-        bytes: builder.finish({ producerId, producerEpoch, baseSequence }),
-        baseSequence,
+        bytes,
+        baseSequence: batch.baseSequence < 0 ? -1 : batch.baseSequence + from,
         inDoubt: false,
         retryAtMs: 0,
       };

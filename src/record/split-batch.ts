@@ -1,0 +1,44 @@
+import { VarintReader, varintSize, writeVarint } from '../util/varint.js';
+import { BATCH_HEADER_BYTES, type BatchFields, readBatchFields, writeBatchHeader } from './batch-header.js';
+
+/**
+ * An uncompressed batch as two: its first `count` records, and the rest, which takes up the sequence behind them.
+ * Records are copied as they are, save for their offset delta, which counts from the first of the batch.
+ */
+export function splitBatch(bytes: Uint8Array, count: number): readonly [Uint8Array, Uint8Array] {
+  const fields = readBatchFields(bytes);
+  const reader = new VarintReader(bytes, BATCH_HEADER_BYTES);
+  return [copyRecords(reader, fields, 0, count), copyRecords(reader, fields, count, fields.recordCount)];
+}
+
+/** The records from `from` to `to` (exclusive), of which the reader is at the first, as a batch; moves behind them. */
+function copyRecords(reader: VarintReader, fields: BatchFields, from: number, to: number): Uint8Array {
+  const { bytes } = reader;
+  const out = new Uint8Array(bytes.length); // no delta grows
+  let at = BATCH_HEADER_BYTES;
+  let maxDeltaMs = Number.NEGATIVE_INFINITY;
+  for (let offsetDelta = 0; offsetDelta < to - from; offsetDelta++) {
+    const size = reader.varint();
+    const start = reader.at;
+    reader.at++; // attributes
+    maxDeltaMs = Math.max(maxDeltaMs, reader.varlong());
+    const deltaStart = reader.at;
+    reader.varint();
+    const deltaEnd = reader.at;
+    const end = start + size;
+    at = writeVarint(out, at, size - (deltaEnd - deltaStart) + varintSize(offsetDelta));
+    out.set(bytes.subarray(start, deltaStart), at);
+    at = writeVarint(out, at + deltaStart - start, offsetDelta);
+    out.set(bytes.subarray(deltaEnd, end), at);
+    at += end - deltaEnd;
+    reader.at = end;
+  }
+  writeBatchHeader(out, 0, at, {
+    ...fields,
+    lastOffsetDelta: to - from - 1,
+    maxTimestampMs: Number(fields.baseTimestampMs) + maxDeltaMs,
+    baseSequence: fields.baseSequence < 0 ? fields.baseSequence : fields.baseSequence + from,
+    recordCount: to - from,
+  });
+  return out.slice(0, at);
+}
