@@ -1,13 +1,15 @@
 import type { Requests, Responses } from '../protocol/requests.js';
 import { alterConfigs, describeConfigs } from './config-changes.js';
 import type { Controller } from './controller.js';
+import type { TopicCreation } from './create-topics.js';
 import { handleDeleteRecords } from './handle-delete-records.js';
 import { handleLogDirs } from './handle-log-dirs.js';
 import type { ProduceContext } from './handle-produce.js';
-import { createPartitions, deleteTopics } from './topic-changes.js';
+import { createPartitions, createRequestedTopics, deleteTopics } from './topic-changes.js';
 
-/** What people ask of a broker, beside creating topics. */
+/** What people ask of a broker. */
 export type AdminApi =
+  | 'CreateTopics'
   | 'DeleteRecords'
   | 'DescribeLogDirs'
   | 'CreatePartitions'
@@ -18,13 +20,15 @@ export type AdminApi =
 export interface AdminContext {
   readonly partitions: ProduceContext;
   readonly controller: Controller;
+  readonly creation: () => TopicCreation;
   readonly staticConfigs: Readonly<Record<string, string>>;
 }
 
 type AdminHandlers = { readonly [A in AdminApi]: (request: Requests[A]) => Promise<Responses[A]> };
 
-export function adminHandlers({ partitions, controller, staticConfigs }: AdminContext): AdminHandlers {
+export function adminHandlers({ partitions, controller, creation, staticConfigs }: AdminContext): AdminHandlers {
   return {
+    CreateTopics: (request) => controller.change((image) => createRequestedTopics(image, request, creation())),
     DeleteRecords: (request) => handleDeleteRecords(partitions, request),
     DescribeLogDirs: (request) => handleLogDirs(partitions, request),
     CreatePartitions: (request) => controller.change((image) => createPartitions(image, request)),

@@ -15,7 +15,7 @@ import type { BrokerParts } from './broker-parts.js';
 import { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { GroupApi } from './coordinator/group-failures.js';
-import { createOffsetsTopic, createTopics } from './create-topics.js';
+import { createOffsetsTopic, createTopics, type TopicCreation } from './create-topics.js';
 import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
 import { chunksFrom } from './log-replay.js';
@@ -169,7 +169,7 @@ export class Broker {
     Produce: (request) => this.#produce(request),
     InitProducerId: (request) => this.#initProducerId(request),
     Metadata: (request) => this.#metadata(request),
-    CreateTopics: (request) => this.#createTopics(request),
+    CreateTopics: this.#toAdmin('CreateTopics'),
     DeleteTopics: (request) => this.#deleteTopics(request),
     CreatePartitions: this.#toAdmin('CreatePartitions'),
     DeleteRecords: this.#toAdmin('DeleteRecords'),
@@ -202,7 +202,9 @@ export class Broker {
     return async (request) => {
       const { adminHandlers } = await this.#options.parts.admin();
       const { configs: staticConfigs = {} } = this.#options;
-      return adminHandlers({ partitions: this.#partitions, controller: this.#controller, staticConfigs })[api](request);
+      const creation = (): TopicCreation => this.#creation();
+      const context = { partitions: this.#partitions, controller: this.#controller, creation, staticConfigs };
+      return adminHandlers(context)[api](request);
     };
   }
 
@@ -289,11 +291,7 @@ export class Broker {
     return new Map(failed.map(({ name, errorCode, errorMessage }) => [name, { errorCode, errorMessage }]));
   }
 
-  #createTopics(request: Requests['CreateTopics']): Promise<Responses['CreateTopics']> {
-    return this.#controller.change((image) => createTopics(image, request, this.#creation()));
-  }
-
-  #creation(): { readonly config: BrokerConfig; readonly newTopicId: () => string } {
+  #creation(): TopicCreation {
     return { config: this.#config(), newTopicId: () => this.#options.random.uuid() };
   }
 

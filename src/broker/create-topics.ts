@@ -1,9 +1,8 @@
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
-import { parseTopicConfig } from '../protocol/topic-config.js';
 import { assertLegalTopicName, GROUP_OFFSETS_TOPIC, isInternalTopic } from '../protocol/topic-partition.js';
 import type { BrokerConfig } from './broker-config.js';
-import { BROKER_ID, type MetadataImage } from './metadata-image.js';
+import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
 
 /** What a request changes: the records to append, and the answer once they are committed. */
@@ -14,15 +13,24 @@ export interface Change<Answer> {
 
 /** A thousand partitions open in a blink; a typo should not make a million. */
 export const MAX_PARTITIONS = 10_000;
-const DEFAULT = -1;
+export const DEFAULT = -1;
 
-type NewTopic = Requests['CreateTopics']['topics'][number];
+export type NewTopic = Requests['CreateTopics']['topics'][number];
 
-/** What CreateTopics does to `image`. Each topic is created or refused for itself. */
+export interface TopicCreation {
+  readonly config: BrokerConfig;
+  readonly newTopicId: () => string;
+}
+
+/**
+ * What CreateTopics does to `image`. Each topic is created or refused for itself. `countOf` finds the number of
+ * partitions, and refuses what else is wrong: topics that a person asks for say more than those that create themselves.
+ */
 export function createTopics(
   image: MetadataImage,
   request: Pick<Requests['CreateTopics'], 'topics' | 'validateOnly'>,
-  { config, newTopicId }: { readonly config: BrokerConfig; readonly newTopicId: () => string },
+  { config, newTopicId }: TopicCreation,
+  countOf = partitionCount,
 ): Change<Responses['CreateTopics']> {
   const records: MetadataRecord[] = [];
   const taken = new Map([...image.topics.keys()].map((name) => [collisionKey(name), name]));
@@ -34,8 +42,7 @@ export function createTopics(
         throw new KafkaError('INVALID_REQUEST', `topic ${JSON.stringify(name)} is asked for more than once`);
       checkName(name, taken);
       if (isInternalTopic(name)) throw internal(name);
-      const numPartitions = partitionCount(item, config);
-      checkConfigs(item);
+      const numPartitions = countOf(item, config);
       const topicId = newTopicId();
       taken.set(collisionKey(name), name);
       if (!request.validateOnly) {
@@ -93,21 +100,8 @@ function collisionKey(name: string): string {
   return name.replaceAll('.', '_');
 }
 
-function partitionCount(topic: NewTopic, config: BrokerConfig): number {
-  const { name, numPartitions, replicationFactor, assignments } = topic;
-  if (assignments.length > 0) {
-    if (numPartitions !== DEFAULT || replicationFactor !== DEFAULT) {
-      const text = `topic ${name}: expected assignments, or partitions and replication factor, found both`;
-      throw new KafkaError('INVALID_REQUEST', text);
-    }
-    const ids = assignments.map(({ partitionIndex }) => partitionIndex).sort((a, b) => a - b);
-    if (ids.some((id, i) => id !== i)) {
-      const text = `topic ${name}: expected assignments of partitions 0 to ${ids.length - 1}, found ${ids.join(', ')}`;
-      throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', text);
-    }
-    for (const { brokerIds } of assignments) checkReplicas(name, brokerIds);
-    return ids.length;
-  }
+/** As the request has them, or the broker's defaults. */
+export function partitionCount({ name, numPartitions, replicationFactor }: NewTopic, config: BrokerConfig): number {
   const count = numPartitions === DEFAULT ? config.numPartitions : numPartitions;
   if (!Number.isSafeInteger(count) || count < 1 || count > MAX_PARTITIONS) {
     const text = `topic ${name}: expected 1 to ${MAX_PARTITIONS} partitions, or -1 for the default, found ${count}`;
@@ -119,21 +113,6 @@ function partitionCount(topic: NewTopic, config: BrokerConfig): number {
     throw new KafkaError('INVALID_REPLICATION_FACTOR', text);
   }
   return count;
-}
-
-export function checkReplicas(name: string, brokerIds: readonly number[]): void {
-  if (brokerIds.length === 1 && brokerIds[0] === BROKER_ID) return;
-  const text = `topic ${name}: expected replicas on broker ${BROKER_ID}, the only one, found [${brokerIds.join(', ')}]`;
-  throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', text);
-}
-
-function checkConfigs({ name, configs }: NewTopic): void {
-  const entries: Record<string, string> = {};
-  for (const { name: config, value } of configs) {
-    if (value === null) throw new KafkaError('INVALID_CONFIG', `topic ${name}: ${config} expects a value, found null`);
-    entries[config] = value;
-  }
-  parseTopicConfig(entries);
 }
 
 export function internal(name: string): KafkaError {

@@ -1,9 +1,31 @@
 import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { Requests, Responses } from '../protocol/requests.js';
-import { type Change, checkReplicas, eachOnce, internal, MAX_PARTITIONS, partitionRecords } from './create-topics.js';
+import { parseTopicConfig } from '../protocol/topic-config.js';
+import type { BrokerConfig } from './broker-config.js';
+import {
+  type Change,
+  createTopics,
+  DEFAULT,
+  eachOnce,
+  internal,
+  MAX_PARTITIONS,
+  type NewTopic,
+  partitionCount,
+  partitionRecords,
+  type TopicCreation,
+} from './create-topics.js';
 import { unknownTopic } from './handle-metadata.js';
-import type { MetadataImage } from './metadata-image.js';
+import { BROKER_ID, type MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
+
+/** What CreateTopics does. Each topic is created or refused for itself. */
+export function createRequestedTopics(
+  image: MetadataImage,
+  request: Requests['CreateTopics'],
+  creation: TopicCreation,
+): Change<Responses['CreateTopics']> {
+  return createTopics(image, request, creation, checkedCount);
+}
 
 /** What DeleteTopics does. The data is deleted afterwards: see `MetadataImage.removedLogs`. */
 export function deleteTopics(
@@ -62,4 +84,40 @@ function outcome<T extends object>(item: T, work: () => void): T & ErrorFields {
   } catch (error) {
     return { ...item, ...errorFields(error) };
   }
+}
+
+/** As `partitionCount`, of a topic that may name its replicas and configs: these are checked. */
+function checkedCount(topic: NewTopic, config: BrokerConfig): number {
+  const count = topic.assignments.length > 0 ? assignedCount(topic) : partitionCount(topic, config);
+  checkConfigs(topic);
+  return count;
+}
+
+function assignedCount({ name, numPartitions, replicationFactor, assignments }: NewTopic): number {
+  if (numPartitions !== DEFAULT || replicationFactor !== DEFAULT) {
+    const text = `topic ${name}: expected assignments, or partitions and replication factor, found both`;
+    throw new KafkaError('INVALID_REQUEST', text);
+  }
+  const ids = assignments.map(({ partitionIndex }) => partitionIndex).sort((a, b) => a - b);
+  if (ids.some((id, i) => id !== i)) {
+    const text = `topic ${name}: expected assignments of partitions 0 to ${ids.length - 1}, found ${ids.join(', ')}`;
+    throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', text);
+  }
+  for (const { brokerIds } of assignments) checkReplicas(name, brokerIds);
+  return ids.length;
+}
+
+function checkReplicas(name: string, brokerIds: readonly number[]): void {
+  if (brokerIds.length === 1 && brokerIds[0] === BROKER_ID) return;
+  const text = `topic ${name}: expected replicas on broker ${BROKER_ID}, the only one, found [${brokerIds.join(', ')}]`;
+  throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', text);
+}
+
+function checkConfigs({ name, configs }: NewTopic): void {
+  const entries: Record<string, string> = {};
+  for (const { name: config, value } of configs) {
+    if (value === null) throw new KafkaError('INVALID_CONFIG', `topic ${name}: ${config} expects a value, found null`);
+    entries[config] = value;
+  }
+  parseTopicConfig(entries);
 }

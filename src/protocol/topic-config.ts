@@ -1,4 +1,12 @@
-import { KafkaError } from './errors.js';
+import {
+  boolean,
+  type ConfigDefault,
+  type ConfigDefinition,
+  type ConfigEntries,
+  configSchema,
+  integer,
+  LONG_MAX,
+} from './config-schema.js';
 
 export interface CleanupPolicy {
   readonly compact: boolean;
@@ -29,29 +37,6 @@ export interface TopicConfig {
   readonly uncleanLeaderElectionEnable: boolean;
 }
 
-/** How the text of one config is read. */
-export interface ConfigDefinition<T> {
-  /** Kafka's default, as text. */
-  readonly default: string;
-  readonly expected: string;
-  /** undefined where the text is no legal value. */
-  parse(text: string): T | undefined;
-}
-
-const LONG_MAX = '9223372036854775807';
-
-export function integer(defaultText: string, least: number): ConfigDefinition<number> {
-  return {
-    default: defaultText,
-    expected: `an integer of at least ${least}`,
-    parse(text) {
-      if (!/^-?\d+$/.test(text)) return undefined;
-      const value = text === LONG_MAX ? Number.POSITIVE_INFINITY : Number(text);
-      return value >= least ? value : undefined;
-    },
-  };
-}
-
 function oneOf<const T extends string>(defaultText: T, values: readonly T[]): ConfigDefinition<T> {
   return {
     default: defaultText,
@@ -59,12 +44,6 @@ function oneOf<const T extends string>(defaultText: T, values: readonly T[]): Co
     parse: (text) => values.find((value) => value === text),
   };
 }
-
-export const boolean: ConfigDefinition<boolean> = {
-  default: 'false',
-  expected: 'true or false',
-  parse: (text) => (text === 'true' ? true : text === 'false' ? false : undefined),
-};
 
 const ratio: ConfigDefinition<number> = {
   default: '0.5',
@@ -85,60 +64,36 @@ const cleanupPolicy: ConfigDefinition<CleanupPolicy> = {
   },
 };
 
-type Definitions = { readonly [F in keyof TopicConfig]: { readonly name: string } & ConfigDefinition<TopicConfig[F]> };
-
-/** Kafka's names, defaults and bounds ("Topic-Level Configs"). `segment.bytes` is ours: 8 MiB, a browser's measure. */
-const DEFINITIONS: Definitions = {
-  cleanupPolicy: { name: 'cleanup.policy', ...cleanupPolicy },
-  compressionType: {
-    name: 'compression.type',
-    ...oneOf('producer', ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd']),
-  },
-  deleteRetentionMs: { name: 'delete.retention.ms', ...integer('86400000', 0) },
-  flushMessages: { name: 'flush.messages', ...integer(LONG_MAX, 1) },
-  maxCompactionLagMs: { name: 'max.compaction.lag.ms', ...integer(LONG_MAX, 1) },
-  maxMessageBytes: { name: 'max.message.bytes', ...integer('1048588', 0) },
-  messageTimestampAfterMaxMs: { name: 'message.timestamp.after.max.ms', ...integer(LONG_MAX, 0) },
-  messageTimestampBeforeMaxMs: { name: 'message.timestamp.before.max.ms', ...integer(LONG_MAX, 0) },
-  messageTimestampType: { name: 'message.timestamp.type', ...oneOf('CreateTime', ['CreateTime', 'LogAppendTime']) },
-  minCleanableDirtyRatio: { name: 'min.cleanable.dirty.ratio', ...ratio },
-  minCompactionLagMs: { name: 'min.compaction.lag.ms', ...integer('0', 0) },
-  minInsyncReplicas: { name: 'min.insync.replicas', ...integer('1', 1) },
-  retentionBytes: { name: 'retention.bytes', ...integer('-1', -1) },
-  retentionMs: { name: 'retention.ms', ...integer('604800000', -1) },
-  segmentBytes: { name: 'segment.bytes', ...integer('8388608', 1024) },
-  segmentMs: { name: 'segment.ms', ...integer('604800000', 1) },
-  uncleanLeaderElectionEnable: { name: 'unclean.leader.election.enable', ...boolean },
-};
-
-const FIELD_OF: ReadonlyMap<string, keyof TopicConfig> = new Map(
-  Object.entries(DEFINITIONS).map(([field, { name }]) => [name, field as keyof TopicConfig]),
-);
+/** Kafka's defaults and bounds ("Topic-Level Configs"). `segment.bytes` is ours: 8 MiB, a browser's measure. */
+const SCHEMA = configSchema<TopicConfig>('topic', {
+  cleanupPolicy,
+  compressionType: oneOf('producer', ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd']),
+  deleteRetentionMs: integer('86400000', 0),
+  flushMessages: integer(LONG_MAX, 1),
+  maxCompactionLagMs: integer(LONG_MAX, 1),
+  maxMessageBytes: integer('1048588', 0),
+  messageTimestampAfterMaxMs: integer(LONG_MAX, 0),
+  messageTimestampBeforeMaxMs: integer(LONG_MAX, 0),
+  messageTimestampType: oneOf('CreateTime', ['CreateTime', 'LogAppendTime']),
+  minCleanableDirtyRatio: ratio,
+  minCompactionLagMs: integer('0', 0),
+  minInsyncReplicas: integer('1', 1),
+  retentionBytes: integer('-1', -1),
+  retentionMs: integer('604800000', -1),
+  segmentBytes: integer('8388608', 1024),
+  segmentMs: integer('604800000', 1),
+  uncleanLeaderElectionEnable: boolean,
+});
 
 /** All topic configs with their default as text, in Kafka's alphabetical order. */
-export function topicConfigDefaults(): { readonly name: string; readonly default: string }[] {
-  return Object.values(DEFINITIONS).map(({ name, default: text }) => ({ name, default: text }));
+export function topicConfigDefaults(): readonly ConfigDefault[] {
+  return SCHEMA.defaults;
 }
 
 /**
  * The configuration that the set entries (dotted name → text) make together with the defaults.
  * @throws KafkaError INVALID_CONFIG for an unknown name or an illegal value.
  */
-export function parseTopicConfig(entries: Readonly<Record<string, string | null>>): TopicConfig {
-  const parsed: Partial<Record<keyof TopicConfig, unknown>> = {};
-  for (const [field, definition] of Object.entries(DEFINITIONS)) {
-    parsed[field as keyof TopicConfig] = definition.parse(definition.default);
-  }
-  for (const [name, text] of Object.entries(entries)) {
-    const field = FIELD_OF.get(name);
-    if (field === undefined) throw new KafkaError('INVALID_CONFIG', `unknown topic config ${JSON.stringify(name)}`);
-    if (text === null) continue;
-    const value = DEFINITIONS[field].parse(text);
-    if (value === undefined) {
-      const { expected } = DEFINITIONS[field];
-      throw new KafkaError('INVALID_CONFIG', `${name}: expected ${expected}, found ${JSON.stringify(text)}`);
-    }
-    parsed[field] = value;
-  }
-  return parsed as unknown as TopicConfig; // each field was set above, from its own definition
+export function parseTopicConfig(entries: ConfigEntries): TopicConfig {
+  return SCHEMA.parse(entries);
 }
