@@ -5,15 +5,10 @@ import type { SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
 import { type ActiveSegmentState, addBatch, emptySegment } from './active-segment.js';
 import { type EpochEntry, LeaderEpochs } from './leader-epochs.js';
-import {
-  incrementSequence,
-  type ProducerAppend,
-  type ProducerOrigin,
-  type ProducerSnapshot,
-  ProducerState,
-} from './producer-state.js';
+import { type PackedProducers, packProducers, unpackProducers } from './packed-producers.js';
+import { incrementSequence, type ProducerAppend, type ProducerOrigin, ProducerState } from './producer-state.js';
 
-const SNAPSHOT_VERSION = 1;
+const SNAPSHOT_VERSION = 2;
 const NO_TIMESTAMP = -1;
 /** Every tab that took over is an epoch: of a log that lives long, the oldest are forgotten. */
 const MAX_EPOCHS = 1000;
@@ -21,7 +16,7 @@ const MAX_EPOCHS = 1000;
 /** All that a log's leader keeps in memory, as of one offset: what a checkpoint holds. Plain, never changed. */
 export interface LogSnapshot {
   readonly version: typeof SNAPSHOT_VERSION;
-  readonly producers: ProducerSnapshot;
+  readonly producers: PackedProducers;
   readonly epochs: readonly EpochEntry[];
   readonly segment: ActiveSegmentState;
   readonly lastLogAppendTimeMs: number;
@@ -55,7 +50,8 @@ export class LogState {
     this.#segment = snapshot?.segment ?? emptySegment(startOffset, 0);
     this.#lastLogAppendTimeMs = snapshot?.lastLogAppendTimeMs ?? NO_TIMESTAMP;
     this.epochs = new LeaderEpochs(snapshot?.epochs);
-    this.producers.load(snapshot?.producers ?? { offset: startOffset, producers: [] }, nowMs);
+    const producers = snapshot && unpackProducers(snapshot.producers);
+    this.producers.load(producers ?? { offset: startOffset, producers: [] }, nowMs);
     this.logStartAdvanced(startOffset);
   }
 
@@ -132,7 +128,7 @@ export class LogState {
   snapshot(): LogSnapshot {
     return {
       version: SNAPSHOT_VERSION,
-      producers: this.producers.snapshot(),
+      producers: packProducers(this.producers.snapshot()),
       epochs: this.epochs.entries(),
       segment: this.#segment,
       lastLogAppendTimeMs: this.#lastLogAppendTimeMs,
