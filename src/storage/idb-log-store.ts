@@ -15,8 +15,9 @@ import {
   type SegmentRow,
 } from './log-store.js';
 import { type DatabaseOptions, openDatabase } from './open-database.js';
+import { quotaFigures } from './quota.js';
 import type { LogSchema, StoreName } from './schema.js';
-import { fencedError, storageError } from './storage-errors.js';
+import { fencedError, isQuotaExceeded, storageError } from './storage-errors.js';
 
 /** Rows that one slice of a deletion takes: appends wait for a slice, some 10 to 20 ms in Chromium. */
 const SLICE_ROWS = 32;
@@ -101,7 +102,8 @@ export class IdbLogStore implements LogStore {
       this.#chain.decide(link, 'committed');
     } catch (error) {
       this.#chain.decide(link, 'failed');
-      throw this.#failure('append', error);
+      const failure = this.#failure('append', error);
+      throw isQuotaExceeded(failure) ? storageError(`append (${await quotaFigures()})`, error) : failure;
     } finally {
       this.#chain.deliver(link);
     }

@@ -62,6 +62,8 @@ export class TestBrowser implements AsyncDisposable {
   readonly acknowledged: Acknowledged[] = [];
   /** Sends that failed: what became of them is unknown. */
   readonly failed: { readonly value: string; readonly error: string }[] = [];
+  /** What no code of a page caught, rejections included. */
+  readonly uncaught: string[] = [];
 
   private constructor(browser: Browser, profile: string, origin: string) {
     this.#browser = browser;
@@ -93,6 +95,7 @@ export class TestBrowser implements AsyncDisposable {
   /** A tab with the page under test. */
   async openTab(): Promise<Tab> {
     const page = await this.#browser.newPage();
+    page.on('pageerror', (error) => void this.uncaught.push(String(error)));
     await page.exposeFunction('reportAck', (ack: Acknowledged) => void this.acknowledged.push(ack));
     await page.exposeFunction('reportFailure', (value: string, error: string) => {
       this.failed.push({ value, error });
@@ -161,6 +164,17 @@ export class Tab {
 
   async wake(): Promise<void> {
     await (await this.#tools()).send('Page.setWebLifecycleState', { state: 'active' });
+  }
+
+  /** Bounds what the origin may store; undefined: as the browser would. Chromium only. */
+  async limitStorage(quotaBytes: number | undefined): Promise<void> {
+    const quota = quotaBytes === undefined ? {} : { quotaSize: quotaBytes };
+    await (await this.#tools()).send('Storage.overrideQuotaForOrigin', { origin: this.#origin, ...quota });
+  }
+
+  /** As a person does in the settings, under the open tabs. Chromium only. */
+  async clearStorage(): Promise<void> {
+    await (await this.#tools()).send('Storage.clearDataForOrigin', { origin: this.#origin, storageTypes: 'all' });
   }
 
   /** To another page of the origin; this one is discarded or goes to the back/forward cache. */

@@ -3,6 +3,7 @@ import type { Acknowledged, Read, TabApi, TabReports } from './tab-api.js';
 
 /** What paces a producer: the harness's answer to each report. Timers would be throttled in hidden tabs. */
 const SENDS_IN_FLIGHT = 8;
+const PADDING = '#';
 
 /** Set by the harness before the page loads; what was reported survives the tab. */
 const reports = window as unknown as Partial<TabReports>;
@@ -17,8 +18,8 @@ const api: TabApi = {
     await kafka.admin().createTopics({ topics: [{ topic, numPartitions: partitions }] });
   },
 
-  async startProducing(name, topic, partitions) {
-    const producer = kafka.producer();
+  async startProducing(name, topic, partitions, { paddingBytes = 0, deliveryTimeoutMs } = {}) {
+    const producer = kafka.producer(deliveryTimeoutMs === undefined ? {} : { deliveryTimeout: deliveryTimeoutMs });
     await producer.connect();
     isProducing = true;
     production = produce().then(() => producer.disconnect());
@@ -29,7 +30,7 @@ const api: TabApi = {
         const partition = sequence % partitions;
         const value = `${name}:${sequence}`;
         const sending: Promise<void> = producer
-          .send({ topic, messages: [{ key: name, value, partition }] })
+          .send({ topic, messages: [{ key: name, value: value + padding(paddingBytes), partition }] })
           .then(
             ([metadata]) => acknowledge({ value, partition, offset: Number(metadata?.baseOffset) }),
             (error: unknown) => reports.reportFailure?.(value, String(error)),
@@ -70,6 +71,13 @@ const api: TabApi = {
   },
 };
 
+/** Random, or the database would compress it away. */
+function padding(bytes: number): string {
+  if (bytes === 0) return '';
+  const random = crypto.getRandomValues(new Uint8Array(bytes / 2));
+  return `${PADDING}${Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
 /** A page that comes out of the back/forward cache gets no answer to what it reported before. */
 async function acknowledge(ack: Acknowledged): Promise<void> {
   await Promise.race([reports.reportAck?.(ack), nextPageShow]);
@@ -92,7 +100,11 @@ async function consumeAll(consumer: Consumer, topic: string, onRead: (read: Read
   await consumer.run({
     eachBatch: ({ batch }) => {
       for (const { offset, value } of batch.messages) {
-        onRead({ partition: batch.partition, offset: Number(offset), value: value?.toString() ?? '' });
+        onRead({
+          partition: batch.partition,
+          offset: Number(offset),
+          value: value?.toString().split(PADDING)[0] ?? '',
+        });
       }
     },
   });

@@ -2,7 +2,7 @@
 export interface TabApi {
   createTopic(topic: string, partitions: number): Promise<void>;
   /** Sends `name:0`, `name:1`, … to the partitions in turn, many at a time, until stopped. Idempotent. */
-  startProducing(name: string, topic: string, partitions: number): Promise<void>;
+  startProducing(name: string, topic: string, partitions: number, options?: ProducingOptions): Promise<void>;
   /** Resolves when all that was sent is answered. */
   stopProducing(): Promise<void>;
   /** Reads the topic from its beginning, without a group and without end. */
@@ -11,6 +11,13 @@ export interface TabApi {
   /** By partition. */
   endOffsets(topic: string): Promise<number[]>;
   hosts(): Promise<Host[]>;
+}
+
+export interface ProducingOptions {
+  /** Added to each value, and never reported. Default: 0. */
+  readonly paddingBytes?: number;
+  /** Default: the producer's. */
+  readonly deliveryTimeoutMs?: number;
 }
 
 /** What the harness offers to the tab: it keeps what is told here when the tab is gone. */
