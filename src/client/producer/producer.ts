@@ -22,7 +22,7 @@ const DEFAULT_BUFFER_BYTES = 32 * 2 ** 20;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 120_000;
 const DEFAULT_PRODUCE_TIMEOUT_MS = 30_000;
 const DEFAULT_METADATA_MAX_AGE_MS = 300_000;
-/** What the broker remembers of a producer is its last five batches: more in flight could not be told apart. */
+/** Kafka's default. Each carries up to 1 MiB, so that this also bounds what waits in the worker. */
 const MAX_IN_FLIGHT_REQUESTS = 5;
 
 interface MutableRecord {
