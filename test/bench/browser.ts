@@ -100,7 +100,8 @@ function launch(userDataDir: string): Promise<Browser> {
     executablePath,
     userDataDir,
     protocolTimeout: 600_000,
-    args: ['--no-sandbox', '--disable-features=SpareRendererForSitePerProcess'],
+    // Without the back/forward cache: there a bare lock, the limit to compare with, would outlive the navigation.
+    args: ['--no-sandbox', '--disable-features=SpareRendererForSitePerProcess,BackForwardCache'],
   });
 }
 

@@ -58,14 +58,13 @@ const bench = {
     sendForever(args, acks).catch((error) => console.error('bench sender:', String(error)));
   },
   ackCount: (): number => acks.length,
-  /** The first acknowledgement after the longest silence that `sinceMs` lies in or before. */
-  resumedAt({ sinceMs }: { sinceMs: number }): number {
-    const later = acks.filter((at) => at > sinceMs - 1000);
+  /** The acknowledgement that ended the longest silence around a moment: the old leader may answer a little longer. */
+  resumedAt({ sinceMs, withinMs }: { sinceMs: number; withinMs: number }): number {
     let resumed = Number.NaN;
     let longest = 0;
-    for (const [i, at] of later.entries()) {
-      const silence = at - (later[i - 1] ?? at);
-      if (at > sinceMs && silence > longest) [longest, resumed] = [silence, at];
+    for (const [i, at] of acks.entries()) {
+      const silence = at - (acks[i - 1] ?? at);
+      if (at > sinceMs && at < sinceMs + withinMs && silence > longest) [longest, resumed] = [silence, at];
     }
     return resumed;
   },

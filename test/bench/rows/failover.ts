@@ -2,6 +2,9 @@ import { type BenchBrowser, nowMs, type Tab } from '../browser.ts';
 import type { Round } from '../table.ts';
 import { freshName, type Plan } from './plan.ts';
 
+/** By then the survivor is acknowledged again. */
+const SETTLED_MS = 2000;
+
 /** From the death of the leader's tab to the next acknowledgement in another; the limit is a bare lock of the same tab. */
 export async function* measureFailover(browser: BenchBrowser, plan: Plan): AsyncGenerator<Round> {
   const ways: Record<string, (leader: Tab, pid: number | undefined) => void> = {
@@ -41,8 +44,8 @@ async function once(
   const endedAt = nowMs() + skew;
   end(leader, pid);
   const limit = (await granted) - endedAt;
-  await new Promise((resolve) => setTimeout(resolve, 1500));
-  const ours = (await survivor.call('resumedAt', { sinceMs: endedAt })) - endedAt;
+  await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+  const ours = (await survivor.call('resumedAt', { sinceMs: endedAt, withinMs: SETTLED_MS })) - endedAt;
   await survivor.call('stopSending');
   await survivor.page.close();
   await leader.page.close().catch(() => {});
