@@ -52,7 +52,11 @@ export class Host implements RequestChannel {
     parseBrokerConfig(options.brokerConfig ?? {}); // now, rather than when it is elected
     const host = new Host(options);
     try {
-      await Promise.all([host.#live(), host.#join()]);
+      // Where storage is denied so are locks; it is the database that says why.
+      const living = host.#live();
+      living.catch(() => {});
+      await host.#join();
+      await living;
     } catch (error) {
       await host.close();
       throw error;

@@ -35,7 +35,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<IDBPDataba
     try {
       return await openInTime(factory, name, options);
     } catch (error) {
-      if (attempt === MAX_ATTEMPTS || !TRANSIENT.has(nameOf(error))) throw openError(name, error);
+      if (attempt === MAX_ATTEMPTS || isDenied(error) || !TRANSIENT.has(nameOf(error))) throw openError(name, error);
       await options.clock?.sleep(BACKOFF_MS * attempt);
     }
   }
@@ -105,8 +105,13 @@ function openError(name: string, error: unknown): unknown {
     const message = `${name} is of a newer version than ${SCHEMA_VERSION}, which this code knows: reload the page`;
     return new KafkaError('UNSUPPORTED_VERSION', message, { cause: error });
   }
-  if (DENIED.has(reason)) return storageUnavailableError(reason);
+  if (isDenied(error)) return storageUnavailableError(reason);
   return error instanceof DOMException ? storageError(`open ${name}`, error) : error;
+}
+
+/** Where a person blocks the site's data, Chromium says so in the text alone. */
+function isDenied(error: unknown): boolean {
+  return DENIED.has(nameOf(error)) || (error instanceof DOMException && /denied permission/.test(error.message));
 }
 
 function nameOf(error: unknown): string {

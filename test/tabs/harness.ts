@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,8 +71,13 @@ export class TestBrowser implements AsyncDisposable {
     this.#origin = origin;
   }
 
-  static async open(name: BrowserName, { origin }: TestSite): Promise<TestBrowser> {
+  static async open(
+    name: BrowserName,
+    { origin }: TestSite,
+    { blocksSiteData = false }: { blocksSiteData?: boolean } = {},
+  ): Promise<TestBrowser> {
     const profile = await mkdtemp(join(tmpdir(), 'tabstream-tabs-'));
+    if (blocksSiteData) await blockSiteData(profile);
     const browser = await puppeteer.launch({
       browser: name,
       executablePath: browserPaths[name] ?? name,
@@ -109,6 +114,13 @@ export class TestBrowser implements AsyncDisposable {
     await this.#browser.close();
     await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** What Chromium's settings call "block all cookies": no storage of any kind. */
+async function blockSiteData(profile: string): Promise<void> {
+  const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
+  await mkdir(join(profile, 'Default'));
+  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
 }
 
 /** A real tab. What it runs is in page/main.ts. */

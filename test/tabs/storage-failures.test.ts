@@ -82,6 +82,18 @@ describe.runIf(browserPaths.chrome)('in Chromium', () => {
       }
     });
   });
+
+  test('where a person blocks the site’s data, clients say so at once', async () => {
+    const browser = await TestBrowser.open('chrome', site, { blocksSiteData: true });
+    try {
+      const tab = await browser.openTab();
+      await expect(tab.call('createTopic', TOPIC, 1)).rejects.toThrow(/IndexedDB cannot be used here/);
+      await expect(tab.call('follow', TOPIC)).rejects.toThrow(/IndexedDB cannot be used here/);
+      expect(browser.uncaught).toEqual([]);
+    } finally {
+      await browser[Symbol.asyncDispose]();
+    }
+  });
 });
 
 async function withTabs(body: (browser: TestBrowser, tabs: readonly [Tab, Tab]) => Promise<void>): Promise<void> {
