@@ -1,18 +1,19 @@
 import { VarintReader, varintSize, writeVarint } from '../util/varint.js';
-import { BATCH_HEADER_BYTES, type BatchFields, readBatchFields, writeBatchHeader } from './batch-header.js';
+import { BATCH_HEADER_BYTES, readBatchHeader, writeBatchHeader } from './batch-header.js';
+import type { BatchHeader } from './record.js';
 
 /**
  * An uncompressed batch as two: its first `count` records, and the rest, which takes up the sequence behind them.
  * Records are copied as they are, save for their offset delta, which counts from the first of the batch.
  */
 export function splitBatch(bytes: Uint8Array, count: number): readonly [Uint8Array, Uint8Array] {
-  const fields = readBatchFields(bytes);
+  const header = readBatchHeader(bytes);
   const reader = new VarintReader(bytes, BATCH_HEADER_BYTES);
-  return [copyRecords(reader, fields, 0, count), copyRecords(reader, fields, count, fields.recordCount)];
+  return [copyRecords(reader, header, 0, count), copyRecords(reader, header, count, header.recordCount)];
 }
 
 /** The records from `from` to `to` (exclusive), of which the reader is at the first, as a batch; moves behind them. */
-function copyRecords(reader: VarintReader, fields: BatchFields, from: number, to: number): Uint8Array {
+function copyRecords(reader: VarintReader, header: BatchHeader, from: number, to: number): Uint8Array {
   const { bytes } = reader;
   const out = new Uint8Array(bytes.length); // no delta grows
   let at = BATCH_HEADER_BYTES;
@@ -34,10 +35,10 @@ function copyRecords(reader: VarintReader, fields: BatchFields, from: number, to
     reader.at = end;
   }
   writeBatchHeader(out, 0, at, {
-    ...fields,
+    ...header,
     lastOffsetDelta: to - from - 1,
-    maxTimestampMs: Number(fields.baseTimestampMs) + maxDeltaMs,
-    baseSequence: fields.baseSequence < 0 ? fields.baseSequence : fields.baseSequence + from,
+    maxTimestampMs: header.baseTimestampMs + maxDeltaMs,
+    baseSequence: header.baseSequence < 0 ? header.baseSequence : header.baseSequence + from,
     recordCount: to - from,
   });
   return out.slice(0, at);

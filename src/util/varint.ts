@@ -3,7 +3,7 @@
  * small negative ones are short too (Kafka's record format; the encoding of Protocol Buffers).
  */
 const MAX_VARINT_BYTES = 5;
-const MAX_VARLONG_BYTES = 10;
+export const MAX_VARLONG_BYTES = 10;
 
 /** Bytes of a signed 32-bit varint. */
 export function varintSize(value: number): number {
@@ -38,9 +38,8 @@ export function varlongSize(value: number): number {
   return size;
 }
 
-/** Writes a signed 64-bit varlong; returns the position behind it. A number must be a safe integer. */
-export function writeVarlong(out: Uint8Array, at: number, value: number | bigint): number {
-  if (typeof value === 'bigint') return writeBigVarlong(out, at, value);
+/** Writes a signed 64-bit varlong; returns the position behind it. `value` is a safe integer. */
+export function writeVarlong(out: Uint8Array, at: number, value: number): number {
   if (value === (value | 0)) return writeVarint(out, at, value);
   // Zig-zag is the magnitude with the sign as its lowest bit: six bits go beside the sign, seven into each further byte.
   const bits = magnitude(value);
@@ -51,13 +50,6 @@ export function writeVarlong(out: Uint8Array, at: number, value: number | bigint
     rest = Math.floor(rest / 0x80);
   }
   out[at++] = rest;
-  return at;
-}
-
-function writeBigVarlong(out: Uint8Array, at: number, value: bigint): number {
-  let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n));
-  for (; rest > 0x7fn; rest >>= 7n) out[at++] = Number(rest & 0x7fn) | 0x80;
-  out[at++] = Number(rest);
   return at;
 }
 
@@ -115,19 +107,8 @@ export class VarintReader {
     }
     return negative ? -bits - 1 : bits;
   }
-
-  /** A signed 64-bit integer, always exact. */
-  bigVarlong(): bigint {
-    let zigzag = 0n;
-    for (let shift = 0n; shift < 7 * MAX_VARLONG_BYTES; shift += 7n) {
-      const byte = this.bytes[this.at++] ?? 0;
-      zigzag |= BigInt(byte & 0x7f) << shift;
-      if (!(byte & 0x80)) return BigInt.asIntN(64, (BigInt.asUintN(64, zigzag) >> 1n) ^ -(zigzag & 1n));
-    }
-    throw tooLong(this.at);
-  }
 }
 
-function tooLong(at: number): RangeError {
+export function tooLong(at: number): RangeError {
   return new RangeError(`expected a varlong of at most ${MAX_VARLONG_BYTES} bytes before position ${at}`);
 }

@@ -1,6 +1,6 @@
 import type { Acks } from '../../protocol/requests.js';
 import { compressBatch } from '../../record/batch-compression.js';
-import { readBatchFields, writeBatchHeader } from '../../record/batch-header.js';
+import { readBatchHeader, writeBatchHeader } from '../../record/batch-header.js';
 import { type CompressionType, CompressionTypes } from '../../record/compression-types.js';
 import type { NewRecord } from '../../record/record.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
@@ -267,9 +267,8 @@ export function resequence(batch: ClosedBatch): void {
   const { queue } = batch;
   const { producerId, producerEpoch } = queue.identity;
   batch.baseSequence = takeSequences(queue, batch.recordCount);
-  const fields = readBatchFields(batch.bytes, 0);
   writeBatchHeader(batch.bytes, 0, batch.bytes.length, {
-    ...fields,
+    ...readBatchHeader(batch.bytes),
     producerId,
     producerEpoch,
     baseSequence: batch.baseSequence,
