@@ -70,9 +70,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   }
 
   async function disconnect(): Promise<void> {
-    if (!connection.isOpen) return;
-    await connection.close();
-    instrumentation.emit(ADMIN_EVENTS.DISCONNECT);
+    if (await connection.close()) instrumentation.emit(ADMIN_EVENTS.DISCONNECT);
   }
 
   /** Metadata of topics, never creating one. @throws UNKNOWN_TOPIC_OR_PARTITION, after having looked a few times. */

@@ -109,16 +109,20 @@ export class Connection {
     }
   }
 
-  /** Ends what is in flight with an error and lets go of the channel. Idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Ends what is in flight with an error and lets go of the channel, also of one that is being opened. Idempotent.
+   * Resolves to whether there was one.
+   */
+  async close(): Promise<boolean> {
     await this.#opening?.catch(() => {});
-    if (this.#channel === undefined) return;
+    if (this.#channel === undefined) return false;
     this.#channel = undefined;
     this.#parts.onClosed();
     const reason = new KafkaJSConnectionError('Connection closed: the client was disconnected');
     for (const abandon of [...this.#inFlight]) abandon(reason);
     this.#deadlines.clear();
     await this.#parts.shared.release();
+    return true;
   }
 
   /**

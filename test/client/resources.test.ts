@@ -37,3 +37,17 @@ test('a client may be used again after it was disconnected', async () => {
   }
   await kafka.close();
 });
+
+test('a client that is disconnected while it connects holds nothing afterwards', async () => {
+  const { runtime, open } = countingRuntime(inProcessRuntime());
+  const cluster = new InProcessCluster({ runtime });
+  const kafka = new cluster.Kafka({ logLevel: logLevel.NOTHING });
+  for (const client of [kafka.admin(), kafka.consumer(), kafka.producer()]) {
+    const connecting = client.connect();
+    await client.disconnect();
+    await connecting;
+    await Promise.resolve();
+    expect(open()).toEqual({ timers: 0, locks: 0, channels: 0 });
+  }
+  await cluster.close();
+});

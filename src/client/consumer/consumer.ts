@@ -104,9 +104,7 @@ export function makeConsumer<K, V>(
 
   async function disconnect(): Promise<void> {
     await stop();
-    if (!connection.isOpen) return;
-    await connection.close();
-    instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+    if (await connection.close()) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
   }
 
   function stop(): Promise<void> {
