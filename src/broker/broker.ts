@@ -200,7 +200,7 @@ export class Broker {
 
   #toAdmin<A extends AdminApi>(api: A): (request: Requests[A]) => Promise<Responses[A]> {
     return async (request) => {
-      const { adminHandlers } = await this.#options.parts.admin();
+      const { adminHandlers } = await abortable(this.#options.parts.admin(), this.#closing.signal);
       const { configs: staticConfigs = {} } = this.#options;
       const creation = (): TopicCreation => this.#creation();
       const context = { partitions: this.#partitions, controller: this.#controller, creation, staticConfigs };

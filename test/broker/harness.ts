@@ -1,4 +1,5 @@
 import { Broker, type BrokerApi } from '../../src/broker/broker.js';
+import type { BrokerParts } from '../../src/broker/broker-parts.js';
 import { type FetchHandler, fetchHandler } from '../../src/broker/handle-fetch.js';
 import type { ReadContext } from '../../src/broker/read-context.js';
 import { STATIC_PARTS } from '../../src/broker/static-parts.js';
@@ -155,6 +156,7 @@ export interface StartOptions {
   readonly disk?: MemoryDisk;
   readonly clock?: TestClock;
   readonly configs?: Readonly<Record<string, string>>;
+  readonly parts?: BrokerParts;
 }
 
 /** Elects itself and takes up the broker. Several may live on one disk, one after another. */
@@ -162,6 +164,7 @@ export async function startBroker({
   disk = new MemoryDisk(),
   clock = new TestClock(),
   configs,
+  parts = STATIC_PARTS,
 }: StartOptions = {}): Promise<TestBroker> {
   const store = await MemoryLogStore.open(disk, { newIncarnationId: 'incarnation' });
   const { epoch } = await store.leadership();
@@ -171,7 +174,7 @@ export async function startBroker({
   const broker = await Broker.open({
     clusterId: 'test',
     store,
-    parts: STATIC_PARTS,
+    parts,
     leaderEpoch,
     clock,
     random: seededRandom(leaderEpoch),
@@ -186,7 +189,7 @@ export async function startBroker({
     clock,
     views,
     store,
-    parts: STATIC_PARTS,
+    parts,
     image: () => broker.image,
     leaderEpoch: () => leaderEpoch,
   };

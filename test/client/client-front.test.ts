@@ -1,0 +1,152 @@
+import { expect, test } from 'vitest';
+import { type ClientParts, LOADED_PARTS } from '../../src/client/client-parts.js';
+import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
+import {
+  type Kafka,
+  KafkaJSConnectionError,
+  type KafkaJSNonRetriableError,
+  kafkaOn,
+  logLevel,
+} from '../../src/index.js';
+import { InProcessCluster } from '../../src/testing/index.js';
+
+interface Fixture {
+  readonly kafka: Kafka;
+  /** The parts that were asked for, in order. */
+  readonly asked: string[];
+}
+
+function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixture {
+  const asked: string[] = [];
+  const counted = <T>(name: string, load: () => Promise<T>): (() => Promise<T>) => {
+    return () => {
+      asked.push(name);
+      return load();
+    };
+  };
+  const all = { ...STATIC_CLIENT_PARTS, ...parts };
+  const Client = kafkaOn({
+    runtime: cluster.runtime,
+    connect: () => cluster.connect(),
+    parts: {
+      producer: counted('producer', all.producer),
+      consumer: counted('consumer', all.consumer),
+      admin: counted('admin', all.admin),
+    },
+  });
+  return { kafka: new Client({ logLevel: logLevel.NOTHING }), asked };
+}
+
+test('a client loads its code once, when it is first used, and nothing else', async () => {
+  await using cluster = new InProcessCluster();
+  const { kafka, asked } = open(cluster);
+  const producer = kafka.producer();
+  kafka.consumer({ groupId: 'g' });
+  kafka.admin();
+  expect(asked).toEqual([]);
+  await producer.send({ topic: 'orders', messages: [{ value: 'a' }] });
+  await producer.send({ topic: 'orders', messages: [{ value: 'b' }] });
+  expect(asked).toEqual(['producer']);
+  await kafka.close();
+});
+
+test('what was never used is ended without being loaded', async () => {
+  await using cluster = new InProcessCluster();
+  const { kafka, asked } = open(cluster);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await Promise.all([kafka.producer().flush(), kafka.producer().disconnect(), kafka.admin().disconnect()]);
+  await Promise.all([consumer.stop(), consumer.disconnect(), kafka.close()]);
+  expect(asked).toEqual([]);
+});
+
+test('before it is loaded a consumer judges arguments and answers as one that does not run', async () => {
+  await using cluster = new InProcessCluster();
+  const { kafka, asked } = open(cluster);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  const target = { topic: 'orders', partition: 0, offset: '1' };
+  expect(() => consumer.seek({ ...target, topic: '' })).toThrow('Invalid topic');
+  expect(() => consumer.seek({ ...target, offset: '-5' })).toThrow('Offset must not be a negative number');
+  expect(() => consumer.seek(target)).toThrow('consumer#run must be called first');
+  expect(() => consumer.pause([{ topic: '' }])).toThrow('Invalid topic');
+  expect(() => consumer.pause([{ topic: 'orders' }])).toThrow('consumer#run must be called first');
+  expect(() => consumer.resume([{ topic: 'orders' }])).toThrow('consumer#run must be called first');
+  expect(consumer.paused()).toEqual([]);
+  expect(consumer.assignment()).toEqual([]);
+  expect(asked).toEqual([]);
+});
+
+test('calls made while the code is loaded keep their order, and later ones do not overtake them', async () => {
+  await using cluster = new InProcessCluster();
+  let arrive!: () => void;
+  const arrived = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  const { kafka } = open(cluster, { producer: () => arrived.then(STATIC_CLIENT_PARTS.producer) });
+  const producer = kafka.producer();
+  const send = (value: string) => producer.send({ topic: 'orders', messages: [{ value }] });
+  const sends = [send('0'), send('1'), send('2')];
+  arrive();
+  for (let i = 3; i < 20; i++) {
+    await Promise.resolve();
+    sends.push(send(String(i)));
+  }
+  const offsets = (await Promise.all(sends)).map(([answer]) => answer?.baseOffset);
+  expect(offsets).toEqual(sends.map((_, i) => String(i)));
+  await kafka.close();
+});
+
+test('listeners that come before the code hear of the connection', async () => {
+  await using cluster = new InProcessCluster();
+  const { kafka } = open(cluster);
+  const producer = kafka.producer();
+  const heard: string[] = [];
+  producer.on(producer.events.CONNECT, ({ type }) => heard.push(type));
+  producer.on(producer.events.DISCONNECT, ({ type }) => heard.push(type));
+  await producer.connect();
+  await producer.disconnect();
+  expect(heard).toEqual(['producer.connect', 'producer.disconnect']);
+});
+
+test('code that cannot be loaded fails the call, says why, and is asked for again', async () => {
+  await using cluster = new InProcessCluster();
+  let attempts = 0;
+  const { kafka } = open(cluster, {
+    admin: async () => {
+      if (++attempts === 1) throw new TypeError('offline');
+      return STATIC_CLIENT_PARTS.admin();
+    },
+  });
+  const admin = kafka.admin();
+  const error = await admin.listTopics().catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(KafkaJSConnectionError);
+  expect((error as KafkaJSConnectionError).message).toContain('offline');
+  expect(await admin.listTopics()).toEqual([]);
+  await kafka.close();
+});
+
+test('arguments of a client are refused at once', () => {
+  const { kafka } = open(new InProcessCluster());
+  const refusal = (make: () => unknown): string => {
+    try {
+      make();
+    } catch (error) {
+      return (error as KafkaJSNonRetriableError).message;
+    }
+    return 'none';
+  };
+  expect(refusal(() => kafka.consumer({ groupId: '' }))).toContain('groupId');
+  expect(refusal(() => kafka.consumer({ heartbeatInterval: 9, sessionTimeout: 8 }))).toContain('heartbeatInterval (9)');
+  expect(refusal(() => kafka.producer({ maxInFlightRequests: 0 }))).toContain('Invalid maxInFlightRequests');
+  expect(refusal(() => kafka.producer({ transactionalId: 't' }))).toContain('Transactions');
+});
+
+test('loaded and static parts are the same code', async () => {
+  const [producer, consumer, admin] = await Promise.all([
+    LOADED_PARTS.producer(),
+    LOADED_PARTS.consumer(),
+    LOADED_PARTS.admin(),
+  ]);
+  expect(producer.makeProducer).toBe((await STATIC_CLIENT_PARTS.producer()).makeProducer);
+  expect(consumer.makeConsumer).toBe((await STATIC_CLIENT_PARTS.consumer()).makeConsumer);
+  expect(admin.makeAdmin).toBe((await STATIC_CLIENT_PARTS.admin()).makeAdmin);
+});
