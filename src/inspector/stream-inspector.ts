@@ -121,7 +121,8 @@ export class StreamInspectorElement extends LitElement {
     const [connected, own] = [this.#connected, this.#own];
     this.#connected = undefined;
     this.#own = undefined;
-    void connected?.disconnect().finally(() => own?.close());
+    void connected?.disconnect();
+    void own?.close();
   }
 
   /** The records of a topic belong to the topics. */
