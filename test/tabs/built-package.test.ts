@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { browserPaths, serveBuild, TestBrowser, type TestSite } from './harness.js';
 
 // An app of somebody else: it finds `tabstream` in its node_modules, and its bundler has to find the worker.
@@ -16,23 +16,27 @@ const MAIN = `
   await consumer.run({ eachMessage: ({ message }) => { document.title = message.value.toString(); } });
 `;
 
-let site: TestSite;
-beforeAll(async () => {
+beforeAll(() => {
   rmSync(APP, { recursive: true, force: true });
   mkdirSync(new URL('node_modules/', APP), { recursive: true });
   symlinkSync(fileURLToPath(new URL('../../', import.meta.url)), new URL('node_modules/tabstream', APP), 'dir');
   writeFileSync(new URL('index.html', APP), '<!doctype html><script type="module" src="./main.js"></script>');
   writeFileSync(new URL('main.js', APP), MAIN);
-  site = await serveBuild({
+});
+
+/** In both forms that Vite gives to workers: modules, which load their parts, and one script with all of them. */
+function buildApp(format: 'es' | 'iife'): Promise<TestSite> {
+  return serveBuild({
     configFile: false,
     root: fileURLToPath(APP),
     build: { outDir: 'dist', target: 'es2022' },
-    worker: { format: 'es' },
+    worker: { format },
   });
-});
-afterAll(() => site.close());
+}
 
-test.runIf(browserPaths.chrome)('an app built from the package sends a record and reads it back', async () => {
+const chrome = test.runIf(browserPaths.chrome);
+chrome.each(['es', 'iife'] as const)('an app with an %s worker sends a record and reads it back', async (format) => {
+  const site = await buildApp(format);
   const browser = await TestBrowser.open('chrome', site);
   try {
     const page = await browser.openPage('/');
@@ -40,5 +44,6 @@ test.runIf(browserPaths.chrome)('an app built from the package sends a record an
     expect(await page.title()).toBe('hello');
   } finally {
     await browser[Symbol.asyncDispose]();
+    await site.close();
   }
 });
