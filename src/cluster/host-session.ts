@@ -129,8 +129,20 @@ export class HostSession {
     };
     const fetch = fetchHandler(this.#reads);
     this.#local = {
-      Fetch: fetch,
-      ListOffsets: (request) => handleListOffsets(this.#reads, request),
+      Fetch: async (request, signal) => {
+        await this.#learnOf(
+          request.topics.map(({ topic }) => topic),
+          signal,
+        );
+        return fetch(request, signal);
+      },
+      ListOffsets: async (request, signal) => {
+        await this.#learnOf(
+          request.topics.map(({ name }) => name),
+          signal,
+        );
+        return handleListOffsets(this.#reads, request);
+      },
       Metadata: (request, signal) => this.#describeTopics(request, signal),
       DescribeCluster: async () => this.#describeCluster(),
     };
@@ -226,6 +238,12 @@ export class HostSession {
       return this.#toLeader('Metadata', request, signal);
     }
     return handleMetadata(this.#reads, request);
+  }
+
+  /** A topic that our image lacks may be in the database: we have just started, or the news of it is under way. */
+  async #learnOf(topics: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    const isMissing = topics.some((topic) => !this.#metadata.image.topics.has(topic));
+    if (isMissing) await this.#metadata.refresh(signal);
   }
 
   #describeCluster(): DescribeClusterResponse {

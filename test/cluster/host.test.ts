@@ -88,6 +88,17 @@ describe('hosts of one cluster', () => {
     expect(fetched.responses[0]?.partitions[0]?.errorCode).toBe(0);
   });
 
+  test('a host that has just started knows every topic, before it has followed the metadata log', async () => {
+    const first = await open('a');
+    await run(createTopic(first, 'orders'));
+    kill(first);
+    const { host } = await open('b');
+    const topics = [{ topic: 'orders', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }] }];
+    const fetch = { maxWaitMs: 0, minBytes: 0, maxBytes: 1000, isolationLevel: 0, topics } as const;
+    const fetched = await run(host.send('Fetch', fetch));
+    expect(fetched.responses[0]?.partitions[0]?.errorCode).toBe(0);
+  });
+
   test('a killed leader is followed as soon as its lock is free', async () => {
     const [a, b] = [await open('a'), await open('b')];
     await run(act(b));
