@@ -1,5 +1,5 @@
 import { KafkaError } from '../protocol/errors.js';
-import { assert, present } from '../util/assert.js';
+import { present } from '../util/assert.js';
 
 const MAX_SEQUENCE = 0x7fff_ffff;
 const NONE = -1;
@@ -43,37 +43,9 @@ export interface ProducerBatch {
   readonly transactional: boolean;
 }
 
-/** A commit or abort marker. */
-export interface EndTransactionMarker {
-  readonly type: 'commit' | 'abort';
-  readonly producerEpoch: number;
-  readonly coordinatorEpoch: number;
-  readonly offset: number;
-  readonly timestampMs: number;
-}
-
-export interface CompletedTransaction {
-  readonly producerId: number;
-  readonly firstOffset: number;
-  /** Of the marker. */
-  readonly lastOffset: number;
-  readonly aborted: boolean;
-}
-
-interface Transaction {
-  readonly producerId: number;
-  readonly firstOffset: number;
-  /** Of the marker; undefined while the transaction is open. */
-  readonly lastOffset: number | undefined;
-}
-
 export interface ProducerStateConfig {
   /** Kafka's `producer.id.expiration.ms`. */
   readonly producerIdExpirationMs: number;
-  /** Kafka's `transaction.max.timeout.ms`. */
-  readonly maxTransactionTimeoutMs: number;
-  /** How much longer than that a transaction may be open before it counts as late. */
-  readonly lateTransactionBufferMs: number;
   /** How many batches of a producer are remembered, so that a retry of any of them is known. */
   readonly batchesRemembered: number;
 }
@@ -81,8 +53,6 @@ export interface ProducerStateConfig {
 /** Kafka's defaults. */
 export const PRODUCER_STATE_DEFAULTS: ProducerStateConfig = {
   producerIdExpirationMs: 24 * 60 * 60 * 1000,
-  maxTransactionTimeoutMs: 15 * 60 * 1000,
-  lateTransactionBufferMs: 5 * 60 * 1000,
   batchesRemembered: 5,
 };
 
@@ -96,8 +66,8 @@ export interface ProducerSnapshot {
 }
 
 /**
- * What one log knows of its idempotent and transactional producers: Kafka's ProducerStateManager without its files.
- * Pure: time and snapshots are handed in.
+ * What one log knows of its producers: Kafka's ProducerStateManager without its files. Pure: time and snapshots are
+ * handed in. Which transactions are open is beside it, in transactional-producers.ts.
  *
  * A write has two phases, so that a request with several batches is taken as a whole or not at all: `prepare` gives
  * a ProducerAppend, which checks batch after batch and changes nothing; `update` adopts it.
@@ -105,10 +75,6 @@ export interface ProducerSnapshot {
 export class ProducerState {
   readonly #config: ProducerStateConfig;
   readonly #producers = new Map<number, ProducerEntry>();
-  /** Open transactions by first offset. */
-  readonly #ongoing = new Map<number, Transaction>();
-  /** Transactions whose marker may lie above the high watermark, by first offset. */
-  readonly #unreplicated = new Map<number, Transaction>();
   /** By producer id: see `noteLost`. */
   readonly #lost = new Map<number, LostSequence>();
   #mapEndOffset = 0;
@@ -120,10 +86,6 @@ export class ProducerState {
   /** Exclusive end of the part of the log that this state covers. */
   get mapEndOffset(): number {
     return this.#mapEndOffset;
-  }
-
-  get isEmpty(): boolean {
-    return this.#producers.size === 0 && this.#unreplicated.size === 0;
   }
 
   producers(): ReadonlyMap<number, ProducerEntry> {
@@ -166,9 +128,6 @@ export class ProducerState {
   update(append: ProducerAppend): void {
     this.#producers.set(append.entry.producerId, append.entry);
     this.#lost.delete(append.entry.producerId);
-    for (const firstOffset of append.startedTransactions) {
-      this.#ongoing.set(firstOffset, { producerId: append.entry.producerId, firstOffset, lastOffset: undefined });
-    }
   }
 
   /** The log now ends at `offset`, whether or not what was written there had a producer. */
@@ -176,47 +135,8 @@ export class ProducerState {
     this.#mapEndOffset = offset;
   }
 
-  /** Ends a transaction; it stays unstable until the high watermark has passed its marker. */
-  completeTransaction(completed: CompletedTransaction): void {
-    const transaction = this.#ongoing.get(completed.firstOffset);
-    assert(transaction?.producerId === completed.producerId, `a transaction is open at ${completed.firstOffset}`);
-    this.#ongoing.delete(completed.firstOffset);
-    this.#unreplicated.set(completed.firstOffset, { ...transaction, lastOffset: completed.lastOffset });
-  }
-
-  /** The last stable offset as it will be once this transaction is complete. */
-  lastStableOffsetAfter(completed: CompletedTransaction): number {
-    const others = [...this.#ongoing.values()].filter(({ producerId }) => producerId !== completed.producerId);
-    return firstOffsetOf(others) ?? completed.lastOffset + 1;
-  }
-
-  /** Where the oldest transaction begins that is open, or ended above the high watermark. */
-  firstUnstableOffset(): number | undefined {
-    return firstOffsetOf([...this.#ongoing.values(), ...this.#unreplicated.values()]);
-  }
-
-  /** Where the oldest open transaction begins. */
-  firstUndecidedOffset(): number | undefined {
-    return firstOffsetOf(this.#ongoing.values());
-  }
-
-  /** Whether the oldest open transaction has had no write for longer than a transaction may take. */
-  hasLateTransaction(nowMs: number): boolean {
-    const oldest = this.#ongoing.get(this.firstUndecidedOffset() ?? NONE);
-    const lastTimestampMs = (oldest && this.#producers.get(oldest.producerId)?.lastTimestampMs) ?? NONE;
-    const limitMs = this.#config.maxTransactionTimeoutMs + this.#config.lateTransactionBufferMs;
-    return lastTimestampMs > 0 && nowMs - lastTimestampMs > limitMs;
-  }
-
-  highWatermarkAdvanced(highWatermark: number): void {
-    for (const [firstOffset, { lastOffset }] of this.#unreplicated) {
-      if (lastOffset !== undefined && lastOffset < highWatermark) this.#unreplicated.delete(firstOffset);
-    }
-  }
-
   /** Producers are kept: their next sequence is checked against what was deleted, too. */
   logStartAdvanced(logStartOffset: number): void {
-    this.highWatermarkAdvanced(logStartOffset);
     this.#mapEndOffset = Math.max(this.#mapEndOffset, logStartOffset);
   }
 
@@ -238,34 +158,18 @@ export class ProducerState {
     return { offset: this.#mapEndOffset, producers: [...this.#producers.values()] };
   }
 
-  /**
-   * Makes this the state of a log that holds `logStartOffset` to `logEndOffset`, as far as `newest` goes: the newest
-   * snapshot with logStartOffset < offset <= logEndOffset, if there is one. The caller replays the log from
-   * `mapEndOffset` on. State that ends at `logEndOffset` already is kept.
-   */
-  truncateAndReload(bounds: LogBounds, newest: ProducerSnapshot | undefined, nowMs: number): void {
-    if (bounds.logEndOffset === this.#mapEndOffset) this.logStartAdvanced(bounds.logStartOffset);
-    else this.load(newest ?? { offset: bounds.logStartOffset, producers: [] }, nowMs);
-  }
-
   /** Makes this the state that `snapshot` holds, without the producers that have expired since. */
   load(snapshot: ProducerSnapshot, nowMs: number): void {
     this.reset(snapshot.offset);
-    for (const entry of snapshot.producers) if (!this.#isExpired(entry, nowMs)) this.#load(entry);
+    for (const entry of snapshot.producers) {
+      if (!this.#isExpired(entry, nowMs)) this.#producers.set(entry.producerId, entry);
+    }
   }
 
   /** Forgets everything; the log begins anew at `offset`. */
   reset(offset: number): void {
     this.#producers.clear();
-    this.#ongoing.clear();
-    this.#unreplicated.clear();
     this.#mapEndOffset = offset;
-  }
-
-  #load(entry: ProducerEntry): void {
-    const { producerId, currentTxnFirstOffset: firstOffset } = entry;
-    this.#producers.set(producerId, entry);
-    if (firstOffset !== undefined) this.#ongoing.set(firstOffset, { producerId, firstOffset, lastOffset: undefined });
   }
 
   #isExpired(entry: ProducerEntry, nowMs: number): boolean {
@@ -282,12 +186,6 @@ export interface LostSequence {
   readonly sequence: number;
 }
 
-export interface LogBounds {
-  readonly logStartOffset: number;
-  /** Exclusive. */
-  readonly logEndOffset: number;
-}
-
 interface ProducerAppendOptions {
   readonly origin: ProducerOrigin;
   readonly batchesRemembered: number;
@@ -296,7 +194,7 @@ interface ProducerAppendOptions {
 
 /** Appends of one producer that are checked one after another and not yet part of the state. */
 export class ProducerAppend {
-  readonly #origin: ProducerOrigin;
+  readonly origin: ProducerOrigin;
   readonly #startedTransactions: number[] = [];
   /** An epoch that was there before this append: -1 means that the producer was unknown. */
   readonly #knownEpoch: number;
@@ -305,7 +203,7 @@ export class ProducerAppend {
   #entry: ProducerEntry;
 
   constructor(entry: ProducerEntry, { origin, batchesRemembered, lost }: ProducerAppendOptions) {
-    this.#origin = origin;
+    this.origin = origin;
     this.#lost = lost;
     this.#batchesRemembered = batchesRemembered;
     this.#knownEpoch = entry.producerEpoch;
@@ -315,6 +213,11 @@ export class ProducerAppend {
   /** What becomes of the producer. */
   get entry(): ProducerEntry {
     return this.#entry;
+  }
+
+  /** A marker has ended what was open: see transactional-producers.ts. */
+  becomes(entry: ProducerEntry): void {
+    this.#entry = entry;
   }
 
   /** First offsets. */
@@ -327,8 +230,8 @@ export class ProducerAppend {
    *   or a repetition that is not remembered any more. INVALID_TXN_STATE: a plain batch inside a transaction.
    */
   appendBatch(batch: ProducerBatch): void {
-    this.#checkEpoch(batch.producerEpoch, batch.firstOffset);
-    if (this.#origin === 'client') this.#checkSequence(batch);
+    this.checkEpoch(batch.producerEpoch, batch.firstOffset);
+    if (this.origin === 'client') this.#checkSequence(batch);
     const { currentTxnFirstOffset } = this.#entry;
     if (currentTxnFirstOffset !== undefined && !batch.transactional) {
       throw new KafkaError(
@@ -342,45 +245,20 @@ export class ProducerAppend {
     this.#entry = {
       ...this.#entry,
       producerEpoch: batch.producerEpoch,
-      batches: [...this.#batchesOf(batch.producerEpoch).slice(1 - this.#batchesRemembered), metadataOf(batch)],
+      batches: [...this.batchesOf(batch.producerEpoch).slice(1 - this.#batchesRemembered), metadataOf(batch)],
       lastTimestampMs: batch.maxTimestampMs,
       currentTxnFirstOffset: startsTransaction ? batch.firstOffset : currentTxnFirstOffset,
     };
   }
 
-  /**
-   * A marker ends the open transaction and, where its epoch is new, forgets the batches: the producer starts at
-   * sequence 0 again. The answer is undefined where no transaction was open.
-   * @throws KafkaError INVALID_PRODUCER_EPOCH; TRANSACTION_COORDINATOR_FENCED: an older coordinator.
-   */
-  appendEndMarker(marker: EndTransactionMarker): CompletedTransaction | undefined {
-    this.#checkEpoch(marker.producerEpoch, marker.offset);
-    const { producerId, coordinatorEpoch, currentTxnFirstOffset: firstOffset } = this.#entry;
-    if (marker.coordinatorEpoch < coordinatorEpoch && this.#origin !== 'replication') {
-      throw new KafkaError(
-        'TRANSACTION_COORDINATOR_FENCED',
-        `expected coordinator epoch ${coordinatorEpoch} or above for producer ${producerId}, ` +
-          `found ${marker.coordinatorEpoch}`,
-      );
-    }
-    this.#entry = {
-      producerId,
-      producerEpoch: marker.producerEpoch,
-      batches: this.#batchesOf(marker.producerEpoch),
-      coordinatorEpoch: marker.coordinatorEpoch,
-      lastTimestampMs: marker.timestampMs,
-      currentTxnFirstOffset: undefined,
-    };
-    if (firstOffset === undefined) return undefined;
-    return { producerId, firstOffset, lastOffset: marker.offset, aborted: marker.type === 'abort' };
-  }
-
-  #batchesOf(producerEpoch: number): readonly BatchMetadata[] {
+  /** Of this epoch; a newer one begins anew. */
+  batchesOf(producerEpoch: number): readonly BatchMetadata[] {
     return producerEpoch === this.#entry.producerEpoch ? this.#entry.batches : [];
   }
 
-  #checkEpoch(producerEpoch: number, offset: number): void {
-    if (producerEpoch >= this.#entry.producerEpoch || this.#origin === 'replication') return;
+  /** @throws KafkaError INVALID_PRODUCER_EPOCH */
+  checkEpoch(producerEpoch: number, offset: number): void {
+    if (producerEpoch >= this.#entry.producerEpoch || this.origin === 'replication') return;
     throw new KafkaError(
       'INVALID_PRODUCER_EPOCH',
       `expected epoch ${this.#entry.producerEpoch} or above from producer ${this.#entry.producerId}, ` +
@@ -461,10 +339,4 @@ function nextSequence(last: number): number {
 function metadataOf(batch: ProducerBatch): BatchMetadata {
   const { lastOffset, firstOffset, lastSequence: last, maxTimestampMs } = batch;
   return { lastSequence: last, lastOffset, offsetDelta: lastOffset - firstOffset, timestampMs: maxTimestampMs };
-}
-
-function firstOffsetOf(transactions: Iterable<Transaction>): number | undefined {
-  let first: number | undefined;
-  for (const { firstOffset } of transactions) first = Math.min(first ?? firstOffset, firstOffset);
-  return first;
 }

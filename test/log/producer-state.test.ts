@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type ProducerBatch, ProducerState } from '../../src/log/producer-state.js';
+import { appendEndMarker, TransactionalProducers } from '../../src/log/transactional-producers.js';
 import { KafkaError } from '../../src/protocol/errors.js';
 
 const MAX_SEQUENCE = 2 ** 31 - 1;
@@ -36,7 +37,7 @@ describe('sequences', () => {
 
 describe('transactions', () => {
   test('hold the first unstable offset until their marker is below the high watermark', () => {
-    const state = new ProducerState();
+    const state = new TransactionalProducers();
     append(state, { producerId: 1, firstOffset: 10, transactional: true });
     append(state, { producerId: 2, firstOffset: 11, transactional: true });
     expect([state.firstUnstableOffset(), state.firstUndecidedOffset()]).toEqual([10, 10]);
@@ -53,22 +54,24 @@ describe('transactions', () => {
   });
 
   test('survive a snapshot, and keep their producer from expiring', () => {
-    const state = new ProducerState();
+    const state = new TransactionalProducers();
     append(state, { producerId: 1, firstOffset: 10, transactional: true });
     append(state, { producerId: 2, firstOffset: 11 });
-    state.advanceTo(12);
-    const reloaded = new ProducerState();
-    reloaded.load(structuredClone(state.snapshot()), 25 * HOUR_MS);
-    expect([...reloaded.producers().keys()]).toEqual([1]);
-    expect([reloaded.firstUnstableOffset(), reloaded.mapEndOffset]).toEqual([10, 12]);
+    state.producers.advanceTo(12);
+    const reloaded = new TransactionalProducers();
+    reloaded.load(structuredClone(state.producers.snapshot()), 25 * HOUR_MS);
+    expect([...reloaded.producers.producers().keys()]).toEqual([1]);
+    expect([reloaded.firstUnstableOffset(), reloaded.producers.mapEndOffset]).toEqual([10, 12]);
   });
 
   test('an older coordinator is fenced, a replica takes what its leader took', () => {
-    const state = new ProducerState();
+    const state = new TransactionalProducers();
     end(state, 1, 5, 3);
     const older = { type: 'abort', producerEpoch: 0, coordinatorEpoch: 2, offset: 6, timestampMs: 0 } as const;
-    expect(nameOf(() => state.prepare(1, 'coordinator').appendEndMarker(older))).toBe('TRANSACTION_COORDINATOR_FENCED');
-    state.prepare(1, 'replication').appendEndMarker(older);
+    expect(nameOf(() => appendEndMarker(state.producers.prepare(1, 'coordinator'), older))).toBe(
+      'TRANSACTION_COORDINATOR_FENCED',
+    );
+    appendEndMarker(state.producers.prepare(1, 'replication'), older);
   });
 });
 
@@ -111,17 +114,21 @@ function batchOf(changes: Partial<ProducerBatch>): ProducerBatch {
 }
 
 function append(
-  state: ProducerState,
+  state: ProducerState | TransactionalProducers,
   { producerId = 1, ...changes }: Partial<ProducerBatch> & { producerId?: number },
 ): void {
-  const prepared = state.prepare(producerId, 'client');
+  const prepared = plainOf(state).prepare(producerId, 'client');
   prepared.appendBatch(batchOf(changes));
   state.update(prepared);
 }
 
-function end(state: ProducerState, producerId: number, offset: number, coordinatorEpoch = 0) {
-  const prepared = state.prepare(producerId, 'coordinator');
-  const completed = prepared.appendEndMarker({
+function plainOf(state: ProducerState | TransactionalProducers): ProducerState {
+  return state instanceof TransactionalProducers ? state.producers : state;
+}
+
+function end(state: TransactionalProducers, producerId: number, offset: number, coordinatorEpoch = 0) {
+  const prepared = state.producers.prepare(producerId, 'coordinator');
+  const completed = appendEndMarker(prepared, {
     type: 'commit',
     producerEpoch: 0,
     coordinatorEpoch,

@@ -6,7 +6,6 @@
 import { assignRange, assignRoundRobin, type Member } from '../../../src/client/consumer/assignors.js';
 import { type EpochEntry, LeaderEpochs } from '../../../src/log/leader-epochs.js';
 import {
-  type CompletedTransaction,
   firstOffsetOfBatch,
   firstSequenceOf,
   lastSequence,
@@ -14,9 +13,15 @@ import {
   type ProducerEntry,
   type ProducerOrigin,
   type ProducerSnapshot,
-  ProducerState,
   type ProducerStateConfig,
 } from '../../../src/log/producer-state.js';
+import {
+  appendEndMarker,
+  type CompletedTransaction,
+  type EndTransactionMarker,
+  TransactionalProducers,
+  type TransactionConfig,
+} from '../../../src/log/transactional-producers.js';
 import { KafkaError, type KafkaErrorName } from '../../../src/protocol/errors.js';
 
 export function createBrokerDriver(): object {
@@ -75,8 +80,10 @@ interface Step {
 /** Kafka's snapshot files of one log: shared by all instances of a case. */
 type Snapshots = Map<number, ProducerSnapshot>;
 
+type StateConfig = ProducerStateConfig & TransactionConfig;
+
 /** A case is over when an instance number comes up again. */
-function producerStates(): (config: ProducerStateConfig & { readonly instance: number }) => object {
+function producerStates(): (config: StateConfig & { readonly instance: number }) => object {
   let snapshots: Snapshots = new Map();
   const seen = new Set<number>();
   return (config) => {
@@ -89,8 +96,9 @@ function producerStates(): (config: ProducerStateConfig & { readonly instance: n
   };
 }
 
-function producerState(config: ProducerStateConfig, snapshots: Snapshots): object {
-  const state = new ProducerState(config);
+function producerState(config: StateConfig, snapshots: Snapshots): object {
+  const state = new TransactionalProducers(config);
+  const { producers } = state;
   const handles = new Map<number, { readonly append: ProducerAppend; readonly before: ProducerEntry }>();
   let lastSnapshotOffset = 0;
 
@@ -103,22 +111,22 @@ function producerState(config: ProducerStateConfig, snapshots: Snapshots): objec
 
   const operations: Record<string, (step: Step, ...args: never[]) => unknown> = {
     append(step) {
-      const append = state.prepare(step['pid'] as number, step['origin'] as ProducerOrigin);
+      const append = producers.prepare(step['pid'] as number, step['origin'] as ProducerOrigin);
       const [sequence, offset] = [step['seq'] as number, step['offset'] as number];
       append.appendBatch(batchOf({ ...step, firstSeq: sequence, lastSeq: sequence, lastOffset: offset }));
       state.update(append);
-      state.advanceTo(offset + 1);
+      producers.advanceTo(offset + 1);
     },
     endTxn(step) {
-      const append = state.prepare(step['pid'] as number, 'coordinator');
-      const completed = append.appendEndMarker(markerOf(step));
+      const append = producers.prepare(step['pid'] as number, 'coordinator');
+      const completed = appendEndMarker(append, markerOf(step));
       state.update(append);
       if (completed) state.completeTransaction(completed);
-      state.advanceTo((step['offset'] as number) + 1);
+      producers.advanceTo((step['offset'] as number) + 1);
       return completed && { ...completed, isAborted: completed.aborted };
     },
     prepare(step) {
-      const append = state.prepare(step['pid'] as number, step['origin'] as ProducerOrigin);
+      const append = producers.prepare(step['pid'] as number, step['origin'] as ProducerOrigin);
       handles.set(step['handle'] as number, { append, before: append.entry });
     },
     appendDataBatch(step) {
@@ -126,7 +134,7 @@ function producerState(config: ProducerStateConfig, snapshots: Snapshots): objec
       return appended(handle(step));
     },
     appendEndTxnMarker(step) {
-      const completed = handle(step).append.appendEndMarker(markerOf(step));
+      const completed = appendEndMarker(handle(step).append, markerOf(step));
       return completed && { ...completed, isAborted: completed.aborted };
     },
     toEntry: (step) => appended(handle(step)),
@@ -134,7 +142,7 @@ function producerState(config: ProducerStateConfig, snapshots: Snapshots): objec
     completeTxn: (_step, completed: CompletedTransaction) => state.completeTransaction(completed),
     lastStableOffset: (_step, completed: CompletedTransaction) => state.lastStableOffsetAfter(completed),
     update: (step) => state.update(handle(step).append),
-    lastEntry: (step) => fieldsOf(state.entry(step['pid'] as number)),
+    lastEntry: (step) => fieldsOf(producers.entry(step['pid'] as number)),
 
     truncateAndReload(_step, logStartOffset: number, logEndOffset: number, nowMs: number) {
       for (const offset of snapshots.keys()) {
@@ -149,9 +157,9 @@ function producerState(config: ProducerStateConfig, snapshots: Snapshots): objec
       lastSnapshotOffset = 0;
     },
     takeSnapshot() {
-      if (state.mapEndOffset <= lastSnapshotOffset) return;
-      snapshots.set(state.mapEndOffset, asKafkaFile(state.snapshot()));
-      lastSnapshotOffset = state.mapEndOffset;
+      if (producers.mapEndOffset <= lastSnapshotOffset) return;
+      snapshots.set(producers.mapEndOffset, asKafkaFile(producers.snapshot()));
+      lastSnapshotOffset = producers.mapEndOffset;
     },
     latestSnapshotOffset: () => newest(),
     oldestSnapshotOffset: () => [...snapshots.keys()].sort((a, b) => a - b)[0],
@@ -166,17 +174,17 @@ function producerState(config: ProducerStateConfig, snapshots: Snapshots): objec
       lastSnapshotOffset = newest() ?? offset;
     },
     onHighWatermarkUpdated: (_step, offset: number) => state.highWatermarkAdvanced(offset),
-    removeExpiredProducers: (_step, nowMs: number) => state.removeExpired(nowMs),
-    updateMapEndOffset: (_step, offset: number) => state.advanceTo(offset),
+    removeExpiredProducers: (_step, nowMs: number) => producers.removeExpired(nowMs),
+    updateMapEndOffset: (_step, offset: number) => producers.advanceTo(offset),
     firstUnstableOffset: () => state.firstUnstableOffset(),
     firstUndecidedOffset: () => state.firstUndecidedOffset(),
     hasLateTransaction: (_step, nowMs: number) => state.hasLateTransaction(nowMs),
-    mapEndOffset: () => state.mapEndOffset,
+    mapEndOffset: () => producers.mapEndOffset,
     isEmpty: () => state.isEmpty,
-    producerIdCount: () => state.producers().size,
+    producerIdCount: () => producers.producers().size,
     activeProducers() {
-      const entries = [...state.producers().values()];
-      return { containsKey: entries.length > 0, keySet: [...state.producers().keys()], ...fieldsOf(entries[0]) };
+      const entries = [...producers.producers().values()];
+      return { containsKey: entries.length > 0, keySet: [...producers.producers().keys()], ...fieldsOf(entries[0]) };
     },
   };
 
@@ -239,7 +247,7 @@ function batchOf(step: Readonly<Record<string, unknown>>): Parameters<ProducerAp
   };
 }
 
-function markerOf(step: Step): Parameters<ProducerAppend['appendEndMarker']>[0] {
+function markerOf(step: Step): EndTransactionMarker {
   return {
     type: step['type'] as 'commit' | 'abort',
     producerEpoch: step['epoch'] as number,
