@@ -94,7 +94,7 @@ export class Broker {
     metadataLog: PartitionLog,
     image: MetadataImage,
   ) {
-    const { clock, store } = options;
+    const { clock, random, store } = options;
     this.#options = options;
     this.#groupCommit = groupCommit;
     const drops = [groupCommit.deposed, store.lost].map((signal) =>
@@ -105,7 +105,7 @@ export class Broker {
     };
     void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
     this.#controller = new Controller(metadataLog, image, clock);
-    this.#producerIds = new ProducerIds(this.#controller);
+    this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry()]);
     this.#deleteRemovedLogs();

@@ -28,7 +28,7 @@ import {
   toKafkaJSError,
 } from './errors.js';
 import { listOffsets } from './list-offsets.js';
-import { isRetriable, withRetry } from './retry.js';
+import { isRetriable } from './retry.js';
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 const MAX_INT32 = 2 ** 31 - 1;
@@ -52,9 +52,8 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
 
   /** With retries; `attempt` throws what a response says. */
   function retrying<T>(attempt: (at: { retryCount: number }) => Promise<T>): Promise<T> {
-    return withRetry(
+    return connection.retry(
       {
-        runtime,
         options,
         retriable: (error) =>
           isRetriable(error) && !(error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION'),
@@ -76,8 +75,8 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   /** Metadata of topics, never creating one. @throws UNKNOWN_TOPIC_OR_PARTITION, after having looked a few times. */
   async function topicMetadata(topics: readonly string[] | null): Promise<MetadataResponse['topics']> {
     const request = { topics: topics?.map((name) => ({ name })) ?? null, allowAutoTopicCreation: false };
-    return withRetry(
-      { runtime, options: { ...options, initialRetryTime: 25, retries: UNKNOWN_TOPIC_RETRIES } },
+    return connection.retry(
+      { options: { ...options, initialRetryTime: 25, retries: UNKNOWN_TOPIC_RETRIES } },
       async ({ retryCount }) => {
         const response = await connection.request('Metadata', request);
         for (const topic of response.topics) {

@@ -4,7 +4,6 @@ import type { RetryOptions } from './api/kafka.js';
 import type { PartitionMetadata } from './api/producer.js';
 import type { Connection } from './connection.js';
 import { KafkaJSProtocolError } from './errors.js';
-import { withRetry } from './retry.js';
 
 interface TopicEntry {
   readonly partitions: readonly PartitionMetadata[];
@@ -65,7 +64,7 @@ export class ClusterMetadata {
     const creates = this.#allowAutoTopicCreation;
     const options = creates ? this.#retry : { ...this.#retry, ...UNKNOWN_TOPIC_RETRY };
     let unknown: KafkaJSProtocolError | undefined;
-    const loaded = await withRetry({ runtime: this.#connection.runtime, options, signal }, async ({ retryCount }) => {
+    const loaded = await this.#connection.retry({ options, signal }, async ({ retryCount }) => {
       const response = await this.#request(topics, signal);
       const found = new Map<string, readonly PartitionMetadata[]>();
       for (const topic of response.topics) {
@@ -93,8 +92,7 @@ export class ClusterMetadata {
 
   /** All topics that there are, internal ones left out. */
   async allTopics(signal?: AbortSignal): Promise<string[]> {
-    const { runtime } = this.#connection;
-    const response = await withRetry({ runtime, options: this.#retry, signal }, () =>
+    const response = await this.#connection.retry({ options: this.#retry, signal }, () =>
       this.#connection.request('Metadata', { topics: null, allowAutoTopicCreation: false }, { signal }),
     );
     return response.topics.filter(({ isInternal }) => !isInternal).map(({ name }) => name);

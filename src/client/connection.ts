@@ -2,9 +2,10 @@ import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { Runtime } from '../runtime/runtime.js';
-import { deferred, onAbort } from '../util/signal.js';
+import { deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
+import { type Attempt, type RetryScope, withRetry } from './retry.js';
 
 interface NetworkInstrumentation {
   readonly events: { readonly REQUEST: string; readonly REQUEST_TIMEOUT: string };
@@ -82,6 +83,8 @@ export class Connection {
   readonly #deadlines: Deadlines;
   /** What ends each request that is in flight. */
   readonly #inFlight = new Set<(reason: unknown) => void>();
+  /** From one opening to its close: attempts in between may wait, but not beyond. */
+  #life = new AbortController();
   #correlationId = 0;
 
   constructor(parts: ConnectionParts) {
@@ -120,9 +123,21 @@ export class Connection {
     this.#parts.onClosed();
     const reason = new KafkaJSConnectionError('Connection closed: the client was disconnected');
     for (const abandon of [...this.#inFlight]) abandon(reason);
+    this.#life.abort(reason);
+    this.#life = new AbortController();
     this.#deadlines.clear();
     await this.#parts.shared.release();
     return true;
+  }
+
+  /** `withRetry`, as long as the connection lasts: nothing is tried, nor waited for, once the client was disconnected. */
+  async retry<T>(scope: Omit<RetryScope, 'runtime'>, attempt: (at: Attempt) => Promise<T>): Promise<T> {
+    const ended = linkedController(this.#life.signal, scope.signal);
+    try {
+      return await withRetry({ ...scope, runtime: this.runtime, signal: ended.signal }, attempt);
+    } finally {
+      ended.abort(OVER);
+    }
   }
 
   /**

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { logLevel } from '../../src/index.js';
+import { kafkaOn, logLevel } from '../../src/index.js';
+import { KafkaError } from '../../src/protocol/errors.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
 import { InProcessCluster } from '../../src/testing/index.js';
@@ -50,4 +51,23 @@ test('a client that is disconnected while it connects holds nothing afterwards',
     expect(open()).toEqual({ timers: 0, locks: 0, channels: 0 });
   }
   await cluster.close();
+});
+
+test('an attempt that waits for its turn ends when its client is disconnected', async () => {
+  const { runtime, open } = countingRuntime(inProcessRuntime());
+  const refused = deferred();
+  const send = async (): Promise<never> => {
+    refused.resolve();
+    throw new KafkaError('LEADER_NOT_AVAILABLE', 'nobody leads');
+  };
+  const channel = { send, close: async () => {} };
+  const Kafka = kafkaOn({ runtime, connect: () => channel });
+  const consumer = new Kafka({ logLevel: logLevel.NOTHING }).consumer({ groupId: 'g' });
+  const subscribing = consumer.subscribe({ topic: 't' });
+  subscribing.catch(() => {});
+  await refused.promise;
+  await Promise.resolve();
+  await consumer.disconnect();
+  await expect(subscribing).rejects.toThrow();
+  expect(open().timers).toBe(0);
 });

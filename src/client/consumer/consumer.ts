@@ -18,7 +18,6 @@ import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
 import { describeGroups } from '../describe-groups.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
-import { withRetry } from '../retry.js';
 import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
 import { PartitionAssigners } from './assignors.js';
 import { type AssignedPosition, ConsumerSession, type SessionSettings, type Subscription } from './session.js';
@@ -355,7 +354,7 @@ export function makeConsumer<K, V>(
     assignment: () => session?.assignment() ?? [],
     async describeGroup(): Promise<GroupDescription> {
       if (groupId === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
-      return withRetry({ runtime, options: retry }, async () => {
+      return connection.retry({ options: retry }, async () => {
         const [group] = await describeGroups(connection, [groupId]);
         const error = errorOf({ errorCode: group!.errorCode, errorMessage: null });
         if (error?.retriable) throw error;

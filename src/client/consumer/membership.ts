@@ -4,7 +4,7 @@ import type { GroupMember, GroupMemberAssignment } from '../api/consumer.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
-import { isRetriable, withRetry } from '../retry.js';
+import { isRetriable } from '../retry.js';
 import { type MembershipEffect, type MembershipEvent, NOT_JOINED, stepMembership } from './membership-state.js';
 
 /** Leaving is a courtesy: a coordinator that does not answer finds out by the session timeout. */
@@ -236,7 +236,7 @@ export class GroupMembership {
     const { connection, retry } = this.#options;
     const { signal } = this.#ending;
     try {
-      await withRetry({ runtime: connection.runtime, options: retry, signal }, () => send(signal));
+      await connection.retry({ options: retry, signal }, () => send(signal));
     } catch (error) {
       if (!(error instanceof KafkaJSProtocolError) || !REFUSALS.has(error.type)) throw error;
       const memberId = assignedId?.();

@@ -12,7 +12,6 @@ import type { Connection } from '../connection.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
-import { withRetry } from '../retry.js';
 import type { Position } from './arguments.js';
 import { AssignerProtocol } from './assigner-protocol.js';
 import { Fetcher } from './fetcher.js';
@@ -279,13 +278,13 @@ export class ConsumerSession<K, V> {
   async #fetchCommitted(groupId: string, partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
     const committed = new Map<string, number>();
     if (partitions.length === 0) return committed;
-    const { connection, retry, runtime } = this.#options;
+    const { connection, retry } = this.#options;
     const topics = [...new Set(partitions.map(({ topic }) => topic))].map((name) => ({
       name,
       partitionIndexes: partitions.filter(({ topic }) => topic === name).map(({ partition }) => partition),
     }));
     const { signal } = this.#workers;
-    const response = await withRetry({ runtime, options: retry, signal }, async () => {
+    const response = await connection.retry({ options: retry, signal }, async () => {
       const answer = await connection.request('OffsetFetch', { groupId, topics });
       const error = errorOf(answer) ?? firstError(answer.topics);
       if (error !== undefined) throw error;
@@ -301,14 +300,14 @@ export class ConsumerSession<K, V> {
 
   /** Offsets for the ends of logs: from here on a record that is written is a record that is read. */
   async #lookUp(partitions: readonly AssignedPosition[]): Promise<AssignedPosition[]> {
-    const { connection, retry, runtime, settings } = this.#options;
+    const { connection, retry, settings } = this.#options;
     const queries = partitions.flatMap(({ topic, partition, position }) =>
       typeof position === 'number'
         ? []
         : [{ topic, partition, timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP }],
     );
     const { signal } = this.#workers;
-    const found = await withRetry({ runtime, options: retry, signal }, () =>
+    const found = await connection.retry({ options: retry, signal }, () =>
       listOffsets(connection, queries, { isolationLevel: settings.isolationLevel }),
     );
     const offsets = new Map(found.map((entry) => [topicPartitionText(entry), entry.offset]));
@@ -353,7 +352,7 @@ export class ConsumerSession<K, V> {
 
   /** Sends a commit for the present generation. */
   async #commit(offsets: readonly OffsetToCommit[]): Promise<void> {
-    const { connection, retry, runtime, subscription, instrumentation } = this.#options;
+    const { connection, retry, subscription, instrumentation } = this.#options;
     if (subscription.kind !== 'group') {
       throw new KafkaJSNonRetriableError('Offsets can only be committed by a consumer with a groupId');
     }
@@ -378,7 +377,7 @@ export class ConsumerSession<K, V> {
     };
     try {
       const { signal } = this.#workers; // a stopped consumer does not try again
-      await withRetry({ runtime, options: retry, signal }, async () => {
+      await connection.retry({ options: retry, signal }, async () => {
         const error = firstError((await connection.request('OffsetCommit', request)).topics);
         if (error !== undefined) throw error;
       });

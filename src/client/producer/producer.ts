@@ -10,7 +10,6 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
-import { withRetry } from '../retry.js';
 import { keyPartitionerOf, Partitioners } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
 import { type Preparation, type PreparedMessages, prepareMessages, STICKY } from './prepare-messages.js';
@@ -109,7 +108,7 @@ export function makeProducer<K, V>(
   }
 
   async function initProducerId(): Promise<ProducerIdentity> {
-    const { producerId, producerEpoch } = await withRetry({ runtime, options: context.retry }, async () => {
+    const { producerId, producerEpoch } = await connection.retry({ options: context.retry }, async () => {
       const response = await connection.request('InitProducerId', {
         transactionalId: null,
         transactionTimeoutMs: 60_000,
