@@ -2,7 +2,7 @@ import type { Admin, AdminConfig } from './api/admin.js';
 import { ADMIN_EVENTS } from './api/events.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
-import { clientShell, ending, forwarding, LazyPart } from './client-front.js';
+import { clientShell, connecting, ending, forwarding, LazyPart } from './client-front.js';
 import type { ClientParts } from './client-parts.js';
 
 /** An admin whose code is loaded when it is first used. */
@@ -11,8 +11,8 @@ export function adminFront(context: ClientContext, load: ClientParts['admin'], c
   const part = new LazyPart(async () => (await load()).makeAdmin(context, shell, config));
   const disconnect = () => ending(part, (body) => body.disconnect());
   return {
+    connect: connecting(part, context.shared),
     ...forwarding(part, [
-      'connect',
       'listTopics',
       'createTopics',
       'deleteTopics',

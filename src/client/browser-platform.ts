@@ -1,5 +1,6 @@
 import { browserRuntime } from '../runtime/browser-runtime.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { warmStorage } from '../runtime/warm-storage.js';
 import { openWorkerLink } from '../runtime/worker-links.js';
 import type { Kafka as KafkaClient } from './api/kafka.js';
 import { type ClientPlatform, type KafkaConstructor, kafkaOn } from './kafka.js';
@@ -13,6 +14,7 @@ const browserPlatform: ClientPlatform = {
     return runtime;
   },
   connect({ clusterName, brokerConfig, label, worker }) {
+    warmStorage();
     return openWorkerLink({
       runtime: this.runtime,
       start: { clusterName, brokerConfig, label: pageLabel() ?? label },

@@ -1,6 +1,7 @@
 import type { On } from './api/events.js';
 import type { Logger } from './api/logger.js';
 import type { ClientContext, ClientShell } from './client-context.js';
+import type { SharedChannel } from './connection.js';
 import { KafkaJSConnectionError } from './errors.js';
 import { Instrumentation } from './instrumentation.js';
 
@@ -61,6 +62,25 @@ export function forwarding<T, const N extends AsyncMethods<T>>(part: LazyPart<T>
       part.loaded === undefined ? call(await part.load(), args) : call(part.loaded, args);
   };
   return Object.fromEntries(names.map((name) => [name, forward(name)])) as Pick<T, N>; // each name has its method
+}
+
+/** `connect` of a client. Where its code is still to be loaded, the host starts meanwhile. */
+export function connecting<T extends { connect(): Promise<void> }>(
+  part: LazyPart<T>,
+  shared: SharedChannel,
+): () => Promise<void> {
+  return async () => {
+    if (part.loaded !== undefined) return part.loaded.connect();
+    const released = shared.acquire().then(
+      () => () => shared.release(),
+      () => () => {}, // the body hears of it too
+    );
+    try {
+      await (await part.load()).connect();
+    } finally {
+      await (await released)();
+    }
+  };
 }
 
 /** Ends what there is; what was never loaded needs no end. */

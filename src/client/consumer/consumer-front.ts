@@ -2,7 +2,7 @@ import type { ConsumedMessage, Consumer, ConsumerConfig, TopicPartitions } from 
 import { CONSUMER_EVENTS } from '../api/events.js';
 import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
-import { clientShell, ending, forwarding, LazyPart } from '../client-front.js';
+import { clientShell, connecting, ending, forwarding, LazyPart } from '../client-front.js';
 import type { ClientParts } from '../client-parts.js';
 import { KafkaJSNonRetriableError } from '../errors.js';
 import { assertTopicPartition, assertTopicPartitions, notRunning, positionOf } from './arguments.js';
@@ -28,7 +28,8 @@ export function consumerFront<K, V>(
   }
 
   return {
-    ...forwarding(part, ['connect', 'subscribe', 'assign', 'run', 'commitOffsets', 'describeGroup']),
+    connect: connecting(part, context.shared),
+    ...forwarding(part, ['subscribe', 'assign', 'run', 'commitOffsets', 'describeGroup']),
     disconnect,
     stop: () => ending(part, (body) => body.stop()),
     messages,

@@ -2,7 +2,7 @@ import { PRODUCER_EVENTS } from '../api/events.js';
 import type { Producer, ProducerConfig } from '../api/producer.js';
 import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
-import { clientShell, ending, forwarding, LazyPart } from '../client-front.js';
+import { clientShell, connecting, ending, forwarding, LazyPart } from '../client-front.js';
 import type { ClientParts } from '../client-parts.js';
 import { KafkaJSNonRetriableError, KafkaJSNotImplemented } from '../errors.js';
 
@@ -17,7 +17,8 @@ export function producerFront<K, V>(
   const part = new LazyPart(async () => (await load()).makeProducer(context, shell, config));
   const disconnect = () => ending(part, (body) => body.disconnect());
   return {
-    ...forwarding(part, ['connect', 'send', 'sendBatch']),
+    connect: connecting(part, context.shared),
+    ...forwarding(part, ['send', 'sendBatch']),
     disconnect,
     flush: () => ending(part, (body) => body.flush()),
     isIdempotent: () => config.idempotent ?? true,
