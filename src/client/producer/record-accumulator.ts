@@ -138,7 +138,7 @@ export class RecordAccumulator {
       this.close(queue);
       open = undefined;
     }
-    if (open !== undefined && open.builder.append(record)) {
+    if (open?.builder.append(record)) {
       addPart(open, send);
       return;
     }
