@@ -1,5 +1,5 @@
+import { FieldReader, FieldWriter } from '../../protocol/fields.js';
 import { assert } from '../../util/assert.js';
-import { int16At, int32At, int64At, setInt16, setInt32, setInt64 } from '../../util/bytes.js';
 
 /** A committed offset, as OffsetFetch answers it. */
 export interface CommittedOffset {
@@ -78,14 +78,24 @@ export function encodeOffsetsRecord(record: OffsetsRecord): {
 /** undefined for a record of a kind that this version does not know. */
 export function decodeOffsetsRecord(keyBytes: Uint8Array | null, value: Uint8Array | null): OffsetsRecord | undefined {
   if (keyBytes === null) return undefined;
-  const key = new FieldReader(keyBytes);
+  const key = fieldsOf(keyBytes);
   const version = key.int16();
   if (version === 0 || version === OFFSET_COMMIT_KEY_VERSION) {
     const [groupId, topic, partition] = [key.string(), key.string(), key.int32()];
-    return { type: 'OffsetCommit', groupId, topic, partition, value: value && decodeOffset(new FieldReader(value)) };
+    return {
+      type: 'OffsetCommit',
+      groupId,
+      topic,
+      partition,
+      value: value && decodeOffset(fieldsOf(value)),
+    };
   }
   if (version !== GROUP_METADATA_KEY_VERSION) return undefined;
-  return { type: 'GroupMetadata', groupId: key.string(), value: value && decodeGroup(new FieldReader(value)) };
+  return {
+    type: 'GroupMetadata',
+    groupId: key.string(),
+    value: value && decodeGroup(fieldsOf(value)),
+  };
 }
 
 function encodeOffset({ offset, leaderEpoch, metadata, commitTimestampMs }: CommittedOffset): Uint8Array {
@@ -125,7 +135,7 @@ function decodeGroup(value: FieldReader): StoredGroup {
     protocolName: value.nullableString(),
     leaderId: value.nullableString(),
     currentStateTimestampMs: value.int64(),
-    members: Array.from({ length: value.int32() }, () => ({
+    members: value.list(() => ({
       memberId: value.string(),
       groupInstanceId: value.nullableString(),
       clientId: value.string(),
@@ -138,107 +148,6 @@ function decodeGroup(value: FieldReader): StoredGroup {
   };
 }
 
-const ENCODER = new TextEncoder();
-const DECODER = new TextDecoder();
-const NULL_LENGTH = -1;
-
-class FieldWriter {
-  #bytes = new Uint8Array(128);
-  #at = 0;
-
-  int16(value: number): this {
-    const at = this.#room(2);
-    setInt16(this.#bytes, at, value);
-    return this;
-  }
-
-  int32(value: number): this {
-    const at = this.#room(4);
-    setInt32(this.#bytes, at, value);
-    return this;
-  }
-
-  int64(value: number): this {
-    const at = this.#room(8);
-    setInt64(this.#bytes, at, value);
-    return this;
-  }
-
-  string(value: string | null): this {
-    if (value === null) return this.int16(NULL_LENGTH);
-    const text = ENCODER.encode(value);
-    return this.int16(text.length).#raw(text);
-  }
-
-  bytes(value: Uint8Array): this {
-    return this.int32(value.length).#raw(value);
-  }
-
-  finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#at);
-  }
-
-  #raw(value: Uint8Array): this {
-    const at = this.#room(value.length);
-    this.#bytes.set(value, at);
-    return this;
-  }
-
-  /** Where `size` more bytes go. To be asked before `#bytes` is, which it may replace. */
-  #room(size: number): number {
-    const at = this.#at;
-    this.#at += size;
-    if (this.#at > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(this.#at, 2 * this.#bytes.length));
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
-    return at;
-  }
-}
-
-class FieldReader {
-  readonly #bytes: Uint8Array;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  int16(): number {
-    return int16At(this.#bytes, this.#skip(2));
-  }
-
-  int32(): number {
-    return int32At(this.#bytes, this.#skip(4));
-  }
-
-  int64(): number {
-    return int64At(this.#bytes, this.#skip(8));
-  }
-
-  string(): string {
-    return this.nullableString() ?? '';
-  }
-
-  nullableString(): string | null {
-    const length = this.int16();
-    if (length === NULL_LENGTH) return null;
-    const start = this.#skip(length);
-    return DECODER.decode(this.#bytes.subarray(start, start + length));
-  }
-
-  /** A copy. */
-  bytes(): Uint8Array {
-    const length = this.int32();
-    const start = this.#skip(length);
-    return new Uint8Array(this.#bytes.subarray(start, start + length));
-  }
-
-  #skip(size: number): number {
-    const at = this.#at;
-    this.#at += size;
-    assert(size >= 0 && this.#at <= this.#bytes.length, 'a record of __consumer_offsets holds its fields');
-    return at;
-  }
+function fieldsOf(bytes: Uint8Array): FieldReader {
+  return new FieldReader(bytes, 'a record of __consumer_offsets');
 }
