@@ -1,4 +1,4 @@
-import type { GroupStateName, HostDescription } from '../../protocol/requests.js';
+import { ConfigResourceType, type GroupStateName, type HostDescription } from '../../protocol/requests.js';
 import type { GroupDescription, PartitionOffset } from './consumer.js';
 import type { AdminEvents, On } from './events.js';
 import type { RetryOptions } from './kafka.js';
@@ -53,18 +53,9 @@ export const ResourceTypes = {
   DELEGATION_TOKEN: 6,
 } as const;
 
-export const ConfigResourceTypes = { UNKNOWN: 0, TOPIC: 2, BROKER: 4, BROKER_LOGGER: 8 } as const;
+export { ConfigSource } from '../../protocol/requests.js';
+export const ConfigResourceTypes = ConfigResourceType;
 export type ConfigResourceTypes = (typeof ConfigResourceTypes)[keyof typeof ConfigResourceTypes];
-
-export const ConfigSource = {
-  UNKNOWN: 0,
-  TOPIC_CONFIG: 1,
-  DYNAMIC_BROKER_CONFIG: 2,
-  DYNAMIC_DEFAULT_BROKER_CONFIG: 3,
-  STATIC_BROKER_CONFIG: 4,
-  DEFAULT_CONFIG: 5,
-  DYNAMIC_BROKER_LOGGER_CONFIG: 6,
-} as const;
 
 export interface ResourceConfigQuery {
   readonly type: number;
