@@ -3,6 +3,7 @@ import { type Jobs, jobsOf } from './contender.js';
 import { dexie } from './dexie.js';
 import { firstRecord, ours, sendForever, stopSending } from './ours.js';
 import { plainIdb } from './plain-idb.js';
+import { raw } from './raw.js';
 import { latency, percentile } from './values.js';
 
 type Callable = Record<string, (args: never) => unknown>;
@@ -11,6 +12,8 @@ const inPage: Record<string, () => Jobs> = {
   ours: () => jobsOf(ours),
   dexie: () => jobsOf(dexie),
   idb: () => jobsOf(plainIdb),
+  /** The raw loop in the page itself: for what begins and ends there. */
+  'limit-in-page': () => jobsOf(raw),
 };
 const inWorker: Record<string, () => Worker> = {
   limit: () => new Worker(new URL('./raw.worker.ts', import.meta.url), { type: 'module' }),

@@ -71,14 +71,19 @@ async function* crossTab(
 ): AsyncGenerator<Round> {
   const seen: Partial<Record<ContenderId, Latency>> = {};
   for (const id of inTurn(CROSS_TAB, round)) {
+    const where = id === 'limit' ? 'limit-in-page' : id; // from page to page, as all the others
     const name = freshName(id);
     const channel = `${name}-answers`;
     const watcher = await browser.tab();
-    await watcher.job(id, 'open', { name });
+    await watcher.job(where, 'open', { name });
     const writer = await browser.tab();
-    await writer.job(id, 'open', { name });
-    await watcher.job(id, 'watch', { channel });
-    seen[id] = await writer.job<Latency>(id, 'crossTab', { channel, count: plan.quick ? 20 : 60, size: payloadBytes });
+    await writer.job(where, 'open', { name });
+    await watcher.job(where, 'watch', { channel });
+    seen[id] = await writer.job<Latency>(where, 'crossTab', {
+      channel,
+      count: plan.quick ? 20 : 60,
+      size: payloadBytes,
+    });
     await writer.page.close();
     await watcher.page.close();
   }
