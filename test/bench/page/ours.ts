@@ -10,20 +10,14 @@ const SENDS_IN_FLIGHT = 64;
 export function ours(): Contender {
   let kafka: InstanceType<typeof Kafka>;
   let producer: Producer;
-  let consumers: Consumer[] = [];
-  const consume = async (offset: string): Promise<Consumer> => {
-    const consumer = kafka.consumer();
-    consumers.push(consumer);
-    await consumer.connect();
-    await consumer.assign([{ topic: TOPIC, partition: 0, offset }]);
-    return consumer;
-  };
+  let consumer: Consumer;
   return {
     async open(name) {
       kafka = new Kafka({ clientId: 'bench', cluster: name });
-      consumers = [];
       producer = kafka.producer();
       await producer.connect();
+      consumer = kafka.consumer();
+      await consumer.connect();
       const admin = kafka.admin();
       await admin.connect();
       await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 1 }] });
@@ -39,7 +33,7 @@ export function ours(): Contender {
       await Promise.all(inFlight);
     },
     async read(as, expected) {
-      const consumer = await consume('0');
+      await consumer.assign([{ topic: TOPIC, partition: 0, offset: '0' }]);
       const views = new ByteTally();
       const texts = new Tally();
       await new Promise<void>((done, failed) => {
@@ -56,20 +50,20 @@ export function ours(): Contender {
           })
           .catch(failed);
       });
-      await consumer.disconnect();
+      await consumer.stop();
       return as === 'bytes' ? views.end() : texts.end();
     },
     async writeOne(value) {
       await producer.send({ topic: TOPIC, messages: [{ value }] });
     },
     async watch(onValue) {
-      const consumer = await consume('-1');
+      await consumer.assign([{ topic: TOPIC, partition: 0, offset: '-1' }]);
       await consumer.run({
         eachMessage: async ({ message }) => onValue(numberOf(String(message.value))),
       });
     },
     async close() {
-      for (const consumer of consumers) await consumer.disconnect();
+      await consumer.disconnect();
       await producer.disconnect();
     },
   };
