@@ -184,7 +184,7 @@ describe('the stream inspector', function () {
 
   it('has no accessibility fault that axe can find, in any view', async function () {
     // WebKitGTK under its driver takes axe minutes; the two others run the same tree.
-    if (/AppleWebKit/.test(navigator.userAgent) && !/Chrom/.test(navigator.userAgent)) this.skip();
+    if (isWebKit()) this.skip();
     const faults = async (view: string): Promise<void> => {
       // What the test runner's own page lacks is not ours.
       const rules = {
@@ -233,7 +233,8 @@ describe('the stream inspector', function () {
       // Only clients that are all disconnected let go of the worker, which holds a lock while it lives.
       await until(`nothing of ${view} is left`, async () => (await locksOf(cluster)).length === 0);
     }
-    assert.deepEqual(await deleteClusterDatabase(cluster), { wasOpen: false });
+    // WebKit may keep the connection of a worker that ended while it was opening: a deletion then waits for ever.
+    if (!isWebKit()) assert.deepEqual(await deleteClusterDatabase(cluster), { wasOpen: false });
   });
 
   it('put back into the page it goes on', async () => {
@@ -339,4 +340,8 @@ function deepActiveElement(): Element | null {
   let active = document.activeElement;
   while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
   return active;
+}
+
+function isWebKit(): boolean {
+  return /AppleWebKit/.test(navigator.userAgent) && !/Chrom/.test(navigator.userAgent);
 }
