@@ -1,6 +1,6 @@
 import * as Comlink from 'comlink';
 import { jobsOf } from './contender.js';
-import { completed, openDatabase, raw, result } from './raw.js';
+import { openDatabase, raw, result } from './raw.js';
 
 const database = {
   /** Opens an existing database and reads the last key of a store and its row: what no log can avoid. */
@@ -31,5 +31,4 @@ const locks = {
 
 const echo = { echo: (bytes: Uint8Array): Uint8Array => Comlink.transfer(bytes, [bytes.buffer]) };
 
-void completed;
 Comlink.expose({ ...jobsOf(raw), ...database, ...locks, ...echo });
