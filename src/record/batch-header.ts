@@ -111,6 +111,11 @@ export function batchSizeAt(bytes: Uint8Array, at: number): number | undefined {
   return size <= available ? size : undefined;
 }
 
+/** Of the batch at `at`, which must hold its head. */
+export function attributesAt(bytes: Uint8Array, at: number): number {
+  return int16At(bytes, at + ATTRIBUTES_AT);
+}
+
 /**
  * The head of the whole batch at `at`. Its checksum is not looked at: see `verifyBatch`.
  * @throws KafkaError CORRUPT_MESSAGE: not a whole v2 batch. INVALID_RECORD: a 64-bit field beyond the safe integers,
