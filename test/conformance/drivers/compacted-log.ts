@@ -29,7 +29,7 @@ interface CompactionConfig {
 }
 
 /** A step as the cases write it; which fields there are depends on `op`. */
-interface CompactionStep {
+export interface CompactionStep {
   readonly op: string;
   readonly records: readonly (readonly [string, string | null])[];
   readonly producerId?: number;
@@ -56,7 +56,7 @@ const MAX_TIME_MS = Number.MAX_SAFE_INTEGER;
 const LOG = 1;
 
 export function compactedLog(config: CompactionConfig): object {
-  return new CompactedLog(config);
+  return new CompactedLog(config, Date.now());
 }
 
 interface ClosedSegment {
@@ -64,10 +64,12 @@ interface ClosedSegment {
   readonly batches: readonly Uint8Array[];
 }
 
-class CompactedLog {
+/** Also the harness of test/log/compaction. */
+export class CompactedLog {
   readonly #deleteRetentionMs: number;
   readonly #segmentBytes: number;
   readonly #mapSlots: number;
+  readonly #startMs: number;
   readonly #producers = new TransactionalProducers();
   #aborted: readonly AbortedTransaction[] = [];
   #closed: readonly ClosedSegment[] = [];
@@ -77,7 +79,8 @@ class CompactedLog {
   #sleptMs = 0;
   #dirtyOffset = 0;
 
-  constructor({ deleteRetentionMs, segmentBytes, offsetMapSlots }: CompactionConfig) {
+  constructor({ deleteRetentionMs, segmentBytes, offsetMapSlots }: CompactionConfig, startMs: number) {
+    this.#startMs = startMs;
     this.#deleteRetentionMs = deleteRetentionMs ?? DELETE_RETENTION_MS;
     this.#segmentBytes = segmentBytes ?? SEGMENT_BYTES;
     this.#mapSlots = offsetMapSlots ?? MANY_SLOTS;
@@ -87,6 +90,14 @@ class CompactedLog {
     const operation = this.#operations[step.op];
     if (operation === undefined) throw new Error(`unknown operation ${step.op}`);
     await operation(step);
+  }
+
+  get aborted(): readonly AbortedTransaction[] {
+    return this.#aborted;
+  }
+
+  get dirtyOffset(): number {
+    return this.#dirtyOffset;
   }
 
   async check(name: string): Promise<unknown> {
@@ -264,21 +275,21 @@ class CompactedLog {
   }
 
   get #nowMs(): number {
-    return Date.now() + this.#sleptMs;
+    return this.#startMs + this.#sleptMs;
   }
 
   // ---------------------------------------------------------------- what is left
 
-  #batches(): readonly Uint8Array[] {
+  batches(): readonly Uint8Array[] {
     return [...this.#closed.flatMap(({ batches }) => batches), ...this.#activeBatches];
   }
 
   #headers() {
-    return this.#batches().map((batch) => readBatchHeader(batch));
+    return this.batches().map((batch) => readBatchHeader(batch));
   }
 
   async #records(): Promise<{ readonly control: boolean; readonly record: StoredRecord }[]> {
-    const decoded = this.#batches().map(async (batch) => {
+    const decoded = this.batches().map(async (batch) => {
       const control = isControl(readBatchHeader(batch));
       return (await decodeBatch(batch)).map((record) => ({ control, record }));
     });
