@@ -57,6 +57,7 @@ export class HostLogViews implements LogViews {
 
   /** To be called now and then: closes what nobody has used for long. */
   tick(): void {
+    this.#options.store.releaseUnused();
     const idleSinceMs = this.#options.runtime.clock.monotonicMs() - IDLE_MS;
     for (const [log, view] of this.#open) {
       if (!view.idleSince(idleSinceMs)) continue;

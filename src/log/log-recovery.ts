@@ -24,7 +24,7 @@ export interface ReplayedPart {
  */
 export async function recoverLog(store: LogStore, log: LogId, nowMs: number): Promise<RecoveredLog> {
   const ends = await store.ends(log);
-  const { logStartOffset } = ends;
+  const { logStartOffset, sealedEndOffset } = ends;
   const endOffset = ends.lastOffset === undefined ? logStartOffset : ends.lastOffset + 1;
   const state = stateAtCheckpoint(ends, endOffset, nowMs);
   const replayed = { bytes: 0, batches: 0 };
@@ -33,13 +33,16 @@ export async function recoverLog(store: LogStore, log: LogId, nowMs: number): Pr
     for (const chunk of await store.read(log, before, READ_BYTES)) {
       for (const { header } of batchesIn(chunk)) {
         if (lastOffsetOf(header) < state.nextOffset) continue;
-        if (header.baseOffset > state.nextOffset) throw holeError(log, state.nextOffset, `one at ${header.baseOffset}`);
+        if (header.baseOffset > Math.max(state.nextOffset, sealedEndOffset))
+          throw holeError(log, state.nextOffset, `one at ${header.baseOffset}`);
         state.adopt([header], state.stage([header], 'replication', nowMs));
         replayed.bytes += header.sizeInBytes;
         replayed.batches++;
       }
     }
-    if (state.nextOffset === before) throw holeError(log, before, 'nothing');
+    if (state.nextOffset > before) continue;
+    if (before >= sealedEndOffset) throw holeError(log, before, 'nothing');
+    state.skipTo(sealedEndOffset); // the rest of what is sealed was compacted away
   }
   return { state, logStartOffset, replayed };
 }

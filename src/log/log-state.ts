@@ -94,6 +94,13 @@ export class LogState {
     return staged;
   }
 
+  /** The log ends at `offset`: what was before it is not there any more. */
+  skipTo(offset: number): void {
+    assert(offset >= this.#nextOffset, `${offset} is not below ${this.#nextOffset}`);
+    this.#nextOffset = offset;
+    this.producers.advanceTo(offset);
+  }
+
   /** The log now ends behind these batches. */
   adopt(batches: readonly BatchHeader[], staged: StagedProducers): void {
     for (const append of staged.values()) this.producers.update(append);
