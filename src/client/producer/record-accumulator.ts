@@ -1,9 +1,10 @@
 import type { Acks } from '../../protocol/requests.js';
 import { compressBatch } from '../../record/batch-compression.js';
-import { readBatchHeader, writeBatchHeader } from '../../record/batch-header.js';
+import { readBatchHeader } from '../../record/batch-header.js';
 import { type CompressionType, CompressionTypes } from '../../record/compression-types.js';
 import type { NewRecord } from '../../record/record.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
+import { writeBatchHeader } from '../../record/write-batch-header.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import type { PendingSend } from './pending-send.js';
 
