@@ -1,6 +1,8 @@
-/** The code of each kind of client, a part of its own that is loaded when first used. */
+/** The code of the clients in parts, each loaded when first used. */
 export interface ClientParts {
   readonly producer: () => Promise<Pick<typeof import('./producer/producer.js'), 'makeProducer'>>;
+  /** What a producer does about failed requests; where it is not given, the producer's code loads it. */
+  readonly recovery?: () => Promise<Pick<typeof import('./producer/batch-recovery.js'), 'batchRecovery'>>;
   readonly consumer: () => Promise<Pick<typeof import('./consumer/consumer.js'), 'makeConsumer'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin.js'), 'makeAdmin'>>;
 }

@@ -27,13 +27,13 @@ import {
 import type { BatchHeader } from './record.js';
 import { sealBatch } from './write-batch-header.js';
 
-export { BATCH_HEADER_BYTES };
-
-/** Kafka's names for "there is none". */
-export const NO_PRODUCER_ID = -1;
-export const NO_PRODUCER_EPOCH = -1;
-export const NO_SEQUENCE = -1;
-export const NO_PARTITION_LEADER_EPOCH = -1;
+export {
+  BATCH_HEADER_BYTES,
+  NO_PARTITION_LEADER_EPOCH,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
+} from './batch-layout.js';
 
 export type TimestampType = 'CreateTime' | 'LogAppendTime';
 

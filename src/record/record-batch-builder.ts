@@ -8,7 +8,7 @@ import {
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
   NO_SEQUENCE,
-} from './batch-header.js';
+} from './batch-layout.js';
 import type { NewRecord, NewRecordHeader } from './record.js';
 import { writeBatchHeader } from './write-batch-header.js';
 

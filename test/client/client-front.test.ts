@@ -24,12 +24,13 @@ function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixt
       return load();
     };
   };
-  const all = { ...STATIC_CLIENT_PARTS, ...parts };
+  const all: Required<ClientParts> = { ...STATIC_CLIENT_PARTS, ...parts };
   const Client = kafkaOn({
     runtime: cluster.runtime,
     connect: () => cluster.connect(),
     parts: {
       producer: counted('producer', all.producer),
+      recovery: counted('recovery', all.recovery),
       consumer: counted('consumer', all.consumer),
       admin: counted('admin', all.admin),
     },
@@ -44,9 +45,11 @@ test('a client loads its code once, when it is first used, and nothing else', as
   kafka.consumer({ groupId: 'g' });
   kafka.admin();
   expect(asked).toEqual([]);
+  await producer.connect();
+  expect(asked).toEqual(['producer']);
   await producer.send({ topic: 'orders', messages: [{ value: 'a' }] });
   await producer.send({ topic: 'orders', messages: [{ value: 'b' }] });
-  expect(asked).toEqual(['producer']);
+  expect(asked).toEqual(['producer', 'recovery']); // what failures would need, behind the first answer
   await kafka.close();
 });
 

@@ -38,7 +38,7 @@ test('the whole worker is at most 49.2 KB', async () => {
 
 test('what is loaded later is known here', async () => {
   const parts = async (path: string): Promise<readonly string[]> => partsOf(await bundle(path));
-  expect(await parts('test/package/page.ts')).toEqual(['admin', 'compressed-batches', 'consumer', 'producer']);
+  expect(await parts('test/package/page.ts')).toEqual(['admin', 'batch-recovery', 'compressed-batches', 'consumer', 'producer']);
   expect(await parts('workers/host.worker.ts')).toEqual([
     'admin-handlers',
     'compressed-batches',
