@@ -1,6 +1,7 @@
 import { makeAdmin } from './admin.js';
 import type { ClientParts } from './client-parts.js';
 import { makeConsumer } from './consumer/consumer.js';
+import { consumerGroup } from './consumer/consumer-group.js';
 import { batchRecovery } from './producer/batch-recovery.js';
 import { makeProducer } from './producer/producer.js';
 
@@ -9,5 +10,6 @@ export const STATIC_CLIENT_PARTS: Required<ClientParts> = {
   producer: async () => ({ makeProducer }),
   recovery: async () => ({ batchRecovery }),
   consumer: async () => ({ makeConsumer }),
+  group: async () => ({ consumerGroup }),
   admin: async () => ({ makeAdmin }),
 };

@@ -10,7 +10,12 @@ import { assertTopicPartition, assertTopicPartitions, notRunning, positionOf } f
 export function consumerFront<K, V>(context: ClientContext, config: ConsumerConfig<K, V>): Consumer<K, V> {
   assertConfig(config);
   const shell = clientShell(context, { name: 'Consumer', client: 'consumer', events: CONSUMER_EVENTS });
-  const part = new LazyPart(async () => (await context.parts.consumer()).makeConsumer(context, shell, config));
+  const part = new LazyPart(async () => {
+    const { parts } = context;
+    const group = config.groupId === undefined ? undefined : parts.group();
+    const [{ makeConsumer }, loaded] = await Promise.all([parts.consumer(), group]);
+    return makeConsumer(context, shell, config, loaded?.consumerGroup);
+  });
   const disconnect = () => ending(part, (body) => body.disconnect());
 
   async function* messages(options?: Parameters<Consumer['messages']>[0]): AsyncGenerator<ConsumedMessage<K, V>> {
