@@ -61,6 +61,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
         get runtime() {
           return platform.runtime;
         },
+        parts,
         shared: new SharedChannel(() =>
           platform.connect({ clusterName: name, brokerConfig, label: clientId, ...(worker && { worker }) }),
         ),
@@ -83,15 +84,15 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
     }
 
     producer<K = RecordInput, V = RecordInput>(config: ProducerConfig<K, V> = {}): Producer<K, V> {
-      return producerFront(this.#context, parts.producer, config);
+      return producerFront(this.#context, config);
     }
 
     consumer<K = RecordBytes, V = RecordBytes>(config: ConsumerConfig<K, V> = {}): Consumer<K, V> {
-      return consumerFront(this.#context, parts.consumer, config);
+      return consumerFront(this.#context, config);
     }
 
     admin(config: AdminConfig = {}): Admin {
-      return adminFront(this.#context, parts.admin, config);
+      return adminFront(this.#context, config);
     }
 
     logger(): Logger {

@@ -8,9 +8,9 @@ import {
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
   NO_SEQUENCE,
-  writeBatchHeader,
-} from './batch-header.js';
+} from './batch-layout.js';
 import type { NewRecord, NewRecordHeader } from './record.js';
+import { writeBatchHeader } from './write-batch-header.js';
 
 /** `Uint8Array.set` needs a view of its own when it gets many bytes; below, a loop is quicker. */
 const SET_FROM = 24;

@@ -1,5 +1,5 @@
 import { KafkaError } from '../protocol/errors.js';
-import { VarintReader } from '../util/varint.js';
+import { VarintReader } from '../util/varint-reader.js';
 import { BATCH_HEADER_BYTES, compressionOf, readBatchHeader, timestampType } from './batch-header.js';
 import type { BatchHeader, RecordHeader, StoredRecord } from './record.js';
 import { type RecordBytes, recordBytes } from './record-bytes.js';

@@ -30,7 +30,8 @@ import { RecordCursor } from '../../src/record/record-batch-decoder.js';
 import { readBigVarlong, writeBigVarlong } from '../../src/util/big-varint.js';
 import { crc32c } from '../../src/util/crc32c.js';
 import { murmur2, partitionFor } from '../../src/util/murmur2.js';
-import { VarintReader, writeUnsignedVarint, writeVarint, writeVarlong } from '../../src/util/varint.js';
+import { writeUnsignedVarint, writeVarint, writeVarlong } from '../../src/util/varint.js';
+import { VarintReader } from '../../src/util/varint-reader.js';
 import './codecs.js';
 
 export interface RecordCase {

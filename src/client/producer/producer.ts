@@ -95,6 +95,7 @@ export function makeProducer<K, V>(
       logger,
       renewIdentity,
       onStaleTopic: (topic) => void metadata.load([topic]).catch(() => {}),
+      loadRecovery: context.parts.recovery ?? (() => import('./batch-recovery.js')),
     });
   }
 

@@ -1,6 +1,6 @@
 import type { Acks } from '../../protocol/requests.js';
+import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressBatch } from '../../record/batch-compression.js';
-import { readBatchHeader, writeBatchHeader } from '../../record/batch-header.js';
 import { type CompressionType, CompressionTypes } from '../../record/compression-types.js';
 import type { NewRecord } from '../../record/record.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
@@ -262,20 +262,8 @@ export class RecordAccumulator {
   }
 }
 
-/** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */
-export function resequence(batch: ClosedBatch): void {
-  const { queue } = batch;
-  const { producerId, producerEpoch } = queue.identity;
-  batch.baseSequence = takeSequences(queue, batch.recordCount);
-  writeBatchHeader(batch.bytes, 0, batch.bytes.length, {
-    ...readBatchHeader(batch.bytes),
-    producerId,
-    producerEpoch,
-    baseSequence: batch.baseSequence,
-  });
-}
-
-function takeSequences(queue: PartitionQueue, count: number): number {
+/** The first of the next `count` sequences of a partition. */
+export function takeSequences(queue: PartitionQueue, count: number): number {
   const base = queue.nextSequence;
   queue.nextSequence = (base + count) % SEQUENCES;
   return base;
@@ -290,4 +278,8 @@ function addPart(open: OpenBatch, send: PendingSend): void {
 
 function isSame(a: BatchSettings, b: BatchSettings): boolean {
   return a === b || (a.acks === b.acks && a.timeoutMs === b.timeoutMs && a.compression === b.compression);
+}
+
+export function describeBatch({ queue, recordCount }: ClosedBatch): string {
+  return `a batch of ${recordCount} records for ${topicPartitionText(queue)}`;
 }

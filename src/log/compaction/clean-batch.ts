@@ -5,16 +5,16 @@ import {
   type BatchAt,
   compressionOf,
   deleteHorizonMs,
-  emptiedBatch,
   isControl,
   timestampType,
-  withDeleteHorizon,
-  writeBatchHeader,
 } from '../../record/batch-header.js';
 import type { CompressionType } from '../../record/compression-types.js';
 import type { BatchHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
-import { VarintReader, varlongSize, writeVarint, writeVarlong } from '../../util/varint.js';
+import { emptiedBatch, withDeleteHorizon } from '../../record/rewritten-batch.js';
+import { writeBatchHeader } from '../../record/write-batch-header.js';
+import { varlongSize, writeVarint, writeVarlong } from '../../util/varint.js';
+import { VarintReader } from '../../util/varint-reader.js';
 import { type BatchRetention, batchRetention, hasExpired, type RetentionRules } from './batch-retention.js';
 import type { CleanedTransactions } from './cleaned-transactions.js';
 import type { DirtyPart } from './offset-map.js';
