@@ -38,6 +38,8 @@ const LOG_APPEND_TIME_BIT = 0x08;
 const TRANSACTIONAL_BIT = 0x10;
 const CONTROL_BIT = 0x20;
 const DELETE_HORIZON_BIT = 0x40;
+/** *Ours*, one of the bits that Kafka leaves unused: see gap-batch.ts. */
+export const GAP_BIT = 0x4000;
 
 /** Kafka's names for "there is none". */
 export const NO_PRODUCER_ID = -1;
@@ -63,6 +65,11 @@ export function isTransactional({ attributes }: Pick<BatchHeader, 'attributes'>)
 /** A control batch holds one commit or abort marker, which consumers do not see. */
 export function isControl({ attributes }: Pick<BatchHeader, 'attributes'>): boolean {
   return (attributes & CONTROL_BIT) !== 0;
+}
+
+/** A gap batch is empty and stands for records that are lost. */
+export function isGap({ attributes }: Pick<BatchHeader, 'attributes'>): boolean {
+  return (attributes & GAP_BIT) !== 0;
 }
 
 /** When compaction may drop the tombstones of this batch; undefined where no pass has set it yet (KIP-534). */
@@ -229,6 +236,29 @@ export function verifyBatchBytes(bytes: Uint8Array, at = 0): number {
     throw corrupt(at, `${recordCount} records do not fit a last offset delta of ${lastOffsetDelta}`);
   }
   return size;
+}
+
+/** Where a batch lies in its log, as its head says; nothing of it is checked. */
+export interface BatchSpan {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly attributes: number;
+}
+
+export function batchSpanAt(bytes: Uint8Array, at: number): BatchSpan {
+  const baseOffset = int64At(bytes, at + BASE_OFFSET_AT);
+  const lastOffset = baseOffset + int32At(bytes, at + LAST_OFFSET_DELTA_AT);
+  return { baseOffset, lastOffset, attributes: int16At(bytes, at + ATTRIBUTES_AT) };
+}
+
+/** The size of the batch at `at` if `verifyBatch` takes it; undefined where it does not. */
+export function soundSizeAt(bytes: Uint8Array, at: number): number | undefined {
+  try {
+    return verifyBatchBytes(bytes, at);
+  } catch (error) {
+    if (error instanceof KafkaError) return undefined;
+    throw error;
+  }
 }
 
 export interface BatchStamp {
