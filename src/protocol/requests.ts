@@ -88,10 +88,26 @@ export interface FetchResponse {
       readonly lastStableOffset: number;
       readonly logStartOffset: number;
       readonly abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[];
+      /** *Ours*: with CORRUPT_MESSAGE: what of the log is lost, from `fetchOffset` on. The reader goes on behind it. */
+      readonly gap?: PartitionGap;
       /** Chunks of whole batches in offset order. The first may begin before `fetchOffset`: the reader skips. */
       readonly records: readonly Uint8Array[];
     })[];
   }[];
+}
+
+/**
+ * *Ours*: why records cannot be read. corrupt: what is there is no sound batch. missing: nothing is there. unreadable: the
+ * browser does not give the bytes. removed: a repair took out what was damaged and left a note of it.
+ */
+export type GapReason = 'corrupt' | 'missing' | 'unreadable' | 'removed';
+
+/** *Ours*. */
+export interface PartitionGap {
+  readonly fromOffset: number;
+  /** Exclusive: what can be read goes on here. */
+  readonly nextOffset: number;
+  readonly reason: GapReason;
 }
 
 /** Special timestamps of ListOffsets (KIP-734). */

@@ -1,3 +1,5 @@
+import type { RawLogStore } from './raw-log-store.js';
+
 /** A log's number inside one broker's database: dense, given once, never used again. 0 is the metadata log. */
 export type LogId = number;
 
@@ -187,6 +189,9 @@ export interface LogStore {
   deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void>;
   /** Deletes a log altogether (topic deleted), in slices. */
   deleteLog(log: LogId, leaderEpoch: number): Promise<void>;
+
+  /** The rows as they lie, for checks and repairs; loaded when it is first asked for. @throws KafkaError KAFKA_STORAGE_ERROR */
+  raw(): Promise<RawLogStore>;
 
   /** Aborts when the database is gone (connection lost, cleared, newer version): open a new store. */
   readonly lost: AbortSignal;
