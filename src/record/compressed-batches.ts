@@ -1,5 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import { int16At, setInt16, setInt32 } from '../util/bytes.js';
+import { sealBatch } from './batch-checksum.js';
 import { compressionOf, readBatchHeader } from './batch-header.js';
 import {
   ATTRIBUTES_AT,
@@ -10,7 +11,6 @@ import {
 } from './batch-layout.js';
 import { compress, decompress } from './compression.js';
 import { type CompressionType, compressionName } from './compression-types.js';
-import { sealBatch } from './write-batch-header.js';
 
 const HIGHEST_TYPE = 4;
 
