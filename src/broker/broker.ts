@@ -167,6 +167,10 @@ export class Broker {
 
   readonly #handlers: Handlers = {
     Produce: (request) => this.#produce(request),
+    WriteTxnMarkers: async (request) => {
+      const { writeTxnMarkers } = await abortable(this.#options.parts.transactions(), this.#closing.signal);
+      return writeTxnMarkers(this.#partitions, request);
+    },
     InitProducerId: (request) => this.#initProducerId(request),
     Metadata: (request) => this.#metadata(request),
     CreateTopics: this.#toAdmin('CreateTopics'),
@@ -339,7 +343,8 @@ export class Broker {
     return this.#logs.get(log, () => {
       const text = topicPartitionText({ topic: name, partition: partitionId });
       const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
-      return openLog({ ...this.#options, groupCommit: this.#groupCommit }, log, text, newest);
+      const { producerIdExpirationMs } = this.#config();
+      return openLog({ ...this.#options, producerIdExpirationMs, groupCommit: this.#groupCommit }, log, text, newest);
     });
   }
 
@@ -406,12 +411,15 @@ export class Broker {
 }
 
 function openLog(
-  { store, groupCommit, leaderEpoch, clock }: BrokerOptions & { readonly groupCommit: GroupCommit },
+  options: BrokerOptions & { readonly groupCommit: GroupCommit; readonly producerIdExpirationMs?: number },
   log: LogId,
   name: string,
   config: () => TopicConfig,
 ): Promise<PartitionLog> {
-  return PartitionLog.open({ store, groupCommit, log, leaderEpoch, config, clock, name });
+  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs } = options;
+  const { transactions } = parts;
+  const place = { store, groupCommit, log, leaderEpoch, config, clock, name };
+  return PartitionLog.open({ ...place, transactions, producerIdExpirationMs });
 }
 
 async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {

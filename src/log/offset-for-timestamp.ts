@@ -45,7 +45,11 @@ export async function offsetForTimestamp(query: TimestampQuery): Promise<Timesta
   assert(timestampMs >= 0 || timestampMs === MAX_TIMESTAMP, `${timestampMs} is a timestamp or MAX_TIMESTAMP`);
   const stretches = await stretchesOf(query);
   if (timestampMs !== MAX_TIMESTAMP) return firstAtOrAfter(query, stretches, timestampMs);
-  return firstAtOrAfter(query, stretches, await maxTimestamp(query, stretches));
+  const found = await firstAtOrAfter(query, stretches, await maxTimestamp(query, stretches));
+  if (found !== undefined) return found;
+  // The rows count batches, too, that compaction has emptied.
+  const unknown = stretches.map((stretch) => ({ ...stretch, maxTimestampMs: Number.POSITIVE_INFINITY }));
+  return firstAtOrAfter(query, unknown, await maxTimestamp(query, unknown));
 }
 
 /** Closed segments, then what the checkpoint knows of the active one, then the rest; cut to what the query may see. */
@@ -74,7 +78,7 @@ async function firstAtOrAfter(
     const indexed = stretch.timeIndex.findLast((entry) => entry.maxTimestampMs < timestampMs);
     const from = Math.max(indexed?.offset ?? stretch.baseOffset, query.logStartOffset);
     for await (const { batch, chunk } of batches(query, from, stretch.nextOffset)) {
-      if (batch.header.maxTimestampMs < timestampMs) continue;
+      if (batch.header.recordCount === 0 || batch.header.maxTimestampMs < timestampMs) continue;
       const records = await visibleRecords(query, chunk, batch);
       const found = records.find((record) => record.timestampMs >= timestampMs);
       if (found) return { ...found, leaderEpoch: batch.header.partitionLeaderEpoch };
@@ -95,7 +99,7 @@ async function maxTimestamp(query: TimestampQuery, stretches: readonly Stretch[]
     }
     for await (const { batch, chunk } of batches(query, Math.max(baseOffset, logStartOffset), nextOffset)) {
       const { header } = batch;
-      if (header.maxTimestampMs <= max) continue;
+      if (header.recordCount === 0 || header.maxTimestampMs <= max) continue;
       const whole = header.baseOffset >= logStartOffset && lastOffsetOf(header) < endOffset;
       const records = whole ? [{ timestampMs: header.maxTimestampMs }] : await visibleRecords(query, chunk, batch);
       for (const { timestampMs } of records) max = Math.max(max, timestampMs);

@@ -12,6 +12,7 @@ import {
   CONTROL_BIT,
   CRC_AT,
   DELETE_HORIZON_BIT,
+  GAP_BIT,
   LAST_OFFSET_DELTA_AT,
   LEADER_EPOCH_AT,
   LOG_APPEND_TIME_BIT,
@@ -28,6 +29,7 @@ import type { BatchHeader } from './record.js';
 
 export {
   BATCH_HEADER_BYTES,
+  GAP_BIT,
   NO_PARTITION_LEADER_EPOCH,
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
@@ -52,6 +54,11 @@ export function isTransactional({ attributes }: Pick<BatchHeader, 'attributes'>)
 /** A control batch holds one commit or abort marker, which consumers do not see. */
 export function isControl({ attributes }: Pick<BatchHeader, 'attributes'>): boolean {
   return (attributes & CONTROL_BIT) !== 0;
+}
+
+/** A gap batch is empty and stands for records that are lost. */
+export function isGap({ attributes }: Pick<BatchHeader, 'attributes'>): boolean {
+  return (attributes & GAP_BIT) !== 0;
 }
 
 /** When compaction may drop the tombstones of this batch; undefined where no pass has set it yet (KIP-534). */
@@ -98,6 +105,11 @@ export function batchSizeAt(bytes: Uint8Array, at: number): number | undefined {
     throw corrupt(at, `expected magic ${MAGIC}, found ${bytes[at + MAGIC_AT]}`);
   }
   return size <= available ? size : undefined;
+}
+
+/** Of the batch at `at`, which must hold its head. */
+export function attributesAt(bytes: Uint8Array, at: number): number {
+  return int16At(bytes, at + ATTRIBUTES_AT);
 }
 
 /**
@@ -218,6 +230,29 @@ export function verifyBatchBytes(bytes: Uint8Array, at = 0): number {
     throw corrupt(at, `${recordCount} records do not fit a last offset delta of ${lastOffsetDelta}`);
   }
   return size;
+}
+
+/** Where a batch lies in its log, as its head says; nothing of it is checked. */
+export interface BatchSpan {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly attributes: number;
+}
+
+export function batchSpanAt(bytes: Uint8Array, at: number): BatchSpan {
+  const baseOffset = int64At(bytes, at + BASE_OFFSET_AT);
+  const lastOffset = baseOffset + int32At(bytes, at + LAST_OFFSET_DELTA_AT);
+  return { baseOffset, lastOffset, attributes: int16At(bytes, at + ATTRIBUTES_AT) };
+}
+
+/** The size of the batch at `at` if `verifyBatch` takes it; undefined where it does not. */
+export function soundSizeAt(bytes: Uint8Array, at: number): number | undefined {
+  try {
+    return verifyBatchBytes(bytes, at);
+  } catch (error) {
+    if (error instanceof KafkaError) return undefined;
+    throw error;
+  }
 }
 
 export interface BatchStamp {

@@ -33,6 +33,8 @@ export const LOG_APPEND_TIME_BIT = 0x08;
 export const TRANSACTIONAL_BIT = 0x10;
 export const CONTROL_BIT = 0x20;
 export const DELETE_HORIZON_BIT = 0x40;
+/** *Ours*, one of the bits that Kafka leaves unused: see gap-batch.ts. */
+export const GAP_BIT = 0x4000;
 
 /** Kafka's names for "there is none". */
 export const NO_PRODUCER_ID = -1;

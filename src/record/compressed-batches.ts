@@ -1,16 +1,9 @@
 import { KafkaError } from '../protocol/errors.js';
-import { int16At, setInt16, setInt32 } from '../util/bytes.js';
-import { sealBatch } from './batch-checksum.js';
 import { compressionOf, readBatchHeader } from './batch-header.js';
-import {
-  ATTRIBUTES_AT,
-  BATCH_HEADER_BYTES,
-  BATCH_LENGTH_AT,
-  COMPRESSION_BITS,
-  UNCOUNTED_BYTES,
-} from './batch-layout.js';
+import { BATCH_HEADER_BYTES } from './batch-layout.js';
 import { compress, decompress } from './compression.js';
 import { type CompressionType, compressionName } from './compression-types.js';
+import { replaceRecords } from './rewritten-batch.js';
 
 const HIGHEST_TYPE = 4;
 
@@ -30,21 +23,4 @@ export async function decompressBatch(bytes: Uint8Array, at: number): Promise<Ui
   }
   const compressed = bytes.subarray(at + BATCH_HEADER_BYTES, at + header.sizeInBytes);
   return replaceRecords(bytes, at, await decompress(type as CompressionType, compressed), 0);
-}
-
-/** A copy of the batch at `at` whose records are `records`, under `compression`. */
-function replaceRecords(
-  bytes: Uint8Array,
-  at: number,
-  records: Uint8Array,
-  compression: number,
-): Uint8Array<ArrayBuffer> {
-  const size = BATCH_HEADER_BYTES + records.length;
-  const copy = new Uint8Array(size);
-  copy.set(bytes.subarray(at, at + BATCH_HEADER_BYTES));
-  copy.set(records, BATCH_HEADER_BYTES);
-  setInt32(copy, BATCH_LENGTH_AT, size - UNCOUNTED_BYTES);
-  setInt16(copy, ATTRIBUTES_AT, (int16At(copy, ATTRIBUTES_AT) & ~COMPRESSION_BITS) | compression);
-  sealBatch(copy, 0, size);
-  return copy;
 }

@@ -64,6 +64,11 @@ export class RecordCursor {
     this.#remaining = header.recordCount;
   }
 
+  /** Where the record ends; before the first `next`, where the records begin. */
+  get end(): number {
+    return this.#reader.at;
+  }
+
   /**
    * Moves to the next record; false behind the last.
    * @throws KafkaError CORRUPT_MESSAGE: the bytes are no record, or records and count do not fit.

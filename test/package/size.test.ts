@@ -20,7 +20,7 @@ const PAGE = [
     bound: 36.9,
   },
 ];
-const WORKER = [{ what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 36.7 }];
+const WORKER = [{ what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 37 }];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
   const page = await bundle('test/package/page.ts');
@@ -37,9 +37,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 49.2 KB', async () => {
+test('the whole worker is at most 52.7 KB', async () => {
   const worker = await bundle('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 49.2 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 52.7 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -56,6 +56,7 @@ test('what is loaded later is known here', async () => {
     'admin-handlers',
     'compressed-batches',
     'group-coordinator',
+    'idb-sealed',
     'offset-for-timestamp',
   ]);
 });

@@ -287,6 +287,7 @@ export class Fetcher<K, V> {
       partition,
       keySerde,
       valueSerde,
+      abortedTransactions: answer.abortedTransactions,
     });
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
     slot.position = nextOffset;
