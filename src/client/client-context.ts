@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import type { RetryOptions } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { ClientParts } from './client-parts.js';
@@ -7,7 +7,7 @@ import type { Instrumentation } from './instrumentation.js';
 
 /** What producers, consumers and admins share with the `Kafka` that makes them. */
 export interface ClientContext {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly parts: ClientParts;
   readonly shared: SharedChannel;
   readonly clientId: string;

@@ -1,7 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { RecordBytes } from '../record/record-bytes.js';
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import { adminFront } from './admin-front.js';
 import type { Admin, AdminConfig } from './api/admin.js';
 import type { Consumer, ConsumerConfig } from './api/consumer.js';
@@ -22,7 +22,7 @@ export type { Kafka, KafkaConfig } from './api/kafka.js';
 
 /** What a client stands on: the browser with its host worker, or a cluster in this very thread (`tabstream/testing`). */
 export interface ClientPlatform {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   /** The code of the clients; by default it is loaded when first used. */
   readonly parts?: ClientParts;
   /**

@@ -1,6 +1,6 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import { decodeBatch } from '../record/batch-compression.js';
+import { openBatch } from '../record/batch-compression.js';
 import {
   attributesAt,
   BATCH_HEADER_BYTES,
@@ -13,6 +13,7 @@ import {
   verifyBatch,
 } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
+import { NULL_START } from '../record/record-cursor.js';
 
 /** Who appends: `client` is checked in full; `coordinator` is the broker itself, writing internal topics. */
 export type AppendOrigin = 'client' | 'coordinator';
@@ -67,9 +68,11 @@ export function beginsTransactional(records: Uint8Array): boolean {
  */
 export async function checkKeys(records: Uint8Array, name: string): Promise<void> {
   for (const { at } of batchesIn(records)) {
-    const keyless = (await decodeBatch(records, at)).findIndex(({ key }) => key === null);
-    if (keyless < 0) continue;
-    throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${keyless}`);
+    const cursor = await openBatch(records, at);
+    for (let index = 0; cursor.next(); index++) {
+      if (cursor.keyStart !== NULL_START) continue;
+      throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${index}`);
+    }
   }
 }
 

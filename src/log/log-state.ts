@@ -10,8 +10,7 @@ import {
 import type { ControlRecordType } from '../record/control-record.js';
 import type { BatchHeader } from '../record/record.js';
 import type { LogCheckpoint, LogId, SegmentRow } from '../storage/log-store.js';
-import { present } from '../util/assert.js';
-import { assert } from '../util/assert.js';
+import { assert, present } from '../util/assert.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from './active-segment.js';
 import { type EpochEntry, LeaderEpochs } from './leader-epochs.js';
 import type { CommittedBounds, LogTransactions } from './log-transactions.js';

@@ -2,7 +2,8 @@ import { KafkaError } from '../protocol/errors.js';
 import { compressionOf, readBatchHeader } from './batch-header.js';
 import type { CompressionType } from './compression-types.js';
 import type { StoredRecord } from './record.js';
-import { decodeRecords } from './record-batch-decoder.js';
+import { recordOf } from './record-batch-decoder.js';
+import { RecordCursor } from './record-cursor.js';
 
 /**
  * The uncompressed batch at `at` with its records compressed, in a buffer of its own; the head says so and is sealed
@@ -27,8 +28,21 @@ export async function decompressBatch(bytes: Uint8Array, at = 0): Promise<Uint8A
  * @throws KafkaError as `decompressBatch` and `RecordCursor`
  */
 export async function decodeBatch(bytes: Uint8Array, at = 0): Promise<StoredRecord[]> {
-  if (compressionOf(readBatchHeader(bytes, at)) === 0) return decodeRecords(bytes, at);
-  return decodeRecords(await decompressBatch(bytes, at));
+  const records: StoredRecord[] = [];
+  const cursor = await openBatch(bytes, at);
+  while (cursor.next()) records.push(recordOf(cursor));
+  return records;
+}
+
+/**
+ * A cursor over the records of the batch at `at`, compressed or not.
+ * @throws KafkaError as `decompressBatch` and `RecordCursor`
+ */
+export async function openBatch(bytes: Uint8Array, at: number): Promise<RecordCursor> {
+  const header = readBatchHeader(bytes, at);
+  return compressionOf(header) === 0
+    ? new RecordCursor(bytes, at, header)
+    : new RecordCursor(await decompressBatch(bytes, at));
 }
 
 /** With the first batch that is compressed. @throws KafkaError NETWORK_EXCEPTION: the code could not be loaded. */

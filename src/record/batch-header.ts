@@ -1,6 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import { bigInt64At, int16At, int32At, int64At, setInt16, setInt32, setInt64, uint32At } from '../util/bytes.js';
-import { crc32c } from '../util/crc32c.js';
+import { batchChecksum, sealBatch } from './batch-checksum.js';
 import {
   ATTRIBUTES_AT,
   BASE_OFFSET_AT,
@@ -26,7 +26,6 @@ import {
   UNCOUNTED_BYTES,
 } from './batch-layout.js';
 import type { BatchHeader } from './record.js';
-import { sealBatch } from './write-batch-header.js';
 
 export {
   BATCH_HEADER_BYTES,
@@ -223,7 +222,7 @@ export function verifyBatch(bytes: Uint8Array, at = 0): BatchHeader {
 export function verifyBatchBytes(bytes: Uint8Array, at = 0): number {
   const size = wholeBatchSize(bytes, at);
   const crc = uint32At(bytes, at + CRC_AT);
-  const found = crc32c(bytes, at + ATTRIBUTES_AT, at + size);
+  const found = batchChecksum(bytes, at, size);
   if (crc !== found) throw corrupt(at, `expected crc ${hex(crc)}, found ${hex(found)}`);
   const recordCount = int32At(bytes, at + RECORD_COUNT_AT);
   const lastOffsetDelta = int32At(bytes, at + LAST_OFFSET_DELTA_AT);

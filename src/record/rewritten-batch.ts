@@ -1,4 +1,5 @@
 import { int16At, setInt16, setInt32 } from '../util/bytes.js';
+import { sealBatch } from './batch-checksum.js';
 import {
   ATTRIBUTES_AT,
   BATCH_HEADER_BYTES,
@@ -8,7 +9,7 @@ import {
   UNCOUNTED_BYTES,
 } from './batch-layout.js';
 import type { BatchHeader } from './record.js';
-import { sealBatch, writeBatchHeader } from './write-batch-header.js';
+import { writeBatchHeader } from './write-batch-header.js';
 
 const NO_TIMESTAMP = -1;
 

@@ -1,6 +1,6 @@
 import { isAscii } from '../util/bytes.js';
 import type { BatchHeader } from './record.js';
-import { NULL_START, RecordCursor } from './record-batch-decoder.js';
+import { NULL_START, RecordCursor } from './record-cursor.js';
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 /** For records that are longer on average, calls of the decoder are few enough. */

@@ -1,5 +1,5 @@
 import { setInt16, setInt32, setInt64 } from '../util/bytes.js';
-import { crc32c } from '../util/crc32c.js';
+import { sealBatch } from './batch-checksum.js';
 import type { BatchFields } from './batch-header.js';
 import {
   ATTRIBUTES_AT,
@@ -7,7 +7,6 @@ import {
   BASE_SEQUENCE_AT,
   BASE_TIMESTAMP_AT,
   BATCH_LENGTH_AT,
-  CRC_AT,
   LAST_OFFSET_DELTA_AT,
   LEADER_EPOCH_AT,
   MAGIC,
@@ -34,9 +33,4 @@ export function writeBatchHeader(bytes: Uint8Array, at: number, size: number, fi
   setInt32(bytes, at + BASE_SEQUENCE_AT, fields.baseSequence);
   setInt32(bytes, at + RECORD_COUNT_AT, fields.recordCount);
   sealBatch(bytes, at, size);
-}
-
-/** Writes the checksum, behind everything else. */
-export function sealBatch(bytes: Uint8Array, at: number, size: number): void {
-  setInt32(bytes, at + CRC_AT, crc32c(bytes, at + ATTRIBUTES_AT, at + size));
 }

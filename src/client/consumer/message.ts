@@ -1,9 +1,17 @@
 import { decompressBatch } from '../../record/batch-compression.js';
-import { batchesIn, compressionOf, isControl, isTransactional, lastOffsetOf, verifyBatch } from '../../record/batch-header.js';
+import {
+  batchesIn,
+  compressionOf,
+  isControl,
+  isTransactional,
+  lastOffsetOf,
+  verifyBatch,
+} from '../../record/batch-header.js';
 import { controlRecordType } from '../../record/control-record.js';
 import type { BatchHeader, RecordHeader } from '../../record/record.js';
-import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
+import { headersOf } from '../../record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
+import { NULL_START, RecordCursor } from '../../record/record-cursor.js';
 import type { Serde } from '../../record/serdes.js';
 import { ValueTexts } from '../../record/value-texts.js';
 import type { ConsumedMessage, MessageHeaders } from '../api/consumer.js';
@@ -39,7 +47,7 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
     this.#keyEnd = cursor.keyEnd;
     this.#valueStart = cursor.valueStart;
     this.#valueEnd = cursor.valueEnd;
-    this.#headers = cursor.headerCount === 0 ? undefined : cursor.headers();
+    this.#headers = cursor.headerCount === 0 ? undefined : headersOf(cursor);
   }
 
   get topic(): string {

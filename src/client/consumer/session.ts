@@ -1,7 +1,7 @@
 import { EARLIEST_TIMESTAMP, type IsolationLevel, LATEST_TIMESTAMP } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { RetryOptions } from '../api/kafka.js';
@@ -32,7 +32,7 @@ export interface SessionSettings<K, V> {
 }
 
 interface SessionOptions<K, V> {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly connection: Connection;
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;

@@ -2,7 +2,7 @@ import { KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
 import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
 import { splitBatch } from '../../record/split-batch.js';
 import { writeBatchHeader } from '../../record/write-batch-header.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import { KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
@@ -28,7 +28,7 @@ const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
 ]);
 
 interface RecoveryOptions {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly accumulator: RecordAccumulator;
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;

@@ -1,7 +1,7 @@
 import { errorOf, KafkaError } from '../../protocol/errors.js';
 import type { Acks } from '../../protocol/requests.js';
 import { isInternalTopic } from '../../protocol/topic-partition.js';
-import { CompressionTypes } from '../../record/compression-types.js';
+import { NO_COMPRESSION } from '../../record/compression-types.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable } from '../../util/signal.js';
 import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
@@ -10,7 +10,7 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
-import { keyPartitionerOf, Partitioners } from './partitioner.js';
+import { DefaultPartitioner, keyPartitionerOf } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
 import { type Preparation, type PreparedMessages, prepareMessages, STICKY } from './prepare-messages.js';
 import { type BatchSettings, NO_IDENTITY, type ProducerIdentity, RecordAccumulator } from './record-accumulator.js';
@@ -43,7 +43,7 @@ export function makeProducer<K, V>(
   config: ProducerConfig<K, V>,
 ): ProducerBody<K, V> {
   const { runtime } = context;
-  const { idempotent = true, createPartitioner = Partitioners.DefaultPartitioner, keySerde, valueSerde } = config;
+  const { idempotent = true, createPartitioner = DefaultPartitioner, keySerde, valueSerde } = config;
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   // The idempotent producer goes on until the delivery timeout, as in KafkaJS and Kafka.
@@ -313,7 +313,7 @@ function merged<K, V>(topicMessages: readonly TopicMessages<K, V>[]): TopicMessa
 const DEFAULT_SETTINGS: BatchSettings = {
   acks: -1,
   timeoutMs: DEFAULT_PRODUCE_TIMEOUT_MS,
-  compression: CompressionTypes.None,
+  compression: NO_COMPRESSION,
 };
 
 function settingsOf<K, V>(
@@ -333,7 +333,7 @@ function settingsOf<K, V>(
   return {
     acks: acks as Acks,
     timeoutMs: timeout ?? DEFAULT_PRODUCE_TIMEOUT_MS,
-    compression: compression ?? CompressionTypes.None,
+    compression: compression ?? NO_COMPRESSION,
   };
 }
 

@@ -1,10 +1,10 @@
 import type { Acks } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressBatch } from '../../record/batch-compression.js';
-import { type CompressionType, CompressionTypes } from '../../record/compression-types.js';
+import { type CompressionType, NO_COMPRESSION } from '../../record/compression-types.js';
 import type { NewRecord } from '../../record/record.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { PendingSend } from './pending-send.js';
 
 /** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
@@ -80,7 +80,7 @@ interface OpenBatch {
 }
 
 interface AccumulatorOptions {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly batchSize: number;
   readonly deliveryTimeoutMs: number;
   /** The identity that new partitions begin with. */
@@ -177,7 +177,7 @@ export class RecordAccumulator {
     this.#bytes += bytes.length;
     queue.closed.push(batch);
     if (this.#sticky.get(queue.topic) === queue.partition) this.#sticky.delete(queue.topic);
-    if (open.settings.compression === CompressionTypes.None) this.#options.onReady();
+    if (open.settings.compression === NO_COMPRESSION) this.#options.onReady();
     else void this.#compress(batch);
   }
 

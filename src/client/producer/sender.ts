@@ -1,7 +1,7 @@
 import { errorOf, KafkaError } from '../../protocol/errors.js';
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT, type ProduceRequest, type ProduceResponse } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import { LazyPart } from '../client-front.js';
@@ -53,7 +53,7 @@ interface Failure {
  */
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #runtime: Runtime;
+  readonly #runtime: ClientRuntime;
   readonly #recovery: LazyPart<BatchRecovery>;
   #requestsInFlight = 0;
   #bytesInFlight = 0;
