@@ -11,7 +11,13 @@ import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
 import { type LogState, lastSequenceOf } from './log-state.js';
-import { type BatchMetadata, findDuplicate, firstOffsetOfBatch, type LostSequence } from './producer-state.js';
+import {
+  type BatchMetadata,
+  findDuplicate,
+  firstOffsetOfBatch,
+  type LostSequence,
+  type ProducerEntry,
+} from './producer-state.js';
 import { expiredSegmentCount } from './retention.js';
 
 export type { AppendOrigin };
@@ -118,6 +124,11 @@ export class PartitionLog {
     return this.#logEndOffset;
   }
 
+  /** Exclusive end of what is durable and decided. */
+  get lastStableOffset(): number {
+    return this.#logEndOffset;
+  }
+
   /** Aborts when a newer leader has taken over: nothing more is written, every append fails. */
   get deposed(): AbortSignal {
     return this.#options.groupCommit.deposed;
@@ -181,8 +192,31 @@ export class PartitionLog {
     const segments = await this.#options.store.segments(this.#options.log);
     const { baseOffset, startPosition, byteCount } = this.#state.segment;
     if (this.#logStartOffset >= this.#state.nextOffset) return 0;
-    const oldest = segments.find(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
-    return startPosition + byteCount - (oldest?.startPosition ?? startPosition);
+    const left = segments.filter(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
+    const last = left.at(-1);
+    const unlisted = last === undefined ? 0 : startPosition - last.startPosition - last.byteCount; // its row is in flight
+    return left.reduce((sum, segment) => sum + segment.byteCount, unlisted + byteCount);
+  }
+
+  /** What is known of a producer, whatever is left of its batches. */
+  producer(producerId: number): ProducerEntry | undefined {
+    return this.#state.producers.entry(producerId);
+  }
+
+  /**
+   * Runs a step of compaction: no deletion goes on at the same time, and none is left under way once the log is closed.
+   * `write` puts the row of a closed segment.
+   */
+  changeSegments(work: (write: (row: SegmentRow) => Promise<void>) => Promise<void>): Promise<void> {
+    return this.#deletions.run(async () => {
+      this.#assertLeading();
+      const strict = this.#options.config().flushMessages === 1;
+      try {
+        await work((closedSegment) => this.#write({ bytes: NO_BYTES, batches: [], strict, closedSegment }));
+      } catch (error) {
+        throw this.#heardOf(error);
+      }
+    });
   }
 
   /** Takes no more appends and waits for those in flight. Idempotent. */
@@ -315,7 +349,7 @@ export class PartitionLog {
         bytes,
         batches: stamped.map((header, index) => placeOf(header, batches[index] as BatchAt)),
         strict: config.flushMessages === 1,
-        checkpoint: this.#checkpointIfDue(stamped),
+        checkpoint: this.#checkpointIfDue(stamped, closedSegment),
         closedSegment,
       }),
     };
@@ -343,10 +377,11 @@ export class PartitionLog {
     return row;
   }
 
-  #checkpointIfDue(batches: readonly BatchHeader[]): LogCheckpoint | undefined {
+  /** Also with each closed segment: so recovery replays nothing that compaction may have changed. */
+  #checkpointIfDue(batches: readonly BatchHeader[], closed: SegmentRow | undefined): LogCheckpoint | undefined {
     const bytes = this.#uncheckpointed.bytes + totalBytes(batches);
     this.#uncheckpointed = { bytes, batches: this.#uncheckpointed.batches + batches.length };
-    const due = bytes >= CHECKPOINT_BYTES || this.#uncheckpointed.batches >= CHECKPOINT_BATCHES;
+    const due = closed !== undefined || bytes >= CHECKPOINT_BYTES || this.#uncheckpointed.batches >= CHECKPOINT_BATCHES;
     return due ? this.#checkpoint() : undefined;
   }
 
@@ -380,8 +415,7 @@ export class PartitionLog {
     try {
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
-      if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') groupCommit.fenced(error);
-      throw this.#asAnswer(error);
+      throw this.#heardOf(error);
     }
     this.#logStartOffset = offset;
     this.#state.logStartAdvanced(offset);
@@ -402,6 +436,12 @@ export class PartitionLog {
   #assertLeading(): void {
     if (this.deposed.aborted) throw this.#asAnswer(this.deposed.reason);
     if (this.#isClosed) throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} is closed here`);
+  }
+
+  /** The failure of a write beside the commits. */
+  #heardOf(error: unknown): unknown {
+    if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.#options.groupCommit.fenced(error);
+    return this.#asAnswer(error);
   }
 
   /** A fenced write means, for a client, that it should look for the leader. */

@@ -45,11 +45,13 @@ export interface SegmentRow {
   /** Exclusive. */
   readonly nextOffset: number;
   readonly byteCount: number;
-  /** Bytes of all earlier segments of this log ever written, so that sizes are differences. */
+  /** The segment behind begins at `startPosition + byteCount` of all bytes ever written to this log. */
   readonly startPosition: number;
   readonly maxTimestampMs: number;
   /** Sparse, ascending: at `offset`, everything before has a timestamp of at most `maxTimestampMs`. */
   readonly timeIndex: readonly { readonly offset: number; readonly maxTimestampMs: number }[];
+  /** Compaction has cleaned the log up to here. In the last row that has one. */
+  readonly cleanedOffset?: number;
 }
 
 /**
