@@ -1,3 +1,4 @@
+import type { CompactedLog, LogCleaner } from '../log/compaction/log-cleaner.js';
 import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
@@ -72,6 +73,7 @@ export class Broker {
   readonly #dropListeners: () => void;
   readonly #maintenance: Promise<unknown>;
   #groups: Promise<GroupCoordinator> | undefined;
+  #cleaner: LogCleaner | undefined;
   #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
 
@@ -151,6 +153,20 @@ export class Broker {
           ignoreKafkaError(error);
         }
       }
+    }
+  }
+
+  /** Compacts the logs that need it; one that fails is left for the next time. */
+  async compactLogs(): Promise<void> {
+    const logs = this.#compactedLogs();
+    if (logs.length === 0) return;
+    const { store, leaderEpoch, clock, parts } = this.#options;
+    try {
+      const { LogCleaner } = await abortable(parts.cleaner(), this.#closing.signal);
+      this.#cleaner ??= new LogCleaner({ store, leaderEpoch, clock });
+      await this.#cleaner.cleanAll(logs, this.#closing.signal);
+    } catch (error) {
+      ignoreKafkaError(error);
     }
   }
 
@@ -358,12 +374,31 @@ export class Broker {
     yield* chunksFrom(this.#options.store, log, logStartOffset);
   }
 
+  /** Internal ones are not among them: the coordinator rolls up its log by itself. */
+  #compactedLogs(): CompactedLog[] {
+    const topics = [...this.image.topics.values()].filter(
+      ({ isInternal, config }) => config.cleanupPolicy.compact && !isInternal,
+    );
+    return topics.flatMap((topic) =>
+      topic.partitions.map((partition) => ({
+        log: partition.log,
+        config: () => this.image.topics.get(topic.name)?.config ?? topic.config,
+        open: () => {
+          if (logOf(this.image, topic.name, partition.partitionId) === partition.log)
+            return this.#open(topic, partition);
+          throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `topic ${topic.name} was deleted`);
+        },
+      })),
+    );
+  }
+
   // ---------------------------------------------------------------- maintenance
 
   async #keepRetention(): Promise<void> {
     while (await this.#slept(this.#config().logRetentionCheckIntervalMs)) {
       this.#deleteRemovedLogs();
       await this.enforceRetention();
+      await this.compactLogs();
     }
   }
 

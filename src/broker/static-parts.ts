@@ -1,3 +1,4 @@
+import { LogCleaner } from '../log/compaction/log-cleaner.js';
 import { offsetForTimestamp } from '../log/offset-for-timestamp.js';
 import { adminHandlers } from './admin-handlers.js';
 import type { BrokerParts } from './broker-parts.js';
@@ -7,5 +8,6 @@ import { GroupCoordinator } from './coordinator/group-coordinator.js';
 export const STATIC_PARTS: BrokerParts = {
   groups: async () => ({ GroupCoordinator }),
   admin: async () => ({ adminHandlers }),
+  cleaner: async () => ({ LogCleaner }),
   timestamps: async () => ({ offsetForTimestamp }),
 };
