@@ -8,7 +8,7 @@ import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-parti
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { present } from '../util/assert.js';
-import { abortable, onAbort } from '../util/signal.js';
+import { abortable, type Deferred, deferred, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
 import type { BrokerParts } from './broker-parts.js';
@@ -57,6 +57,9 @@ type Handlers = {
 /** The broker's own configs do not apply to its metadata log. */
 const METADATA_CONFIG: TopicConfig = parseTopicConfig({ 'cleanup.policy': 'compact' });
 
+/** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
+const SEALING_AFTER_MS = 2_000;
+
 /** Bytes of acks-0 batches on their way to the disk above which their senders wait like all others. */
 const MAX_UNAWAITED_BYTES = 16 * 1024 * 1024;
 
@@ -74,6 +77,9 @@ export class Broker {
   #groups: Promise<GroupCoordinator> | undefined;
   #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
+  /** Logs of which a segment has closed, and who waits for that. */
+  #closedSegments = new Set<LogId>();
+  #segmentClosed: Deferred<void> = deferred();
 
   /**
    * Takes up the work: reads the metadata log; all other logs open when first used, and the groups are read meanwhile.
@@ -107,7 +113,7 @@ export class Broker {
     this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
-    this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry()]);
+    this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
     this.#deleteRemovedLogs();
   }
 
@@ -339,7 +345,11 @@ export class Broker {
     return this.#logs.get(log, () => {
       const text = topicPartitionText({ topic: name, partition: partitionId });
       const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
-      return openLog({ ...this.#options, groupCommit: this.#groupCommit }, log, text, newest);
+      const onSegmentClosed = (closed: LogId): void => {
+        this.#closedSegments.add(closed);
+        this.#segmentClosed.resolve();
+      };
+      return openLog({ ...this.#options, groupCommit: this.#groupCommit, onSegmentClosed }, log, text, newest);
     });
   }
 
@@ -364,7 +374,42 @@ export class Broker {
     while (await this.#slept(this.#config().logRetentionCheckIntervalMs)) {
       this.#deleteRemovedLogs();
       await this.enforceRetention();
+      this.#segmentClosed.resolve(); // what could not be sealed before is tried again
     }
+  }
+
+  async #keepSealed(): Promise<void> {
+    if (!(await this.#slept(SEALING_AFTER_MS))) return;
+    const { store, leaderEpoch, parts } = this.#options;
+    const { signal } = this.#closing;
+    try {
+      const { keepSealed } = await abortable(parts.sealing(), signal);
+      await keepSealed({
+        store,
+        leaderEpoch,
+        signal,
+        logs: () => this.#openers(),
+        segmentsClosed: () => this.#nextClosedSegments(),
+      });
+    } catch (error) {
+      ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals
+    }
+  }
+
+  #openers(): ReadonlyMap<LogId, () => Promise<PartitionLog>> {
+    const openers = new Map<LogId, () => Promise<PartitionLog>>();
+    for (const topic of this.image.topics.values()) {
+      for (const partition of topic.partitions) openers.set(partition.log, () => this.#open(topic, partition));
+    }
+    return openers;
+  }
+
+  async #nextClosedSegments(): Promise<ReadonlySet<LogId>> {
+    await this.#segmentClosed.promise;
+    this.#segmentClosed = deferred();
+    const closed = this.#closedSegments;
+    this.#closedSegments = new Set();
+    return closed;
   }
 
   async #keepOffsetsExpiry(): Promise<void> {
@@ -405,13 +450,27 @@ export class Broker {
   }
 }
 
+interface LogSurroundings extends BrokerOptions {
+  readonly groupCommit: GroupCommit;
+  readonly onSegmentClosed?: (log: LogId) => void;
+}
+
 function openLog(
-  { store, groupCommit, leaderEpoch, clock }: BrokerOptions & { readonly groupCommit: GroupCommit },
+  { store, groupCommit, leaderEpoch, clock, onSegmentClosed }: LogSurroundings,
   log: LogId,
   name: string,
   config: () => TopicConfig,
 ): Promise<PartitionLog> {
-  return PartitionLog.open({ store, groupCommit, log, leaderEpoch, config, clock, name });
+  return PartitionLog.open({
+    store,
+    groupCommit,
+    log,
+    leaderEpoch,
+    config,
+    clock,
+    name,
+    ...(onSegmentClosed && { onSegmentClosed }),
+  });
 }
 
 async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {

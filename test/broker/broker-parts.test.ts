@@ -17,6 +17,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
     parts: {
       groups: part('groups', STATIC_PARTS.groups),
       admin: part('admin', STATIC_PARTS.admin),
+      sealing: part('sealing', STATIC_PARTS.sealing),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
     },
   };
