@@ -10,7 +10,7 @@ import { type AppendOrigin, acceptableBatches, checkKeys } from './append-valida
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
-import { type LogState, lastSequenceOf } from './log-state.js';
+import { asLogSnapshot, type LogState, lastSequenceOf } from './log-state.js';
 import {
   type BatchMetadata,
   findDuplicate,
@@ -19,6 +19,7 @@ import {
   type ProducerEntry,
 } from './producer-state.js';
 import { expiredSegmentCount } from './retention.js';
+import type { ClosedSegments } from './rewrite-segments.js';
 
 export type { AppendOrigin };
 
@@ -38,6 +39,8 @@ export interface PartitionLogOptions {
   /** Asked anew at each use: configs change while the log is open. */
   readonly config: () => TopicConfig;
   readonly clock: Clock;
+  /** Called when a segment has closed and what closes it is durable. Must not throw. */
+  readonly onSegmentClosed?: (log: LogId) => void;
   /** For the texts of errors: `orders-3`. */
   readonly name: string;
 }
@@ -192,10 +195,12 @@ export class PartitionLog {
     const segments = await this.#options.store.segments(this.#options.log);
     const { baseOffset, startPosition, byteCount } = this.#state.segment;
     if (this.#logStartOffset >= this.#state.nextOffset) return 0;
-    const left = segments.filter(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
-    const last = left.at(-1);
-    const unlisted = last === undefined ? 0 : startPosition - last.startPosition - last.byteCount; // its row is in flight
-    return left.reduce((sum, segment) => sum + segment.byteCount, unlisted + byteCount);
+    const closed = segments.filter(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
+    const last = closed.at(-1);
+    // Closed in memory, and their rows are being written.
+    const isClosing = last !== undefined && last.nextOffset < baseOffset;
+    const closing = isClosing ? startPosition - last.startPosition - last.byteCount : 0;
+    return closed.reduce((bytes, row) => bytes + row.byteCount, closing + byteCount);
   }
 
   /** What is known of a producer, whatever is left of its batches. */
@@ -203,20 +208,36 @@ export class PartitionLog {
     return this.#state.producers.entry(producerId);
   }
 
+  /** Writes the row of a closed segment anew. For the work of `rewriteClosed`. */
+  writeSegment(closedSegment: SegmentRow): Promise<void> {
+    return this.#writeRows({ closedSegment });
+  }
+
   /**
-   * Runs a step of compaction: no deletion goes on at the same time, and none is left under way once the log is closed.
-   * `write` puts the row of a closed segment.
+   * Lets `work` rewrite the closed segments while nothing of the log is deleted. Before, the checkpoint is moved behind
+   * them: recovery never reads what a rewrite changes.
+   * @throws KafkaError as `work` does
    */
-  changeSegments(work: (write: (row: SegmentRow) => Promise<void>) => Promise<void>): Promise<void> {
+  rewriteClosed<T>(work: (closed: ClosedSegments) => Promise<T>): Promise<T> {
     return this.#deletions.run(async () => {
       this.#assertLeading();
-      const strict = this.#options.config().flushMessages === 1;
+      const { store, log, leaderEpoch } = this.#options;
       try {
-        await work((closedSegment) => this.#write({ bytes: NO_BYTES, batches: [], strict, closedSegment }));
+        const rows = await store.segments(log);
+        const { checkpoint, sealedEndOffset } = await store.ends(log);
+        const endOffset = rows.at(-1)?.nextOffset ?? 0;
+        const known = asLogSnapshot(checkpoint?.snapshot) === undefined ? 0 : (checkpoint?.offset ?? 0);
+        if (known < endOffset) await this.#writeCheckpoint();
+        return await work({ store, log, leaderEpoch, logStartOffset: this.#logStartOffset, sealedEndOffset, rows });
       } catch (error) {
         throw this.#heardOf(error);
       }
     });
+  }
+
+  async #writeCheckpoint(): Promise<void> {
+    while (!this.#isReady) await this.#entrance.run(() => this.#getReady());
+    await this.#writeRows({ checkpoint: this.#checkpoint() });
   }
 
   /** Takes no more appends and waits for those in flight. Idempotent. */
@@ -349,7 +370,7 @@ export class PartitionLog {
         bytes,
         batches: stamped.map((header, index) => placeOf(header, batches[index] as BatchAt)),
         strict: config.flushMessages === 1,
-        checkpoint: this.#checkpointIfDue(stamped, closedSegment),
+        checkpoint: this.#checkpointIfDue(stamped),
         closedSegment,
       }),
     };
@@ -358,8 +379,10 @@ export class PartitionLog {
   }
 
   async #write(append: Omit<Parameters<GroupCommit['append']>[0], 'owner'>): Promise<void> {
+    const { groupCommit, onSegmentClosed, log } = this.#options;
     try {
-      await this.#options.groupCommit.append({ ...append, owner: this.#writer });
+      await groupCommit.append({ ...append, owner: this.#writer });
+      if (append.closedSegment) onSegmentClosed?.(log);
     } catch (error) {
       throw this.#asAnswer(error);
     }
@@ -377,11 +400,10 @@ export class PartitionLog {
     return row;
   }
 
-  /** Also with each closed segment: so recovery replays nothing that compaction may have changed. */
-  #checkpointIfDue(batches: readonly BatchHeader[], closed: SegmentRow | undefined): LogCheckpoint | undefined {
+  #checkpointIfDue(batches: readonly BatchHeader[]): LogCheckpoint | undefined {
     const bytes = this.#uncheckpointed.bytes + totalBytes(batches);
     this.#uncheckpointed = { bytes, batches: this.#uncheckpointed.batches + batches.length };
-    const due = closed !== undefined || bytes >= CHECKPOINT_BYTES || this.#uncheckpointed.batches >= CHECKPOINT_BATCHES;
+    const due = bytes >= CHECKPOINT_BYTES || this.#uncheckpointed.batches >= CHECKPOINT_BATCHES;
     return due ? this.#checkpoint() : undefined;
   }
 
@@ -412,6 +434,8 @@ export class PartitionLog {
     if (offset <= this.#logStartOffset) return;
     const { store, groupCommit, log, leaderEpoch } = this.#options;
     this.#assertLeading();
+    // What is deleted cannot be replayed: its producers would be forgotten.
+    if (this.#uncheckpointed.batches > 0) await this.#writeCheckpoint();
     try {
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
@@ -426,9 +450,13 @@ export class PartitionLog {
   /** Closes the active segment where it ends now. Resolves to that offset once the segment's row is durable. */
   async #rollActiveSegment(): Promise<number> {
     const closedSegment = this.#roll();
-    const strict = this.#options.config().flushMessages === 1;
-    await this.#write({ bytes: NO_BYTES, batches: [], strict, checkpoint: this.#checkpoint(), closedSegment });
+    await this.#writeRows({ checkpoint: this.#checkpoint(), closedSegment });
     return closedSegment.nextOffset;
+  }
+
+  #writeRows(rows: { readonly checkpoint?: LogCheckpoint; readonly closedSegment?: SegmentRow }): Promise<void> {
+    const strict = this.#options.config().flushMessages === 1;
+    return this.#write({ bytes: NO_BYTES, batches: [], strict, ...rows });
   }
 
   // ---------------------------------------------------------------- errors

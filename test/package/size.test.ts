@@ -44,7 +44,6 @@ test('what is loaded later is known here', async () => {
     'compression',
     'group-coordinator',
     'idb-sealed',
-    'log-cleaner',
     'offset-for-timestamp',
   ]);
 });

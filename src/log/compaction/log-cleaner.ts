@@ -96,10 +96,7 @@ export class LogCleaner {
     if (segments.length === 0) return []; // it need not even be opened
     const config = compacted.config();
     const nowMs = clock.wallMs();
-    const { logStartOffset, lastStableOffset } = await compacted.open();
-    // What recovery would replay is left as it was written.
-    const { checkpoint } = await store.ends(log);
-    const stableOffset = Math.min(lastStableOffset, checkpoint?.offset ?? 0);
+    const { logStartOffset, lastStableOffset: stableOffset } = await compacted.open();
     const state: LogToCheck = { segments, logStartOffset, stableOffset, cleanedOffset: cleanedOffsetOf(segments) };
     const part = cleanablePart(state, config, nowMs);
     if (part.dirtyBytes === 0) return [];
@@ -130,7 +127,8 @@ export class LogCleaner {
     const { store, clock, leaderEpoch } = this.#options;
     const { log } = compacted;
     const leader = await compacted.open();
-    await leader.changeSegments(() => store.sweepSealed(log, leaderEpoch)); // what a dead leader left
+    // What a dead leader left; and from here on recovery replays nothing of these segments.
+    await leader.rewriteClosed(() => store.sweepSealed(log, leaderEpoch));
     const sealedEndOffset = (await store.sealedSegments(log)).at(-1)?.nextOffset ?? 0;
     const source: LogToClean = {
       log,
@@ -151,29 +149,34 @@ export class LogCleaner {
       const cleaned = step.value;
       // Behind what is sealed all is published, changed or not: the sealed part of a log has no holes.
       if (!cleaned.isChanged && cleaned.row.nextOffset <= sealedEndOffset) continue;
-      await leader.changeSegments(() => this.#replace(cleaned));
+      await leader.rewriteClosed(() => this.#replace(cleaned));
     }
     const cleanedOffset = step.value;
-    await leader.changeSegments(async (write) => {
+    await leader.rewriteClosed(async ({ rows }) => {
       await store.sweepSealed(log, leaderEpoch);
       // Kafka's cleaner-offset-checkpoint: kept in the row of the last segment that the pass has cleaned.
-      const row = (await store.segments(log)).findLast(({ baseOffset }) => baseOffset < cleanedOffset);
-      if (row !== undefined) await write({ ...row, cleanedOffset });
+      const row = rows.findLast(({ baseOffset }) => baseOffset < cleanedOffset);
+      if (row !== undefined) await leader.writeSegment({ ...row, cleanedOffset });
     });
   }
 
   async #replace({ row, batches, lastBatch }: CleanedSegments): Promise<void> {
     const { store, leaderEpoch } = this.#options;
     const { log, baseOffset, nextOffset, startPosition } = row;
-    const builder = new SealedSegmentBuilder(row);
+    const builder = new SealedSegmentBuilder(log, baseOffset);
     for (const batch of batches) builder.add(batch);
     // A segment of which nothing is left still tells how old it is.
     if (batches.length === 0 && lastBatch !== undefined) builder.add(emptiedBatch(lastBatch));
     const { byteCount } = builder;
     const moved = startPosition + row.byteCount - byteCount;
     const segments = [{ ...row, byteCount, startPosition: moved, maxTimestampMs: maxTimestampOf(row, lastBatch) }];
-    const sealed = await store.stageSealed(builder.finish());
-    await store.publishSealed({ log, baseOffset, nextOffset, sealed: [sealed], segments }, leaderEpoch);
+    const sealed = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
+    try {
+      await store.publishSealed({ log, baseOffset, nextOffset, sealed: [sealed], segments }, leaderEpoch);
+    } catch (error) {
+      await store.dropStaged([sealed]).catch(() => {}); // else the next leader sweeps it
+      throw error;
+    }
   }
 }
 
