@@ -8,7 +8,7 @@ import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-parti
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { present } from '../util/assert.js';
-import { abortable, onAbort } from '../util/signal.js';
+import { abortable, type Deferred, deferred, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
 import type { BrokerParts } from './broker-parts.js';
@@ -22,6 +22,7 @@ import { chunksFrom } from './log-replay.js';
 import {
   applyMetadataRecords,
   EMPTY_IMAGE,
+  isCompacted,
   logOf,
   type MetadataImage,
   type PartitionImage,
@@ -30,6 +31,7 @@ import {
 import { METADATA_LOG, metadataRecordsIn } from './metadata-records.js';
 import { PartitionLogs } from './partition-logs.js';
 import { ProducerIds } from './producer-ids.js';
+import type { TopicCleaner } from './topic-cleaner.js';
 
 export interface BrokerOptions {
   readonly clusterId: string;
@@ -57,6 +59,9 @@ type Handlers = {
 /** The broker's own configs do not apply to its metadata log. */
 const METADATA_CONFIG: TopicConfig = parseTopicConfig({ 'cleanup.policy': 'compact' });
 
+/** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
+const SEALING_AFTER_MS = 2_000;
+
 /** Bytes of acks-0 batches on their way to the disk above which their senders wait like all others. */
 const MAX_UNAWAITED_BYTES = 16 * 1024 * 1024;
 
@@ -72,8 +77,12 @@ export class Broker {
   readonly #dropListeners: () => void;
   readonly #maintenance: Promise<unknown>;
   #groups: Promise<GroupCoordinator> | undefined;
+  #cleaner: TopicCleaner | undefined;
   #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
+  /** Logs of which a segment has closed, and who waits for that. */
+  #closedSegments = new Set<LogId>();
+  #segmentClosed: Deferred<void> = deferred();
 
   /**
    * Takes up the work: reads the metadata log; all other logs open when first used, and the groups are read meanwhile.
@@ -107,7 +116,7 @@ export class Broker {
     this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
-    this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry()]);
+    this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
     this.#deleteRemovedLogs();
   }
 
@@ -151,6 +160,20 @@ export class Broker {
           ignoreKafkaError(error);
         }
       }
+    }
+  }
+
+  /** Compacts the logs that need it, of all or of these; one that fails is left for the next time. */
+  async compactLogs(only?: ReadonlySet<LogId>): Promise<void> {
+    if (![...this.image.topics.values()].some(isCompacted)) return;
+    const { store, leaderEpoch, clock, parts } = this.#options;
+    const { signal } = this.#closing;
+    try {
+      const { TopicCleaner } = await abortable(parts.cleaner(), signal);
+      this.#cleaner ??= new TopicCleaner({ store, leaderEpoch, clock, partitions: this.#partitions });
+      await this.#cleaner.clean(only, signal);
+    } catch (error) {
+      ignoreKafkaError(error);
     }
   }
 
@@ -344,7 +367,13 @@ export class Broker {
       const text = topicPartitionText({ topic: name, partition: partitionId });
       const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
       const { producerIdExpirationMs } = this.#config();
-      return openLog({ ...this.#options, producerIdExpirationMs, groupCommit: this.#groupCommit }, log, text, newest);
+      const onSegmentClosed = (closed: LogId): void => {
+        this.#closedSegments.add(closed);
+        this.#segmentClosed.resolve();
+      };
+      const groupCommit = this.#groupCommit;
+      const surroundings = { ...this.#options, producerIdExpirationMs, groupCommit, onSegmentClosed };
+      return openLog(surroundings, log, text, newest);
     });
   }
 
@@ -369,7 +398,44 @@ export class Broker {
     while (await this.#slept(this.#config().logRetentionCheckIntervalMs)) {
       this.#deleteRemovedLogs();
       await this.enforceRetention();
+      await this.compactLogs();
+      this.#segmentClosed.resolve(); // what could not be sealed before is tried again
     }
+  }
+
+  async #keepSealed(): Promise<void> {
+    if (!(await this.#slept(SEALING_AFTER_MS))) return;
+    const { store, leaderEpoch, parts } = this.#options;
+    const { signal } = this.#closing;
+    try {
+      const { keepSealed } = await abortable(parts.sealing(), signal);
+      await keepSealed({
+        store,
+        leaderEpoch,
+        signal,
+        logs: () => this.#openers(),
+        segmentsClosed: () => this.#nextClosedSegments(),
+        sealed: (logs) => this.compactLogs(logs),
+      });
+    } catch (error) {
+      ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals
+    }
+  }
+
+  #openers(): ReadonlyMap<LogId, () => Promise<PartitionLog>> {
+    const openers = new Map<LogId, () => Promise<PartitionLog>>();
+    for (const topic of this.image.topics.values()) {
+      for (const partition of topic.partitions) openers.set(partition.log, () => this.#open(topic, partition));
+    }
+    return openers;
+  }
+
+  async #nextClosedSegments(): Promise<ReadonlySet<LogId>> {
+    await this.#segmentClosed.promise;
+    this.#segmentClosed = deferred();
+    const closed = this.#closedSegments;
+    this.#closedSegments = new Set();
+    return closed;
   }
 
   async #keepOffsetsExpiry(): Promise<void> {
@@ -410,16 +476,22 @@ export class Broker {
   }
 }
 
-function openLog(
-  options: BrokerOptions & { readonly groupCommit: GroupCommit; readonly producerIdExpirationMs?: number },
-  log: LogId,
-  name: string,
-  config: () => TopicConfig,
-): Promise<PartitionLog> {
-  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs } = options;
+interface LogSurroundings extends BrokerOptions {
+  readonly groupCommit: GroupCommit;
+  readonly producerIdExpirationMs?: number;
+  readonly onSegmentClosed?: (log: LogId) => void;
+}
+
+function openLog(options: LogSurroundings, log: LogId, name: string, config: () => TopicConfig): Promise<PartitionLog> {
+  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs, onSegmentClosed } = options;
   const { transactions } = parts;
   const place = { store, groupCommit, log, leaderEpoch, config, clock, name };
-  return PartitionLog.open({ ...place, transactions, producerIdExpirationMs });
+  return PartitionLog.open({
+    ...place,
+    transactions,
+    producerIdExpirationMs,
+    ...(onSegmentClosed && { onSegmentClosed }),
+  });
 }
 
 async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {

@@ -260,8 +260,12 @@ export class IdbLogStore implements LogStore {
     );
   }
 
-  async stageSealed(segment: NewSealedSegment): Promise<SealedSegment> {
-    return (await this.#sealed()).stage(segment);
+  async stageSealed(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment> {
+    return (await this.#sealed()).stage(segment, leaderEpoch);
+  }
+
+  async dropStaged(segments: readonly SealedSegment[]): Promise<void> {
+    await (await this.#sealed()).dropStaged(segments);
   }
 
   async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {

@@ -59,6 +59,18 @@ test('leaders that write little, one after another, leave no more to replay than
   expect(replayed.bytes).toBeLessThan(256 * 1024);
 });
 
+// What it knows of a producer may be older than batches that were deleted: it would refuse the next one for ever.
+test('a checkpoint that lies below the log start says nothing of producers', async () => {
+  const disk = new MemoryDisk();
+  const log = await (await leader(disk)).open();
+  for (let i = 0; i < 500; i++) await log.append(sequenced(i, ['a']), 'client'); // with a checkpoint
+  await log.append(sequenced(500, ['b']), 'client');
+  await log.append(batch(['c']), 'client');
+  await log.deleteRecordsBefore(501);
+  const recovered = await (await leader(disk)).open();
+  expect(await recovered.append(sequenced(501, ['d']), 'client')).toMatchObject({ baseOffset: 502 });
+});
+
 test('a hole in the log is an error, not a shorter log', async () => {
   const disk = new MemoryDisk();
   const { open, store } = await leader(disk);

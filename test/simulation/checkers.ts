@@ -1,7 +1,8 @@
 import type { History, Read } from './history.js';
+import { compactionViolations } from './table-history.js';
 
 /** Ids as in the checklist of guarantees: what must hold on every history. */
-export type CheckId = 'C1' | 'C2' | 'C3' | 'C4' | 'C5' | 'C6' | 'C7' | 'C8' | 'C16' | 'C19' | 'C20';
+export type CheckId = 'C1' | 'C2' | 'C3' | 'C4' | 'C5' | 'C6' | 'C7' | 'C8' | 'C16' | 'C17' | 'C19' | 'C20';
 
 export interface Violation {
   readonly check: CheckId;
@@ -21,6 +22,7 @@ export const CHECKERS: Readonly<Record<CheckId, Checker>> = {
   C7: sharedPartitions,
   C8: zombieCommits,
   C16: fallingWatermarks,
+  C17: ({ table }) => (table === undefined ? [] : compactionViolations(table)),
   C19: (history) => history.stuck,
   C20: (history) => history.leaks,
 };
