@@ -197,6 +197,11 @@ export class RecordAccumulator {
   release(batch: ClosedBatch): void {
     this.#bytes -= batch.bytes.length;
     this.settle(batch.queue);
+    this.wakeWaiting();
+  }
+
+  /** There may be room now. */
+  wakeWaiting(): void {
     const waiting = this.#onRoom;
     this.#onRoom = [];
     for (const wake of waiting) wake();
@@ -217,7 +222,7 @@ export class RecordAccumulator {
     }
   }
 
-  /** Resolves at the next release. */
+  /** Resolves when there may be room. */
   room(): Promise<void> {
     return new Promise((resolve) => this.#onRoom.push(resolve));
   }
