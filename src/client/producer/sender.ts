@@ -355,6 +355,7 @@ export class Sender {
         recordCount: to - from,
         ordinal: batch.ordinal + index * 2 ** -(batch.attempts + 10),
         bytes,
+        builder: undefined,
         baseSequence: batch.baseSequence < 0 ? -1 : batch.baseSequence + from,
         inDoubt: false,
         retryAtMs: 0,
