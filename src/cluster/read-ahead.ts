@@ -3,11 +3,11 @@ import type { LogId, LogStore } from '../storage/log-store.js';
 
 /** The first read of a reader: small, so that its first record is there soon. */
 export const FIRST_READ_BYTES: number = 192 * 1024;
-/** What is read ahead of one reader at a time, from the first to the largest: larger reads cost less a byte. */
+/** What is read ahead of one reader at a time, from the first to the largest: so that the store is never idle. */
 const MIN_WINDOW_BYTES = 1024 * 1024;
-const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
+const MAX_WINDOW_BYTES = 2 * 1024 * 1024;
 /** How much is read ahead of all readers of a host together; beyond, the one that was silent longest goes without. */
-export const MAX_AHEAD_BYTES: number = 24 * 1024 * 1024;
+export const MAX_AHEAD_BYTES: number = 16 * 1024 * 1024;
 
 /** Where a reader goes on. */
 interface Place {

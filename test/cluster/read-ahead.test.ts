@@ -87,7 +87,7 @@ describe('reading ahead', () => {
       await settled();
     }
     expect(asked[0]).toBe(FIRST_READ_BYTES);
-    expect(asked.slice(1, 4)).toEqual([1024 * KIB, 2048 * KIB, 4096 * KIB]);
+    expect(asked.slice(1, 4)).toEqual([1024 * KIB, 2048 * KIB, 2048 * KIB]);
     expect(given).toBe(400 * 60 * KIB); // nothing twice
   });
 
