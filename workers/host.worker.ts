@@ -15,6 +15,7 @@ const PARTS: BrokerParts = {
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
+  transactions: () => loaded(import('../src/broker/transactions-part.js')),
 };
 
 serveRequests(self, async ({ clusterName, brokerConfig, label, visible }) => {

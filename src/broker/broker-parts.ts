@@ -7,4 +7,5 @@ export interface BrokerParts {
   readonly groups: () => Promise<Pick<typeof import('./coordinator/group-coordinator.js'), 'GroupCoordinator'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
   readonly timestamps: () => Promise<Pick<typeof import('../log/offset-for-timestamp.js'), 'offsetForTimestamp'>>;
+  readonly transactions: () => Promise<typeof import('./transactions-part.js')>;
 }

@@ -167,6 +167,10 @@ export class Broker {
 
   readonly #handlers: Handlers = {
     Produce: (request) => this.#produce(request),
+    WriteTxnMarkers: async (request) => {
+      const { writeTxnMarkers } = await abortable(this.#options.parts.transactions(), this.#closing.signal);
+      return writeTxnMarkers(this.#partitions, request);
+    },
     InitProducerId: (request) => this.#initProducerId(request),
     Metadata: (request) => this.#metadata(request),
     CreateTopics: this.#toAdmin('CreateTopics'),
@@ -339,7 +343,8 @@ export class Broker {
     return this.#logs.get(log, () => {
       const text = topicPartitionText({ topic: name, partition: partitionId });
       const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
-      return openLog({ ...this.#options, groupCommit: this.#groupCommit }, log, text, newest);
+      const { producerIdExpirationMs } = this.#config();
+      return openLog({ ...this.#options, producerIdExpirationMs, groupCommit: this.#groupCommit }, log, text, newest);
     });
   }
 
@@ -406,21 +411,29 @@ export class Broker {
 }
 
 function openLog(
-  { store, groupCommit, leaderEpoch, clock }: BrokerOptions & { readonly groupCommit: GroupCommit },
+  options: BrokerOptions & { readonly groupCommit: GroupCommit; readonly producerIdExpirationMs?: number },
   log: LogId,
   name: string,
   config: () => TopicConfig,
 ): Promise<PartitionLog> {
-  return PartitionLog.open({ store, groupCommit, log, leaderEpoch, config, clock, name });
+  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs } = options;
+  const { transactions } = parts;
+  const place = { store, groupCommit, log, leaderEpoch, config, clock, name };
+  return PartitionLog.open({ ...place, transactions, producerIdExpirationMs });
 }
 
 async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {
   const { image, nextOffset } = followed ?? { image: EMPTY_IMAGE, nextOffset: 0 };
   const records = [];
-  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset)) {
+  let isDamaged = false;
+  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset, () => (isDamaged = true))) {
     records.push(...metadataRecordsIn(chunk, nextOffset));
   }
-  return applyMetadataRecords(image, records);
+  const read = applyMetadataRecords(image, records);
+  if (!isDamaged) return read;
+  // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
+  const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
+  return { ...read, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
 }
 
 function withDefaults({ name }: { readonly name: string }): Requests['CreateTopics']['topics'][number] {

@@ -116,7 +116,7 @@ export class HostSession {
       runtime,
       answer: (api, request, signal) => this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal),
     });
-    this.#views = new HostLogViews({ clusterName, runtime, store, alone });
+    this.#views = new HostLogViews({ clusterName, runtime, store, alone, transactions: parts.transactions });
     this.#metadata = new MetadataFollower({ views: this.#views, clock });
     this.#reads = {
       clusterId: clusterName,

@@ -166,6 +166,28 @@ export interface InitProducerIdResponse extends Outcome {
   readonly producerEpoch: number;
 }
 
+/** A transaction coordinator to the leaders of the partitions in which a transaction ends (KIP-98). */
+export interface WriteTxnMarkersRequest {
+  readonly markers: readonly {
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    /** true: commit. */
+    readonly transactionResult: boolean;
+    readonly coordinatorEpoch: number;
+    readonly topics: readonly { readonly name: string; readonly partitionIndexes: readonly number[] }[];
+  }[];
+}
+
+export interface WriteTxnMarkersResponse {
+  readonly markers: readonly {
+    readonly producerId: number;
+    readonly topics: readonly {
+      readonly name: string;
+      readonly partitions: readonly (Outcome & { readonly partitionIndex: number })[];
+    }[];
+  }[];
+}
+
 // ---------------------------------------------------------------- topics
 
 export interface MetadataRequest {
@@ -523,6 +545,7 @@ interface Apis {
   CreatePartitions: [CreatePartitionsRequest, CreatePartitionsResponse];
   DeleteRecords: [DeleteRecordsRequest, DeleteRecordsResponse];
   InitProducerId: [InitProducerIdRequest, InitProducerIdResponse];
+  WriteTxnMarkers: [WriteTxnMarkersRequest, WriteTxnMarkersResponse];
   DescribeConfigs: [DescribeConfigsRequest, DescribeConfigsResponse];
   AlterConfigs: [AlterConfigsRequest, AlterConfigsResponse];
   DescribeCluster: [Record<string, never>, DescribeClusterResponse];

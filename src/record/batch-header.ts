@@ -118,6 +118,11 @@ export function batchSizeAt(bytes: Uint8Array, at: number): number | undefined {
   return size <= available ? size : undefined;
 }
 
+/** Of the batch at `at`, which must hold its head. */
+export function attributesAt(bytes: Uint8Array, at: number): number {
+  return int16At(bytes, at + ATTRIBUTES_AT);
+}
+
 /**
  * The head of the whole batch at `at`. Its checksum is not looked at: see `verifyBatch`.
  * @throws KafkaError CORRUPT_MESSAGE: not a whole v2 batch. INVALID_RECORD: a 64-bit field beyond the safe integers,
@@ -249,6 +254,11 @@ export function batchSpanAt(bytes: Uint8Array, at: number): BatchSpan {
   const baseOffset = int64At(bytes, at + BASE_OFFSET_AT);
   const lastOffset = baseOffset + int32At(bytes, at + LAST_OFFSET_DELTA_AT);
   return { baseOffset, lastOffset, attributes: int16At(bytes, at + ATTRIBUTES_AT) };
+}
+
+/** Whether a v2 batch may begin at `at`. */
+export function hasMagic(bytes: Uint8Array, at: number): boolean {
+  return bytes[at + MAGIC_AT] === MAGIC && at + BATCH_HEADER_BYTES <= bytes.length;
 }
 
 /** The size of the batch at `at` if `verifyBatch` takes it; undefined where it does not. */

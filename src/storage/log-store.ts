@@ -52,6 +52,8 @@ export interface SegmentRow {
   readonly maxTimestampMs: number;
   /** Sparse, ascending: at `offset`, everything before has a timestamp of at most `maxTimestampMs`. */
   readonly timeIndex: readonly { readonly offset: number; readonly maxTimestampMs: number }[];
+  /** Of transactions aborted by a marker in this segment, packed as `log` does; absent where there are none. */
+  readonly abortedTransactions?: readonly number[];
 }
 
 /**

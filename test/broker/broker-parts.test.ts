@@ -18,6 +18,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
       groups: part('groups', STATIC_PARTS.groups),
       admin: part('admin', STATIC_PARTS.admin),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
+      transactions: part('transactions', STATIC_PARTS.transactions),
     },
   };
 }

@@ -85,6 +85,7 @@ export function makeConsumer<K, V>(
     isolationLevel: config.readUncommitted === true ? 0 : 1,
     keySerde: config.keySerde,
     valueSerde: config.valueSerde,
+    failOnGap: config.onGap === 'fail',
   };
 
   const subscriptions: TopicSubscription[] = [];

@@ -1,6 +1,14 @@
 import { decompressBatch } from '../../record/batch-compression.js';
-import { batchesIn, compressionOf, isControl, lastOffsetOf, verifyBatch } from '../../record/batch-header.js';
-import type { RecordHeader } from '../../record/record.js';
+import {
+  batchesIn,
+  compressionOf,
+  isControl,
+  isTransactional,
+  lastOffsetOf,
+  verifyBatch,
+} from '../../record/batch-header.js';
+import { controlRecordType } from '../../record/control-record.js';
+import type { BatchHeader, RecordHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
 import type { Serde } from '../../record/serdes.js';
@@ -114,10 +122,18 @@ interface MessageContext<K, V> {
   readonly partition: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
+  /** As a read_committed fetch answered them; none otherwise. */
+  readonly abortedTransactions: readonly AbortedTransaction[];
+}
+
+interface AbortedTransaction {
+  readonly producerId: number;
+  readonly firstOffset: number;
 }
 
 /**
- * The messages of fetched chunks from `fetchOffset` on; checksums are verified, control batches left out.
+ * The messages of fetched chunks from `fetchOffset` on; checksums are verified, control batches and what was aborted
+ * left out.
  * @throws KafkaError CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE
  */
 export async function readMessages<K, V>(
@@ -126,13 +142,14 @@ export async function readMessages<K, V>(
   context: MessageContext<K, V>,
 ): Promise<FetchedRecords<K, V>> {
   const messages: StoredMessage<K, V>[] = [];
+  const isAborted = abortedBatches(context.abortedTransactions);
   let nextOffset = fetchOffset;
   for (const chunk of chunks) {
     for (const { header, at } of batchesIn(chunk)) {
       if (lastOffsetOf(header) < nextOffset) continue;
       verifyBatch(chunk, at);
       nextOffset = lastOffsetOf(header) + 1;
-      if (isControl(header)) continue;
+      if (isAborted(header, chunk, at) || isControl(header)) continue;
       const isPlain = compressionOf(header) === 0;
       const cursor = isPlain ? new RecordCursor(chunk, at, header) : new RecordCursor(await decompressBatch(chunk, at));
       const { bytes } = cursor;
@@ -144,4 +161,26 @@ export async function readMessages<K, V>(
     }
   }
   return { messages, nextOffset };
+}
+
+/**
+ * Tells, of batch after batch in their order, which belong to an aborted transaction: that of a producer begins where
+ * the list says and ends with an abort marker (Kafka's CompletedFetch).
+ */
+function abortedBatches(
+  transactions: readonly AbortedTransaction[],
+): (header: BatchHeader, bytes: Uint8Array, at: number) => boolean {
+  if (transactions.length === 0) return () => false;
+  const waiting = [...transactions].sort((a, b) => a.firstOffset - b.firstOffset);
+  const producers = new Set<number>();
+  return (header, bytes, at) => {
+    while (waiting[0] !== undefined && waiting[0].firstOffset <= lastOffsetOf(header)) {
+      producers.add(waiting[0].producerId);
+      waiting.shift();
+    }
+    if (!isControl(header)) return isTransactional(header) && producers.has(header.producerId);
+    const cursor = new RecordCursor(bytes, at, header);
+    if (cursor.next() && controlRecordType(cursor.key()) === 'abort') producers.delete(header.producerId);
+    return false;
+  };
 }
