@@ -8,7 +8,7 @@ import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-parti
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { present } from '../util/assert.js';
-import { abortable, onAbort } from '../util/signal.js';
+import { abortable, linkedController, OVER, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
 import type { BrokerParts } from './broker-parts.js';
@@ -18,6 +18,7 @@ import type { GroupApi } from './coordinator/group-failures.js';
 import { createOffsetsTopic, createTopics, type TopicCreation } from './create-topics.js';
 import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
+import type { IntegrityApi } from './integrity-handlers.js';
 import { chunksFrom } from './log-replay.js';
 import {
   applyMetadataRecords,
@@ -178,6 +179,7 @@ export class Broker {
     CreatePartitions: this.#toAdmin('CreatePartitions'),
     DeleteRecords: this.#toAdmin('DeleteRecords'),
     DescribeLogDirs: this.#toAdmin('DescribeLogDirs'),
+    CheckLogs: this.#toIntegrity('CheckLogs'),
     AlterConfigs: this.#toAdmin('AlterConfigs'),
     DescribeConfigs: this.#toAdmin('DescribeConfigs'),
     FindCoordinator: async ({ key }) => {
@@ -209,6 +211,29 @@ export class Broker {
       const creation = (): TopicCreation => this.#creation();
       const context = { partitions: this.#partitions, controller: this.#controller, creation, staticConfigs };
       return adminHandlers(context)[api](request);
+    };
+  }
+
+  #toIntegrity<A extends IntegrityApi>(api: A): (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> {
+    return async (request, signal) => {
+      const { store, leaderEpoch, clock, parts } = this.#options;
+      const { integrityHandlers } = await abortable(parts.integrity(), this.#closing.signal);
+      const { transactions } = parts;
+      const handlers = integrityHandlers({
+        store,
+        leaderEpoch,
+        controller: this.#controller,
+        recovery: () => ({ nowMs: clock.wallMs(), transactions, ...this.#producerConfig() }),
+        open: (topic, partition) => this.#open(topic, partition),
+        exclusively: (topic, partition, work) =>
+          this.#logs.exclusively(partition.log, work, () => this.#newLog(topic, partition)),
+      });
+      const ended = linkedController(this.#closing.signal, signal);
+      try {
+        return await handlers[api](request, ended.signal);
+      } finally {
+        ended.abort(OVER);
+      }
     };
   }
 
@@ -339,13 +364,20 @@ export class Broker {
     open: (topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> => this.#open(topic, partition),
   };
 
-  #open({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
-    return this.#logs.get(log, () => {
-      const text = topicPartitionText({ topic: name, partition: partitionId });
-      const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
-      const { producerIdExpirationMs } = this.#config();
-      return openLog({ ...this.#options, producerIdExpirationMs, groupCommit: this.#groupCommit }, log, text, newest);
-    });
+  #open(topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> {
+    return this.#logs.get(partition.log, () => this.#newLog(topic, partition));
+  }
+
+  #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+    const text = topicPartitionText({ topic: name, partition: partitionId });
+    const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
+    const options = { ...this.#options, ...this.#producerConfig(), groupCommit: this.#groupCommit };
+    return openLog(options, log, text, newest);
+  }
+
+  #producerConfig(): { readonly producerIdExpirationMs: number } {
+    const { producerIdExpirationMs } = this.#config();
+    return { producerIdExpirationMs };
   }
 
   async #offsetsLog(): Promise<PartitionLog> {

@@ -2,6 +2,7 @@ import { offsetForTimestamp } from '../log/offset-for-timestamp.js';
 import { adminHandlers } from './admin-handlers.js';
 import type { BrokerParts } from './broker-parts.js';
 import { GroupCoordinator } from './coordinator/group-coordinator.js';
+import { integrityHandlers } from './integrity-handlers.js';
 import * as transactionsPart from './transactions-part.js';
 
 /** The parts of a broker that is one module graph: in tests, in Node, and in the simulation, where nothing may load. */
@@ -9,5 +10,6 @@ export const STATIC_PARTS: BrokerParts = {
   groups: async () => ({ GroupCoordinator }),
   admin: async () => ({ adminHandlers }),
   transactions: async () => transactionsPart,
+  integrity: async () => ({ integrityHandlers }),
   timestamps: async () => ({ offsetForTimestamp }),
 };

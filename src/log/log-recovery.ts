@@ -33,7 +33,7 @@ export interface ReplayedPart {
  * ride in the commits (see CHECKPOINT_BYTES), so that the time this takes does not grow with the log.
  *
  * What is damaged is left out, and nothing before or behind it. Its offsets are not given again: what was there may have
- * been read. Nor are those given again that only a checkpoint or a segment's row still knows of.
+ * been read. Nor are those given again that only a checkpoint still knows of.
  * @throws KafkaError KAFKA_STORAGE_ERROR: the store does not answer. COORDINATOR_NOT_AVAILABLE: the part for transactions
  *   could not be loaded.
  */
@@ -42,7 +42,7 @@ export async function recoverLog(store: LogStore, log: LogId, options: RecoveryO
   const { logStartOffset } = ends;
   const { nowMs } = options;
   const state = await stateAtCheckpoint(ends, options);
-  const endOffset = Math.max(logStartOffset, (ends.lastOffset ?? -1) + 1, state.nextOffset, state.segment.baseOffset);
+  const endOffset = Math.max(logStartOffset, (ends.lastOffset ?? -1) + 1, state.nextOffset);
   const replayed = { bytes: 0, batches: 0 };
   let holesEndOffset = 0;
   while (state.nextOffset < endOffset) {
@@ -86,6 +86,7 @@ async function stateAtCheckpoint(
   const snapshot = asLogSnapshot(checkpoint?.snapshot);
   const state = new LogState(logStartOffset, snapshot, nowMs, producerConfig);
   if (snapshot?.transactions !== undefined) state.takeTransactions(await transactions(), snapshot);
-  if (lastSegment !== undefined) state.segmentClosed(lastSegment);
+  const endOffset = Math.max((ends.lastOffset ?? -1) + 1, state.nextOffset);
+  if (lastSegment !== undefined && lastSegment.nextOffset <= endOffset) state.segmentClosed(lastSegment);
   return state;
 }

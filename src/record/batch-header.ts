@@ -291,6 +291,13 @@ export function stampBatch(bytes: Uint8Array, at: number, stamp: BatchStamp): vo
   sealBatch(bytes, at, int32At(bytes, at + BATCH_LENGTH_AT) + UNCOUNTED_BYTES);
 }
 
+/** A copy of a batch that begins at `baseOffset`. */
+export function withBaseOffset(batch: Uint8Array, baseOffset: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(batch);
+  setInt64(copy, BASE_OFFSET_AT, baseOffset);
+  return copy;
+}
+
 /** Writes the head of a batch of `size` bytes whose records are already in place behind it, checksum included. */
 export function writeBatchHeader(bytes: Uint8Array, at: number, size: number, fields: BatchFields): void {
   setInt64(bytes, at + BASE_OFFSET_AT, fields.baseOffset);

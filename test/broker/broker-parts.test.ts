@@ -17,6 +17,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
     parts: {
       groups: part('groups', STATIC_PARTS.groups),
       admin: part('admin', STATIC_PARTS.admin),
+      integrity: part('integrity', STATIC_PARTS.integrity),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
       transactions: part('transactions', STATIC_PARTS.transactions),
     },
