@@ -16,6 +16,7 @@ const PARTS: BrokerParts = {
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
   cleaner: () => loaded(import('../src/broker/topic-cleaner.js')),
   sealing: () => loaded(import('../src/broker/keep-sealed.js')),
+  integrity: () => loaded(import('../src/broker/integrity-handlers.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
   transactions: () => loaded(import('../src/broker/transactions-part.js')),
 };

@@ -8,7 +8,7 @@ import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-parti
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { present } from '../util/assert.js';
-import { abortable, type Deferred, deferred, onAbort } from '../util/signal.js';
+import { abortable, type Deferred, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
 import type { BrokerParts } from './broker-parts.js';
@@ -18,6 +18,7 @@ import type { GroupApi } from './coordinator/group-failures.js';
 import { createOffsetsTopic, createTopics, type TopicCreation } from './create-topics.js';
 import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
+import type { IntegrityApi } from './integrity-handlers.js';
 import { chunksFrom } from './log-replay.js';
 import {
   applyMetadataRecords,
@@ -201,6 +202,7 @@ export class Broker {
     CreatePartitions: this.#toAdmin('CreatePartitions'),
     DeleteRecords: this.#toAdmin('DeleteRecords'),
     DescribeLogDirs: this.#toAdmin('DescribeLogDirs'),
+    CheckLogs: this.#toIntegrity('CheckLogs'),
     AlterConfigs: this.#toAdmin('AlterConfigs'),
     DescribeConfigs: this.#toAdmin('DescribeConfigs'),
     FindCoordinator: async ({ key }) => {
@@ -232,6 +234,29 @@ export class Broker {
       const creation = (): TopicCreation => this.#creation();
       const context = { partitions: this.#partitions, controller: this.#controller, creation, staticConfigs };
       return adminHandlers(context)[api](request);
+    };
+  }
+
+  #toIntegrity<A extends IntegrityApi>(api: A): (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> {
+    return async (request, signal) => {
+      const { store, leaderEpoch, clock, parts } = this.#options;
+      const { integrityHandlers } = await abortable(parts.integrity(), this.#closing.signal);
+      const { transactions } = parts;
+      const handlers = integrityHandlers({
+        store,
+        leaderEpoch,
+        controller: this.#controller,
+        recovery: () => ({ nowMs: clock.wallMs(), transactions, ...this.#producerConfig() }),
+        open: (topic, partition) => this.#open(topic, partition),
+        exclusively: (topic, partition, work) =>
+          this.#logs.exclusively(partition.log, work, () => this.#newLog(topic, partition)),
+      });
+      const ended = linkedController(this.#closing.signal, signal);
+      try {
+        return await handlers[api](request, ended.signal);
+      } finally {
+        ended.abort(OVER);
+      }
     };
   }
 
@@ -362,19 +387,25 @@ export class Broker {
     open: (topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> => this.#open(topic, partition),
   };
 
-  #open({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
-    return this.#logs.get(log, () => {
-      const text = topicPartitionText({ topic: name, partition: partitionId });
-      const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
-      const { producerIdExpirationMs } = this.#config();
-      const onSegmentClosed = (closed: LogId): void => {
-        this.#closedSegments.add(closed);
-        this.#segmentClosed.resolve();
-      };
-      const groupCommit = this.#groupCommit;
-      const surroundings = { ...this.#options, producerIdExpirationMs, groupCommit, onSegmentClosed };
-      return openLog(surroundings, log, text, newest);
-    });
+  #open(topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> {
+    return this.#logs.get(partition.log, () => this.#newLog(topic, partition));
+  }
+
+  #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+    const text = topicPartitionText({ topic: name, partition: partitionId });
+    const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
+    const onSegmentClosed = (closed: LogId): void => {
+      this.#closedSegments.add(closed);
+      this.#segmentClosed.resolve();
+    };
+    const groupCommit = this.#groupCommit;
+    const surroundings = { ...this.#options, ...this.#producerConfig(), groupCommit, onSegmentClosed };
+    return openLog(surroundings, log, text, newest);
+  }
+
+  #producerConfig(): { readonly producerIdExpirationMs: number } {
+    const { producerIdExpirationMs } = this.#config();
+    return { producerIdExpirationMs };
   }
 
   async #offsetsLog(): Promise<PartitionLog> {
@@ -497,10 +528,15 @@ function openLog(options: LogSurroundings, log: LogId, name: string, config: () 
 async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {
   const { image, nextOffset } = followed ?? { image: EMPTY_IMAGE, nextOffset: 0 };
   const records = [];
-  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset)) {
+  let isDamaged = false;
+  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset, () => (isDamaged = true))) {
     records.push(...metadataRecordsIn(chunk, nextOffset));
   }
-  return applyMetadataRecords(image, records);
+  const read = applyMetadataRecords(image, records);
+  if (!isDamaged) return read;
+  // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
+  const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
+  return { ...read, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
 }
 
 function withDefaults({ name }: { readonly name: string }): Requests['CreateTopics']['topics'][number] {

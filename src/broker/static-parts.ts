@@ -2,6 +2,7 @@ import { offsetForTimestamp } from '../log/offset-for-timestamp.js';
 import { adminHandlers } from './admin-handlers.js';
 import type { BrokerParts } from './broker-parts.js';
 import { GroupCoordinator } from './coordinator/group-coordinator.js';
+import { integrityHandlers } from './integrity-handlers.js';
 import { keepSealed } from './keep-sealed.js';
 import { TopicCleaner } from './topic-cleaner.js';
 import * as transactionsPart from './transactions-part.js';
@@ -13,5 +14,6 @@ export const STATIC_PARTS: BrokerParts = {
   transactions: async () => transactionsPart,
   cleaner: async () => ({ TopicCleaner }),
   sealing: async () => ({ keepSealed }),
+  integrity: async () => ({ integrityHandlers }),
   timestamps: async () => ({ offsetForTimestamp }),
 };

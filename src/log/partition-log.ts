@@ -265,6 +265,13 @@ export class PartitionLog {
     await this.#writeRows({ checkpoint: this.#checkpoint() });
   }
 
+  /** Writes down, behind all that is accepted, what memory knows: for whoever is about to work on the stored log. */
+  async writeCheckpoint(): Promise<void> {
+    this.#assertLeading();
+    if (this.#isStale) return; // memory knows no more than the store
+    await this.#write({ bytes: NO_BYTES, batches: [], strict: false, checkpoint: this.#checkpoint() });
+  }
+
   /** Takes no more appends and waits for those in flight. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;

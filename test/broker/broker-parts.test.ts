@@ -19,6 +19,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
       admin: part('admin', STATIC_PARTS.admin),
       cleaner: part('cleaner', STATIC_PARTS.cleaner),
       sealing: part('sealing', STATIC_PARTS.sealing),
+      integrity: part('integrity', STATIC_PARTS.integrity),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
       transactions: part('transactions', STATIC_PARTS.transactions),
     },
