@@ -3,7 +3,7 @@ import type { TopicConfig } from '../protocol/topic-config.js';
 import { type BatchAt, lastOffsetOf, NO_PRODUCER_ID, readBatchHeader, stampBatch } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
-import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import type { LogCheckpoint, LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
 import { closedRow, isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, checkKeys } from './append-validation.js';
@@ -203,10 +203,7 @@ export class PartitionLog {
       const { store, groupCommit, log, leaderEpoch } = this.#options;
       try {
         const rows = await store.segments(log);
-        const { checkpoint, sealedEndOffset } = await store.ends(log);
-        const endOffset = rows.at(-1)?.nextOffset ?? 0;
-        const known = asLogSnapshot(checkpoint?.snapshot) === undefined ? 0 : (checkpoint?.offset ?? 0);
-        if (known < endOffset) await this.#writeCheckpoint();
+        const { sealedEndOffset } = await this.#checkpointBehind(rows.at(-1)?.nextOffset ?? 0);
         return await work({ store, log, leaderEpoch, logStartOffset: this.#logStartOffset, sealedEndOffset, rows });
       } catch (error) {
         if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') groupCommit.fenced(error);
@@ -215,9 +212,15 @@ export class PartitionLog {
     });
   }
 
-  async #writeCheckpoint(): Promise<void> {
+  /** Resolves once the stored checkpoint is at `offset` or behind. */
+  async #checkpointBehind(offset: number): Promise<LogEnds> {
+    const { store, log } = this.#options;
+    const ends = await store.ends(log);
+    const known = asLogSnapshot(ends.checkpoint?.snapshot) === undefined ? 0 : (ends.checkpoint?.offset ?? 0);
+    if (known >= offset) return ends;
     while (!this.#isReady) await this.#entrance.run(() => this.#getReady());
     await this.#writeRows({ checkpoint: this.#checkpoint() });
+    return ends;
   }
 
   /** Takes no more appends and waits for those in flight. Idempotent. */
@@ -414,9 +417,8 @@ export class PartitionLog {
     if (offset <= this.#logStartOffset) return;
     const { store, groupCommit, log, leaderEpoch } = this.#options;
     this.#assertLeading();
-    // What is deleted cannot be replayed: its producers would be forgotten.
-    if (this.#uncheckpointed.batches > 0) await this.#writeCheckpoint();
     try {
+      await this.#checkpointBehind(offset); // what is deleted cannot be replayed: its producers would be forgotten
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
       if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') groupCommit.fenced(error);
