@@ -10,7 +10,7 @@ import {
 } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
-import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import type { LogCheckpoint, LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
 import { isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
@@ -249,10 +249,7 @@ export class PartitionLog {
       const { store, log, leaderEpoch } = this.#options;
       try {
         const rows = await store.segments(log);
-        const { checkpoint, sealedEndOffset } = await store.ends(log);
-        const endOffset = rows.at(-1)?.nextOffset ?? 0;
-        const known = asLogSnapshot(checkpoint?.snapshot) === undefined ? 0 : (checkpoint?.offset ?? 0);
-        if (known < endOffset) await this.#writeCheckpoint();
+        const { sealedEndOffset } = await this.#checkpointBehind(rows.at(-1)?.nextOffset ?? 0);
         return await work({ store, log, leaderEpoch, logStartOffset: this.#logStartOffset, sealedEndOffset, rows });
       } catch (error) {
         throw this.#heardOf(error);
@@ -260,9 +257,15 @@ export class PartitionLog {
     });
   }
 
-  async #writeCheckpoint(): Promise<void> {
+  /** Resolves once the stored checkpoint is at `offset` or behind. */
+  async #checkpointBehind(offset: number): Promise<LogEnds> {
+    const { store, log } = this.#options;
+    const ends = await store.ends(log);
+    const known = asLogSnapshot(ends.checkpoint?.snapshot) === undefined ? 0 : (ends.checkpoint?.offset ?? 0);
+    if (known >= offset) return ends;
     while (!this.#isReady) await this.#entrance.run(() => this.#getReady());
     await this.#writeRows({ checkpoint: this.#checkpoint() });
+    return ends;
   }
 
   /** Writes down, behind all that is accepted, what memory knows: for whoever is about to work on the stored log. */
@@ -481,9 +484,8 @@ export class PartitionLog {
     if (offset <= this.#logStartOffset) return;
     const { store, groupCommit, log, leaderEpoch } = this.#options;
     this.#assertLeading();
-    // What is deleted cannot be replayed: its producers would be forgotten.
-    if (this.#uncheckpointed.batches > 0) await this.#writeCheckpoint();
     try {
+      await this.#checkpointBehind(offset); // what is deleted cannot be replayed: its producers would be forgotten
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
       throw this.#heardOf(error);
