@@ -10,7 +10,7 @@ import {
 import type { ControlRecordType } from '../record/control-record.js';
 import type { BatchHeader } from '../record/record.js';
 import type { LogCheckpoint, LogId, SegmentRow } from '../storage/log-store.js';
-import { present } from '../util/assert.js';
+import { assert, present } from '../util/assert.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from './active-segment.js';
 import { type EpochEntry, LeaderEpochs } from './leader-epochs.js';
 import type { CommittedBounds, LogTransactions } from './log-transactions.js';
@@ -166,6 +166,7 @@ export class LogState {
         present(this.#transactions, 'a marker finds the transactions').stageMarker(append, batch, nowMs);
         continue;
       }
+      assert(!isTransactional(batch) || this.#transactions !== undefined, 'a transaction finds the others');
       append.appendBatch({
         producerEpoch: batch.producerEpoch,
         firstSequence: batch.baseSequence,
