@@ -1,5 +1,12 @@
 import { decompressBatch } from '../../record/batch-compression.js';
-import { batchesIn, compressionOf, isControl, isTransactional, lastOffsetOf, verifyBatch } from '../../record/batch-header.js';
+import {
+  batchesIn,
+  compressionOf,
+  isControl,
+  isTransactional,
+  lastOffsetOf,
+  verifyBatch,
+} from '../../record/batch-header.js';
 import { controlRecordType } from '../../record/control-record.js';
 import type { BatchHeader, RecordHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
