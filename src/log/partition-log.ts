@@ -303,9 +303,8 @@ export class PartitionLog {
     try {
       return await this.#entrance.run(async () => {
         if (this.#checksKeys(origin)) await checkKeys(records, this.name);
-        const part = this.#needsTransactions(records) ? await this.#options.transactions() : undefined;
-        while (!this.#isReady) await this.#getReady(); // and then no await: a commit may fail at any
-        if (part !== undefined) this.#state.takeTransactions(part);
+        while (!this.#isReady || this.#needsTransactions(records)) await this.#getReady();
+        // From here on no await: a commit may fail at any.
         return this.#place(records, origin);
       });
     } finally {
@@ -320,7 +319,10 @@ export class PartitionLog {
 
   async #getReady(): Promise<void> {
     this.#assertLeading();
-    await (this.#isStale ? this.#recover() : this.#options.groupCommit.room());
+    if (this.#isStale) return this.#recover();
+    if (!this.#options.groupCommit.hasRoom) return this.#options.groupCommit.room();
+    const part = await this.#options.transactions();
+    this.#state.takeTransactions(part);
   }
 
   async #recover(): Promise<void> {

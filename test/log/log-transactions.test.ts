@@ -66,6 +66,16 @@ describe('the last stable offset', () => {
   });
 });
 
+// Found by the simulation, seed 4: a host read what a transaction, open in the log, had written.
+test('a first transactional append that failed does not leave the next one untold', async () => {
+  const disk = new MemoryDisk();
+  const log = await (await leader(disk)).open();
+  disk.failNextAppend();
+  expect(await errorOf(log.append(transactional(0, ['a']), 'client'))).toBe('KAFKA_STORAGE_ERROR');
+  await log.append(transactional(0, ['a']), 'client');
+  expect([log.lastStableOffset, log.logEndOffset]).toEqual([0, 1]);
+});
+
 describe('rules', () => {
   test('a plain batch of a producer whose transaction is open is refused', async () => {
     const log = await (await leader()).open();
