@@ -15,7 +15,7 @@ import type { BrokerParts } from './broker-parts.js';
 import { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { GroupApi } from './coordinator/group-failures.js';
-import { createOffsetsTopic, createTopics, type TopicCreation } from './create-topics.js';
+import type { TopicCreation } from './create-topics.js';
 import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
 import type { IntegrityApi } from './integrity-handlers.js';
@@ -117,6 +117,7 @@ export class Broker {
     this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
+    if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
     this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
     this.#deleteRemovedLogs();
   }
@@ -336,11 +337,16 @@ export class Broker {
     if (!allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
     if (wantsOffsets) await this.#offsetsLog();
     if (missing(this.image).length === 0) return new Map();
+    const { createTopics } = await this.#topicsPart();
     const created = await this.#controller.change((image) =>
       createTopics(image, { topics: missing(image), validateOnly: false }, this.#creation()),
     );
     const failed = created.topics.filter(({ errorCode }) => errorCode !== 0);
     return new Map(failed.map(({ name, errorCode, errorMessage }) => [name, { errorCode, errorMessage }]));
+  }
+
+  #topicsPart(): ReturnType<BrokerParts['topics']> {
+    return abortable(this.#options.parts.topics(), this.#closing.signal);
   }
 
   #creation(): TopicCreation {
@@ -410,6 +416,7 @@ export class Broker {
 
   async #offsetsLog(): Promise<PartitionLog> {
     if (!this.image.topics.has(GROUP_OFFSETS_TOPIC)) {
+      const { createOffsetsTopic } = await this.#topicsPart();
       await this.#controller.change((image) => createOffsetsTopic(image, () => this.#options.random.uuid()));
     }
     const topic = present(this.image.topics.get(GROUP_OFFSETS_TOPIC), 'it was just created');
