@@ -8,10 +8,7 @@ export interface LogView {
   readonly logStartOffset: number;
   /** Never falls. */
   readonly highWatermark: number;
-  /**
-   * Chunks from the one that holds `offset` on, below the high watermark: at most `maxBytes`, perhaps less than there
-   * are, at least one if any is there. The bytes belong to the caller.
-   */
+  /** Chunks from the one that holds `offset` on, below the high watermark: at most `maxBytes`, at least one if any is there. The bytes belong to the caller. */
   read(offset: number, maxBytes: number): Promise<Uint8Array[]>;
   /** Resolves once the high watermark is above `offset`; rejects with the signal's reason. */
   advancedBeyond(offset: number, signal: AbortSignal): Promise<void>;

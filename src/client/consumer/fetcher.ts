@@ -28,6 +28,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   readonly assignmentId: number;
   /** Where to fetch next: behind what is buffered. */
   position: Position;
+  /** Records from there on were fetched before. */
+  goesOn: boolean;
   version: number;
   dropped: boolean;
   paused: boolean;
@@ -60,6 +62,9 @@ interface FetcherOptions<K, V> {
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
+
+/** What a partition's first fetch asks for: little, so that its first record is there soon. */
+const FIRST_FETCH_BYTES = 192 * 1024;
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
@@ -97,6 +102,7 @@ export class Fetcher<K, V> {
         partition,
         assignmentId,
         position,
+        goesOn: false,
         version: 0,
         dropped: false,
         paused,
@@ -167,6 +173,7 @@ export class Fetcher<K, V> {
 
   #moveTo(slot: PartitionSlot<K, V>, position: Position): void {
     slot.position = position;
+    slot.goesOn = false;
     slot.version++;
     slot.fetch = undefined;
     this.#discard(slot);
@@ -237,13 +244,14 @@ export class Fetcher<K, V> {
     if (asked.length === 0) return;
     const { clock } = connection.runtime;
     const sentAtMs = clock.monotonicMs();
+    const firstBytes = Math.min(maxBytesPerPartition, Math.max(FIRST_FETCH_BYTES, 2 * minBytes));
     this.#options.onFetchStart();
     const topics = byTopic(asked.map(({ slot }) => slot)).map(({ topic, slots }) => ({
       topic,
-      partitions: slots.map(({ partition, position }) => ({
+      partitions: slots.map(({ partition, position, goesOn }) => ({
         partition,
         fetchOffset: position as number,
-        partitionMaxBytes: maxBytesPerPartition,
+        partitionMaxBytes: goesOn ? maxBytesPerPartition : firstBytes,
       })),
     }));
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
@@ -291,6 +299,7 @@ export class Fetcher<K, V> {
     });
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
     slot.position = nextOffset;
+    slot.goesOn = true;
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
