@@ -26,6 +26,7 @@ export function adminFront(context: ClientContext, load: ClientParts['admin'], c
       'deleteOffsets',
       'describeCluster',
       'describeLogs',
+      'checkLogs',
       'listGroups',
       'describeGroups',
       'deleteGroups',

@@ -418,6 +418,12 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         })),
       }));
     },
+    async checkLogs(options = {}) {
+      const topics = options.topics ?? (await admin.listTopics());
+      const logs = await Promise.all(topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
+      const { checkLogs } = await integrityPart();
+      return retrying(() => checkLogs(connection, logs, options));
+    },
     async listGroups() {
       const { groups } = await retrying(async () => {
         const response = await connection.request('ListGroups', { statesFilter: [] });
@@ -489,6 +495,13 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     },
   };
   return admin;
+}
+
+/** Asked for seldom, and as large as the rest of an admin. */
+function integrityPart(): Promise<typeof import('./check-logs.js')> {
+  return import('./check-logs.js').catch((cause: unknown) => {
+    throw new KafkaJSNonRetriableError(`A part of the client could not be loaded: ${cause}`, { cause });
+  });
 }
 
 /** Said by the broker as passing, but asked often enough. */

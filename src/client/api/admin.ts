@@ -1,6 +1,7 @@
 import { ConfigResourceType, type GroupStateName, type HostDescription } from '../../protocol/requests.js';
 import type { GroupDescription, PartitionOffset } from './consumer.js';
 import type { AdminEvents, On } from './events.js';
+import type { CheckLogsOptions, LogCheck } from './integrity.js';
 import type { RetryOptions } from './kafka.js';
 import type { Logger } from './logger.js';
 import type { PartitionMetadata } from './producer.js';
@@ -163,6 +164,11 @@ export interface Admin {
   }): Promise<void>;
   describeCluster(): Promise<ClusterDescription>;
   describeLogs(options?: { readonly topics?: readonly string[] }): Promise<LogDescription[]>;
+  /**
+   * *Ours*: reads all logs through and names what is damaged; with `repair` also mends it as far as that is possible.
+   * What is sound is never touched, and records that are lost stay lost: their place is marked.
+   */
+  checkLogs(options?: CheckLogsOptions): Promise<LogCheck>;
   listGroups(): Promise<{
     groups: { groupId: string; protocolType: string; state: GroupStateName }[];
   }>;
