@@ -27,6 +27,7 @@ export function adminFront(context: ClientContext, load: ClientParts['admin'], c
       'describeCluster',
       'describeLogs',
       'checkLogs',
+      'importPartition',
       'listGroups',
       'describeGroups',
       'deleteGroups',
@@ -34,6 +35,9 @@ export function adminFront(context: ClientContext, load: ClientParts['admin'], c
       'describeConfigs',
       'alterConfigs',
     ]),
+    async *exportPartition(options) {
+      yield* (await part.load()).exportPartition(options);
+    },
     disconnect,
     ...shell.api,
     [ASYNC_DISPOSE]: disconnect,

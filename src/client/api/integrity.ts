@@ -49,3 +49,41 @@ export interface LogCheckFinding {
   readonly detail: string;
   readonly repaired: boolean;
 }
+
+/** *Ours*. */
+export interface ExportPartitionOptions {
+  readonly topic: string;
+  readonly partition: number;
+  /** Begins with the batch that holds this offset. Default: the beginning. */
+  readonly fromOffset?: string;
+  /** Exclusive. Default: the end. */
+  readonly endOffset?: string;
+  /** A new file begins beyond so many bytes. Default: Kafka's, 1 GiB. */
+  readonly segmentBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** *Ours*: one segment as Kafka has it on disk. Without its indexes Kafka makes them anew. */
+export interface SegmentFile {
+  /** `00000000000000001234.log`: the base offset in twenty digits. */
+  readonly name: string;
+  readonly baseOffset: string;
+  /** Exclusive. */
+  readonly nextOffset: string;
+  /** Record batches back to back, byte for byte as they are stored. */
+  readonly log: Blob;
+  /** The file of the same name with the ending `.index`. */
+  readonly index: Blob;
+  /** `.timeindex`. */
+  readonly timeIndex: Blob;
+}
+
+/** *Ours*. */
+export interface ImportPartitionOptions {
+  readonly topic: string;
+  /** Empty, or imported so far: offsets are kept. */
+  readonly partition: number;
+  /** `.log` files of Kafka or of `exportPartition`, in order. */
+  readonly segments: readonly Blob[];
+  readonly signal?: AbortSignal;
+}
