@@ -31,17 +31,18 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 49.2 KB', async () => {
+test('the whole worker is at most 49.6 KB', async () => {
   const worker = await bundle('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 49.2 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 49.6 });
 });
 
 test('what is loaded later is known here', async () => {
   const parts = async (path: string): Promise<readonly string[]> => partsOf(await bundle(path));
-  expect(await parts('test/package/page.ts')).toEqual(['admin', 'compression', 'consumer', 'producer']);
+  expect(await parts('test/package/page.ts')).toEqual(['admin', 'compression', 'consumer', 'introducer', 'producer']);
   expect(await parts('workers/host.worker.ts')).toEqual([
     'admin-handlers',
     'compression',
+    'direct-lines',
     'group-coordinator',
     'offset-for-timestamp',
   ]);
