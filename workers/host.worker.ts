@@ -14,7 +14,6 @@ const PRELOAD_AFTER_MS = 1000;
 const PARTS: BrokerParts = {
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
-  cleaner: () => loaded(import('../src/broker/topic-cleaner.js')),
   sealing: () => loaded(import('../src/broker/keep-sealed.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
 };

@@ -45,11 +45,6 @@ export const EMPTY_IMAGE: MetadataImage = {
   nextProducerId: 0,
 };
 
-/** Whether the log cleaner is to look after it. Not after internal ones: the coordinator rolls up its log by itself. */
-export function isCompacted({ isInternal, config }: TopicImage): boolean {
-  return config.cleanupPolicy.compact && !isInternal;
-}
-
 /** The image after `records`, in order. Pure; costs one copy of the topic table however many records there are. */
 export function applyMetadataRecords(image: MetadataImage, records: readonly MetadataRecord[]): MetadataImage {
   if (records.length === 0) return image;

@@ -3,13 +3,11 @@ import { adminHandlers } from './admin-handlers.js';
 import type { BrokerParts } from './broker-parts.js';
 import { GroupCoordinator } from './coordinator/group-coordinator.js';
 import { keepSealed } from './keep-sealed.js';
-import { TopicCleaner } from './topic-cleaner.js';
 
 /** The parts of a broker that is one module graph: in tests, in Node, and in the simulation, where nothing may load. */
 export const STATIC_PARTS: BrokerParts = {
   groups: async () => ({ GroupCoordinator }),
   admin: async () => ({ adminHandlers }),
-  cleaner: async () => ({ TopicCleaner }),
   sealing: async () => ({ keepSealed }),
   timestamps: async () => ({ offsetForTimestamp }),
 };

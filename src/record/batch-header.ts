@@ -44,7 +44,6 @@ export const NO_PRODUCER_ID = -1;
 export const NO_PRODUCER_EPOCH = -1;
 export const NO_SEQUENCE = -1;
 export const NO_PARTITION_LEADER_EPOCH = -1;
-const NO_TIMESTAMP = -1;
 
 export type TimestampType = 'CreateTime' | 'LogAppendTime';
 
@@ -284,26 +283,6 @@ export function replaceRecords(
   setInt16(copy, ATTRIBUTES_AT, (int16At(copy, ATTRIBUTES_AT) & ~COMPRESSION_BITS) | compression);
   sealBatch(copy, 0, size);
   return copy;
-}
-
-/** The attributes of a batch whose base timestamp has become a delete horizon (KIP-534). */
-export function withDeleteHorizon(attributes: number): number {
-  return attributes | DELETE_HORIZON_BIT;
-}
-
-/**
- * The batch without its records: what is left of it are its offsets, its producer with the sequences, its greatest
- * timestamp, and whether it was transactional or a marker.
- */
-export function emptiedBatch(header: BatchHeader): Uint8Array<ArrayBuffer> {
-  const batch = new Uint8Array(BATCH_HEADER_BYTES);
-  writeBatchHeader(batch, 0, BATCH_HEADER_BYTES, {
-    ...header,
-    attributes: header.attributes & ~(COMPRESSION_BITS | DELETE_HORIZON_BIT),
-    baseTimestampMs: NO_TIMESTAMP,
-    recordCount: 0,
-  });
-  return batch;
 }
 
 function sealBatch(bytes: Uint8Array, at: number, size: number): void {

@@ -17,7 +17,6 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
     parts: {
       groups: part('groups', STATIC_PARTS.groups),
       admin: part('admin', STATIC_PARTS.admin),
-      cleaner: part('cleaner', STATIC_PARTS.cleaner),
       sealing: part('sealing', STATIC_PARTS.sealing),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
     },

@@ -44,6 +44,7 @@ test('what is loaded later is known here', async () => {
     'compression',
     'group-coordinator',
     'idb-sealed',
+    'keep-sealed',
     'offset-for-timestamp',
   ]);
 });

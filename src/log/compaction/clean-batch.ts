@@ -1,17 +1,17 @@
 import { KafkaError } from '../../protocol/errors.js';
 import { compressBatch, decompressBatch } from '../../record/batch-compression.js';
 import {
+  attributesOf,
   BATCH_HEADER_BYTES,
   type BatchAt,
   compressionOf,
   deleteHorizonMs,
-  emptiedBatch,
   isControl,
   timestampType,
-  withDeleteHorizon,
   writeBatchHeader,
 } from '../../record/batch-header.js';
 import type { CompressionType } from '../../record/compression-types.js';
+import { emptiedBatch } from '../../record/emptied-batch.js';
 import type { BatchHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
 import { VarintReader, varlongSize, writeVarint, writeVarlong } from '../../util/varint.js';
@@ -158,7 +158,7 @@ function withHorizon(bytes: Uint8Array, header: BatchHeader, kept: KeptRecords, 
   }
   writeBatchHeader(out, 0, at, {
     ...header,
-    attributes: withDeleteHorizon(header.attributes),
+    attributes: header.attributes | attributesOf({ hasDeleteHorizon: true }),
     baseTimestampMs: horizonMs,
     recordCount: count,
     maxTimestampMs,

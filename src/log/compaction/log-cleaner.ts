@@ -1,6 +1,7 @@
 import { KafkaError } from '../../protocol/errors.js';
 import type { TopicConfig } from '../../protocol/topic-config.js';
-import { batchesIn, emptiedBatch } from '../../record/batch-header.js';
+import { batchesIn } from '../../record/batch-header.js';
+import { emptiedBatch } from '../../record/emptied-batch.js';
 import type { BatchHeader } from '../../record/record.js';
 import type { Clock } from '../../runtime/runtime.js';
 import type { LogId, LogStore, SegmentRow } from '../../storage/log-store.js';
@@ -93,11 +94,12 @@ export class LogCleaner {
     const { store, clock } = this.#options;
     const { log } = compacted;
     const segments = await store.segments(log);
-    if (segments.length === 0) return []; // it need not even be opened
+    const cleanedOffset = cleanedOffsetOf(segments);
+    if ((cleanedOffset ?? 0) >= (segments.at(-1)?.nextOffset ?? 0)) return []; // it need not even be opened
     const config = compacted.config();
     const nowMs = clock.wallMs();
     const { logStartOffset, lastStableOffset: stableOffset } = await compacted.open();
-    const state: LogToCheck = { segments, logStartOffset, stableOffset, cleanedOffset: cleanedOffsetOf(segments) };
+    const state: LogToCheck = { segments, logStartOffset, stableOffset, cleanedOffset };
     const part = cleanablePart(state, config, nowMs);
     if (part.dirtyBytes === 0) return [];
     const isBounded = Number.isFinite(config.maxCompactionLagMs);
