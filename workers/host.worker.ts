@@ -16,6 +16,7 @@ const PARTS: BrokerParts = {
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
   sealing: () => loaded(import('../src/broker/keep-sealed.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
+  transactions: () => loaded(import('../src/broker/transactions-part.js')),
 };
 
 serveRequests(self, async ({ clusterName, brokerConfig, label, visible }) => {

@@ -173,6 +173,10 @@ export class Broker {
 
   readonly #handlers: Handlers = {
     Produce: (request) => this.#produce(request),
+    WriteTxnMarkers: async (request) => {
+      const { writeTxnMarkers } = await abortable(this.#options.parts.transactions(), this.#closing.signal);
+      return writeTxnMarkers(this.#partitions, request);
+    },
     InitProducerId: (request) => this.#initProducerId(request),
     Metadata: (request) => this.#metadata(request),
     CreateTopics: this.#toAdmin('CreateTopics'),
@@ -345,11 +349,14 @@ export class Broker {
     return this.#logs.get(log, () => {
       const text = topicPartitionText({ topic: name, partition: partitionId });
       const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
+      const { producerIdExpirationMs } = this.#config();
       const onSegmentClosed = (closed: LogId): void => {
         this.#closedSegments.add(closed);
         this.#segmentClosed.resolve();
       };
-      return openLog({ ...this.#options, groupCommit: this.#groupCommit, onSegmentClosed }, log, text, newest);
+      const groupCommit = this.#groupCommit;
+      const surroundings = { ...this.#options, producerIdExpirationMs, groupCommit, onSegmentClosed };
+      return openLog(surroundings, log, text, newest);
     });
   }
 
@@ -454,23 +461,18 @@ export class Broker {
 
 interface LogSurroundings extends BrokerOptions {
   readonly groupCommit: GroupCommit;
+  readonly producerIdExpirationMs?: number;
   readonly onSegmentClosed?: (log: LogId) => void;
 }
 
-function openLog(
-  { store, groupCommit, leaderEpoch, clock, onSegmentClosed }: LogSurroundings,
-  log: LogId,
-  name: string,
-  config: () => TopicConfig,
-): Promise<PartitionLog> {
+function openLog(options: LogSurroundings, log: LogId, name: string, config: () => TopicConfig): Promise<PartitionLog> {
+  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs, onSegmentClosed } = options;
+  const { transactions } = parts;
+  const place = { store, groupCommit, log, leaderEpoch, config, clock, name };
   return PartitionLog.open({
-    store,
-    groupCommit,
-    log,
-    leaderEpoch,
-    config,
-    clock,
-    name,
+    ...place,
+    transactions,
+    producerIdExpirationMs,
     ...(onSegmentClosed && { onSegmentClosed }),
   });
 }

@@ -1,6 +1,8 @@
+import { endOffsetOf } from '../log/end-offset.js';
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { FetchRequest, FetchResponse } from '../protocol/requests.js';
+import type { LogId } from '../storage/log-store.js';
 import { linkedController, OVER } from '../util/signal.js';
 import { unknownPartition } from './handle-metadata.js';
 import { logOf } from './metadata-image.js';
@@ -12,7 +14,7 @@ export type FetchHandler = (request: FetchRequest, signal?: AbortSignal) => Prom
 const MIN_SHARE_BYTES = 64 * 1024;
 
 /** One partition of the request, as it stands at one moment of the wait. */
-interface Position {
+interface Position extends Pick<FetchRequest, 'isolationLevel'> {
   readonly topic: string;
   readonly partition: number;
   readonly fetchOffset: number;
@@ -20,9 +22,13 @@ interface Position {
   /** undefined: it has an error. */
   readonly view: LogView | undefined;
   readonly error: KafkaError | undefined;
-  /** Of the view before the read. */
-  readonly highWatermark: number;
+  readonly log: LogId;
+  /** Of the view before the read: the high watermark, or the last stable offset. */
+  readonly endOffset: number;
+  readonly abortedTransactions: Partition['abortedTransactions'];
   readonly records: readonly Uint8Array[];
+  /** There is more than the response may carry: nothing is to be waited for. */
+  readonly isCut: boolean;
 }
 
 /**
@@ -40,7 +46,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
     for (;;) {
       signal?.throwIfAborted();
       const located = await Promise.all(positionsOf(request).map((position) => locate(context, position)));
-      const positions = await readShares(located, request.maxBytes, turn++);
+      const positions = await readShares(context, located, request, turn++);
       const waitMs = deadlineMs - context.clock.monotonicMs();
       if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(context, request, positions);
       await anyAdvance(context, positions, waitMs, signal);
@@ -48,7 +54,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
   };
 }
 
-function positionsOf({ topics }: FetchRequest): Position[] {
+function positionsOf({ topics, isolationLevel }: FetchRequest): Position[] {
   return topics.flatMap(({ topic, partitions }) =>
     partitions.map(({ partition, fetchOffset, partitionMaxBytes: maxBytes }) => {
       return {
@@ -56,10 +62,14 @@ function positionsOf({ topics }: FetchRequest): Position[] {
         partition,
         fetchOffset,
         maxBytes,
+        isolationLevel,
         view: undefined,
         error: undefined,
-        highWatermark: -1,
+        log: -1,
+        endOffset: -1,
+        abortedTransactions: [],
         records: [],
+        isCut: false,
       };
     }),
   );
@@ -73,13 +83,13 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
   }
   try {
     const view = await context.views.open(log);
-    const { highWatermark } = view;
+    const { highWatermark, lastStableOffset } = view;
     let endOffset = highWatermark;
     // A view may lag behind the leader that gave the reader its offset; the database never does.
     if (fetchOffset > endOffset) endOffset = ((await context.store.ends(log)).lastOffset ?? -1) + 1;
     const inRange = fetchOffset >= view.logStartOffset && fetchOffset <= Math.max(endOffset, view.logStartOffset);
     if (!inRange) throw outOfRange(position, view.logStartOffset, endOffset);
-    return { ...position, view, highWatermark };
+    return { ...position, log, view, endOffset: position.isolationLevel === 0 ? highWatermark : lastStableOffset };
   } catch (error) {
     return { ...position, error: asKafkaError(error) };
   }
@@ -90,46 +100,75 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
  * with another one each turn. What then is too much is left out again, save the first.
  */
 async function readShares(
+  context: ReadContext,
   positions: readonly Position[],
-  maxBytes: number,
+  { minBytes, maxBytes }: FetchRequest,
   turn: number,
 ): Promise<readonly Position[]> {
-  const ready = positions.filter(({ highWatermark, fetchOffset }) => highWatermark > fetchOffset);
+  const ready = positions.filter(({ endOffset, fetchOffset }) => endOffset > fetchOffset);
   if (ready.length === 0) return positions;
   const first = turn % ready.length;
   const count = Math.max(1, Math.min(ready.length, Math.floor(maxBytes / MIN_SHARE_BYTES)));
   const chosen = [...ready.slice(first), ...ready.slice(0, first)].slice(0, count);
   const read = new Map<Position, Position>();
-  await Promise.all(
-    chosen.map(async (position) => read.set(position, await readOne(position, Math.floor(maxBytes / count)))),
-  );
+  const share = { minBytes, maxBytes: Math.floor(maxBytes / count) };
+  await Promise.all(chosen.map(async (position) => read.set(position, await readOne(context, position, share))));
   let remaining = maxBytes;
   for (const position of chosen) {
     const after = read.get(position) ?? position;
-    const bytes = byteCount(after);
+    const bytes = bytesOf(after.records);
     if (bytes > remaining && remaining < maxBytes) read.delete(position);
     else remaining -= bytes;
   }
   return positions.map((position) => read.get(position) ?? position);
 }
 
-async function readOne(position: Position, shareBytes: number): Promise<Position> {
-  const { view, fetchOffset, maxBytes } = position;
+async function readOne(
+  context: ReadContext,
+  position: Position,
+  share: Pick<FetchRequest, 'minBytes' | 'maxBytes'>,
+): Promise<Position> {
+  const { view, log, fetchOffset, isolationLevel } = position;
   if (view === undefined) return position;
+  const maxBytes = Math.min(position.maxBytes, share.maxBytes);
   try {
-    const records = await view.read(fetchOffset, Math.min(maxBytes, shareBytes));
-    if (view.logStartOffset <= fetchOffset) return { ...position, records };
+    const { records, isCut } = await readEnough(view, fetchOffset, {
+      minBytes: Math.min(share.minBytes, maxBytes),
+      maxBytes,
+    });
+    const isUndecided = isolationLevel === 1 && view.aborted !== undefined;
+    const read = isUndecided
+      ? await (await context.parts.transactions()).committedPart(context, { log, view, fetchOffset, records })
+      : { records };
+    if (view.logStartOffset <= fetchOffset) return { ...position, ...read, isCut };
     return { ...position, error: outOfRange(position, view.logStartOffset, view.highWatermark) };
   } catch (error) {
     return { ...position, error: asKafkaError(error) };
   }
 }
 
+/** A view may give less than it has: then the rest of `minBytes` is asked for. */
+async function readEnough(
+  view: LogView,
+  fetchOffset: number,
+  { minBytes, maxBytes }: Pick<FetchRequest, 'minBytes' | 'maxBytes'>,
+): Promise<Pick<Position, 'records' | 'isCut'>> {
+  const records = await view.read(fetchOffset, maxBytes);
+  for (let bytes = bytesOf(records); bytes < minBytes && records.length > 0; bytes = bytesOf(records)) {
+    const endOffset = endOffsetOf(records.at(-1) as Uint8Array);
+    const more = endOffset < view.highWatermark ? await view.read(endOffset, maxBytes - bytes) : [];
+    if (more.length === 0) break;
+    if (bytes + bytesOf(more) > maxBytes) return { records, isCut: true };
+    records.push(...more);
+  }
+  return { records, isCut: false };
+}
+
 function isEnough(positions: readonly Position[], minBytes: number): boolean {
   let bytes = 0;
   for (const position of positions) {
-    if (position.error !== undefined) return true;
-    bytes += byteCount(position);
+    if (position.error !== undefined || position.isCut) return true;
+    bytes += bytesOf(position.records);
   }
   return bytes >= minBytes;
 }
@@ -142,8 +181,8 @@ async function anyAdvance(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const wait = linkedController(signal);
-  const advances = positions.map(({ view, fetchOffset, highWatermark }) => {
-    return view === undefined ? NEVER : view.advancedBeyond(Math.max(fetchOffset, highWatermark), wait.signal);
+  const advances = positions.map(({ view, fetchOffset, endOffset, isolationLevel }) => {
+    return view?.advancedBeyond(Math.max(fetchOffset, endOffset), wait.signal, isolationLevel) ?? NEVER;
   });
   try {
     await Promise.race([...advances, clock.sleep(waitMs, wait.signal)]);
@@ -163,24 +202,22 @@ function respond({ store }: ReadContext, request: FetchRequest, positions: reado
   return { incarnationId: store.incarnationId, responses };
 }
 
-function partitionResponse({ partition, view, error, records }: Position): Partition {
+function partitionResponse({ partition, view, error, records, abortedTransactions }: Position): Partition {
   return {
     partitionIndex: partition,
     ...(error === undefined ? NO_ERROR : errorFields(error)),
     highWatermark: view?.highWatermark ?? -1,
-    lastStableOffset: view?.highWatermark ?? -1,
+    lastStableOffset: view?.lastStableOffset ?? -1,
     logStartOffset: view?.logStartOffset ?? -1,
-    abortedTransactions: [],
+    abortedTransactions,
     records,
   };
 }
 
 type Partition = FetchResponse['responses'][number]['partitions'][number];
 
-function byteCount({ records }: Position): number {
-  let bytes = 0;
-  for (const chunk of records) bytes += chunk.byteLength;
-  return bytes;
+function bytesOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
 }
 
 function outOfRange(

@@ -1,3 +1,4 @@
+import { beginsTransactional } from '../log/append-validation.js';
 import type { PartitionLog } from '../log/partition-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ProduceRequest, ProduceResponse } from '../protocol/requests.js';
@@ -18,22 +19,28 @@ export interface ProduceContext {
  * @throws KafkaError INVALID_REQUIRED_ACKS: nothing was appended.
  */
 export async function handleProduce(context: ProduceContext, request: ProduceRequest): Promise<ProduceResponse> {
-  const { acks, topicData } = request;
+  const { acks, topicData, transactionalId } = request;
   if (acks !== 0 && acks !== 1 && acks !== -1) {
     throw new KafkaError('INVALID_REQUIRED_ACKS', `acks: expected 0, 1 or -1, found ${String(acks)}`);
   }
   const responses = topicData.map(async ({ name, partitionData }) => ({
     name,
     partitionResponses: await Promise.all(
-      partitionData.map(({ index, records }) => append(context, { name, index, records, acks })),
+      partitionData.map(({ index, records }) => append(context, { name, index, records, acks, transactionalId })),
     ),
   }));
   return { responses: await Promise.all(responses) };
 }
 
+interface ProduceEntry extends Pick<ProduceRequest, 'acks' | 'transactionalId'> {
+  readonly name: string;
+  readonly index: number;
+  readonly records: Uint8Array;
+}
+
 async function append(
   { image, open }: ProduceContext,
-  { name, index, records, acks }: { name: string; index: number; records: Uint8Array; acks: number },
+  { name, index, records, acks, transactionalId }: ProduceEntry,
 ): Promise<Partition> {
   try {
     const topic = image().topics.get(name);
@@ -41,6 +48,10 @@ async function append(
     if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, index);
     if (topic.isInternal) {
       throw new KafkaError('INVALID_TOPIC_EXCEPTION', `topic ${name} is internal: only the broker writes to it`);
+    }
+    if (transactionalId === null && beginsTransactional(records)) {
+      const text = `${name}-${index}: expected plain batches without a transactional id, found transactional ones`;
+      throw new KafkaError('INVALID_TXN_STATE', text);
     }
     const { minInsyncReplicas } = topic.config;
     if (acks === -1 && minInsyncReplicas > 1) {

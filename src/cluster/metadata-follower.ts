@@ -45,6 +45,12 @@ export class MetadataFollower {
     }
   }
 
+  /** Resolves once the image includes all that this host has read or heard of: at its start, what the database held. */
+  async caughtUp(signal: AbortSignal | undefined): Promise<void> {
+    const view = await this.#options.views.open(METADATA_LOG);
+    await this.reached(view.highWatermark, signal);
+  }
+
   /** Resolves once the image includes all that the database holds now. */
   async refresh(signal: AbortSignal | undefined): Promise<void> {
     const view = await this.#options.views.open(METADATA_LOG);

@@ -3,7 +3,7 @@ import type { Chunk, Commit, LogCheckpoint, LogId, LogStore, SegmentRow } from '
 import { assert } from '../util/assert.js';
 import { type Deferred, deferred } from '../util/signal.js';
 import { packChunks, type StampedBatches } from './chunk-packing.js';
-import type { LogAdvance } from './log-view.js';
+import type { AdvanceOfTransactions, LogAdvance } from './log-view.js';
 
 /** A commit takes what is queued up to about this much: sixteen rows and more cost little above one. */
 const COMMIT_BYTES = 1024 * 1024;
@@ -26,8 +26,11 @@ export interface GroupCommitOptions {
 export interface CommittingLog {
   readonly log: LogId;
   readonly logStartOffset: () => number;
-  /** All its appends below `endOffset` are durable. Called in offset order, before the appends are answered. */
-  committed(endOffset: number): void;
+  /**
+   * All its appends below `endOffset` are durable. Called in offset order, before the appends are answered. The answer is
+   * what is to be told of its transactions.
+   */
+  committed(endOffset: number): AdvanceOfTransactions | undefined;
   /** None of its appends that are not yet committed ever will be: offsets must be given anew, from the store. */
   failed(): void;
 }
@@ -193,9 +196,10 @@ export class GroupCommit {
       const last = chunks.at(-1);
       if (last === undefined) continue;
       const highWatermark = last.lastOffset + 1;
-      owner.committed(highWatermark);
+      const transactions = owner.committed(highWatermark);
       const logStartOffset = owner.logStartOffset();
-      advances.push({ log: owner.log, leaderEpoch: this.#leaderEpoch, logStartOffset, highWatermark, chunks });
+      const bounds = { log: owner.log, leaderEpoch: this.#leaderEpoch, logStartOffset, highWatermark };
+      advances.push({ ...bounds, chunks, ...(transactions && { transactions }) });
     }
     try {
       if (advances.length > 0) this.#onCommitted(advances);

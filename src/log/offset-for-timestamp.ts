@@ -1,6 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import { MAX_TIMESTAMP } from '../protocol/requests.js';
-import { decodeBatch } from '../record/batch-compression.js';
+import { openBatch } from '../record/batch-compression.js';
 import { type BatchAt, batchesIn, lastOffsetOf, timestampType } from '../record/batch-header.js';
 import type { LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
@@ -137,10 +137,13 @@ async function visibleRecords(
   const first = { offset: Math.max(header.baseOffset, logStartOffset), timestampMs: header.maxTimestampMs };
   if (timestampType(header) === 'LogAppendTime') return [first];
   try {
-    const records = await decodeBatch(chunk, at);
-    return records
-      .filter(({ offset }) => offset >= logStartOffset && offset < endOffset)
-      .map(({ offset, timestampMs }) => ({ offset, timestampMs }));
+    const visible = [];
+    const cursor = await openBatch(chunk, at);
+    while (cursor.next()) {
+      const { offset, timestampMs } = cursor;
+      if (offset >= logStartOffset && offset < endOffset) visible.push({ offset, timestampMs });
+    }
+    return visible;
   } catch (error) {
     if (error instanceof KafkaError && error.type === 'UNSUPPORTED_COMPRESSION_TYPE') return [first];
     throw error;

@@ -1,16 +1,26 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import { type BatchAt, lastOffsetOf, NO_PRODUCER_ID, readBatchHeader, stampBatch } from '../record/batch-header.js';
+import {
+  type BatchAt,
+  isControl,
+  lastOffsetOf,
+  NO_PRODUCER_ID,
+  readBatchHeader,
+  stampBatch,
+} from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
-import { closedRow, isFull } from './active-segment.js';
-import { type AppendOrigin, acceptableBatches, checkKeys } from './append-validation.js';
+import type { AbortedTransaction } from './aborted-transactions.js';
+import { isFull } from './active-segment.js';
+import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
-import { asLogSnapshot, type LogState, lastSequenceOf } from './log-state.js';
+import { asLogSnapshot, type LogBatch, type LogState, lastSequenceOf, type TransactionsPart } from './log-state.js';
+import type { CommittedBounds, EndMarker } from './log-transactions.js';
+import type { AdvanceOfTransactions, LogAdvance } from './log-view.js';
 import {
   type BatchMetadata,
   findDuplicate,
@@ -43,6 +53,10 @@ export interface PartitionLogOptions {
   readonly onSegmentClosed?: (log: LogId) => void;
   /** For the texts of errors: `orders-3`. */
   readonly name: string;
+  /** Asked for where the log has transactions, or gets its first. */
+  readonly transactions: () => Promise<TransactionsPart>;
+  /** Kafka's `producer.id.expiration.ms`; default: Kafka's. */
+  readonly producerIdExpirationMs?: number | undefined;
 }
 
 export interface AppendResult {
@@ -100,7 +114,7 @@ export class PartitionLog {
    * @throws KafkaError KAFKA_STORAGE_ERROR
    */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
-    return new PartitionLog(options, await recoverLog(options.store, options.log, options.clock.wallMs()));
+    return new PartitionLog(options, await recovered(options));
   }
 
   private constructor(options: PartitionLogOptions, { state, logStartOffset, replayed }: RecoveredLog) {
@@ -127,9 +141,9 @@ export class PartitionLog {
     return this.#logEndOffset;
   }
 
-  /** Exclusive end of what is durable and decided. */
+  /** Exclusive end of what is durable and decided: see `LogView.lastStableOffset`. */
   get lastStableOffset(): number {
-    return this.#logEndOffset;
+    return this.#state.transactions?.lastStableOffset(this.#bounds) ?? this.#logEndOffset;
   }
 
   /** Aborts when a newer leader has taken over: nothing more is written, every append fails. */
@@ -145,10 +159,22 @@ export class PartitionLog {
    * @throws KafkaError as `acceptableBatches`, `checkKeys` and `ProducerAppend.appendBatch`: nothing was written.
    */
   async append(records: Uint8Array, origin: AppendOrigin): Promise<AppendResult> {
-    const placed = this.#mayPlace(origin) ? this.#place(records, origin) : await this.#placeInTurn(records, origin);
+    const placed = this.#mayPlace(records, origin)
+      ? this.#place(records, origin)
+      : await this.#placeInTurn(records, origin);
     await placed.committed;
     const { baseOffset, lastOffset, logAppendTimeMs, duplicate } = placed;
     return { baseOffset, lastOffset, logAppendTimeMs, logStartOffset: this.#logStartOffset, duplicate };
+  }
+
+  /**
+   * Appends the marker that ends a producer's transaction here, whether or not one is open; resolves once it is durable.
+   * @throws KafkaError INVALID_PRODUCER_EPOCH; TRANSACTION_COORDINATOR_FENCED: an older coordinator.
+   */
+  async appendEndMarker(marker: EndMarker): Promise<AppendResult> {
+    const { transactions, clock } = this.#options;
+    const { markerBatch } = await transactions();
+    return this.append(markerBatch(marker, clock.wallMs()), 'coordinator');
   }
 
   /**
@@ -208,6 +234,17 @@ export class PartitionLog {
     return this.#state.producers.entry(producerId);
   }
 
+  /**
+   * How far what lies in these closed segments is decided, and which transactions were aborted by markers behind them;
+   * undefined while what is behind them is not only the active segment.
+   */
+  decidedBehind(
+    closed: readonly SegmentRow[],
+  ): { readonly lastStableOffset: number; readonly aborted: readonly AbortedTransaction[] } | undefined {
+    if (this.#isStale || closed.at(-1)?.nextOffset !== this.#state.segment.baseOffset) return undefined;
+    return { lastStableOffset: this.lastStableOffset, aborted: this.#state.transactions?.aborted() ?? [] };
+  }
+
   /** Writes the row of a closed segment anew. For the work of `rewriteClosed`. */
   writeSegment(closedSegment: SegmentRow): Promise<void> {
     return this.#writeRows({ closedSegment });
@@ -250,8 +287,13 @@ export class PartitionLog {
   // ---------------------------------------------------------------- placing
 
   /** Whether an append can be placed in this very turn, ahead of nobody. */
-  #mayPlace(origin: AppendOrigin): boolean {
-    return this.#waitingCount === 0 && this.#isReady && !this.#checksKeys(origin);
+  #mayPlace(records: Uint8Array, origin: AppendOrigin): boolean {
+    const mustWait = this.#checksKeys(origin) || this.#needsTransactions(records);
+    return this.#waitingCount === 0 && this.#isReady && !mustWait;
+  }
+
+  #needsTransactions(records: Uint8Array): boolean {
+    return !this.#state.takesTransactions && beginsTransactional(records);
   }
 
   #checksKeys(origin: AppendOrigin): boolean {
@@ -263,7 +305,9 @@ export class PartitionLog {
     try {
       return await this.#entrance.run(async () => {
         if (this.#checksKeys(origin)) await checkKeys(records, this.name);
+        const part = this.#needsTransactions(records) ? await this.#options.transactions() : undefined;
         while (!this.#isReady) await this.#getReady(); // and then no await: a commit may fail at any
+        if (part !== undefined) this.#state.takeTransactions(part);
         return this.#place(records, origin);
       });
     } finally {
@@ -282,9 +326,9 @@ export class PartitionLog {
   }
 
   async #recover(): Promise<void> {
-    const { store, groupCommit, log, clock, leaderEpoch } = this.#options;
+    const { groupCommit } = this.#options;
     await groupCommit.drained();
-    const { state, logStartOffset, replayed } = await recoverLog(store, log, clock.wallMs());
+    const { state, logStartOffset, replayed } = await recovered(this.#options);
     if (state.nextOffset < this.#logEndOffset) {
       const found = `${this.name}: committed up to ${this.#logEndOffset}, the database ends at ${state.nextOffset}`;
       throw new KafkaError('KAFKA_STORAGE_ERROR', found);
@@ -296,8 +340,7 @@ export class PartitionLog {
     this.#isStale = false;
     if (state.nextOffset === this.#logEndOffset) return;
     this.#logEndOffset = state.nextOffset;
-    const highWatermark = state.nextOffset;
-    groupCommit.announce({ log, leaderEpoch, logStartOffset: this.#logStartOffset, highWatermark, chunks: [] });
+    groupCommit.announce(this.#whereItStands());
   }
 
   /** Checks, stamps and queues an append: all in one turn, so that the order of arrival is the order of offsets. */
@@ -321,6 +364,7 @@ export class PartitionLog {
   #leadingDuplicates(batches: readonly BatchAt[]): BatchMetadata[] {
     const known: BatchMetadata[] = [];
     for (const { header } of batches) {
+      if (isControl(header)) break;
       const { producerId, producerEpoch, baseSequence: firstSequence } = header;
       const entry = this.#state.producers.entry(producerId);
       const duplicate = findDuplicate(entry, { producerEpoch, firstSequence, lastSequence: lastSequenceOf(header) });
@@ -349,7 +393,10 @@ export class PartitionLog {
   ): PlacedAppend {
     const usesAppendTime = config.messageTimestampType === 'LogAppendTime';
     const appendTimeMs = usesAppendTime ? Math.max(nowMs, this.#state.lastLogAppendTimeMs) : undefined;
-    const headers = withOffsets(batches, this.#state.nextOffset);
+    const headers = withOffsets(
+      batches.map((batch) => this.#state.read(bytes, batch)),
+      this.#state.nextOffset,
+    );
     const staged = this.#state.stage(headers, origin, nowMs); // the last thing that can refuse the append
     const stamped = batches.map(({ at }, index) => {
       const { baseOffset } = headers[index] as BatchHeader;
@@ -391,11 +438,13 @@ export class PartitionLog {
   #rollIfFull(batches: readonly BatchHeader[], config: TopicConfig): SegmentRow | undefined {
     const sizeInBytes = totalBytes(batches);
     const maxTimestampMs = batches.reduce((max, batch) => Math.max(max, batch.maxTimestampMs), NO_TIMESTAMP);
-    return isFull(this.#state.segment, { sizeInBytes, maxTimestampMs }, config) ? this.#roll() : undefined;
+    const append = { sizeInBytes, maxTimestampMs };
+    const { segment, transactions } = this.#state;
+    return transactions?.isIndexFull || isFull(segment, append, config) ? this.#roll() : undefined;
   }
 
   #roll(): SegmentRow {
-    const row = closedRow(this.#options.log, this.#state.segment, this.#state.nextOffset);
+    const row = this.#state.closedRow(this.#options.log);
     this.#state.segmentClosed(row);
     return row;
   }
@@ -404,20 +453,23 @@ export class PartitionLog {
     const bytes = this.#uncheckpointed.bytes + totalBytes(batches);
     this.#uncheckpointed = { bytes, batches: this.#uncheckpointed.batches + batches.length };
     const due = bytes >= CHECKPOINT_BYTES || this.#uncheckpointed.batches >= CHECKPOINT_BATCHES;
-    return due ? this.#checkpoint() : undefined;
+    return due || this.#state.mustCheckpoint ? this.#checkpoint() : undefined;
   }
 
   #checkpoint(): LogCheckpoint {
     this.#uncheckpointed = { bytes: 0, batches: 0 };
+    this.#state.checkpointTaken();
     return { log: this.#options.log, offset: this.#state.nextOffset, snapshot: this.#state.snapshot() };
   }
 
   // ---------------------------------------------------------------- outcomes
 
-  #committed(endOffset: number): void {
+  #committed(endOffset: number): AdvanceOfTransactions | undefined {
+    const fromOffset = this.#logEndOffset;
     this.#logEndOffset = endOffset;
     const durable = this.#inFlight.findIndex(({ lastOffset }) => lastOffset >= endOffset);
     this.#inFlight = durable < 0 ? [] : this.#inFlight.slice(durable);
+    return this.#state.committed(fromOffset, this.#bounds);
   }
 
   #failed(): void {
@@ -443,8 +495,25 @@ export class PartitionLog {
     }
     this.#logStartOffset = offset;
     this.#state.logStartAdvanced(offset);
-    const highWatermark = this.#logEndOffset;
-    groupCommit.announce({ log, leaderEpoch, logStartOffset: offset, highWatermark, chunks: [] });
+    groupCommit.announce(this.#whereItStands());
+  }
+
+  /** For readers that missed how it came to that. */
+  #whereItStands(): LogAdvance {
+    const { log, leaderEpoch } = this.#options;
+    const fromOffset = this.#logEndOffset;
+    const told = { fromOffset, lastStableOffset: this.lastStableOffset, aborted: [] };
+    return {
+      log,
+      leaderEpoch,
+      ...this.#bounds,
+      chunks: [],
+      ...(this.#state.takesTransactions && { transactions: told }),
+    };
+  }
+
+  get #bounds(): CommittedBounds {
+    return { logStartOffset: this.#logStartOffset, highWatermark: this.#logEndOffset };
   }
 
   /** Closes the active segment where it ends now. Resolves to that offset once the segment's row is durable. */
@@ -486,10 +555,21 @@ function totalBytes(batches: readonly BatchHeader[]): number {
   return batches.reduce((bytes, { sizeInBytes }) => bytes + sizeInBytes, 0);
 }
 
+function recovered({
+  store,
+  log,
+  clock,
+  transactions,
+  producerIdExpirationMs,
+}: PartitionLogOptions): Promise<RecoveredLog> {
+  const expiry = producerIdExpirationMs === undefined ? {} : { producerIdExpirationMs };
+  return recoverLog(store, log, { nowMs: clock.wallMs(), transactions, ...expiry });
+}
+
 /** The heads of batches that follow each other from `offset` on. */
-function withOffsets(batches: readonly BatchAt[], offset: number): BatchHeader[] {
+function withOffsets(headers: readonly LogBatch[], offset: number): LogBatch[] {
   let baseOffset = offset;
-  return batches.map(({ header }) => {
+  return headers.map((header) => {
     const placed = { ...header, baseOffset };
     baseOffset = lastOffsetOf(placed) + 1;
     return placed;

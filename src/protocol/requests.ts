@@ -88,10 +88,26 @@ export interface FetchResponse {
       readonly lastStableOffset: number;
       readonly logStartOffset: number;
       readonly abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[];
+      /** *Ours*: with CORRUPT_MESSAGE: what of the log is lost, from `fetchOffset` on. The reader goes on behind it. */
+      readonly gap?: PartitionGap;
       /** Chunks of whole batches in offset order. The first may begin before `fetchOffset`: the reader skips. */
       readonly records: readonly Uint8Array[];
     })[];
   }[];
+}
+
+/**
+ * *Ours*: why records cannot be read. corrupt: what is there is no sound batch. missing: nothing is there. unreadable: the
+ * browser does not give the bytes. removed: a repair took out what was damaged and left a note of it.
+ */
+export type GapReason = 'corrupt' | 'missing' | 'unreadable' | 'removed';
+
+/** *Ours*. */
+export interface PartitionGap {
+  readonly fromOffset: number;
+  /** Exclusive: what can be read goes on here. */
+  readonly nextOffset: number;
+  readonly reason: GapReason;
 }
 
 /** Special timestamps of ListOffsets (KIP-734). */
@@ -148,6 +164,28 @@ export interface InitProducerIdRequest {
 export interface InitProducerIdResponse extends Outcome {
   readonly producerId: number;
   readonly producerEpoch: number;
+}
+
+/** A transaction coordinator to the leaders of the partitions in which a transaction ends (KIP-98). */
+export interface WriteTxnMarkersRequest {
+  readonly markers: readonly {
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    /** true: commit. */
+    readonly transactionResult: boolean;
+    readonly coordinatorEpoch: number;
+    readonly topics: readonly { readonly name: string; readonly partitionIndexes: readonly number[] }[];
+  }[];
+}
+
+export interface WriteTxnMarkersResponse {
+  readonly markers: readonly {
+    readonly producerId: number;
+    readonly topics: readonly {
+      readonly name: string;
+      readonly partitions: readonly (Outcome & { readonly partitionIndex: number })[];
+    }[];
+  }[];
 }
 
 // ---------------------------------------------------------------- topics
@@ -507,6 +545,7 @@ interface Apis {
   CreatePartitions: [CreatePartitionsRequest, CreatePartitionsResponse];
   DeleteRecords: [DeleteRecordsRequest, DeleteRecordsResponse];
   InitProducerId: [InitProducerIdRequest, InitProducerIdResponse];
+  WriteTxnMarkers: [WriteTxnMarkersRequest, WriteTxnMarkersResponse];
   DescribeConfigs: [DescribeConfigsRequest, DescribeConfigsResponse];
   AlterConfigs: [AlterConfigsRequest, AlterConfigsResponse];
   DescribeCluster: [Record<string, never>, DescribeClusterResponse];

@@ -1,4 +1,5 @@
-import { MAX_VARLONG_BYTES, VarintReader, varintSize, varlongSize, writeVarint, writeVarlong } from '../util/varint.js';
+import { varintSize, varlongSize, writeVarint, writeVarlong } from '../util/varint.js';
+import { MAX_VARLONG_BYTES, VarintReader } from '../util/varint-reader.js';
 import {
   BATCH_HEADER_BYTES,
   compressionOf,
@@ -8,9 +9,9 @@ import {
   NO_PRODUCER_ID,
   readBatchHeader,
   timestampType,
-  writeBatchHeader,
 } from './batch-header.js';
 import type { BatchHeader } from './record.js';
+import { writeBatchHeader } from './write-batch-header.js';
 
 /** A record's head grows at most by a longer timestamp delta, offset delta and length. */
 const MAX_GROWTH_BYTES = MAX_VARLONG_BYTES + 5 + 1;

@@ -21,6 +21,7 @@ import {
 } from './log-store.js';
 import { type DatabaseOptions, openDatabase } from './open-database.js';
 import { quotaFigures } from './quota.js';
+import type { RawLogStore } from './raw-log-store.js';
 import type { LogSchema, StoreName } from './schema.js';
 import type { SealedRead } from './sealed-segment.js';
 import { fencedError, isQuotaExceeded, storageError } from './storage-errors.js';
@@ -301,20 +302,31 @@ export class IdbLogStore implements LogStore {
     } catch (error) {
       throw storageError('load the part of the worker for sealed segments', error);
     }
-    const transaction: SealedTransaction = (doing, scope, mode, work, { leaderEpoch, durability } = {}) =>
-      this.#transaction(
-        doing,
-        scope,
-        mode,
-        async (wrapped) => {
-          if (leaderEpoch !== undefined) await fence(wrapped, leaderEpoch);
-          return work(unwrap(wrapped));
-        },
-        durability,
-      );
-    this.#sealedPart ??= new part.IdbSealed({ transaction, clock: this.#clock });
+    this.#sealedPart ??= new part.IdbSealed({ transaction: this.#fenced, clock: this.#clock });
     return this.#sealedPart;
   }
+
+  async raw(): Promise<RawLogStore> {
+    try {
+      const { IdbRawStore } = await import('./idb-raw-store.js');
+      return new IdbRawStore(this.#fenced);
+    } catch (error) {
+      throw storageError('load the part of the worker for checks', error);
+    }
+  }
+
+  /** For the parts that are loaded later. */
+  readonly #fenced: SealedTransaction = (doing, scope, mode, work, { leaderEpoch, durability } = {}) =>
+    this.#transaction(
+      doing,
+      scope,
+      mode,
+      async (wrapped) => {
+        if (leaderEpoch !== undefined) await fence(wrapped, leaderEpoch);
+        return work(unwrap(wrapped));
+      },
+      durability,
+    );
 
   /** What was begun is carried through by the browser. */
   async close(): Promise<void> {
@@ -322,7 +334,10 @@ export class IdbLogStore implements LogStore {
     this.#raw.close();
   }
 
-  /** Runs `work`, which awaits requests of its transaction only, and resolves on `complete`. */
+  /**
+   * Runs `work`, which awaits requests of its transaction only, and resolves on `complete`; where it only reads, as soon
+   * as it has read.
+   */
   async #transaction<T>(
     doing: string,
     scope: StoreName[],
@@ -334,8 +349,9 @@ export class IdbLogStore implements LogStore {
       const transaction = this.#database.transaction(scope, mode as 'readwrite', { durability });
       try {
         // Both at once: where an IDB transaction aborts, Chromium may leave its requests without an answer.
-        const [result] = await Promise.all([work(transaction), transaction.done]);
-        return result;
+        const result = work(transaction);
+        const completed = Promise.all([result, transaction.done]).then(([value]) => value);
+        return await (mode === 'readonly' ? Promise.race([result, completed]) : completed);
       } catch (error) {
         abort(transaction);
         await transaction.done.catch(() => {});

@@ -1,3 +1,5 @@
+import type { RawLogStore } from './raw-log-store.js';
+
 /** A log's number inside one broker's database: dense, given once, never used again. 0 is the metadata log. */
 export type LogId = number;
 
@@ -50,6 +52,8 @@ export interface SegmentRow {
   readonly maxTimestampMs: number;
   /** Sparse, ascending: at `offset`, everything before has a timestamp of at most `maxTimestampMs`. */
   readonly timeIndex: readonly { readonly offset: number; readonly maxTimestampMs: number }[];
+  /** Of transactions aborted by a marker in this segment, packed as `log` does; absent where there are none. */
+  readonly abortedTransactions?: readonly number[];
   /** Compaction has cleaned the log up to here. In the last row that has one. */
   readonly cleanedOffset?: number;
 }
@@ -189,6 +193,9 @@ export interface LogStore {
   deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void>;
   /** Deletes a log altogether (topic deleted), in slices. */
   deleteLog(log: LogId, leaderEpoch: number): Promise<void>;
+
+  /** The rows as they lie, for checks and repairs; loaded when it is first asked for. @throws KafkaError KAFKA_STORAGE_ERROR */
+  raw(): Promise<RawLogStore>;
 
   /** Aborts when the database is gone (connection lost, cleared, newer version): open a new store. */
   readonly lost: AbortSignal;

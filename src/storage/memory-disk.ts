@@ -15,6 +15,7 @@ import {
   type SealedSegment,
   type SegmentRow,
 } from './log-store.js';
+import type { RawChange, RawChunk } from './raw-log-store.js';
 import { isOfEarlierLeader, sealedChangeError, sealedChangeProblem, stagedVersion } from './sealed-segment.js';
 import { fencedError, storageError } from './storage-errors.js';
 
@@ -295,6 +296,44 @@ export class MemoryDisk {
     this.#keepStaged(state, ({ version }) => !isOfEarlierLeader(version, leaderEpoch));
     this.#forgetSealed(state, state.logStartOffset);
     return true;
+  }
+
+  // For `RawLogStore`.
+
+  logs(): LogId[] {
+    return [...this.#logs.keys()].sort((a, b) => a - b);
+  }
+
+  rawChunks(log: LogId, fromOffset: number, maxRows: number): RawChunk[] {
+    const chunks = this.#logs.get(log)?.chunks ?? [];
+    const from = firstAtOrAfter(chunks, fromOffset);
+    const rows = chunks.slice(from, from + maxRows);
+    return rows.map(({ lastOffset, bytes }) => ({ lastOffset, bytes: new Uint8Array(bytes) }));
+  }
+
+  strayBytes(log: LogId): number {
+    return this.#logs.get(log)?.staged.length ?? 0;
+  }
+
+  /** Keeps what it is given. @throws KafkaError FENCED_LEADER_EPOCH */
+  applyRaw({ log, deleteChunks = [], putChunks = [], segments, checkpoint }: RawChange, leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    const state = this.#log(log);
+    const before = { ...state };
+    const sizeBefore = this.#sizeInBytes;
+    const put = putChunks
+      .filter(({ lastOffset }) => lastOffset >= state.logStartOffset)
+      .map((row) => ({ log, baseOffset: 0, ...row }));
+    const gone = new Set([...deleteChunks, ...put.map(({ lastOffset }) => lastOffset)]);
+    state.chunks = [...state.chunks.filter(({ lastOffset }) => !gone.has(lastOffset)), ...put];
+    state.chunks.sort((a, b) => a.lastOffset - b.lastOffset);
+    if (segments !== undefined) state.segments = [...segments];
+    if (checkpoint !== undefined) state.checkpoint = checkpoint === 'none' ? undefined : checkpoint;
+    this.#sizeInBytes += sum(state.chunks) - sum(before.chunks);
+    this.#committed('relaxed', () => {
+      Object.assign(state, before);
+      this.#sizeInBytes = sizeBefore;
+    });
   }
 
   /** One slice of at most `maxRows` chunks; true once nothing is left to delete. */

@@ -16,6 +16,7 @@ import type {
   SegmentRow,
 } from './log-store.js';
 import type { MemoryDisk } from './memory-disk.js';
+import type { RawLogStore } from './raw-log-store.js';
 import { assertSealedChange, readingSealed, type SealedRead } from './sealed-segment.js';
 import { fencedError, storageError } from './storage-errors.js';
 import { unreadable } from './unreadable-range.js';
@@ -181,6 +182,20 @@ export class MemoryLogStore implements LogStore {
 
   releaseUnused(): void {}
 
+  async raw(): Promise<RawLogStore> {
+    const perform = <T>(step: 'read' | 'write', work: () => T): Promise<T> => this.#perform(step, work);
+    return {
+      logs: () => perform('read', () => this.#disk.logs()),
+      chunks: (log, fromOffset, maxRows) => perform('read', () => this.#disk.rawChunks(log, fromOffset, maxRows)),
+      segments: (log) =>
+        perform('read', () => this.#disk.segments(log).map((row) => ({ baseOffset: row.baseOffset, row }))),
+      sealedBytes: (segment) =>
+        perform('read', () => this.#disk.sealedBytes(segment, 0, segment.byteCount)).catch(ignore),
+      strayBytes: (log) => perform('read', () => this.#disk.strayBytes(log)),
+      apply: (change, leaderEpoch) => perform('write', () => this.#disk.applyRaw(structuredClone(change), leaderEpoch)),
+    };
+  }
+
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
     while (!(await this.#perform('write', () => this.#disk.deleteBefore(log, offset, leaderEpoch, SLICE_ROWS))));
   }
@@ -282,4 +297,4 @@ function copyOf({ leaderEpoch, chunks, segments = [], checkpoints = [] }: Commit
   }
 }
 
-function ignore(): void {}
+function ignore(): undefined {}

@@ -19,6 +19,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
       admin: part('admin', STATIC_PARTS.admin),
       sealing: part('sealing', STATIC_PARTS.sealing),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
+      transactions: part('transactions', STATIC_PARTS.transactions),
     },
   };
 }

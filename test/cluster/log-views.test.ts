@@ -5,6 +5,7 @@ import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import { transactions } from '../log/harness.js';
 
 const LOG = 7;
 
@@ -41,7 +42,7 @@ async function party(name: string): Promise<Party> {
   const tab = simulation.tab(name);
   const options = { newIncarnationId: 'one', delay: tab.storageDelay };
   const store = await run(MemoryLogStore.open(disk, options));
-  const views = new HostLogViews({ clusterName: 'c', runtime: tab.runtime, store, alone: () => false });
+  const views = new HostLogViews({ clusterName: 'c', runtime: tab.runtime, store, alone: () => false, transactions });
   return { tab, store, views };
 }
 

@@ -3,9 +3,9 @@ import { recoverLog } from '../../src/log/log-recovery.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
-import { batch, LOG, leader, MemoryDisk, sequenced } from './harness.js';
+import { batch, LOG, leader, MemoryDisk, sequenced, transactions } from './harness.js';
 
-const NOW_MS = 1_000_000;
+const OPTIONS = { nowMs: 1_000_000, transactions };
 
 // Goal: a checkpoint is nothing but a shortcut: wherever a crash cuts the log, recovery with it and without it agree.
 // Method: a random log of many commits; the power goes after each of them in turn (`powerCut` keeps a prefix).
@@ -18,8 +18,8 @@ test.each([1, 2, 3])(
       commits = await writeRandomLog(disk, seed);
       disk.powerCut(survivors + 3); // three election rows come first
       const store = await MemoryLogStore.open(disk, { newIncarnationId: 'test' });
-      const recovered = await recoverLog(store, LOG, NOW_MS);
-      const replayed = await recoverLog(withoutCheckpoint(store), LOG, NOW_MS);
+      const recovered = await recoverLog(store, LOG, OPTIONS);
+      const replayed = await recoverLog(withoutCheckpoint(store), LOG, OPTIONS);
       expect(recovered.state.nextOffset).toBe(replayed.state.nextOffset);
       expect(plain(recovered.state.snapshot())).toEqual(plain(replayed.state.snapshot()));
     }
@@ -43,7 +43,7 @@ test('recovery reads a bounded part of the log, however long it is', async () =>
     },
     ends: { value: store.ends.bind(store) },
   });
-  expect((await recoverLog(counting, LOG, NOW_MS)).state.nextOffset).toBe(200);
+  expect((await recoverLog(counting, LOG, OPTIONS)).state.nextOffset).toBe(200);
   expect(bytes).toBeLessThan(1024 * 1024);
 });
 
@@ -54,7 +54,7 @@ test('leaders that write little, one after another, leave no more to replay than
     for (let i = 0; i < 3; i++) await log.append(batch(['x'.repeat(50_000)]), 'client');
   }
   const store = await MemoryLogStore.open(disk, { newIncarnationId: 'test' });
-  const { state, replayed } = await recoverLog(store, LOG, NOW_MS);
+  const { state, replayed } = await recoverLog(store, LOG, OPTIONS);
   expect(state.nextOffset).toBe(30);
   expect(replayed.bytes).toBeLessThan(256 * 1024);
 });
@@ -80,7 +80,7 @@ test('a hole in the log is an error, not a shorter log', async () => {
     read: { value: async () => (await store.read(LOG, 1, 1)).slice(0, 1) },
     ends: { value: store.ends.bind(store) },
   });
-  await expect(recoverLog(holed, LOG, NOW_MS)).rejects.toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
+  await expect(recoverLog(holed, LOG, OPTIONS)).rejects.toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
 });
 
 /** Three leaders one after another; small segments; producers with several epochs. Returns the number of commits. */

@@ -221,7 +221,7 @@ export class Fetcher<K, V> {
     const asked = slots.map((slot) => ({ slot, version: slot.version }));
     try {
       await this.#lookUpPositions(asked, controller.signal);
-      await this.#fetchOnce(asked.filter(isCurrent), controller.signal);
+      await this.#fetchOnce(asked.filter(isCurrent), controller);
     } catch (error) {
       if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
     } finally {
@@ -232,7 +232,7 @@ export class Fetcher<K, V> {
     }
   }
 
-  async #fetchOnce(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
+  async #fetchOnce(asked: readonly Asked<K, V>[], controller: AbortController): Promise<void> {
     const { connection, maxWaitMs, minBytes, maxBytes, maxBytesPerPartition, isolationLevel } = this.#options;
     if (asked.length === 0) return;
     const { clock } = connection.runtime;
@@ -247,7 +247,8 @@ export class Fetcher<K, V> {
       })),
     }));
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
-    const response = await connection.request('Fetch', request, { signal, waitMs: maxWaitMs });
+    const response = await connection.request('Fetch', request, { signal: controller.signal, waitMs: maxWaitMs });
+    this.#fetches.delete(controller); // what follows keeps no other from being sent
     if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
     this.#incarnationId ??= response.incarnationId;
     if (response.incarnationId !== this.#incarnationId) {
@@ -287,12 +288,14 @@ export class Fetcher<K, V> {
       partition,
       keySerde,
       valueSerde,
+      abortedTransactions: answer.abortedTransactions,
     });
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
     slot.position = nextOffset;
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
+    slot.fetch = undefined; // so that the next one is under way before a handler gets this
     this.#bufferedBytes += sizeInBytes;
     this.#offer();
     return true;

@@ -1,20 +1,20 @@
 import { KafkaError } from '../../protocol/errors.js';
 import { compressBatch, decompressBatch } from '../../record/batch-compression.js';
 import {
-  attributesOf,
   BATCH_HEADER_BYTES,
   type BatchAt,
   compressionOf,
   deleteHorizonMs,
   isControl,
   timestampType,
-  writeBatchHeader,
 } from '../../record/batch-header.js';
 import type { CompressionType } from '../../record/compression-types.js';
-import { emptiedBatch } from '../../record/emptied-batch.js';
 import type { BatchHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
-import { VarintReader, varlongSize, writeVarint, writeVarlong } from '../../util/varint.js';
+import { emptiedBatch, withDeleteHorizon } from '../../record/rewritten-batch.js';
+import { writeBatchHeader } from '../../record/write-batch-header.js';
+import { varlongSize, writeVarint, writeVarlong } from '../../util/varint.js';
+import { VarintReader } from '../../util/varint-reader.js';
 import { type BatchRetention, batchRetention, hasExpired, type RetentionRules } from './batch-retention.js';
 import type { CleanedTransactions } from './cleaned-transactions.js';
 import type { DirtyPart } from './offset-map.js';
@@ -158,7 +158,7 @@ function withHorizon(bytes: Uint8Array, header: BatchHeader, kept: KeptRecords, 
   }
   writeBatchHeader(out, 0, at, {
     ...header,
-    attributes: header.attributes | attributesOf({ hasDeleteHorizon: true }),
+    attributes: withDeleteHorizon(header.attributes),
     baseTimestampMs: horizonMs,
     recordCount: count,
     maxTimestampMs,

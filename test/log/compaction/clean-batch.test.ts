@@ -12,7 +12,6 @@ import {
   deleteHorizonMs,
   isControl,
   lastOffsetOf,
-  replaceRecords,
   timestampType,
   verifyBatch,
 } from '../../../src/record/batch-header.js';
@@ -20,6 +19,7 @@ import { CompressionTypes } from '../../../src/record/compression-types.js';
 import { encodeMarker } from '../../../src/record/control-record.js';
 import type { NewRecord } from '../../../src/record/record.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../../src/record/record-batch-builder.js';
+import { replaceRecords } from '../../../src/record/rewritten-batch.js';
 import { newRecord } from '../../record/record-arbitraries.js';
 
 const NOW_MS = 1_000_000;
