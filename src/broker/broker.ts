@@ -8,16 +8,17 @@ import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-parti
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { present } from '../util/assert.js';
-import { abortable, type Deferred, deferred, onAbort } from '../util/signal.js';
+import { abortable, type Deferred, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
 import type { BrokerParts } from './broker-parts.js';
 import { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { GroupApi } from './coordinator/group-failures.js';
-import { createOffsetsTopic, createTopics, type TopicCreation } from './create-topics.js';
+import type { TopicCreation } from './create-topics.js';
 import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
+import type { IntegrityApi } from './integrity-handlers.js';
 import { chunksFrom } from './log-replay.js';
 import {
   applyMetadataRecords,
@@ -113,6 +114,7 @@ export class Broker {
     this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
+    if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
     this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
     this.#deleteRemovedLogs();
   }
@@ -184,6 +186,7 @@ export class Broker {
     CreatePartitions: this.#toAdmin('CreatePartitions'),
     DeleteRecords: this.#toAdmin('DeleteRecords'),
     DescribeLogDirs: this.#toAdmin('DescribeLogDirs'),
+    CheckLogs: this.#toIntegrity('CheckLogs'),
     AlterConfigs: this.#toAdmin('AlterConfigs'),
     DescribeConfigs: this.#toAdmin('DescribeConfigs'),
     FindCoordinator: async ({ key }) => {
@@ -215,6 +218,29 @@ export class Broker {
       const creation = (): TopicCreation => this.#creation();
       const context = { partitions: this.#partitions, controller: this.#controller, creation, staticConfigs };
       return adminHandlers(context)[api](request);
+    };
+  }
+
+  #toIntegrity<A extends IntegrityApi>(api: A): (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> {
+    return async (request, signal) => {
+      const { store, leaderEpoch, clock, parts } = this.#options;
+      const { integrityHandlers } = await abortable(parts.integrity(), this.#closing.signal);
+      const { transactions } = parts;
+      const handlers = integrityHandlers({
+        store,
+        leaderEpoch,
+        controller: this.#controller,
+        recovery: () => ({ nowMs: clock.wallMs(), transactions, ...this.#producerConfig() }),
+        open: (topic, partition) => this.#open(topic, partition),
+        exclusively: (topic, partition, work) =>
+          this.#logs.exclusively(partition.log, work, () => this.#newLog(topic, partition)),
+      });
+      const ended = linkedController(this.#closing.signal, signal);
+      try {
+        return await handlers[api](request, ended.signal);
+      } finally {
+        ended.abort(OVER);
+      }
     };
   }
 
@@ -294,11 +320,16 @@ export class Broker {
     if (!allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
     if (wantsOffsets) await this.#offsetsLog();
     if (missing(this.image).length === 0) return new Map();
+    const { createTopics } = await this.#topicsPart();
     const created = await this.#controller.change((image) =>
       createTopics(image, { topics: missing(image), validateOnly: false }, this.#creation()),
     );
     const failed = created.topics.filter(({ errorCode }) => errorCode !== 0);
     return new Map(failed.map(({ name, errorCode, errorMessage }) => [name, { errorCode, errorMessage }]));
+  }
+
+  #topicsPart(): ReturnType<BrokerParts['topics']> {
+    return abortable(this.#options.parts.topics(), this.#closing.signal);
   }
 
   #creation(): TopicCreation {
@@ -345,23 +376,30 @@ export class Broker {
     open: (topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> => this.#open(topic, partition),
   };
 
-  #open({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
-    return this.#logs.get(log, () => {
-      const text = topicPartitionText({ topic: name, partition: partitionId });
-      const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
-      const { producerIdExpirationMs } = this.#config();
-      const onSegmentClosed = (closed: LogId): void => {
-        this.#closedSegments.add(closed);
-        this.#segmentClosed.resolve();
-      };
-      const groupCommit = this.#groupCommit;
-      const surroundings = { ...this.#options, producerIdExpirationMs, groupCommit, onSegmentClosed };
-      return openLog(surroundings, log, text, newest);
-    });
+  #open(topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> {
+    return this.#logs.get(partition.log, () => this.#newLog(topic, partition));
+  }
+
+  #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+    const text = topicPartitionText({ topic: name, partition: partitionId });
+    const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
+    const onSegmentClosed = (closed: LogId): void => {
+      this.#closedSegments.add(closed);
+      this.#segmentClosed.resolve();
+    };
+    const groupCommit = this.#groupCommit;
+    const surroundings = { ...this.#options, ...this.#producerConfig(), groupCommit, onSegmentClosed };
+    return openLog(surroundings, log, text, newest);
+  }
+
+  #producerConfig(): { readonly producerIdExpirationMs: number } {
+    const { producerIdExpirationMs } = this.#config();
+    return { producerIdExpirationMs };
   }
 
   async #offsetsLog(): Promise<PartitionLog> {
     if (!this.image.topics.has(GROUP_OFFSETS_TOPIC)) {
+      const { createOffsetsTopic } = await this.#topicsPart();
       await this.#controller.change((image) => createOffsetsTopic(image, () => this.#options.random.uuid()));
     }
     const topic = present(this.image.topics.get(GROUP_OFFSETS_TOPIC), 'it was just created');
@@ -480,10 +518,15 @@ function openLog(options: LogSurroundings, log: LogId, name: string, config: () 
 async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {
   const { image, nextOffset } = followed ?? { image: EMPTY_IMAGE, nextOffset: 0 };
   const records = [];
-  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset)) {
+  let isDamaged = false;
+  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset, () => (isDamaged = true))) {
     records.push(...metadataRecordsIn(chunk, nextOffset));
   }
-  return applyMetadataRecords(image, records);
+  const read = applyMetadataRecords(image, records);
+  if (!isDamaged) return read;
+  // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
+  const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
+  return { ...read, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
 }
 
 function withDefaults({ name }: { readonly name: string }): Requests['CreateTopics']['topics'][number] {

@@ -1,4 +1,5 @@
 import { endOffsetOf } from '../log/end-offset.js';
+import { LogGapError } from '../log/log-gap.js';
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { FetchRequest, FetchResponse } from '../protocol/requests.js';
@@ -143,6 +144,10 @@ async function readOne(
     if (view.logStartOffset <= fetchOffset) return { ...position, ...read, isCut };
     return { ...position, error: outOfRange(position, view.logStartOffset, view.highWatermark) };
   } catch (error) {
+    const { topic, partition } = position;
+    if (error instanceof LogGapError && logOf(context.image(), topic, partition) !== log) {
+      return { ...position, error: unknownPartition(undefined, topic, partition) }; // it is being deleted
+    }
     return { ...position, error: asKafkaError(error) };
   }
 }
@@ -211,6 +216,7 @@ function partitionResponse({ partition, view, error, records, abortedTransaction
     logStartOffset: view?.logStartOffset ?? -1,
     abortedTransactions,
     records,
+    ...(error instanceof LogGapError && { gap: error.gap }),
   };
 }
 

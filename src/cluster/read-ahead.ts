@@ -1,4 +1,5 @@
 import { endOffsetOf } from '../log/end-offset.js';
+import { readSound } from '../log/sound-batches.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 
 /** The first read of a reader: small, so that its first record is there soon. */
@@ -42,16 +43,22 @@ interface Stream {
  * reads the longer they go on. Readers are known by where they go on, so that several may read one log.
  */
 export class ReadAhead {
-  readonly #store: Pick<LogStore, 'read'>;
+  readonly #store: LogStore;
   /** By place; the order is that of last use. Whose reader waits for it is not here. */
   readonly #streams = new Map<string, Stream>();
+  /** Below it offsets of a log may be missing: as reads have learned it, see `SoundRead`. */
+  readonly #holesEndOffsets = new Map<LogId, number>();
   #heldBytes = 0;
 
-  constructor(store: Pick<LogStore, 'read'>) {
+  constructor(store: LogStore) {
     this.#store = store;
   }
 
-  /** As `LogStore.read`, or less: the first read of a reader is at most FIRST_READ_BYTES. The bytes are the caller's. */
+  /**
+   * As `LogStore.read`, or less: the first read of a reader is at most FIRST_READ_BYTES. The bytes are the caller's, and
+   * sound.
+   * @throws LogGapError: what lies at `offset` is lost.
+   */
   async read({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
     const stream = this.#take({ log, offset });
     if (stream === undefined) return this.#begin({ log, offset }, maxBytes, limitOffset);
@@ -63,7 +70,7 @@ export class ReadAhead {
     if (chunks.length === 0) {
       this.#drop(stream);
       if (stream.failure !== undefined) throw stream.failure.error;
-      return this.#store.read(log, offset, maxBytes, limitOffset);
+      return this.#sound({ log, offset }, maxBytes, limitOffset);
     }
     this.#hold(stream, -bytesOf(chunks));
     stream.offset = endOf(chunks);
@@ -80,10 +87,11 @@ export class ReadAhead {
   /** The log is not read any more. */
   forgetLog(log: LogId): void {
     for (const stream of [...this.#streams.values()]) if (stream.log === log) this.forget(stream);
+    this.#holesEndOffsets.delete(log);
   }
 
   async #begin({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
-    const chunks = await this.#store.read(log, offset, Math.min(maxBytes, FIRST_READ_BYTES), limitOffset);
+    const chunks = await this.#sound({ log, offset }, Math.min(maxBytes, FIRST_READ_BYTES), limitOffset);
     if (chunks.length === 0) return chunks;
     const endOffset = endOf(chunks);
     this.#keep({
@@ -128,14 +136,22 @@ export class ReadAhead {
     });
   }
 
-  async #readOn(stream: Stream, maxBytes: number): Promise<Uint8Array[]> {
+  async #readOn(stream: Stream, maxBytes: number): Promise<readonly Uint8Array[]> {
+    const { log, endOffset, limitOffset } = stream;
     stream.failure = undefined;
     try {
-      return await this.#store.read(stream.log, stream.endOffset, maxBytes, stream.limitOffset);
+      return await this.#sound({ log, offset: endOffset }, maxBytes, limitOffset);
     } catch (error) {
       stream.failure = { error };
       return [];
     }
+  }
+
+  async #sound({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<Uint8Array[]> {
+    const known = this.#holesEndOffsets.get(log) ?? 0;
+    const stretch = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: known });
+    if (stretch.holesEndOffset > known) this.#holesEndOffsets.set(log, stretch.holesEndOffset);
+    return [...stretch.chunks];
   }
 
   #take(place: Place): Stream | undefined {

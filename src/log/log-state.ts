@@ -168,6 +168,7 @@ export class LogState {
         present(this.#transactions, 'a marker finds the transactions').stageMarker(append, batch, nowMs);
         continue;
       }
+      assert(!isTransactional(batch) || this.#transactions !== undefined, 'a transaction finds the others');
       append.appendBatch({
         producerEpoch: batch.producerEpoch,
         firstSequence: batch.baseSequence,

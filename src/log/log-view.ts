@@ -16,7 +16,8 @@ export interface LogView {
   readonly aborted: AbortedWindow | undefined;
   /**
    * Chunks from the one that holds `offset` on, below the high watermark: at most `maxBytes`, perhaps less than there
-   * are, at least one if any is there. The bytes belong to the caller.
+   * are, at least one if any is there. The bytes belong to the caller; what came from the store was checked on its way.
+   * @throws LogGapError: what lies at `offset` is lost. What lies before damage is answered first.
    */
   read(offset: number, maxBytes: number): Promise<Uint8Array[]>;
   /**

@@ -10,7 +10,7 @@ import {
 } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
-import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import type { LogCheckpoint, LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
 import type { AbortedTransaction } from './aborted-transactions.js';
 import { isFull } from './active-segment.js';
@@ -261,10 +261,7 @@ export class PartitionLog {
       const { store, log, leaderEpoch } = this.#options;
       try {
         const rows = await store.segments(log);
-        const { checkpoint, sealedEndOffset } = await store.ends(log);
-        const endOffset = rows.at(-1)?.nextOffset ?? 0;
-        const known = asLogSnapshot(checkpoint?.snapshot) === undefined ? 0 : (checkpoint?.offset ?? 0);
-        if (known < endOffset) await this.#writeCheckpoint();
+        const { sealedEndOffset } = await this.#checkpointBehind(rows.at(-1)?.nextOffset ?? 0);
         return await work({ store, log, leaderEpoch, logStartOffset: this.#logStartOffset, sealedEndOffset, rows });
       } catch (error) {
         throw this.#heardOf(error);
@@ -272,9 +269,22 @@ export class PartitionLog {
     });
   }
 
-  async #writeCheckpoint(): Promise<void> {
+  /** Resolves once the stored checkpoint is at `offset` or behind. */
+  async #checkpointBehind(offset: number): Promise<LogEnds> {
+    const { store, log } = this.#options;
+    const ends = await store.ends(log);
+    const known = asLogSnapshot(ends.checkpoint?.snapshot) === undefined ? 0 : (ends.checkpoint?.offset ?? 0);
+    if (known >= offset) return ends;
     while (!this.#isReady) await this.#entrance.run(() => this.#getReady());
     await this.#writeRows({ checkpoint: this.#checkpoint() });
+    return ends;
+  }
+
+  /** Writes down, behind all that is accepted, what memory knows: for whoever is about to work on the stored log. */
+  async writeCheckpoint(): Promise<void> {
+    this.#assertLeading();
+    if (this.#isStale) return; // memory knows no more than the store
+    await this.#write({ bytes: NO_BYTES, batches: [], strict: false, checkpoint: this.#checkpoint() });
   }
 
   /** Takes no more appends and waits for those in flight. Idempotent. */
@@ -305,9 +315,8 @@ export class PartitionLog {
     try {
       return await this.#entrance.run(async () => {
         if (this.#checksKeys(origin)) await checkKeys(records, this.name);
-        const part = this.#needsTransactions(records) ? await this.#options.transactions() : undefined;
-        while (!this.#isReady) await this.#getReady(); // and then no await: a commit may fail at any
-        if (part !== undefined) this.#state.takeTransactions(part);
+        while (!this.#isReady || this.#needsTransactions(records)) await this.#getReady();
+        // From here on no await: a commit may fail at any.
         return this.#place(records, origin);
       });
     } finally {
@@ -322,7 +331,10 @@ export class PartitionLog {
 
   async #getReady(): Promise<void> {
     this.#assertLeading();
-    await (this.#isStale ? this.#recover() : this.#options.groupCommit.room());
+    if (this.#isStale) return this.#recover();
+    if (!this.#options.groupCommit.hasRoom) return this.#options.groupCommit.room();
+    const part = await this.#options.transactions();
+    this.#state.takeTransactions(part);
   }
 
   async #recover(): Promise<void> {
@@ -486,9 +498,8 @@ export class PartitionLog {
     if (offset <= this.#logStartOffset) return;
     const { store, groupCommit, log, leaderEpoch } = this.#options;
     this.#assertLeading();
-    // What is deleted cannot be replayed: its producers would be forgotten.
-    if (this.#uncheckpointed.batches > 0) await this.#writeCheckpoint();
     try {
+      await this.#checkpointBehind(offset); // what is deleted cannot be replayed: its producers would be forgotten
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
       throw this.#heardOf(error);

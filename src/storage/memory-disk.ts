@@ -94,6 +94,12 @@ export class MemoryDisk {
     }
   }
 
+  /** One byte of a sealed segment becomes another. */
+  damageSealedByte(log: LogId, baseOffset: number, position: number, byte: number): void {
+    const found = this.#logs.get(log)?.sealed.find(({ segment }) => segment.baseOffset === baseOffset);
+    if (found !== undefined) found.bytes[position] = byte;
+  }
+
   setQuota(quotaBytes: number): void {
     this.#quotaBytes = quotaBytes;
   }

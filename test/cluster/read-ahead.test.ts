@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FIRST_READ_BYTES, MAX_AHEAD_BYTES, ReadAhead } from '../../src/cluster/read-ahead.js';
+import { writeBatchHeader } from '../../src/record/write-batch-header.js';
 import { baseOffsetOf } from '../../src/storage/chunk.js';
+import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { settled } from './settled.js';
@@ -21,14 +23,13 @@ beforeEach(async () => {
   await store.claimLeadership(0, 'leader', 0);
   asked = [];
   given = 0;
-  ahead = new ReadAhead({
-    async read(log, offset, maxBytes, endOffset) {
-      asked.push(maxBytes);
-      const chunks = await store.read(log, offset, maxBytes, endOffset);
-      given += chunks.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
-      return chunks;
-    },
-  });
+  const read: LogStore['read'] = async (log, offset, maxBytes, endOffset) => {
+    asked.push(maxBytes);
+    const chunks = await store.read(log, offset, maxBytes, endOffset);
+    given += chunks.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
+    return chunks;
+  };
+  ahead = new ReadAhead(Object.create(store, { read: { value: read } }));
 });
 
 /** Appends chunks of these sizes, each of one batch of three records. Returns the end of the log. */
@@ -40,14 +41,21 @@ async function fill(log: number, sizes: readonly number[]): Promise<number> {
   return 3 * sizes.length;
 }
 
-/** Only as much of a batch header as is looked at here. */
+/** A sound batch of three records, which are not looked at here. */
 function batchLike(baseOffset: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  view.setBigInt64(0, BigInt(baseOffset));
-  view.setInt32(8, size - 12);
-  view.setInt8(16, 2);
-  view.setInt32(23, 2);
+  writeBatchHeader(bytes, 0, size, {
+    baseOffset,
+    partitionLeaderEpoch: 1,
+    attributes: 0,
+    lastOffsetDelta: 2,
+    baseTimestampMs: 0,
+    maxTimestampMs: 0,
+    producerId: -1,
+    producerEpoch: -1,
+    baseSequence: -1,
+    recordCount: 3,
+  });
   return bytes;
 }
 

@@ -3,7 +3,8 @@ import { LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import type { Faults } from '../../src/runtime/simulation.js';
 import { check, type Violation } from './checkers.js';
 import { ClusterSimulation, type RecordingProducer, type Sabotage, type Tab } from './cluster-simulation.js';
-import { type History, logText } from './history.js';
+import { type History, logText, visibleValues } from './history.js';
+import { Transactions } from './transactions.js';
 
 /** What may go wrong; a seed picks some of them. */
 export type FaultKind =
@@ -73,7 +74,7 @@ export interface ScenarioResult {
 }
 
 /**
- * One run: tabs with producers (W1), group members and direct readers (W2) and an admin (W5) while things go wrong; then
+ * One run: tabs with plain, idempotent and transactional producers (W1), group members and direct readers (W2) and an admin (W5) while things go wrong; then
  * all is healed, everything must come to its end, every partition is read, all tabs close; then the history is checked.
  */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
@@ -123,12 +124,14 @@ class Scenario {
   readonly #cluster: ClusterSimulation;
   readonly #faults: readonly FaultKind[];
   readonly #producers = new Map<RecordingProducer, Tab>();
+  readonly #transactions: Transactions;
   #producing = true;
   #noiseCount = 0;
 
   constructor(cluster: ClusterSimulation, faults: readonly FaultKind[]) {
     this.#cluster = cluster;
     this.#faults = faults;
+    this.#transactions = new Transactions(cluster, TOPIC);
   }
 
   async run(): Promise<void> {
@@ -170,6 +173,11 @@ class Scenario {
     if (random.next() < 0.4) {
       this.#spawn(tab, 'a reader', () => this.#cluster.reader(tab, TOPIC, range(PARTITIONS)));
     }
+    if (random.next() < 0.4) {
+      const isProducing = (): boolean => this.#producing;
+      this.#spawn(tab, 'transactions', () => this.#transactions.produce(tab, PARTITIONS, isProducing));
+    }
+    if (random.next() < 0.5) this.#spawn(tab, 'a coordinator', () => this.#transactions.coordinate(tab));
     if (random.next() < 0.3) this.#spawn(tab, 'an admin', () => this.#administrate(tab));
   }
 
@@ -295,6 +303,7 @@ class Scenario {
     }
     const last = cluster.openTab();
     this.#spawn(last, 'a reader', () => cluster.reader(last, TOPIC, range(PARTITIONS)));
+    this.#spawn(last, 'a coordinator', () => this.#transactions.coordinate(last));
     await cluster.runFor(1_000);
     this.#producing = false;
 
@@ -309,6 +318,8 @@ class Scenario {
     const open = (): number => history.sends.filter((send) => send.endMs === undefined && living(send.producer)).length;
     if (!(await cluster.runUntil(() => open() === 0))) history.stuck.push(`${open()} sends of living tabs did not end`);
 
+    if (!(await cluster.runUntil(() => this.#transactions.allEnded))) history.stuck.push('transactions did not end');
+
     await cluster.readAll(TOPIC);
     await cluster.readAll(TRIMMED);
     await this.#awaitReaders();
@@ -322,11 +333,12 @@ class Scenario {
     const who = [...GROUPS, 'a direct reader'];
     const logsOf = (reader: string): string[] =>
       reader === who[2] ? range(PARTITIONS).map((partition) => logText(TOPIC, partition)) : [...history.final.keys()];
+    const isVisible = visibleValues(history);
     const missing = (reader: string): string[] => {
       const places = new Set<string>();
       for (const log of logsOf(reader)) {
-        for (const { offset } of history.final.get(log) ?? []) {
-          if (offset >= (history.deletedBelow.get(log) ?? 0)) places.add(`${log}@${offset}`);
+        for (const { offset, value } of history.final.get(log) ?? []) {
+          if (isVisible(value) && offset >= (history.deletedBelow.get(log) ?? 0)) places.add(`${log}@${offset}`);
         }
       }
       for (const { group, log, offset } of history.reads) {

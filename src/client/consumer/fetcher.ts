@@ -1,5 +1,10 @@
 import { errorOf, type KafkaError } from '../../protocol/errors.js';
-import { EARLIEST_TIMESTAMP, type FetchResponse, LATEST_TIMESTAMP } from '../../protocol/requests.js';
+import {
+  EARLIEST_TIMESTAMP,
+  type FetchResponse,
+  LATEST_TIMESTAMP,
+  type PartitionGap,
+} from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
@@ -57,6 +62,8 @@ interface FetcherOptions<K, V> {
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
+  /** Records are lost. Returns whether to go on behind them. */
+  readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
@@ -267,7 +274,7 @@ export class Fetcher<K, V> {
       const answer = answers.get(topicPartitionText(slot));
       if (answer === undefined || !isCurrent({ slot, version })) continue;
       const error = errorOf(answer);
-      if (error !== undefined) this.#partitionFailed(slot, error);
+      if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
       else if (await this.#buffer(slot, version, answer)) numberOfBatches++;
     }
     this.#options.onFetch({ numberOfBatches, durationMs: clock.monotonicMs() - sentAtMs });
@@ -317,7 +324,11 @@ export class Fetcher<K, V> {
     }
   }
 
-  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError): void {
+  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError, gap: PartitionGap | undefined): void {
+    if (gap !== undefined) {
+      if (this.#options.onGap(slot, gap, error)) slot.position = gap.nextOffset;
+      return;
+    }
     if (error.type === 'OFFSET_OUT_OF_RANGE') {
       this.seek(slot, this.#options.resetPosition(slot.topic));
       return;
