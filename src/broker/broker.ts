@@ -23,7 +23,6 @@ import { chunksFrom } from './log-replay.js';
 import {
   applyMetadataRecords,
   EMPTY_IMAGE,
-  isCompacted,
   logOf,
   type MetadataImage,
   type PartitionImage,
@@ -32,7 +31,6 @@ import {
 import { METADATA_LOG, metadataRecordsIn } from './metadata-records.js';
 import { PartitionLogs } from './partition-logs.js';
 import { ProducerIds } from './producer-ids.js';
-import type { TopicCleaner } from './topic-cleaner.js';
 
 export interface BrokerOptions {
   readonly clusterId: string;
@@ -78,7 +76,6 @@ export class Broker {
   readonly #dropListeners: () => void;
   readonly #maintenance: Promise<unknown>;
   #groups: Promise<GroupCoordinator> | undefined;
-  #cleaner: TopicCleaner | undefined;
   #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
   /** Logs of which a segment has closed, and who waits for that. */
@@ -162,20 +159,6 @@ export class Broker {
           ignoreKafkaError(error);
         }
       }
-    }
-  }
-
-  /** Compacts the logs that need it, of all or of these; one that fails is left for the next time. */
-  async compactLogs(only?: ReadonlySet<LogId>): Promise<void> {
-    if (![...this.image.topics.values()].some(isCompacted)) return;
-    const { store, leaderEpoch, clock, parts } = this.#options;
-    const { signal } = this.#closing;
-    try {
-      const { TopicCleaner } = await abortable(parts.cleaner(), signal);
-      this.#cleaner ??= new TopicCleaner({ store, leaderEpoch, clock, partitions: this.#partitions });
-      await this.#cleaner.clean(only, signal);
-    } catch (error) {
-      ignoreKafkaError(error);
     }
   }
 
@@ -441,24 +424,24 @@ export class Broker {
     while (await this.#slept(this.#config().logRetentionCheckIntervalMs)) {
       this.#deleteRemovedLogs();
       await this.enforceRetention();
-      await this.compactLogs();
-      this.#segmentClosed.resolve(); // what could not be sealed before is tried again
+      this.#segmentClosed.resolve(); // what could not be sealed before is tried again, and what is old compacted
     }
   }
 
   async #keepSealed(): Promise<void> {
     if (!(await this.#slept(SEALING_AFTER_MS))) return;
-    const { store, leaderEpoch, parts } = this.#options;
+    const { store, leaderEpoch, clock, parts } = this.#options;
     const { signal } = this.#closing;
     try {
       const { keepSealed } = await abortable(parts.sealing(), signal);
       await keepSealed({
         store,
         leaderEpoch,
+        clock,
         signal,
+        partitions: this.#partitions,
         logs: () => this.#openers(),
         segmentsClosed: () => this.#nextClosedSegments(),
-        sealed: (logs) => this.compactLogs(logs),
       });
     } catch (error) {
       ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals

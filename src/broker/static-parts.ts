@@ -5,7 +5,6 @@ import { GroupCoordinator } from './coordinator/group-coordinator.js';
 import { createOffsetsTopic, createTopics } from './create-topics.js';
 import { integrityHandlers } from './integrity-handlers.js';
 import { keepSealed } from './keep-sealed.js';
-import { TopicCleaner } from './topic-cleaner.js';
 // Damage asks for it by `import()`, which must then have nothing to load.
 import '../log/salvage.js';
 import * as transactionsPart from './transactions-part.js';
@@ -16,7 +15,6 @@ export const STATIC_PARTS: BrokerParts = {
   topics: async () => ({ createOffsetsTopic, createTopics }),
   admin: async () => ({ adminHandlers }),
   transactions: async () => transactionsPart,
-  cleaner: async () => ({ TopicCleaner }),
   sealing: async () => ({ keepSealed }),
   integrity: async () => ({ integrityHandlers }),
   timestamps: async () => ({ offsetForTimestamp }),

@@ -18,7 +18,6 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
       groups: part('groups', STATIC_PARTS.groups),
       topics: part('topics', STATIC_PARTS.topics),
       admin: part('admin', STATIC_PARTS.admin),
-      cleaner: part('cleaner', STATIC_PARTS.cleaner),
       sealing: part('sealing', STATIC_PARTS.sealing),
       integrity: part('integrity', STATIC_PARTS.integrity),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),

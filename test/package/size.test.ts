@@ -60,6 +60,7 @@ test('what is loaded later is known here', async () => {
     'compressed-batches',
     'group-coordinator',
     'idb-sealed',
+    'keep-sealed',
     'offset-for-timestamp',
   ]);
 });
