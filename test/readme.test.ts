@@ -13,14 +13,23 @@ test('the quick start runs and prints what the README says', async () => {
   const promised = /It prints `([^`]*)`/.exec(readme)?.[1];
   expect(code.trim().split('\n').length).toBeLessThanOrEqual(15);
   const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
-  await import(/* @vite-ignore */ quickStartFile(code));
+  await import(/* @vite-ignore */ exampleFile('quick-start.ts', code));
   expect(await printed).toBe(promised);
 });
 
-function quickStartFile(code: string): string {
+test('the example of encryption runs and prints what the README says', async () => {
+  const section = readme.slice(readme.indexOf('## Encryption'));
+  const code = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
+  const promised = /It prints `([^`]*)`/.exec(section)?.[1];
+  const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
+  await import(/* @vite-ignore */ exampleFile('encryption.ts', code));
+  expect(await printed).toBe(promised);
+});
+
+function exampleFile(name: string, code: string): string {
   const folder = new URL('../node_modules/.readme/', import.meta.url);
   mkdirSync(folder, { recursive: true });
-  const file = new URL('quick-start.ts', folder);
+  const file = new URL(name, folder);
   const testing = new URL('../src/testing/index.ts', import.meta.url).pathname;
   writeFileSync(file, code.replace("from 'tabstream'", `from '${testing}'`));
   return file.pathname;

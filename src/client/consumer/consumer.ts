@@ -83,6 +83,7 @@ export function makeConsumer<K, V>(
     maxWaitMs: config.maxWaitTimeInMs ?? 5_000,
     metadataMaxAgeMs,
     isolationLevel: config.readUncommitted === true ? 0 : 1,
+    encryption: context.encryption,
     keySerde: config.keySerde,
     valueSerde: config.valueSerde,
   };

@@ -5,7 +5,7 @@ import type { Serde } from '../../record/serdes.js';
 import type { Runtime } from '../../runtime/runtime.js';
 import type { Assigner, ConsumerRunConfig, GroupMember, GroupMemberAssignment, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { ClusterMetadata } from '../cluster-metadata.js';
 import type { Connection } from '../connection.js';
@@ -47,6 +47,7 @@ export interface SessionSettings<K, V> {
   readonly maxWaitMs: number;
   readonly metadataMaxAgeMs: number;
   readonly isolationLevel: IsolationLevel;
+  readonly encryption: EncryptionConfig | undefined;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
 }
@@ -104,6 +105,11 @@ export class ConsumerSession<K, V> {
       },
       onFailure: (error) => this.#crash(error),
       onStaleTopic: () => this.#checkTopics(),
+      onUnreadable: ({ topic, partition, position }, error) => {
+        const payload = { topic, partition, offset: String(position), error };
+        instrumentation.emit(CONSUMER_EVENTS.PARTITION_UNREADABLE, payload);
+        logger.error(`Partition cannot be read on: ${error.message}`, { ...payload, groupId: null });
+      },
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
