@@ -12,6 +12,7 @@ export type * from './client/api/producer.js';
 export { Kafka } from './client/browser-platform.js';
 export { AssignerProtocol } from './client/consumer/assigner-protocol.js';
 export { PartitionAssigners } from './client/consumer/assignors.js';
+export { KafkaJSEncryptionError } from './client/encryption-error.js';
 export * from './client/errors.js';
 export { type ClientPlatform, type KafkaConstructor, kafkaOn } from './client/kafka.js';
 export { Partitioners } from './client/producer/partitioners.js';

@@ -66,6 +66,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
           platform.connect({ clusterName: name, brokerConfig, label: clientId, ...(worker && { worker }) }),
         ),
         clientId,
+        encryption: config.encryption,
         requestTimeoutMs:
           config.enforceRequestTimeout === false
             ? Number.POSITIVE_INFINITY

@@ -126,7 +126,14 @@ async function expectCommitted(
   expect(answer?.errorCode).toBe(0);
   const { records = [], abortedTransactions = [], lastStableOffset: told = -1 } = answer ?? {};
   expect(told).toBeLessThanOrEqual(lastStableOffset);
-  const context = { topic: 't', partition: 0, keySerde: undefined, valueSerde: undefined, abortedTransactions };
+  const context = {
+    topic: 't',
+    partition: 0,
+    keySerde: undefined,
+    valueSerde: undefined,
+    encryption: undefined,
+    abortedTransactions,
+  };
   const { messages, nextOffset } = await readMessages(records, fetchOffset, context);
   expect(nextOffset).toBeLessThanOrEqual(Math.max(told, fetchOffset));
   if (fetchOffset < told) expect(nextOffset).toBeGreaterThan(fetchOffset);

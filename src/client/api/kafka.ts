@@ -15,6 +15,16 @@ export interface RetryOptions {
   readonly retries?: number;
 }
 
+/** AES-GCM keys of the application, which may be non-extractable. They do not leave the page. */
+export interface EncryptionConfig {
+  /** Of the key that producers encrypt with from now on; stands in clear in each batch. At most 255 bytes of UTF-8. */
+  readonly keyId: string;
+  /** All keys that may be needed, by id, or a look-up; older ones are kept as long as records under them are read. */
+  readonly keys:
+    | Readonly<Record<string, CryptoKey>>
+    | ((keyId: string) => CryptoKey | undefined | Promise<CryptoKey | undefined>);
+}
+
 export interface KafkaConfig {
   readonly clientId?: string;
   /** Tabs of one origin that name the same cluster share it. Default `'default'`. */
@@ -26,6 +36,11 @@ export interface KafkaConfig {
   readonly brokers?: readonly string[] | (() => readonly string[] | Promise<readonly string[]>) | number;
   /** The host worker, or what makes it; for bundlers that do not follow `new Worker(new URL(…))`. */
   readonly worker?: Worker | (() => Worker);
+  /**
+   * Keys, values and headers of what producers send are encrypted before they leave the page, and decrypted by consumers
+   * that have the key. Topic names, timestamps, sizes and offsets stay in clear. Not for compacted topics.
+   */
+  readonly encryption?: EncryptionConfig;
   /** After so many ms without answer a request fails with `KafkaJSRequestTimeoutError`. Default 30000. */
   readonly requestTimeout?: number;
   readonly enforceRequestTimeout?: boolean;

@@ -10,7 +10,7 @@ import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../api/events.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSGapError, KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
@@ -33,6 +33,7 @@ export interface SessionSettings<K, V> {
   readonly maxWaitMs: number;
   readonly isolationLevel: IsolationLevel;
   readonly rebalanceTimeoutMs: number;
+  readonly encryption: EncryptionConfig | undefined;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
   readonly failOnGap: boolean;
@@ -87,6 +88,11 @@ export class ConsumerSession<K, V> {
       onFailure: (error) => this.#crash(error),
       onStaleTopic: () => this.#group?.checkTopics(),
       onGap: (partition, gap, error) => this.#gap(partition, gap, error),
+      onUnreadable: ({ topic, partition, position }, error) => {
+        const payload = { topic, partition, offset: String(position), error };
+        instrumentation.emit(CONSUMER_EVENTS.PARTITION_UNREADABLE, payload);
+        logger.error(`Partition cannot be read on: ${error.message}`, { ...payload, groupId: null });
+      },
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({

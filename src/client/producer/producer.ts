@@ -9,6 +9,7 @@ import type { Producer, ProducerBatch, ProducerConfig, RecordMetadata, TopicMess
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
+import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
 import { DefaultPartitioner, keyPartitionerOf } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
@@ -44,7 +45,7 @@ export function makeProducer<K, V>(
   shell: ClientShell<ProducerEvents>,
   config: ProducerConfig<K, V>,
 ): ProducerBody<K, V> {
-  const { runtime } = context;
+  const { runtime, encryption } = context;
   const { idempotent = true, createPartitioner = DefaultPartitioner, keySerde, valueSerde } = config;
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
@@ -87,6 +88,7 @@ export function makeProducer<K, V>(
       identity: () => identity,
       onReady: () => sender.wake(),
       onFailure: (batch, error) => sender.failed(batch, error),
+      encrypt: encryption && (async (bytes) => (await encryptionPart()).encryptForTopic(bytes, encryption)),
     });
     sender = new Sender({
       connection,
