@@ -6,5 +6,6 @@
 export interface BrokerParts {
   readonly groups: () => Promise<Pick<typeof import('./coordinator/group-coordinator.js'), 'GroupCoordinator'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
+  readonly room: () => Promise<Pick<typeof import('./room-keeper.js'), 'RoomKeeper'>>;
   readonly timestamps: () => Promise<Pick<typeof import('../log/offset-for-timestamp.js'), 'offsetForTimestamp'>>;
 }

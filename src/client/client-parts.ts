@@ -3,6 +3,7 @@ export interface ClientParts {
   readonly producer: () => Promise<Pick<typeof import('./producer/producer.js'), 'makeProducer'>>;
   readonly consumer: () => Promise<Pick<typeof import('./consumer/consumer.js'), 'makeConsumer'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin.js'), 'makeAdmin'>>;
+  readonly storage: () => Promise<Pick<typeof import('./storage-watch.js'), 'storageState' | 'storageChanges'>>;
 }
 
 /** As modules of their own, which bundlers leave apart. */
@@ -10,4 +11,5 @@ export const LOADED_PARTS: ClientParts = {
   producer: () => import('./producer/producer.js'),
   consumer: () => import('./consumer/consumer.js'),
   admin: () => import('./admin.js'),
+  storage: () => import('./storage-watch.js'),
 };

@@ -2,10 +2,12 @@ import { makeAdmin } from './admin.js';
 import type { ClientParts } from './client-parts.js';
 import { makeConsumer } from './consumer/consumer.js';
 import { makeProducer } from './producer/producer.js';
+import { storageChanges, storageState } from './storage-watch.js';
 
 /** The clients as one module graph: in Node and in the simulation, where nothing may load. */
 export const STATIC_CLIENT_PARTS: ClientParts = {
   producer: async () => ({ makeProducer }),
   consumer: async () => ({ makeConsumer }),
   admin: async () => ({ makeAdmin }),
+  storage: async () => ({ storageState, storageChanges }),
 };

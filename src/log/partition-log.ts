@@ -176,6 +176,21 @@ export class PartitionLog {
     });
   }
 
+  /**
+   * Makes room whatever retention says: deletes the oldest segment, or the older half where there is but the active one.
+   * Resolves to how many bytes are gone, as near as the segments tell.
+   */
+  dropOldest(): Promise<number> {
+    return this.#deletions.run(async () => {
+      const { store, log } = this.#options;
+      const [start, end] = [this.#logStartOffset, this.#logEndOffset];
+      if (start === end) return 0;
+      const oldest = (await store.segments(log)).find(({ nextOffset }) => nextOffset > start && nextOffset <= end);
+      await this.#deleteBefore(oldest?.nextOffset ?? end - Math.floor((end - start) / 2));
+      return oldest?.byteCount ?? this.#state.segment.byteCount / 2;
+    });
+  }
+
   /** Bytes of the segments that are not wholly deleted, what is in flight included. */
   async sizeInBytes(): Promise<number> {
     const segments = await this.#options.store.segments(this.#options.log);

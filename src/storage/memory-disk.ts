@@ -1,4 +1,5 @@
 import { assert } from '../util/assert.js';
+import { deferred } from '../util/signal.js';
 import { takeChunks } from './chunk.js';
 import {
   type Chunk,
@@ -9,19 +10,23 @@ import {
   type LogEnds,
   type LogId,
   NO_LEADERSHIP,
+  RESERVE_BYTES,
   type SegmentRow,
 } from './log-store.js';
-import { fencedError, storageError } from './storage-errors.js';
+import { fencedError, storageError, storageFullError } from './storage-errors.js';
 
 /** Older relaxed commits count as flushed: the operating system writes back by itself in the end. */
 const MAX_UNFLUSHED_COMMITS = 1000;
 
 export interface MemoryDiskOptions {
-  /** Of the bytes of all chunks. Default: endless. */
+  /** Of the bytes of all chunks, and the reserve. Default: endless. */
   readonly quotaBytes?: number;
   /** Asked at each append: true makes its IDB transaction abort for no reason. Default: never. */
   readonly aborts?: () => boolean;
 }
+
+/** after: what it wrote is there, nobody is told. before: it never runs. */
+export type Wedge = 'before' | 'after';
 
 interface MemoryLog {
   logStartOffset: number;
@@ -35,7 +40,7 @@ interface MemoryLog {
  * What lies in one broker's database, without a browser: outlives the tabs that use it. Each method is one IDB
  * transaction, done at once; `MemoryLogStore` adds the connection and the waiting.
  *
- * Faults on demand: `failNextAppend`, `setQuota`, `powerCut`, `wipe`, `disconnect`.
+ * Faults on demand: `failNextAppend`, `setQuota`, `powerCut`, `wipe`, `disconnect`, `wedgeNext`, `blockOpening`.
  */
 export class MemoryDisk {
   readonly #aborts: () => boolean;
@@ -47,12 +52,16 @@ export class MemoryDisk {
   #leadership: Leadership = NO_LEADERSHIP;
   #quotaBytes: number;
   #sizeInBytes = 0;
+  #hasReserve = false;
+  #isOpenable = deferred();
+  #nextWedge: Wedge | undefined;
   #nextFailure: Error | undefined;
   #queue: Promise<void> = Promise.resolve();
 
   constructor(options: MemoryDiskOptions = {}) {
     this.#quotaBytes = options.quotaBytes ?? Infinity;
     this.#aborts = options.aborts ?? ((): boolean => false);
+    this.#isOpenable.resolve();
   }
 
   /** Bytes of all chunks now stored. */
@@ -86,6 +95,7 @@ export class MemoryDisk {
     this.#logs.clear();
     this.#unflushed = [];
     this.#sizeInBytes = 0;
+    this.#hasReserve = false;
     this.#leadership = NO_LEADERSHIP;
     this.#incarnationId = undefined;
     this.disconnect();
@@ -102,7 +112,33 @@ export class MemoryDisk {
     for (const connectionEnded of connections) connectionEnded(end);
   }
 
+  /**
+   * The next transaction of any connection never answers, and what is behind it on its connection neither; whether it took
+   * effect before or never does is for `wedge` to say.
+   */
+  wedgeNext(wedge: Wedge): void {
+    this.#nextWedge = wedge;
+  }
+
+  /** From now on nothing opens, as behind an upgrade that other tabs hold up, until the answer is called. */
+  blockOpening(): () => void {
+    const openable = deferred();
+    this.#isOpenable = openable;
+    return () => openable.resolve();
+  }
+
   // ---------------------------------------------------------------- for MemoryLogStore
+
+  /** Resolves once a connection can be opened. */
+  get openable(): Promise<void> {
+    return this.#isOpenable.promise;
+  }
+
+  takeWedge(): Wedge | undefined {
+    const wedge = this.#nextWedge;
+    this.#nextWedge = undefined;
+    return wedge;
+  }
 
   /** Opens; the first one after the making or a wipe gives the incarnation its id. */
   connect(newIncarnationId: string, connectionEnded: (end: 'lost' | 'dead') => void): string {
@@ -143,11 +179,7 @@ export class MemoryDisk {
   append(commit: Commit, durability: Durability): void {
     this.#fence(commit.leaderEpoch);
     this.#failIfAsked();
-    const bytes = sum(commit.chunks);
-    if (this.#sizeInBytes + bytes > this.#quotaBytes) {
-      const found = `${this.#sizeInBytes} bytes of ${this.#quotaBytes} used, ${bytes} more wanted`;
-      throw storageError('append', new DOMException(found, 'QuotaExceededError'));
-    }
+    this.#claimSpace('append', sum(commit.chunks));
     const undo: (() => void)[] = [];
     for (const chunk of commit.chunks) undo.push(this.#putChunk(chunk));
     for (const row of commit.segments ?? []) undo.push(this.#putSegment(row));
@@ -211,12 +243,37 @@ export class MemoryDisk {
     return done;
   }
 
+  takeReserve(leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    if (this.#hasReserve) return;
+    this.#claimSpace('take the reserve', RESERVE_BYTES);
+    this.#setReserve(true);
+  }
+
+  dropReserve(leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    if (this.#hasReserve) this.#setReserve(false);
+  }
+
   // ---------------------------------------------------------------- parts of transactions; each returns its undoing
 
   #setLeadership(leadership: Leadership): void {
     const before = this.#leadership;
     this.#leadership = leadership;
     this.#committed('relaxed', () => (this.#leadership = before));
+  }
+
+  #setReserve(hasReserve: boolean): void {
+    this.#hasReserve = hasReserve;
+    this.#committed('relaxed', () => (this.#hasReserve = !hasReserve));
+  }
+
+  #claimSpace(doing: string, bytes: number): void {
+    const usage = this.#sizeInBytes + (this.#hasReserve ? RESERVE_BYTES : 0);
+    const quota = this.#quotaBytes;
+    if (usage + bytes <= quota) return;
+    const cause = new DOMException(`${bytes} bytes more were wanted`, 'QuotaExceededError');
+    throw storageFullError(doing, { usage, quota }, cause);
   }
 
   #putChunk(chunk: Chunk): () => void {

@@ -11,6 +11,9 @@ import type { Leadership, LogCheckpoint, LogId, SegmentRow } from './log-store.j
  *   logs           log                  LogRow; absent: a log that nothing was ever deleted from
  *   meta           'leadership'         Leadership: the epoch that fences every writer; absent: never led
  *                  'incarnation'        random id of this data, as old as the database
+ *                  'reserve'            RESERVE_BYTES of noise, see `LogStore.takeReserve`; absent while dropped
+ *                  'minReaderVersion'   the lowest SCHEMA_VERSION of the code that reads this data right, although it is
+ *                                       of a higher one; absent: only code of its own version does
  *
  * All keys are out of line. Version 2 is to add `sealed`, [log, baseOffset] → Blob of a closed segment.
  */
@@ -19,7 +22,10 @@ export interface LogSchema extends DBSchema {
   segments: { key: [LogId, number]; value: SegmentRow };
   checkpoints: { key: LogId; value: LogCheckpoint };
   logs: { key: LogId; value: LogRow };
-  meta: { key: 'leadership' | 'incarnation'; value: Leadership | string };
+  meta: {
+    key: 'leadership' | 'incarnation' | 'reserve' | 'minReaderVersion';
+    value: Leadership | string | Uint8Array | number;
+  };
 }
 
 export type StoreName = 'chunks' | 'segments' | 'checkpoints' | 'logs' | 'meta';
@@ -30,6 +36,12 @@ export interface LogRow {
 
 /** Raised with every change of the table above, together with a step in `UPGRADES`. */
 export const SCHEMA_VERSION: number = 1;
+
+/**
+ * Code of this version and of those between it and SCHEMA_VERSION may read what this version writes, should it meet it: what it knows
+ * is still there and still means the same. To be raised to SCHEMA_VERSION where that is not so.
+ */
+export const MIN_READER_VERSION: number = 1;
 
 const STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
 
@@ -56,6 +68,7 @@ export function databaseName(clusterName: string, brokerId: number): string {
 /** Leads a database of `oldVersion` (0: new) to `SCHEMA_VERSION`. */
 export function upgrade(oldVersion: number, to: Upgrade): void {
   for (const step of UPGRADES.slice(oldVersion)) step(to);
+  to.transaction.objectStore('meta').put(MIN_READER_VERSION, 'minReaderVersion');
 }
 
 /** Object stores that should be there and are not: somebody else made the database, or an upgrade was torn. */

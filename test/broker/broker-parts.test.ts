@@ -17,6 +17,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
     parts: {
       groups: part('groups', STATIC_PARTS.groups),
       admin: part('admin', STATIC_PARTS.admin),
+      room: part('room', STATIC_PARTS.room),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
     },
   };

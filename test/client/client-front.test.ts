@@ -32,6 +32,7 @@ function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixt
       producer: counted('producer', all.producer),
       consumer: counted('consumer', all.consumer),
       admin: counted('admin', all.admin),
+      storage: counted('storage', all.storage),
     },
   });
   return { kafka: new Client({ logLevel: logLevel.NOTHING }), asked };

@@ -150,9 +150,9 @@ export class ConsumerSession<K, V> {
 
   /** Reads exactly these from now on. */
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
-    const positioned = await this.#lookUp(partitions);
+    const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
     if (!this.#running) return;
-    this.#adopt(positioned, new Map());
+    this.#adopt(positioned, new Map(), incarnationId);
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -253,7 +253,10 @@ export class ConsumerSession<K, V> {
     const partitions = Object.entries(given).flatMap(([topic, numbers]) =>
       this.#topics.has(topic) ? numbers.map((partition) => ({ topic, partition })) : [],
     );
-    const committed = await this.#fetchCommitted(groupId, partitions);
+    const [incarnationId, committed] = await Promise.all([
+      this.#incarnation(),
+      this.#fetchCommitted(groupId, partitions),
+    ]);
     const positioned = await this.#lookUp(
       partitions.map((partition) => {
         const offset = committed.get(topicPartitionText(partition)) ?? -1;
@@ -261,7 +264,7 @@ export class ConsumerSession<K, V> {
       }),
     );
     if (!this.#running) return;
-    this.#adopt(positioned, committed);
+    this.#adopt(positioned, committed, incarnationId);
     const payload = {
       groupId,
       memberId: group.memberId,
@@ -273,6 +276,15 @@ export class ConsumerSession<K, V> {
     };
     instrumentation.emit(CONSUMER_EVENTS.GROUP_JOIN, payload);
     logger.info('Consumer has joined the group', payload);
+  }
+
+  /** To be asked together with positions: should the data be cleared before they are used, they are known to be old. */
+  async #incarnation(): Promise<string> {
+    const { connection, retry } = this.#options;
+    const { signal } = this.#workers;
+    const request = { topics: [], allowAutoTopicCreation: false };
+    const asked = connection.retry({ options: retry, signal }, () => connection.request('Metadata', request));
+    return (await asked).incarnationId;
   }
 
   async #fetchCommitted(groupId: string, partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
@@ -337,7 +349,7 @@ export class ConsumerSession<K, V> {
     this.#offsets.assign(++this.#assignmentId, []);
   }
 
-  #adopt(partitions: readonly AssignedPosition[], committed: ReadonlyMap<string, number>): void {
+  #adopt(partitions: readonly AssignedPosition[], committed: ReadonlyMap<string, number>, incarnationId: string): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
     this.#offsets.assign(
@@ -347,6 +359,7 @@ export class ConsumerSession<K, V> {
     this.#fetcher.assign(
       id,
       partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
+      incarnationId,
     );
   }
 

@@ -13,6 +13,8 @@ const SEQUENCES = 2 ** 31;
 export interface ProducerIdentity {
   readonly producerId: number;
   readonly producerEpoch: number;
+  /** Of the data that knows this producer. */
+  readonly incarnationId?: string | undefined;
 }
 
 export const NO_IDENTITY: ProducerIdentity = { producerId: -1, producerEpoch: -1 };

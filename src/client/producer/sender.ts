@@ -288,7 +288,9 @@ export class Sender {
       error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier));
     if (!tooEarly) {
       const nowMs = this.#runtime.clock.monotonicMs();
-      if (batch.inDoubt || nowMs >= batch.deadlineMs) {
+      // Other data knows nothing of the batch, whatever became of it in that which was cleared.
+      const inDoubt = batch.inDoubt && error.type !== 'UNKNOWN_PRODUCER_ID';
+      if (inDoubt || nowMs >= batch.deadlineMs) {
         this.#fail(batch, new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: batch.inDoubt }));
         return;
       }
@@ -304,12 +306,14 @@ export class Sender {
     try {
       const identity = await this.#options.renewIdentity(queue.identity);
       if (this.#closed) return;
+      const isOtherData = identity.incarnationId !== queue.identity.incarnationId;
       queue.identity = identity;
       queue.nextSequence = 0;
       queue.established = false;
       queue.broken = false;
       for (const batch of [...queue.closed]) {
-        if (!batch.inDoubt) {
+        if (!batch.inDoubt || isOtherData) {
+          batch.inDoubt = false;
           resequence(batch);
           continue;
         }
@@ -424,11 +428,12 @@ function answersByPartition({ responses }: ProduceResponse): Map<string, Produce
 }
 
 function topicData(batches: readonly ClosedBatch[]): ProduceRequest['topicData'] {
-  const topics = new Map<string, { index: number; records: Uint8Array }[]>();
+  const topics = new Map<string, ProduceRequest['topicData'][number]['partitionData'][number][]>();
   for (const { queue, bytes } of batches) {
+    const { incarnationId } = queue.identity;
     let partitions = topics.get(queue.topic);
     if (partitions === undefined) topics.set(queue.topic, (partitions = []));
-    partitions.push({ index: queue.partition, records: bytes.slice() });
+    partitions.push({ index: queue.partition, records: bytes.slice(), incarnationId });
   }
   return Array.from(topics, ([name, partitionData]) => ({ name, partitionData }));
 }
