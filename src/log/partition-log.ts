@@ -164,6 +164,7 @@ export class PartitionLog {
   enforceRetention(): Promise<void> {
     return this.#deletions.run(async () => {
       const { store, log, config, clock } = this.#options;
+      if (this.#isStale) await this.#entrance.run(async () => this.#isStale && this.#recover()); // a full disk waits for us
       const closed = await store.segments(log);
       if (this.#isStale) return; // the next append recovers it
       const nowMs = clock.wallMs();
