@@ -10,7 +10,7 @@ import { abortable, deferred, linkedController, OVER } from '../util/signal.js';
 const PROBE_MS = 250;
 const MAX_PROBE_MS = 5_000;
 /** How long an append waits here before its producer is told to send it again. */
-const HOLD_MS = 2_000;
+const HOLD_MS = 1_000;
 /**
  * `drop-oldest` gives up at most so much before an append goes through again: Chromium gives back the space of deleted rows
  * some time later, when LevelDB compacts, and until then the whole topic could be dropped for nothing.
