@@ -2,6 +2,7 @@ import { GroupListElement } from './group-list.js';
 import { HostListElement } from './host-list.js';
 import { PartitionListElement } from './partition-list.js';
 import { RecordTableElement } from './record-table.js';
+import { StorageLineElement } from './storage-line.js';
 import { StreamInspectorElement } from './stream-inspector.js';
 import { TopicListElement } from './topic-list.js';
 
@@ -11,6 +12,7 @@ const ELEMENTS = {
   'tabstream-records': RecordTableElement,
   'tabstream-groups': GroupListElement,
   'tabstream-hosts': HostListElement,
+  'tabstream-storage': StorageLineElement,
   'stream-inspector': StreamInspectorElement,
 } as const;
 

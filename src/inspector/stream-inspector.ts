@@ -84,6 +84,7 @@ export class StreamInspectorElement extends LitElement {
             : nothing
         }
       </header>
+      <tabstream-storage .kafka=${kafka}></tabstream-storage>
       ${this.#content(kafka)}`;
   }
 

@@ -6,7 +6,7 @@ import { storageError, storageUnavailableError } from './storage-errors.js';
 
 /** WebKit's open sometimes never settles, Chromium's may fail while another process recovers: then once more. */
 const MAX_ATTEMPTS = 3;
-const OPEN_DEADLINE_MS = 10_000;
+const OPEN_DEADLINE_MS = 6_000;
 const BACKOFF_MS = 100;
 
 const TRANSIENT: ReadonlySet<string> = new Set(['UnknownError', 'AbortError', 'TimeoutError']);
