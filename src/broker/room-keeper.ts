@@ -4,7 +4,7 @@ import type { TopicConfig } from '../protocol/topic-config.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogStore } from '../storage/log-store.js';
 import { isQuotaExceeded } from '../storage/storage-errors.js';
-import { abortable, deferred, linkedController, OVER } from '../util/signal.js';
+import { deferred, linkedController, OVER } from '../util/signal.js';
 
 /** Rest between two attempts to find room; doubles up to MAX_PROBE_MS. Nobody tries while nobody waits. */
 const PROBE_MS = 250;
@@ -74,7 +74,7 @@ export class RoomKeeper {
   refused(error: KafkaError): void {
     if (this.#refusal === undefined) void this.#dropReserve();
     this.#refusal = error;
-    this.#options.onFull(error.storage ?? { usage: undefined, quota: undefined });
+    this.#tell(error);
   }
 
   /** To be called now and then: where nobody waits, this finds out that there is room again. */
@@ -135,7 +135,7 @@ export class RoomKeeper {
       onFull(undefined);
       return result;
     } catch (error) {
-      if (isQuotaExceeded(error)) this.refused(error as KafkaError); // that is what it is
+      if (isQuotaExceeded(error)) this.#tell(error as KafkaError); // that is what it is
       await this.#dropReserve();
       this.#nextProbeMs = clock.monotonicMs() + this.#restMs;
       this.#restMs = Math.min(this.#restMs * 2, MAX_PROBE_MS);
@@ -148,6 +148,10 @@ export class RoomKeeper {
     }
   }
 
+  #tell({ storage = { usage: undefined, quota: undefined } }: KafkaError): void {
+    this.#options.onFull(storage);
+  }
+
   /** While it is dropped, the broker's own writes have the space: offsets, metadata, what deletions write. */
   async #dropReserve(): Promise<void> {
     await this.#options.store.dropReserve(this.#options.leaderEpoch).catch(ignoreKafkaError);
@@ -158,7 +162,7 @@ export class RoomKeeper {
     const timer = linkedController(closing);
     const sleep = clock.sleep(ms, timer.signal);
     try {
-      await Promise.race([abortable(this.#moved.promise, closing), sleep]);
+      await Promise.race([this.#moved.promise, sleep]);
     } finally {
       sleep.catch(() => {});
       timer.abort(OVER);

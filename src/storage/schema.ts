@@ -38,8 +38,8 @@ export interface LogRow {
 export const SCHEMA_VERSION: number = 1;
 
 /**
- * Code of this version and of those between it and SCHEMA_VERSION may read what this version writes, should it meet it: what it knows
- * is still there and still means the same. To be raised to SCHEMA_VERSION where that is not so.
+ * Code from this version on reads right what the present version writes: the stores that it knows are still there and mean
+ * the same. Raised to SCHEMA_VERSION by a change for which that does not hold.
  */
 export const MIN_READER_VERSION: number = 1;
 

@@ -106,7 +106,9 @@ test('the policy for a full disk is a topic config like others', async () => {
   await withKafka(async (kafka) => {
     const configEntries = [{ name: 'storage.full.policy', value: 'sometimes' }];
     await expect(kafka.admin().createTopics({ topics: [{ topic: 'orders', configEntries }] })).rejects.toMatchObject({
-      errors: [{ type: 'INVALID_CONFIG', message: expect.stringMatching(/expected one of block, reject, drop-oldest/) }],
+      errors: [
+        { type: 'INVALID_CONFIG', message: expect.stringMatching(/expected one of block, reject, drop-oldest/) },
+      ],
     });
   });
 });

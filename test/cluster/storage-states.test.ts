@@ -191,7 +191,7 @@ describe('a full disk', () => {
       });
     }
     const waiting = produce(other, batch(['x'.repeat(1_000)]), 30_000);
-    await simulation.run({ maxMs: 1_000 });
+    await simulation.run({ maxMs: 400 });
     disk.setQuota(Number.POSITIVE_INFINITY);
     expect(await run(waiting, 2_000)).toMatchObject({ errorCode: 0, baseOffset: 0 });
     for (const tab of [leader, other]) await reaches(tab, 'ready');
