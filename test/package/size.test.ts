@@ -14,16 +14,16 @@ const PAGE = [
   { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.6 },
   { what: 'that produces and consumes', loads: ['producer', 'consumer'], goal: 15, bound: 37.5 },
 ];
-const WORKER = [{ what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 36.7 }];
+const WORKER = [{ what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 39.1 }];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
   const page = await bundle('test/package/page.ts');
   expectAtMost(`a page ${what}`, page.loading(...loads), { goal, bound });
 });
 
-test('the whole client is at most 43.7 KB', async () => {
+test('the whole client is at most 43.8 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 43.7 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 43.8 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -31,19 +31,21 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 49.2 KB', async () => {
+test('the whole worker is at most 55.6 KB', async () => {
   const worker = await bundle('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 49.2 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 55.6 });
 });
 
 test('what is loaded later is known here', async () => {
   const parts = async (path: string): Promise<readonly string[]> => partsOf(await bundle(path));
-  expect(await parts('test/package/page.ts')).toEqual(['admin', 'compression', 'consumer', 'producer']);
+  expect(await parts('test/package/page.ts')).toEqual(['admin', 'compression', 'consumer', 'producer', 'storage-watch']);
   expect(await parts('workers/host.worker.ts')).toEqual([
     'admin-handlers',
     'compression',
     'group-coordinator',
+    'memory-store',
     'offset-for-timestamp',
+    'room-keeper',
   ]);
 });
 
