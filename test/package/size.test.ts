@@ -38,7 +38,13 @@ test('the whole worker is at most 55.6 KB', async () => {
 
 test('what is loaded later is known here', async () => {
   const parts = async (path: string): Promise<readonly string[]> => partsOf(await bundle(path));
-  expect(await parts('test/package/page.ts')).toEqual(['admin', 'compression', 'consumer', 'producer', 'storage-watch']);
+  expect(await parts('test/package/page.ts')).toEqual([
+    'admin',
+    'compression',
+    'consumer',
+    'producer',
+    'storage-watch',
+  ]);
   expect(await parts('workers/host.worker.ts')).toEqual([
     'admin-handlers',
     'compression',

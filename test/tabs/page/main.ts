@@ -43,6 +43,12 @@ const api: TabApi = {
     }
   },
 
+  async commitOffset(groupId, topic, offset) {
+    await kafka.admin().setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: String(offset) }] });
+  },
+
+  usage: async () => (await navigator.storage.estimate()).usage ?? 0,
+
   wedgeNextWrite() {
     new BroadcastChannel(WEDGE_CHANNEL).postMessage('now');
   },

@@ -25,6 +25,10 @@ export interface TabApi {
   storageStates(): readonly StorageState[];
   /** One record, alone. Rejects as the send does. */
   sendOne(topic: string, value: string, paddingBytes?: number): Promise<number>;
+  /** Of a group that has no members. */
+  commitOffset(groupId: string, topic: string, offset: number): Promise<void>;
+  /** Bytes, as the browser estimates them. */
+  usage(): Promise<number>;
   wedgeNextWrite(): void;
   /** Holds the cluster's database open, deaf for those who want to upgrade it, until the answer's tab is closed. */
   holdDatabase(): Promise<void>;
