@@ -9,6 +9,7 @@ export type * from './client/api/kafka.js';
 export type * from './client/api/logger.js';
 export { logLevel } from './client/api/logger.js';
 export type * from './client/api/producer.js';
+export type * from './client/api/storage.js';
 export { Kafka } from './client/browser-platform.js';
 export { AssignerProtocol } from './client/consumer/assigner-protocol.js';
 export { PartitionAssigners } from './client/consumer/assignors.js';

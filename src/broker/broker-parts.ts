@@ -10,6 +10,7 @@ export interface BrokerParts {
   readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
   readonly sealing: () => Promise<Pick<typeof import('./keep-sealed.js'), 'keepSealed'>>;
   readonly integrity: () => Promise<Pick<typeof import('./integrity-handlers.js'), 'integrityHandlers'>>;
+  readonly room: () => Promise<Pick<typeof import('./room-keeper.js'), 'RoomKeeper'>>;
   readonly timestamps: () => Promise<Pick<typeof import('../log/offset-for-timestamp.js'), 'offsetForTimestamp'>>;
   readonly transactions: () => Promise<typeof import('./transactions-part.js')>;
 }

@@ -5,6 +5,7 @@ import { GroupCoordinator } from './coordinator/group-coordinator.js';
 import { createOffsetsTopic, createTopics } from './create-topics.js';
 import { integrityHandlers } from './integrity-handlers.js';
 import { keepSealed } from './keep-sealed.js';
+import { RoomKeeper } from './room-keeper.js';
 // Damage asks for it by `import()`, which must then have nothing to load.
 import '../log/salvage.js';
 import * as transactionsPart from './transactions-part.js';
@@ -17,5 +18,6 @@ export const STATIC_PARTS: BrokerParts = {
   transactions: async () => transactionsPart,
   sealing: async () => ({ keepSealed }),
   integrity: async () => ({ integrityHandlers }),
+  room: async () => ({ RoomKeeper }),
   timestamps: async () => ({ offsetForTimestamp }),
 };

@@ -54,6 +54,7 @@ test('what is loaded later is known here', async () => {
     'consumer',
     'consumer-group',
     'producer',
+    'storage-watch',
   ]);
   expect(await parts('workers/host.worker.ts')).toEqual([
     'admin-handlers',
@@ -61,7 +62,9 @@ test('what is loaded later is known here', async () => {
     'group-coordinator',
     'idb-sealed',
     'keep-sealed',
+    'memory-store',
     'offset-for-timestamp',
+    'room-keeper',
   ]);
 });
 

@@ -3,6 +3,7 @@ import type { Admin, AdminConfig } from './admin.js';
 import type { Consumer, ConsumerConfig } from './consumer.js';
 import type { Logger, LogLevel, logCreator } from './logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './producer.js';
+import type { StorageWatch } from './storage.js';
 
 /** Exponential back-off between attempts; defaults as KafkaJS: 300 ms, factor 0.2, multiplier 2, 5 retries, 30 s. */
 export interface RetryOptions {
@@ -34,6 +35,11 @@ export interface KafkaConfig {
    * brokers. Addresses mean nothing here. A number above 1 is refused: one broker is what this release runs.
    */
   readonly brokers?: readonly string[] | (() => readonly string[] | Promise<readonly string[]>) | number;
+  /**
+   * `'memory-if-denied'`: where IndexedDB is denied or missing, this tab runs over memory, alone, and forgets all at its
+   * end; `kafka.storage` then says `degraded-memory`. Without it, clients fail there with a typed error.
+   */
+  readonly storage?: 'memory-if-denied';
   /** The host worker, or what makes it; for bundlers that do not follow `new Worker(new URL(…))`. */
   readonly worker?: Worker | (() => Worker);
   /**
@@ -61,6 +67,8 @@ export interface Kafka {
   producer<K = RecordInput, V = RecordInput>(config?: ProducerConfig<K, V>): Producer<K, V>;
   consumer<K = RecordBytes, V = RecordBytes>(config?: ConsumerConfig<K, V>): Consumer<K, V>;
   admin(config?: AdminConfig): Admin;
+  /** *Ours*: full, lost, wiped, outdated storage, as it happens. */
+  readonly storage: StorageWatch;
   logger(): Logger;
   /** Disconnects every producer, consumer and admin made here, then lets go of the worker. Idempotent. */
   close(): Promise<void>;

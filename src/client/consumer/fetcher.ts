@@ -93,7 +93,7 @@ export class Fetcher<K, V> {
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
   readonly #fetches = new Set<AbortController>();
   #bufferedBytes = 0;
-  /** Which data the positions belong to: that of the first answer since they were assigned. */
+  /** Which data the positions belong to. */
   #incarnationId: string | undefined;
   #stopped = new AbortController();
 
@@ -101,14 +101,15 @@ export class Fetcher<K, V> {
     this.#options = options;
   }
 
-  /** Replaces the assignment. Batches of before are stale. */
+  /** Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. */
   assign(
     assignmentId: number,
     partitions: readonly (TopicPartition & { position: Position; paused: boolean })[],
+    incarnationId?: string,
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
-    this.#incarnationId = undefined;
+    this.#incarnationId = incarnationId;
     for (const { topic, partition, position, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,

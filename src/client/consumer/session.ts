@@ -143,9 +143,12 @@ export class ConsumerSession<K, V> {
 
   /** Reads exactly these from now on. */
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
-    const positioned = await this.#lookUp(partitions);
+    const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
     if (!this.#running) return;
-    this.#adopt(positioned.map((entry) => ({ ...entry, committed: -1 })));
+    this.#adopt(
+      positioned.map((entry) => ({ ...entry, committed: -1 })),
+      incarnationId,
+    );
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -181,11 +184,21 @@ export class ConsumerSession<K, V> {
       signal: this.#workers.signal,
       isRunning: () => this.#running,
       lookUp: (partitions) => this.#lookUp(partitions),
-      adopt: (partitions) => this.#adopt(partitions),
+      incarnation: () => this.#incarnation(),
+      adopt: (partitions, incarnationId) => this.#adopt(partitions, incarnationId),
       giveUp: (commits) => this.#giveUp(commits),
       tick: () => this.#tick(),
       onFailure: (error) => this.#crash(error),
     };
+  }
+
+  /** To be asked together with positions: should the data be cleared before they are used, they are known to be old. */
+  async #incarnation(): Promise<string> {
+    const { connection, retry } = this.#options;
+    const { signal } = this.#workers;
+    const request = { topics: [], allowAutoTopicCreation: false };
+    const asked = connection.retry({ options: retry, signal }, () => connection.request('Metadata', request));
+    return (await asked).incarnationId;
   }
 
   /** Offsets for the ends of logs: from here on a record that is written is a record that is read. */
@@ -223,13 +236,14 @@ export class ConsumerSession<K, V> {
     this.#offsets.assign(++this.#assignmentId, []);
   }
 
-  #adopt(partitions: readonly (AssignedPosition & Committed)[]): void {
+  #adopt(partitions: readonly (AssignedPosition & Committed)[], incarnationId: string): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
     this.#offsets.assign(id, partitions);
     this.#fetcher.assign(
       id,
       partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
+      incarnationId,
     );
   }
 

@@ -113,17 +113,20 @@ export function makeProducer<K, V>(
   }
 
   async function initProducerId(): Promise<ProducerIdentity> {
-    const { producerId, producerEpoch } = await connection.retry({ options: context.retry }, async () => {
-      const response = await connection.request('InitProducerId', {
-        transactionalId: null,
-        transactionTimeoutMs: 60_000,
-        producerId: -1,
-        producerEpoch: -1,
-      });
-      throwOnError(response);
-      return response;
-    });
-    return { producerId, producerEpoch };
+    const { producerId, producerEpoch, incarnationId } = await connection.retry(
+      { options: context.retry },
+      async () => {
+        const response = await connection.request('InitProducerId', {
+          transactionalId: null,
+          transactionTimeoutMs: 60_000,
+          producerId: -1,
+          producerEpoch: -1,
+        });
+        throwOnError(response);
+        return response;
+      },
+    );
+    return { producerId, producerEpoch, incarnationId };
   }
 
   async function open(): Promise<void> {

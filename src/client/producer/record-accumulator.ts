@@ -15,6 +15,8 @@ const MAX_IDLE_BUILDERS = 4;
 export interface ProducerIdentity {
   readonly producerId: number;
   readonly producerEpoch: number;
+  /** Of the data that knows this producer. */
+  readonly incarnationId?: string | undefined;
 }
 
 export const NO_IDENTITY: ProducerIdentity = { producerId: -1, producerEpoch: -1 };
