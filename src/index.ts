@@ -1,4 +1,5 @@
 /** The public API: KafkaJS over a cluster that lives in the tabs of this origin. Importing it touches nothing. */
+export * from './client/admin-errors.js';
 export type * from './client/api/admin.js';
 export { ConfigResourceTypes, ConfigSource, ResourceTypes } from './client/api/admin.js';
 export type * from './client/api/consumer.js';
@@ -13,7 +14,7 @@ export { PartitionAssigners } from './client/consumer/assignors.js';
 export { KafkaJSEncryptionError } from './client/encryption-error.js';
 export * from './client/errors.js';
 export { type ClientPlatform, type KafkaConstructor, kafkaOn } from './client/kafka.js';
-export { Partitioners } from './client/producer/partitioner.js';
+export { Partitioners } from './client/producer/partitioners.js';
 export { KafkaError, type KafkaErrorName } from './protocol/errors.js';
 export { type CompressionCodec, CompressionCodecs } from './record/compression.js';
 export { type CompressionType, CompressionTypes } from './record/compression-types.js';

@@ -1,3 +1,4 @@
+import { LogGapError } from '../log/log-gap.js';
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { FetchRequest, FetchResponse } from '../protocol/requests.js';
@@ -107,9 +108,8 @@ async function readShares(
   const count = Math.max(1, Math.min(ready.length, Math.floor(maxBytes / MIN_SHARE_BYTES)));
   const chosen = [...ready.slice(first), ...ready.slice(0, first)].slice(0, count);
   const read = new Map<Position, Position>();
-  await Promise.all(
-    chosen.map(async (position) => read.set(position, await readOne(context, position, Math.floor(maxBytes / count)))),
-  );
+  const shareBytes = Math.floor(maxBytes / count);
+  await Promise.all(chosen.map(async (position) => read.set(position, await readOne(context, position, shareBytes))));
   let remaining = maxBytes;
   for (const position of chosen) {
     const after = read.get(position) ?? position;
@@ -121,17 +121,21 @@ async function readShares(
 }
 
 async function readOne(context: ReadContext, position: Position, shareBytes: number): Promise<Position> {
-  const { view, log, fetchOffset, isolationLevel } = position;
+  const { view, log, fetchOffset, maxBytes, isolationLevel } = position;
   if (view === undefined) return position;
-  const maxBytes = Math.min(position.maxBytes, shareBytes);
   try {
-    const read =
-      isolationLevel === 1 && view.aborted !== undefined
-        ? await (await context.parts.transactions()).readCommitted(context, { log, view, fetchOffset, maxBytes })
-        : { records: await view.read(fetchOffset, maxBytes) };
+    const records = await view.read(fetchOffset, Math.min(maxBytes, shareBytes));
+    const isUndecided = isolationLevel === 1 && view.aborted !== undefined;
+    const read = isUndecided
+      ? await (await context.parts.transactions()).committedPart(context, { log, view, fetchOffset, records })
+      : { records };
     if (view.logStartOffset <= fetchOffset) return { ...position, ...read };
     return { ...position, error: outOfRange(position, view.logStartOffset, view.highWatermark) };
   } catch (error) {
+    const { topic, partition } = position;
+    if (error instanceof LogGapError && logOf(context.image(), topic, partition) !== log) {
+      return { ...position, error: unknownPartition(undefined, topic, partition) }; // it is being deleted
+    }
     return { ...position, error: asKafkaError(error) };
   }
 }
@@ -183,6 +187,7 @@ function partitionResponse({ partition, view, error, records, abortedTransaction
     logStartOffset: view?.logStartOffset ?? -1,
     abortedTransactions,
     records,
+    ...(error instanceof LogGapError && { gap: error.gap }),
   };
 }
 

@@ -2,12 +2,20 @@ import { offsetForTimestamp } from '../log/offset-for-timestamp.js';
 import { adminHandlers } from './admin-handlers.js';
 import type { BrokerParts } from './broker-parts.js';
 import { GroupCoordinator } from './coordinator/group-coordinator.js';
+import { createOffsetsTopic, createTopics } from './create-topics.js';
+import { integrityHandlers } from './integrity-handlers.js';
+import { keepSealed } from './keep-sealed.js';
+import { TopicCleaner } from './topic-cleaner.js';
 import * as transactionsPart from './transactions-part.js';
 
 /** The parts of a broker that is one module graph: in tests, in Node, and in the simulation, where nothing may load. */
 export const STATIC_PARTS: BrokerParts = {
   groups: async () => ({ GroupCoordinator }),
+  topics: async () => ({ createOffsetsTopic, createTopics }),
   admin: async () => ({ adminHandlers }),
   transactions: async () => transactionsPart,
+  cleaner: async () => ({ TopicCleaner }),
+  sealing: async () => ({ keepSealed }),
+  integrity: async () => ({ integrityHandlers }),
   timestamps: async () => ({ offsetForTimestamp }),
 };

@@ -1,6 +1,12 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
-import { assertLegalTopicName } from '../protocol/topic-partition.js';
+import { assertLegalTopicName } from '../protocol/topic-name.js';
+import {
+  KafkaJSAggregateError,
+  KafkaJSCreateTopicError,
+  KafkaJSDeleteGroupsError,
+  KafkaJSDeleteTopicRecordsError,
+} from './admin-errors.js';
 import type {
   Admin,
   AdminConfig,
@@ -18,15 +24,7 @@ import type { ClientContext, ClientShell } from './client-context.js';
 import { partitionMetadata } from './cluster-metadata.js';
 import { Connection } from './connection.js';
 import { describeGroups } from './describe-groups.js';
-import {
-  KafkaJSAggregateError,
-  KafkaJSCreateTopicError,
-  KafkaJSDeleteGroupsError,
-  KafkaJSDeleteTopicRecordsError,
-  KafkaJSNonRetriableError,
-  KafkaJSProtocolError,
-  toKafkaJSError,
-} from './errors.js';
+import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from './errors.js';
 import { listOffsets } from './list-offsets.js';
 import { isRetriable } from './retry.js';
 

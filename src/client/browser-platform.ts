@@ -1,16 +1,16 @@
-import { browserRuntime } from '../runtime/browser-runtime.js';
-import type { Runtime } from '../runtime/runtime.js';
+import { pageRuntime } from '../runtime/browser-runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import { warmStorage } from '../runtime/warm-storage.js';
 import { openWorkerLink } from '../runtime/worker-links.js';
 import type { Kafka as KafkaClient } from './api/kafka.js';
 import { type ClientPlatform, type KafkaConstructor, kafkaOn } from './kafka.js';
 
-let runtime: Runtime | undefined;
+let runtime: ClientRuntime | undefined;
 
 /** A page with its host worker. Nothing of the platform is touched before the first client connects. */
 const browserPlatform: ClientPlatform = {
   get runtime() {
-    runtime ??= browserRuntime();
+    runtime ??= pageRuntime();
     return runtime;
   },
   connect({ clusterName, brokerConfig, label, worker }) {

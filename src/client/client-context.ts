@@ -1,12 +1,14 @@
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import type { EncryptionConfig, RetryOptions } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
+import type { ClientParts } from './client-parts.js';
 import type { SharedChannel } from './connection.js';
 import type { Instrumentation } from './instrumentation.js';
 
 /** What producers, consumers and admins share with the `Kafka` that makes them. */
 export interface ClientContext {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
+  readonly parts: ClientParts;
   readonly shared: SharedChannel;
   readonly clientId: string;
   readonly requestTimeoutMs: number;

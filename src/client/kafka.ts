@@ -1,7 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { RecordBytes } from '../record/record-bytes.js';
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import { adminFront } from './admin-front.js';
 import type { Admin, AdminConfig } from './api/admin.js';
 import type { Consumer, ConsumerConfig } from './api/consumer.js';
@@ -22,7 +22,7 @@ export type { Kafka, KafkaConfig } from './api/kafka.js';
 
 /** What a client stands on: the browser with its host worker, or a cluster in this very thread (`tabstream/testing`). */
 export interface ClientPlatform {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   /** The code of the clients; by default it is loaded when first used. */
   readonly parts?: ClientParts;
   /**
@@ -61,6 +61,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
         get runtime() {
           return platform.runtime;
         },
+        parts,
         shared: new SharedChannel(() =>
           platform.connect({ clusterName: name, brokerConfig, label: clientId, ...(worker && { worker }) }),
         ),
@@ -84,15 +85,15 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
     }
 
     producer<K = RecordInput, V = RecordInput>(config: ProducerConfig<K, V> = {}): Producer<K, V> {
-      return producerFront(this.#context, parts.producer, config);
+      return producerFront(this.#context, config);
     }
 
     consumer<K = RecordBytes, V = RecordBytes>(config: ConsumerConfig<K, V> = {}): Consumer<K, V> {
-      return consumerFront(this.#context, parts.consumer, config);
+      return consumerFront(this.#context, config);
     }
 
     admin(config: AdminConfig = {}): Admin {
-      return adminFront(this.#context, parts.admin, config);
+      return adminFront(this.#context, config);
     }
 
     logger(): Logger {

@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import type { RetryOptions } from './api/kafka.js';
 import { KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from './errors.js';
 
@@ -47,7 +47,7 @@ export function retryDelayMs(
 }
 
 export interface RetryScope {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly options: Required<RetryOptions>;
   readonly signal?: AbortSignal | undefined;
   /** Which errors are tried again; by default those that say so themselves. */

@@ -1,6 +1,6 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import { decodeBatch } from '../record/batch-compression.js';
+import { openBatch } from '../record/batch-compression.js';
 import {
   attributesAt,
   BATCH_HEADER_BYTES,
@@ -15,6 +15,7 @@ import {
 } from '../record/batch-header.js';
 import { ENCRYPTED } from '../record/compression-types.js';
 import type { BatchHeader } from '../record/record.js';
+import { NULL_START } from '../record/record-cursor.js';
 
 /** Who appends: `client` is checked in full; `coordinator` is the broker itself, writing internal topics. */
 export type AppendOrigin = 'client' | 'coordinator';
@@ -72,9 +73,11 @@ export async function checkKeys(records: Uint8Array, name: string): Promise<void
     if (compressionOf(header) === ENCRYPTED) {
       throw refused('INVALID_RECORD', name, 'records whose keys can be read, for it is compacted', 'encrypted ones');
     }
-    const keyless = (await decodeBatch(records, at)).findIndex(({ key }) => key === null);
-    if (keyless < 0) continue;
-    throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${keyless}`);
+    const cursor = await openBatch(records, at);
+    for (let index = 0; cursor.next(); index++) {
+      if (cursor.keyStart !== NULL_START) continue;
+      throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${index}`);
+    }
   }
 }
 

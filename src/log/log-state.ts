@@ -96,7 +96,9 @@ export class LogState {
     this.#segment = snapshot?.segment ?? emptySegment(startOffset, 0);
     this.#lastLogAppendTimeMs = snapshot?.lastLogAppendTimeMs ?? NO_TIMESTAMP;
     this.epochs = new LeaderEpochs(snapshot?.epochs);
-    const producers = snapshot && unpackProducers(snapshot.producers);
+    // Behind a snapshot that lies below the log start, batches are missing: nothing is known rather than something old.
+    const isWhole = snapshot !== undefined && snapshot.producers.offset >= startOffset;
+    const producers = isWhole ? unpackProducers(snapshot.producers) : undefined;
     this.producers.load(producers ?? { offset: startOffset, producers: [] }, nowMs);
     this.logStartAdvanced(startOffset);
   }
@@ -178,6 +180,13 @@ export class LogState {
       });
     }
     return staged;
+  }
+
+  /** The log ends at `offset`: what was before it is not there any more. */
+  skipTo(offset: number): void {
+    assert(offset >= this.#nextOffset, `${offset} is not below ${this.#nextOffset}`);
+    this.#nextOffset = offset;
+    this.producers.advanceTo(offset);
   }
 
   /** The log now ends behind these batches. */

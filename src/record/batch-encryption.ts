@@ -1,8 +1,9 @@
 import { KafkaError } from '../protocol/errors.js';
 import { concatBytes, setInt32, setInt64 } from '../util/bytes.js';
-import { BATCH_HEADER_BYTES, compressionOf, readBatchHeader, replaceRecords } from './batch-header.js';
+import { BATCH_HEADER_BYTES, compressionOf, readBatchHeader } from './batch-header.js';
 import { ENCRYPTED } from './compression-types.js';
 import type { BatchHeader } from './record.js';
+import { replaceRecords } from './rewritten-batch.js';
 
 /*
  * An encrypted batch: its head in clear, with ENCRYPTED where a compression would be; in place of the records

@@ -1,5 +1,6 @@
+export const NO_COMPRESSION = 0;
 /** The codecs that a batch's attributes can name, with KafkaJS's spelling. */
-export const CompressionTypes = { None: 0, GZIP: 1, Snappy: 2, LZ4: 3, ZSTD: 4 } as const;
+export const CompressionTypes = { None: NO_COMPRESSION, GZIP: 1, Snappy: 2, LZ4: 3, ZSTD: 4 } as const;
 export type CompressionType = (typeof CompressionTypes)[keyof typeof CompressionTypes];
 
 /** *Ours*, where Kafka has no codec: the records are encrypted; how they are compressed is inside (batch-encryption.ts). */

@@ -1,9 +1,25 @@
 import { KafkaError } from '../protocol/errors.js';
-import { assertCommit } from './chunk.js';
+import { concatBytes } from '../util/bytes.js';
+import { crc32c } from '../util/crc32c.js';
+import { assertCommit, baseOffsetOf } from './chunk.js';
 import { CommitChain } from './commit-chain.js';
-import type { Commit, Durability, Leadership, LogEnds, LogId, LogStore, SegmentRow } from './log-store.js';
+import type {
+  Commit,
+  Durability,
+  Leadership,
+  LogEnds,
+  LogId,
+  LogStore,
+  NewSealedSegment,
+  SealedChange,
+  SealedSegment,
+  SegmentRow,
+} from './log-store.js';
 import type { MemoryDisk } from './memory-disk.js';
+import type { RawLogStore } from './raw-log-store.js';
+import { assertSealedChange, readingSealed, type SealedRead } from './sealed-segment.js';
 import { fencedError, storageError } from './storage-errors.js';
+import { unreadable } from './unreadable-range.js';
 
 /** As many chunks as one slice of a deletion takes. */
 const SLICE_ROWS = 64;
@@ -89,7 +105,30 @@ export class MemoryLogStore implements LogStore {
 
   async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
     if (offset >= endOffset) return [];
-    return this.#perform('read', () => this.#disk.read(log, offset, maxBytes, endOffset));
+    return this.#perform('read', () => this.#readBoth(log, { offset, maxBytes, endOffset }));
+  }
+
+  /** What is sealed first, so that readers meet both sides of a segment whose rows are still there. */
+  #readBoth(log: LogId, wanted: SealedRead): Uint8Array[] {
+    const rows = (): Uint8Array[] => this.#disk.read(log, wanted.offset, wanted.maxBytes, wanted.endOffset);
+    for (let { offset } = wanted; offset < wanted.endOffset; ) {
+      const segment = this.#disk.sealedAt(log, offset);
+      if (segment === undefined) break;
+      try {
+        const reading = readingSealed(segment, { ...wanted, offset });
+        let step = reading.next();
+        while (!step.done) {
+          step = reading.next(this.#disk.sealedBytes(segment, step.value.from, step.value.to));
+        }
+        if (step.value.length > 0) return step.value;
+      } catch (error) {
+        const [first] = rows();
+        if (first !== undefined && baseOffsetOf(first) <= wanted.offset) return rows();
+        throw error instanceof KafkaError ? error : unreadable(segment, 'its bytes', error);
+      }
+      offset = segment.nextOffset;
+    }
+    return rows();
   }
 
   ends(log: LogId): Promise<LogEnds> {
@@ -98,6 +137,63 @@ export class MemoryLogStore implements LogStore {
 
   segments(log: LogId): Promise<SegmentRow[]> {
     return this.#perform('read', () => this.#disk.segments(log));
+  }
+
+  sealedSegments(log: LogId): Promise<SealedSegment[]> {
+    return this.#perform('read', () => this.#disk.sealedSegments(log));
+  }
+
+  async stageSealed(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment> {
+    const copied = { ...segment, parts: [concatBytes(segment.parts)] };
+    const staged = await this.#perform('write', () => this.#disk.stageSealed(copied, leaderEpoch));
+    try {
+      await this.#perform('read', () => this.#verify(staged));
+    } catch (error) {
+      await this.#perform('write', () => this.#disk.dropStaged(staged));
+      throw error;
+    }
+    return staged;
+  }
+
+  async dropStaged(segments: readonly SealedSegment[]): Promise<void> {
+    for (const segment of segments) await this.#perform('write', () => this.#disk.dropStaged(segment));
+  }
+
+  #verify(segment: SealedSegment): void {
+    const doing = `read back the sealed segment of log ${segment.log}`;
+    let found: number;
+    try {
+      found = crc32c(this.#disk.sealedBytes(segment, 0, segment.byteCount));
+    } catch (error) {
+      throw storageError(doing, error);
+    }
+    if (found !== segment.crc32c) throw storageError(doing, `expected checksum ${segment.crc32c}, found ${found}`);
+  }
+
+  async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {
+    assertSealedChange(change);
+    const copied = structuredClone(change);
+    await this.#perform('write', () => this.#disk.publishSealed(copied, leaderEpoch));
+  }
+
+  async sweepSealed(log: LogId, leaderEpoch: number): Promise<void> {
+    while (!(await this.#perform('write', () => this.#disk.sweepSealed(log, leaderEpoch, SLICE_ROWS))));
+  }
+
+  releaseUnused(): void {}
+
+  async raw(): Promise<RawLogStore> {
+    const perform = <T>(step: 'read' | 'write', work: () => T): Promise<T> => this.#perform(step, work);
+    return {
+      logs: () => perform('read', () => this.#disk.logs()),
+      chunks: (log, fromOffset, maxRows) => perform('read', () => this.#disk.rawChunks(log, fromOffset, maxRows)),
+      segments: (log) =>
+        perform('read', () => this.#disk.segments(log).map((row) => ({ baseOffset: row.baseOffset, row }))),
+      sealedBytes: (segment) =>
+        perform('read', () => this.#disk.sealedBytes(segment, 0, segment.byteCount)).catch(ignore),
+      strayBytes: (log) => perform('read', () => this.#disk.strayBytes(log)),
+      apply: (change, leaderEpoch) => perform('write', () => this.#disk.applyRaw(structuredClone(change), leaderEpoch)),
+    };
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
@@ -201,4 +297,4 @@ function copyOf({ leaderEpoch, chunks, segments = [], checkpoints = [] }: Commit
   }
 }
 
-function ignore(): void {}
+function ignore(): undefined {}

@@ -1,37 +1,46 @@
 import type { DBSchema } from 'idb';
-import type { Leadership, LogCheckpoint, LogId, SegmentRow } from './log-store.js';
+import type { Leadership, LogCheckpoint, LogId, SealedSegment, SegmentRow } from './log-store.js';
 
 /**
  * What lies in IndexedDB: one database for each broker, `tabstream/<cluster>/<brokerId>`.
  *
  *   object store   key                  value
  *   chunks         [log, lastOffset]    whole record batches, back to back: the hot end of every log
+ *   sealed         [log, lastOffset]    SealedSegment: the closed beginning of a log, whose rows are gone or going
+ *   sealedBytes    BytesKey             Blob, or Uint8Array where the platform stores none: the batches of one of them
  *   segments       [log, baseOffset]    SegmentRow: sizes and times, for retention and look-up by time
  *   checkpoints    log                  LogCheckpoint: where recovery starts
  *   logs           log                  LogRow; absent: a log that nothing was ever deleted from
  *   meta           'leadership'         Leadership: the epoch that fences every writer; absent: never led
  *                  'incarnation'        random id of this data, as old as the database
  *
- * All keys are out of line. Version 2 is to add `sealed`, [log, baseOffset] → Blob of a closed segment.
+ * All keys are out of line. Bytes that no sealed segment names were never part of the log, or are no more.
  */
 export interface LogSchema extends DBSchema {
   chunks: { key: [LogId, number]; value: Uint8Array };
+  sealed: { key: [LogId, number]; value: SealedSegment };
+  sealedBytes: { key: BytesKey; value: Blob | Uint8Array };
   segments: { key: [LogId, number]; value: SegmentRow };
   checkpoints: { key: LogId; value: LogCheckpoint };
   logs: { key: LogId; value: LogRow };
   meta: { key: 'leadership' | 'incarnation'; value: Leadership | string };
 }
 
-export type StoreName = 'chunks' | 'segments' | 'checkpoints' | 'logs' | 'meta';
+/** log, base offset, version: a segment that is written anew gets new bytes beside the old. */
+export type BytesKey = [LogId, number, number];
+
+export type StoreName = 'chunks' | 'sealed' | 'sealedBytes' | 'segments' | 'checkpoints' | 'logs' | 'meta';
 
 export interface LogRow {
   readonly logStartOffset: number;
 }
 
 /** Raised with every change of the table above, together with a step in `UPGRADES`. */
-export const SCHEMA_VERSION: number = 1;
+export const SCHEMA_VERSION: number = 2;
 
-const STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
+const FIRST_STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
+const SEALED_STORES: readonly StoreName[] = ['sealed', 'sealedBytes'];
+const STORES: readonly StoreName[] = [...FIRST_STORES, ...SEALED_STORES];
 
 interface Upgrade {
   readonly database: IDBDatabase;
@@ -43,8 +52,11 @@ interface Upgrade {
 /** UPGRADES[n] leads from version n to n + 1. A released step is never changed. */
 const UPGRADES: readonly ((upgrade: Upgrade) => void)[] = [
   ({ database, transaction, newIncarnationId }): void => {
-    for (const store of STORES) database.createObjectStore(store);
+    for (const store of FIRST_STORES) database.createObjectStore(store);
     transaction.objectStore('meta').put(newIncarnationId, 'incarnation');
+  },
+  ({ database }): void => {
+    for (const store of SEALED_STORES) database.createObjectStore(store);
   },
 ];
 

@@ -15,11 +15,11 @@ import {
   readBatchHeader,
   stampBatch,
   verifyBatch,
-  writeBatchHeader,
 } from '../../src/record/batch-header.js';
 import { CompressionTypes, ENCRYPTED } from '../../src/record/compression-types.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
+import { writeBatchHeader } from '../../src/record/write-batch-header.js';
 import { openAesGcm, sealAesGcm } from '../../src/runtime/aes-gcm.js';
 
 const RAW = Uint8Array.from({ length: 32 }, (_, i) => i);

@@ -1,7 +1,22 @@
 import { type History, type Read, visibleValues } from './history.js';
+import { compactionViolations } from './table-history.js';
 
 /** Ids as in the checklist of guarantees: what must hold on every history. */
-export type CheckId = 'C1' | 'C2' | 'C3' | 'C4' | 'C5' | 'C6' | 'C7' | 'C8' | 'C9' | 'C13' | 'C16' | 'C19' | 'C20';
+export type CheckId =
+  | 'C1'
+  | 'C2'
+  | 'C3'
+  | 'C4'
+  | 'C5'
+  | 'C6'
+  | 'C7'
+  | 'C8'
+  | 'C9'
+  | 'C13'
+  | 'C16'
+  | 'C17'
+  | 'C19'
+  | 'C20';
 
 export interface Violation {
   readonly check: CheckId;
@@ -23,6 +38,7 @@ export const CHECKERS: Readonly<Record<CheckId, Checker>> = {
   C9: uncommittedReads,
   C13: stuckTransactions,
   C16: fallingWatermarks,
+  C17: ({ table }) => (table === undefined ? [] : compactionViolations(table)),
   C19: (history) => history.stuck,
   C20: (history) => history.leaks,
 };

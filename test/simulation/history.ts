@@ -1,4 +1,5 @@
 import { topicPartitionText } from '../../src/protocol/topic-partition.js';
+import type { TableHistory } from './table-history.js';
 
 /** What is known of a finished operation. `unknown`: it may have happened (time-out, killed tab, lost answer). */
 export type Outcome = 'ok' | 'failed' | 'unknown';
@@ -87,6 +88,8 @@ export interface History {
   readonly deletedBelow: Map<string, number>;
   /** By log: everything, read from the start when all was over. */
   readonly final: Map<string, readonly StoredValue[]>;
+  /** Of a run with a compacted topic. */
+  readonly table?: TableHistory;
   /** By log: the ends as ListOffsets answered them when all was over. */
   readonly finalEnds: Map<string, { readonly highWatermark: number; readonly lastStableOffset: number }>;
   /** What did not come to its end in time (C19), and what was left behind (C20); found while running. */

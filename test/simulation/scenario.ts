@@ -45,8 +45,12 @@ const TOPIC = 'events';
 const PARTITIONS = 3;
 /** Records of this topic are deleted from the front while it is read. */
 const TRIMMED = 'trimmed';
+/** So small that segments close, and are sealed, while things go wrong. */
+const SEGMENT_BYTES = '1024';
 const GROUPS = ['group-a', 'group-b'] as const;
 const MAX_TABS = 4;
+/** The metadata log, those of the groups and of the two topics. */
+const MAX_LOGS = 2 + PARTITIONS + 1;
 
 export interface ScenarioOptions {
   readonly seed: number;
@@ -65,6 +69,8 @@ export interface ScenarioResult {
   readonly trace: readonly string[];
   readonly stepCount: number;
   readonly virtualMs: number;
+  /** Of all logs at the end. */
+  readonly sealedSegmentCount: number;
 }
 
 /**
@@ -94,6 +100,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     trace: simulation.trace,
     stepCount: simulation.stepCount,
     virtualMs: simulation.nowMs,
+    sealedSegmentCount: range(MAX_LOGS).reduce((sum, log) => sum + cluster.disk.sealedSegments(log).length, 0),
   };
 }
 
@@ -354,7 +361,13 @@ class Scenario {
 }
 
 function topicOf(name: string, numPartitions: number) {
-  return { name, numPartitions, replicationFactor: -1, assignments: [], configs: [] };
+  return {
+    name,
+    numPartitions,
+    replicationFactor: -1,
+    assignments: [],
+    configs: [{ name: 'segment.bytes', value: SEGMENT_BYTES }],
+  };
 }
 
 function range(count: number): number[] {

@@ -1,12 +1,16 @@
 import { errorOf, type KafkaError } from '../../protocol/errors.js';
-import { EARLIEST_TIMESTAMP, type FetchResponse, LATEST_TIMESTAMP } from '../../protocol/requests.js';
+import {
+  EARLIEST_TIMESTAMP,
+  type FetchResponse,
+  LATEST_TIMESTAMP,
+  type PartitionGap,
+} from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSEncryptionError } from '../encryption-error.js';
-import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
 import { listOffsets } from '../list-offsets.js';
 import { isRetriable, retryDelayMs } from '../retry.js';
 import type { Position } from './arguments.js';
@@ -29,6 +33,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   readonly assignmentId: number;
   /** Where to fetch next: behind what is buffered. */
   position: Position;
+  /** Records from there on were fetched before. */
+  goesOn: boolean;
   version: number;
   dropped: boolean;
   paused: boolean;
@@ -63,9 +69,14 @@ interface FetcherOptions<K, V> {
   readonly onStaleTopic: (topic: string) => void;
   /** A partition is held back: what comes there needs a key that is not given. */
   readonly onUnreadable: (slot: PartitionSlot<K, V>, error: Error) => void;
+  /** Records are lost. Returns whether to go on behind them. */
+  readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
+
+/** What a partition's first fetch asks for: one row of the log, so that its first record is there soon. */
+const FIRST_FETCH_BYTES = 64 * 1024;
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
@@ -103,6 +114,7 @@ export class Fetcher<K, V> {
         partition,
         assignmentId,
         position,
+        goesOn: false,
         version: 0,
         dropped: false,
         paused,
@@ -174,6 +186,7 @@ export class Fetcher<K, V> {
 
   #moveTo(slot: PartitionSlot<K, V>, position: Position): void {
     slot.position = position;
+    slot.goesOn = false;
     slot.version++;
     slot.fetch = undefined;
     slot.unreadable = false;
@@ -236,7 +249,7 @@ export class Fetcher<K, V> {
     const asked = slots.map((slot) => ({ slot, version: slot.version }));
     try {
       await this.#lookUpPositions(asked, controller.signal);
-      await this.#fetchOnce(asked.filter(isCurrent), controller.signal);
+      await this.#fetchOnce(asked.filter(isCurrent), controller);
     } catch (error) {
       if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
     } finally {
@@ -247,22 +260,24 @@ export class Fetcher<K, V> {
     }
   }
 
-  async #fetchOnce(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
+  async #fetchOnce(asked: readonly Asked<K, V>[], controller: AbortController): Promise<void> {
     const { connection, maxWaitMs, minBytes, maxBytes, maxBytesPerPartition, isolationLevel } = this.#options;
     if (asked.length === 0) return;
     const { clock } = connection.runtime;
     const sentAtMs = clock.monotonicMs();
+    const firstBytes = Math.min(maxBytesPerPartition, Math.max(FIRST_FETCH_BYTES, 2 * minBytes));
     this.#options.onFetchStart();
     const topics = byTopic(asked.map(({ slot }) => slot)).map(({ topic, slots }) => ({
       topic,
-      partitions: slots.map(({ partition, position }) => ({
+      partitions: slots.map(({ partition, position, goesOn }) => ({
         partition,
         fetchOffset: position as number,
-        partitionMaxBytes: maxBytesPerPartition,
+        partitionMaxBytes: goesOn ? maxBytesPerPartition : firstBytes,
       })),
     }));
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
-    const response = await connection.request('Fetch', request, { signal, waitMs: maxWaitMs });
+    const response = await connection.request('Fetch', request, { signal: controller.signal, waitMs: maxWaitMs });
+    this.#fetches.delete(controller); // what follows keeps no other from being sent
     if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
     this.#incarnationId ??= response.incarnationId;
     if (response.incarnationId !== this.#incarnationId) {
@@ -281,7 +296,7 @@ export class Fetcher<K, V> {
       const answer = answers.get(topicPartitionText(slot));
       if (answer === undefined || !isCurrent({ slot, version })) continue;
       const error = errorOf(answer);
-      if (error !== undefined) this.#partitionFailed(slot, error);
+      if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
       else {
         const buffering = this.#buffer(slot, version, answer);
         if (await buffering.catch((failure) => this.#unreadable(slot, version, failure))) numberOfBatches++;
@@ -310,9 +325,11 @@ export class Fetcher<K, V> {
     });
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
     slot.position = nextOffset;
+    slot.goesOn = true;
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
+    slot.fetch = undefined; // so that the next one is under way before a handler gets this
     this.#bufferedBytes += sizeInBytes;
     this.#offer();
     return true;
@@ -320,7 +337,7 @@ export class Fetcher<K, V> {
 
   /** Others go on where one partition needs another key; with nothing else to read, it is the end. */
   #unreadable(slot: PartitionSlot<K, V>, version: number, error: unknown): false {
-    if (!(error instanceof KafkaJSEncryptionError)) throw error;
+    if (!(error instanceof KafkaJSNonRetriableError)) throw error;
     if (!isCurrent({ slot, version })) return false;
     slot.unreadable = true;
     this.#options.onUnreadable(slot, error);
@@ -344,7 +361,11 @@ export class Fetcher<K, V> {
     }
   }
 
-  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError): void {
+  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError, gap: PartitionGap | undefined): void {
+    if (gap !== undefined) {
+      if (this.#options.onGap(slot, gap, error)) slot.position = gap.nextOffset;
+      return;
+    }
     if (error.type === 'OFFSET_OUT_OF_RANGE') {
       this.seek(slot, this.#options.resetPosition(slot.topic));
       return;

@@ -5,14 +5,14 @@ import {
   isControl,
   isTransactional,
   lastOffsetOf,
-  readBatchHeader,
   verifyBatch,
 } from '../../record/batch-header.js';
 import { ENCRYPTED } from '../../record/compression-types.js';
 import { controlRecordType } from '../../record/control-record.js';
 import type { BatchHeader, RecordHeader } from '../../record/record.js';
-import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
+import { headersOf } from '../../record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
+import { NULL_START, RecordCursor } from '../../record/record-cursor.js';
 import type { Serde } from '../../record/serdes.js';
 import { ValueTexts } from '../../record/value-texts.js';
 import type { ConsumedMessage, MessageHeaders } from '../api/consumer.js';
@@ -50,7 +50,7 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
     this.#keyEnd = cursor.keyEnd;
     this.#valueStart = cursor.valueStart;
     this.#valueEnd = cursor.valueEnd;
-    this.#headers = cursor.headerCount === 0 ? undefined : cursor.headers();
+    this.#headers = cursor.headerCount === 0 ? undefined : headersOf(cursor);
   }
 
   get topic(): string {
@@ -160,7 +160,8 @@ export async function readMessages<K, V>(
       const isPlain = compressionOf(header) === 0;
       let cursor: RecordCursor;
       try {
-        cursor = isPlain ? new RecordCursor(chunk, at, header) : new RecordCursor(await unpacked(chunk, at, context));
+        if (isPlain) cursor = new RecordCursor(chunk, at, header);
+        else cursor = new RecordCursor(await unpacked(chunk, at, header, context.encryption));
       } catch (error) {
         if (before > fetchOffset) return { messages, nextOffset: before }; // what is readable comes first
         throw error;
@@ -169,6 +170,7 @@ export async function readMessages<K, V>(
       const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header);
       const source: MessageSource<K, V> = { ...context, bytes, texts, attributes: header.attributes };
       while (cursor.next()) {
+        texts.noteValue(cursor.valueStart, cursor.valueEnd);
         if (cursor.offset >= fetchOffset) messages.push(new StoredMessage(source, cursor));
       }
     }
@@ -180,11 +182,11 @@ export async function readMessages<K, V>(
 async function unpacked(
   bytes: Uint8Array,
   at: number,
-  { encryption }: { readonly encryption: EncryptionConfig | undefined },
+  header: BatchHeader,
+  encryption: EncryptionConfig | undefined,
 ): Promise<Uint8Array> {
-  if (compressionOf(readBatchHeader(bytes, at)) !== ENCRYPTED) return decompressBatch(bytes, at);
-  const clear = await (await encryptionPart()).decryptFetched(bytes, at, encryption);
-  return compressionOf(readBatchHeader(clear)) === 0 ? clear : decompressBatch(clear);
+  if (compressionOf(header) !== ENCRYPTED) return decompressBatch(bytes, at);
+  return (await encryptionPart()).decryptFetched(bytes, at, encryption);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { KafkaError } from '../../protocol/errors.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, EachBatchPayload, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { RetryOptions } from '../api/kafka.js';
@@ -13,7 +13,7 @@ import { type FetchedBatch, type Fetcher, isStale } from './fetcher.js';
 import { type OffsetStore, toOffsets } from './offsets.js';
 
 export interface RunLoopOptions<K, V> {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly fetcher: Fetcher<K, V>;
   readonly offsets: OffsetStore;
   readonly config: ConsumerRunConfig<K, V>;
