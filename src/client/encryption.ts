@@ -1,4 +1,6 @@
+import { decompressBatch } from '../record/batch-compression.js';
 import { type BatchCipher, decryptBatch, encryptBatch } from '../record/batch-encryption.js';
+import { compressionOf, readBatchHeader } from '../record/batch-header.js';
 import { openAesGcm, sealAesGcm } from '../runtime/aes-gcm.js';
 import type { EncryptionConfig } from './api/kafka.js';
 import { KafkaJSEncryptionError } from './encryption-error.js';
@@ -9,15 +11,16 @@ export function encryptForTopic(bytes: Uint8Array, config: EncryptionConfig): Pr
 }
 
 /**
- * The encrypted batch at `at` in clear; without `config` no key is known.
+ * The encrypted batch at `at` in clear and uncompressed; without `config` no key is known.
  * @throws KafkaJSEncryptionError: no key, a wrong one, or the batch was changed. KafkaError CORRUPT_MESSAGE.
  */
-export function decryptFetched(
+export async function decryptFetched(
   bytes: Uint8Array,
   at: number,
   config: EncryptionConfig | undefined,
 ): Promise<Uint8Array> {
-  return decryptBatch(bytes, at, batchCipher(config ?? { keyId: '', keys: {} }));
+  const clear = await decryptBatch(bytes, at, batchCipher(config ?? { keyId: '', keys: {} }));
+  return compressionOf(readBatchHeader(clear)) === 0 ? clear : decompressBatch(clear);
 }
 
 /** The application's keys as what seals and opens batches. */

@@ -49,7 +49,10 @@ test.each(SEEDS)('a host reads what was committed, and no more, whatever news it
     let done = false;
     const watched = job.finally(() => (done = true));
     watched.catch(() => {});
-    await simulation.run({ until: () => done, maxMs: 60_000 });
+    while (!done) {
+      await simulation.run({ until: () => done, maxMs: 60_000 });
+      if (!done) await import('../../src/log/salvage.js'); // a doubtful read loads it, outside of any queue of steps
+    }
     return watched;
   };
   const party = async (name: string) => {

@@ -10,8 +10,7 @@ import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSEncryptionError } from '../encryption-error.js';
-import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
 import { listOffsets } from '../list-offsets.js';
 import { isRetriable, retryDelayMs } from '../retry.js';
 import type { Position } from './arguments.js';
@@ -68,10 +67,10 @@ interface FetcherOptions<K, V> {
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
-  /** Records are lost. Returns whether to go on behind them. */
-  readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** A partition is held back: what comes there needs a key that is not given. */
   readonly onUnreadable: (slot: PartitionSlot<K, V>, error: Error) => void;
+  /** Records are lost. Returns whether to go on behind them. */
+  readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
@@ -339,7 +338,7 @@ export class Fetcher<K, V> {
 
   /** Others go on where one partition needs another key; with nothing else to read, it is the end. */
   #unreadable(slot: PartitionSlot<K, V>, version: number, error: unknown): false {
-    if (!(error instanceof KafkaJSEncryptionError)) throw error;
+    if (!(error instanceof KafkaJSNonRetriableError)) throw error;
     if (!isCurrent({ slot, version })) return false;
     slot.unreadable = true;
     this.#options.onUnreadable(slot, error);

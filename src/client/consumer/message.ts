@@ -5,7 +5,6 @@ import {
   isControl,
   isTransactional,
   lastOffsetOf,
-  readBatchHeader,
   verifyBatch,
 } from '../../record/batch-header.js';
 import { ENCRYPTED } from '../../record/compression-types.js';
@@ -161,7 +160,8 @@ export async function readMessages<K, V>(
       const isPlain = compressionOf(header) === 0;
       let cursor: RecordCursor;
       try {
-        cursor = isPlain ? new RecordCursor(chunk, at, header) : new RecordCursor(await unpacked(chunk, at, context));
+        if (isPlain) cursor = new RecordCursor(chunk, at, header);
+        else cursor = new RecordCursor(await unpacked(chunk, at, header, context.encryption));
       } catch (error) {
         if (before > fetchOffset) return { messages, nextOffset: before }; // what is readable comes first
         throw error;
@@ -182,11 +182,11 @@ export async function readMessages<K, V>(
 async function unpacked(
   bytes: Uint8Array,
   at: number,
-  { encryption }: { readonly encryption: EncryptionConfig | undefined },
+  header: BatchHeader,
+  encryption: EncryptionConfig | undefined,
 ): Promise<Uint8Array> {
-  if (compressionOf(readBatchHeader(bytes, at)) !== ENCRYPTED) return decompressBatch(bytes, at);
-  const clear = await (await encryptionPart()).decryptFetched(bytes, at, encryption);
-  return compressionOf(readBatchHeader(clear)) === 0 ? clear : decompressBatch(clear);
+  if (compressionOf(header) !== ENCRYPTED) return decompressBatch(bytes, at);
+  return (await encryptionPart()).decryptFetched(bytes, at, encryption);
 }
 
 /**

@@ -17,7 +17,7 @@ import { KafkaJSGapError, KafkaJSNonRetriableError, KafkaJSProtocolError, toKafk
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';
-import { Fetcher } from './fetcher.js';
+import { Fetcher, type PartitionSlot } from './fetcher.js';
 import type { Committed, GroupHost, GroupSession, NewGroupSession } from './group-session.js';
 import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';
@@ -32,8 +32,8 @@ export interface SessionSettings<K, V> {
   readonly maxBytes: number;
   readonly maxWaitMs: number;
   readonly isolationLevel: IsolationLevel;
-  readonly rebalanceTimeoutMs: number;
   readonly encryption: EncryptionConfig | undefined;
+  readonly rebalanceTimeoutMs: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
   readonly failOnGap: boolean;
@@ -87,12 +87,8 @@ export class ConsumerSession<K, V> {
       },
       onFailure: (error) => this.#crash(error),
       onStaleTopic: () => this.#group?.checkTopics(),
+      onUnreadable: (slot, error) => this.#unreadable(slot, error),
       onGap: (partition, gap, error) => this.#gap(partition, gap, error),
-      onUnreadable: ({ topic, partition, position }, error) => {
-        const payload = { topic, partition, offset: String(position), error };
-        instrumentation.emit(CONSUMER_EVENTS.PARTITION_UNREADABLE, payload);
-        logger.error(`Partition cannot be read on: ${error.message}`, { ...payload, groupId: null });
-      },
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
@@ -291,6 +287,12 @@ export class ConsumerSession<K, V> {
     if (!settings.failOnGap) return true;
     this.#crash(new KafkaJSGapError(error, payload));
     return false;
+  }
+
+  #unreadable({ topic, partition, position }: PartitionSlot<K, V>, error: Error): void {
+    const payload = { topic, partition, offset: String(position), error };
+    this.#options.logger.error(`A partition cannot be read on: ${error.message}`, payload);
+    this.#options.instrumentation.emit(CONSUMER_EVENTS.PARTITION_UNREADABLE, payload);
   }
 
   #crash(error: unknown): void {

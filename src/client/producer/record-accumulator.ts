@@ -278,9 +278,9 @@ export class RecordAccumulator {
     const { compression } = batch.settings;
     batch.preparing = true;
     try {
-      const isPlain = compression === NO_COMPRESSION;
-      const compressed = isPlain ? batch.bytes : await compressBatch(batch.bytes, 0, compression);
-      const prepared = encrypt === undefined ? compressed : await encrypt(compressed);
+      let prepared = batch.bytes;
+      if (compression !== NO_COMPRESSION) prepared = await compressBatch(prepared, 0, compression);
+      if (encrypt !== undefined) prepared = await encrypt(prepared);
       this.#bytes += prepared.length - batch.bytes.length;
       batch.bytes = prepared;
       batch.preparing = false;
