@@ -468,7 +468,10 @@ export class PartitionLog {
     const maxTimestampMs = batches.reduce((max, batch) => Math.max(max, batch.maxTimestampMs), NO_TIMESTAMP);
     const append = { sizeInBytes, maxTimestampMs };
     const { segment, transactions } = this.#state;
-    return transactions?.isIndexFull || isFull(segment, append, config) ? this.#roll() : undefined;
+    // The active segment is never compacted: it closes in time for max.compaction.lag.ms.
+    const longestMs = config.cleanupPolicy.compact ? config.maxCompactionLagMs : Number.POSITIVE_INFINITY;
+    const rules = { segmentBytes: config.segmentBytes, segmentMs: Math.min(config.segmentMs, longestMs) };
+    return transactions?.isIndexFull || isFull(segment, append, rules) ? this.#roll() : undefined;
   }
 
   #roll(): SegmentRow {
