@@ -282,6 +282,7 @@ describe('the stream inspector', function () {
 
   it('checks the logs, names damage, and repairs it on request', async () => {
     press('stream-inspector', 'Check');
+    await until('the view is there', () => textsIn('tabstream-check', 'button').length === 1);
     press('tabstream-check', 'Check all logs');
     await until('all is whole', () =>
       (textsIn('tabstream-check', '[role=status]')[0] ?? '').startsWith('All is whole: 6 logs, '),

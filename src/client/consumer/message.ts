@@ -1,12 +1,5 @@
 import { decompressBatch } from '../../record/batch-compression.js';
-import {
-  batchesIn,
-  compressionOf,
-  isControl,
-  isTransactional,
-  lastOffsetOf,
-  verifyBatch,
-} from '../../record/batch-header.js';
+import { batchesIn, compressionOf, isControl, isTransactional, lastOffsetOf } from '../../record/batch-header.js';
 import { ENCRYPTED } from '../../record/compression-types.js';
 import { controlRecordType } from '../../record/control-record.js';
 import type { BatchHeader, RecordHeader } from '../../record/record.js';
@@ -137,8 +130,8 @@ interface AbortedTransaction {
 }
 
 /**
- * The messages of fetched chunks from `fetchOffset` on; checksums are verified, control batches and what was aborted
- * left out.
+ * The messages of fetched chunks from `fetchOffset` on; control batches and what was aborted are left out. Checksums were
+ * verified by the host, on append or on the way from the store: here nobody waits for them again.
  * @throws KafkaError CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE. KafkaJSEncryptionError: the first batch needs another
  *   key; where others come before it, they are the answer.
  */
@@ -153,7 +146,6 @@ export async function readMessages<K, V>(
   for (const chunk of chunks) {
     for (const { header, at } of batchesIn(chunk)) {
       if (lastOffsetOf(header) < nextOffset) continue;
-      verifyBatch(chunk, at);
       const before = nextOffset;
       nextOffset = lastOffsetOf(header) + 1;
       if (isAborted(header, chunk, at) || isControl(header)) continue;
