@@ -249,10 +249,16 @@ export class Fetcher<K, V> {
     for (const slot of slots) slot.fetch = controller;
     const asked = slots.map((slot) => ({ slot, version: slot.version }));
     try {
-      await this.#lookUpPositions(asked, controller.signal);
+      // Without a position to look up it goes out in this very turn: in the next one a handler may run for long.
+      const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
+      if (ends.length > 0) await this.#lookUpPositions(ends, controller.signal);
       await this.#fetchOnce(asked.filter(isCurrent), controller);
     } catch (error) {
-      if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
+      if (!controller.signal.aborted)
+        this.#failed(
+          asked.filter(isCurrent).map(({ slot }) => slot),
+          toKafkaJSError(error),
+        );
     } finally {
       this.#fetches.delete(controller);
       controller.abort(OVER);
@@ -347,9 +353,7 @@ export class Fetcher<K, V> {
   }
 
   /** Turns `earliest` and `latest` into offsets. */
-  async #lookUpPositions(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
-    const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
-    if (ends.length === 0) return;
+  async #lookUpPositions(ends: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
     const { connection, isolationLevel } = this.#options;
     const queries = ends.map(({ slot: { topic, partition, position } }) => ({
       topic,
