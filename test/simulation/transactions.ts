@@ -124,8 +124,9 @@ export class Transactions {
     const isOpen = (): boolean => sends[0]?.transaction?.outcome === outcome;
     let [error, baseOffset]: readonly [KafkaErrorName | undefined, number] = [undefined, -1];
     while (isOpen() && !tab.stopping.signal.aborted) {
+      const timestampMs = clock.wallMs(); // or retention would take them first when the disk is full
       const builder = new RecordBatchBuilder();
-      for (const { value } of sends) builder.append({ key: null, value, timestampMs: 0 });
+      for (const { value } of sends) builder.append({ key: null, value, timestampMs });
       const attributes = attributesOf({ isTransactional: true });
       const records = builder.finish({ producerId, producerEpoch, baseSequence: sequence, attributes });
       const topicData = [{ name: this.#topic, partitionData: [{ index: partition, records }] }];
