@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Bundle, bundle } from './bundle.js';
+import { type Bundle, builtWorker, bundle } from './bundle.js';
 
 /*
  * What is downloaded: minified and gzipped with all dependencies, in thousands of bytes, as the bundler of an app splits
@@ -17,17 +17,24 @@ const PAGE = [
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 36.9,
+    bound: 37.1,
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 37 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 37.9 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 36 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 37.4 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
   const page = await bundle('test/package/page.ts');
   expectAtMost(`a page ${what}`, page.loading(...loads), { goal, bound });
+});
+
+// Goal: what is said here of the sources holds for the package, whose files a bundler can leave out and not take apart.
+// Method: the same pages from both. Needs a build.
+test.each(PAGE)('a page $what is no larger from the built package', async ({ loads }) => {
+  const [page, built] = await Promise.all([bundle('test/package/page.ts'), bundle('test/package/built-page.ts')]);
+  expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
 test('the whole client is at most 45.7 KB', async () => {
@@ -36,18 +43,17 @@ test('the whole client is at most 45.7 KB', async () => {
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
-  const worker = await bundle('workers/host.worker.ts');
+  const worker = await builtWorker('workers/host.worker.ts');
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 52.7 KB', async () => {
-  const worker = await bundle('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 52.7 });
+test('the whole worker is at most 58.6 KB', async () => {
+  const worker = await builtWorker('workers/host.worker.ts');
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 58.6 });
 });
 
 test('what is loaded later is known here', async () => {
-  const parts = async (path: string): Promise<readonly string[]> => partsOf(await bundle(path));
-  expect(await parts('test/package/page.ts')).toEqual([
+  expect(partsOf(await bundle('test/package/page.ts'))).toEqual([
     'admin',
     'batch-recovery',
     'compressed-batches',
@@ -55,12 +61,15 @@ test('what is loaded later is known here', async () => {
     'consumer-group',
     'producer',
   ]);
-  expect(await parts('workers/host.worker.ts')).toEqual([
+  expect(partsOf(await builtWorker('workers/host.worker.ts'))).toEqual([
     'admin-handlers',
     'compressed-batches',
+    'create-topics',
     'group-coordinator',
+    'idb-raw-store',
     'idb-sealed',
     'offset-for-timestamp',
+    'transactions-part',
   ]);
 });
 
