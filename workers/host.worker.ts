@@ -15,6 +15,9 @@ const PARTS: BrokerParts = {
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
   topics: () => loaded(import('../src/broker/create-topics.js')),
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
+  cleaner: () => loaded(import('../src/broker/topic-cleaner.js')),
+  sealing: () => loaded(import('../src/broker/keep-sealed.js')),
+  integrity: () => loaded(import('../src/broker/integrity-handlers.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
   transactions: () => loaded(import('../src/broker/transactions-part.js')),
 };

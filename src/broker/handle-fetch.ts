@@ -1,3 +1,5 @@
+import { endOffsetOf } from '../log/end-offset.js';
+import { LogGapError } from '../log/log-gap.js';
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { FetchRequest, FetchResponse } from '../protocol/requests.js';
@@ -26,6 +28,8 @@ interface Position extends Pick<FetchRequest, 'isolationLevel'> {
   readonly endOffset: number;
   readonly abortedTransactions: Partition['abortedTransactions'];
   readonly records: readonly Uint8Array[];
+  /** There is more than the response may carry: nothing is to be waited for. */
+  readonly isCut: boolean;
 }
 
 /**
@@ -43,7 +47,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
     for (;;) {
       signal?.throwIfAborted();
       const located = await Promise.all(positionsOf(request).map((position) => locate(context, position)));
-      const positions = await readShares(context, located, request.maxBytes, turn++);
+      const positions = await readShares(context, located, request, turn++);
       const waitMs = deadlineMs - context.clock.monotonicMs();
       if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(context, request, positions);
       await anyAdvance(context, positions, waitMs, signal);
@@ -66,6 +70,7 @@ function positionsOf({ topics, isolationLevel }: FetchRequest): Position[] {
         endOffset: -1,
         abortedTransactions: [],
         records: [],
+        isCut: false,
       };
     }),
   );
@@ -98,7 +103,7 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
 async function readShares(
   context: ReadContext,
   positions: readonly Position[],
-  maxBytes: number,
+  { minBytes, maxBytes }: FetchRequest,
   turn: number,
 ): Promise<readonly Position[]> {
   const ready = positions.filter(({ endOffset, fetchOffset }) => endOffset > fetchOffset);
@@ -107,40 +112,68 @@ async function readShares(
   const count = Math.max(1, Math.min(ready.length, Math.floor(maxBytes / MIN_SHARE_BYTES)));
   const chosen = [...ready.slice(first), ...ready.slice(0, first)].slice(0, count);
   const read = new Map<Position, Position>();
-  await Promise.all(
-    chosen.map(async (position) => read.set(position, await readOne(context, position, Math.floor(maxBytes / count)))),
-  );
+  const share = { minBytes, maxBytes: Math.floor(maxBytes / count) };
+  await Promise.all(chosen.map(async (position) => read.set(position, await readOne(context, position, share))));
   let remaining = maxBytes;
   for (const position of chosen) {
     const after = read.get(position) ?? position;
-    const bytes = byteCount(after);
+    const bytes = bytesOf(after.records);
     if (bytes > remaining && remaining < maxBytes) read.delete(position);
     else remaining -= bytes;
   }
   return positions.map((position) => read.get(position) ?? position);
 }
 
-async function readOne(context: ReadContext, position: Position, shareBytes: number): Promise<Position> {
+async function readOne(
+  context: ReadContext,
+  position: Position,
+  share: Pick<FetchRequest, 'minBytes' | 'maxBytes'>,
+): Promise<Position> {
   const { view, log, fetchOffset, isolationLevel } = position;
   if (view === undefined) return position;
-  const maxBytes = Math.min(position.maxBytes, shareBytes);
+  const maxBytes = Math.min(position.maxBytes, share.maxBytes);
   try {
-    const read =
-      isolationLevel === 1 && view.aborted !== undefined
-        ? await (await context.parts.transactions()).readCommitted(context, { log, view, fetchOffset, maxBytes })
-        : { records: await view.read(fetchOffset, maxBytes) };
-    if (view.logStartOffset <= fetchOffset) return { ...position, ...read };
+    const { records, isCut } = await readEnough(view, fetchOffset, {
+      minBytes: Math.min(share.minBytes, maxBytes),
+      maxBytes,
+    });
+    const isUndecided = isolationLevel === 1 && view.aborted !== undefined;
+    const read = isUndecided
+      ? await (await context.parts.transactions()).committedPart(context, { log, view, fetchOffset, records })
+      : { records };
+    if (view.logStartOffset <= fetchOffset) return { ...position, ...read, isCut };
     return { ...position, error: outOfRange(position, view.logStartOffset, view.highWatermark) };
   } catch (error) {
+    const { topic, partition } = position;
+    if (error instanceof LogGapError && logOf(context.image(), topic, partition) !== log) {
+      return { ...position, error: unknownPartition(undefined, topic, partition) }; // it is being deleted
+    }
     return { ...position, error: asKafkaError(error) };
   }
+}
+
+/** A view may give less than it has: then the rest of `minBytes` is asked for. */
+async function readEnough(
+  view: LogView,
+  fetchOffset: number,
+  { minBytes, maxBytes }: Pick<FetchRequest, 'minBytes' | 'maxBytes'>,
+): Promise<Pick<Position, 'records' | 'isCut'>> {
+  const records = await view.read(fetchOffset, maxBytes);
+  for (let bytes = bytesOf(records); bytes < minBytes && records.length > 0; bytes = bytesOf(records)) {
+    const endOffset = endOffsetOf(records.at(-1) as Uint8Array);
+    const more = endOffset < view.highWatermark ? await view.read(endOffset, maxBytes - bytes) : [];
+    if (more.length === 0) break;
+    if (bytes + bytesOf(more) > maxBytes) return { records, isCut: true };
+    records.push(...more);
+  }
+  return { records, isCut: false };
 }
 
 function isEnough(positions: readonly Position[], minBytes: number): boolean {
   let bytes = 0;
   for (const position of positions) {
-    if (position.error !== undefined) return true;
-    bytes += byteCount(position);
+    if (position.error !== undefined || position.isCut) return true;
+    bytes += bytesOf(position.records);
   }
   return bytes >= minBytes;
 }
@@ -183,15 +216,14 @@ function partitionResponse({ partition, view, error, records, abortedTransaction
     logStartOffset: view?.logStartOffset ?? -1,
     abortedTransactions,
     records,
+    ...(error instanceof LogGapError && { gap: error.gap }),
   };
 }
 
 type Partition = FetchResponse['responses'][number]['partitions'][number];
 
-function byteCount({ records }: Position): number {
-  let bytes = 0;
-  for (const chunk of records) bytes += chunk.byteLength;
-  return bytes;
+function bytesOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
 }
 
 function outOfRange(

@@ -19,21 +19,22 @@ export interface CommittedReadRequest {
   readonly log: LogId;
   readonly view: LogView;
   readonly fetchOffset: number;
-  readonly maxBytes: number;
+  /** Read from there. */
+  readonly records: readonly Uint8Array[];
 }
 
 /** Of logs whose past somebody reads. */
 const pasts = new WeakMap<LogView, AbortedWindow>();
 
-/** Reads from a log with transactions as read_committed may: Kafka's collectAbortedTransactions over our segments. */
-export async function readCommitted(
+/**
+ * What read_committed may see of what was read from a log with transactions: Kafka's collectAbortedTransactions over our
+ * segments.
+ */
+export async function committedPart(
   context: Pick<ReadContext, 'store' | 'clock' | 'parts'>,
   request: CommittedReadRequest,
 ): Promise<CommittedRead> {
-  const { view, fetchOffset, maxBytes } = request;
-  const stableOffset = view.lastStableOffset;
-  const records = await view.read(fetchOffset, maxBytes);
-  const { chunks, endOffset } = below(records, stableOffset);
+  const { chunks, endOffset } = below(request.records, request.view.lastStableOffset);
   if (chunks.length === 0) return { records: [], abortedTransactions: [] };
   const aborted = await abortedBetween(context, request, endOffset);
   return { records: chunks, abortedTransactions: inOrder(aborted) };

@@ -3,6 +3,9 @@ import { adminHandlers } from './admin-handlers.js';
 import type { BrokerParts } from './broker-parts.js';
 import { GroupCoordinator } from './coordinator/group-coordinator.js';
 import { createOffsetsTopic, createTopics } from './create-topics.js';
+import { integrityHandlers } from './integrity-handlers.js';
+import { keepSealed } from './keep-sealed.js';
+import { TopicCleaner } from './topic-cleaner.js';
 import * as transactionsPart from './transactions-part.js';
 
 /** The parts of a broker that is one module graph: in tests, in Node, and in the simulation, where nothing may load. */
@@ -11,5 +14,8 @@ export const STATIC_PARTS: BrokerParts = {
   topics: async () => ({ createOffsetsTopic, createTopics }),
   admin: async () => ({ adminHandlers }),
   transactions: async () => transactionsPart,
+  cleaner: async () => ({ TopicCleaner }),
+  sealing: async () => ({ keepSealed }),
+  integrity: async () => ({ integrityHandlers }),
   timestamps: async () => ({ offsetForTimestamp }),
 };

@@ -29,7 +29,7 @@ export class SharedChannel {
    */
   async acquire(): Promise<RequestChannel> {
     this.#users++;
-    this.#channel ??= Promise.resolve().then(this.#open);
+    this.#channel ??= (async () => this.#open())(); // at once: a worker takes longest to start
     const channel = this.#channel;
     try {
       return await channel;

@@ -242,8 +242,9 @@ export class HostSession {
 
   /** A topic that our image lacks may be in the database: we have just started, or the news of it is under way. */
   async #learnOf(topics: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    const isMissing = topics.some((topic) => !this.#metadata.image.topics.has(topic));
-    if (isMissing) await this.#metadata.refresh(signal);
+    const isMissing = (): boolean => topics.some((topic) => !this.#metadata.image.topics.has(topic));
+    if (isMissing()) await this.#metadata.caughtUp(signal);
+    if (isMissing()) await this.#metadata.refresh(signal);
   }
 
   #describeCluster(): DescribeClusterResponse {

@@ -4,11 +4,11 @@ import { hasTransactions, type TransactionsPart } from '../log/log-state.js';
 import type { LogAdvance, LogView, LogViews } from '../log/log-view.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { IsolationLevel } from '../protocol/requests.js';
-import { batchSizeAt, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { deferred, onAbort } from '../util/signal.js';
 import { Announcements } from './announcements.js';
+import { ReadAhead } from './read-ahead.js';
 import { type TailBudget, TailCache } from './tail-cache.js';
 
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
@@ -35,6 +35,7 @@ export interface HostLogViewsOptions {
 export class HostLogViews implements LogViews {
   readonly #options: HostLogViewsOptions;
   readonly #budget: TailBudget = { bytes: 0 };
+  readonly #ahead: ReadAhead;
   readonly #views = new Map<LogId, Promise<HostLogView>>();
   /** Of logs that this host leads and does not read. */
   readonly #told = new Map<LogId, Announcements>();
@@ -43,6 +44,7 @@ export class HostLogViews implements LogViews {
 
   constructor(options: HostLogViewsOptions) {
     this.#options = options;
+    this.#ahead = new ReadAhead(options.store);
   }
 
   open(log: LogId): Promise<HostLogView> {
@@ -92,7 +94,8 @@ export class HostLogViews implements LogViews {
     const { channels, clock } = runtime;
     const onAdvance = (advance: LogAdvance) => view.apply(advance);
     const announcements = new Announcements({ clusterName, incarnationId, channels, log, onAdvance });
-    const view = new HostLogView({ log, clock, store, transactions, announcements, budget: this.#budget });
+    const ahead = this.#ahead;
+    const view = new HostLogView({ log, clock, store, transactions, announcements, budget: this.#budget, ahead });
     this.#open.set(log, view);
     try {
       await view.refresh(); // after the channel is open: nothing falls in between
@@ -133,13 +136,7 @@ interface HostLogViewOptions {
   readonly transactions: HostLogViewsOptions['transactions'];
   readonly announcements: Announcements;
   readonly budget: TailBudget;
-}
-
-/** What is read before anybody asks, because whoever read up to there will go on. */
-interface ReadAhead {
-  readonly offset: number;
-  readonly maxBytes: number;
-  readonly chunks: Promise<Uint8Array[]>;
+  readonly ahead: ReadAhead;
 }
 
 interface Waiter {
@@ -159,9 +156,6 @@ export class HostLogView implements LogView {
   #highWatermark = 0;
   #lastStableOffset = 0;
   #aborted: AbortedWindow | undefined;
-  /** Where the last read from the store ended, exclusive. */
-  #readEndOffset = -1;
-  #ahead: ReadAhead | undefined;
   #usedMs: number;
   #polling = false;
 
@@ -192,35 +186,11 @@ export class HostLogView implements LogView {
     this.used();
     const endOffset = this.#highWatermark;
     if (offset >= endOffset) return [];
+    const { ahead, log } = this.#options;
     const kept = this.#tail.read(offset, maxBytes, endOffset);
-    if (kept !== undefined) return kept;
-    const goesOn = offset === this.#readEndOffset;
-    const chunks = await (this.#takeAhead(offset, maxBytes) ?? this.#stored(offset, maxBytes));
-    const last = chunks.at(-1);
-    this.#readEndOffset = last === undefined ? -1 : endOffsetOf(last);
-    if (goesOn) this.#readAhead(maxBytes);
-    return chunks;
-  }
-
-  #stored(offset: number, maxBytes: number): Promise<Uint8Array[]> {
-    return this.#options.store.read(this.#options.log, offset, maxBytes, this.#highWatermark);
-  }
-
-  /** The second of two reads in a row shows that a third will come: the store reads while the reader works. */
-  #readAhead(maxBytes: number): void {
-    const offset = this.#readEndOffset;
-    if (this.#ahead !== undefined || offset < 0 || offset >= this.#highWatermark) return;
-    if (this.#tail.holds(offset)) return;
-    const chunks = this.#stored(offset, maxBytes);
-    chunks.catch(() => {}); // whoever takes it hears of it
-    this.#ahead = { offset, maxBytes, chunks };
-  }
-
-  /** Given away once: the bytes become the reader's. */
-  #takeAhead(offset: number, maxBytes: number): Promise<Uint8Array[]> | undefined {
-    const ahead = this.#ahead;
-    this.#ahead = undefined;
-    return ahead?.offset === offset && ahead.maxBytes <= maxBytes ? ahead.chunks : undefined;
+    if (kept === undefined) return ahead.read({ log, offset }, maxBytes, endOffset);
+    ahead.forget({ log, offset });
+    return kept;
   }
 
   async advancedBeyond(offset: number, signal: AbortSignal, isolationLevel: IsolationLevel = 0): Promise<void> {
@@ -294,7 +264,7 @@ export class HostLogView implements LogView {
     this.#closing.abort(new KafkaError('NETWORK_EXCEPTION', `the view of log ${this.#options.log} is closed`));
     this.announcements.close();
     this.#tail.clear();
-    this.#ahead = undefined;
+    this.#options.ahead.forgetLog(this.#options.log);
   }
 
   async #poll(): Promise<void> {
@@ -320,14 +290,4 @@ export class HostLogView implements LogView {
   used(): void {
     this.#usedMs = this.#options.clock.monotonicMs();
   }
-}
-
-/** One past the last offset of a chunk. */
-function endOffsetOf(chunk: Uint8Array): number {
-  let lastAt = 0;
-  for (let at = 0, size = batchSizeAt(chunk, 0); size !== undefined; size = batchSizeAt(chunk, at)) {
-    lastAt = at;
-    at += size;
-  }
-  return lastOffsetOf(readBatchHeader(chunk, lastAt)) + 1;
 }

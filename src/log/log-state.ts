@@ -96,7 +96,9 @@ export class LogState {
     this.#segment = snapshot?.segment ?? emptySegment(startOffset, 0);
     this.#lastLogAppendTimeMs = snapshot?.lastLogAppendTimeMs ?? NO_TIMESTAMP;
     this.epochs = new LeaderEpochs(snapshot?.epochs);
-    const producers = snapshot && unpackProducers(snapshot.producers);
+    // Behind a snapshot that lies below the log start, batches are missing: nothing is known rather than something old.
+    const isWhole = snapshot !== undefined && snapshot.producers.offset >= startOffset;
+    const producers = isWhole ? unpackProducers(snapshot.producers) : undefined;
     this.producers.load(producers ?? { offset: startOffset, producers: [] }, nowMs);
     this.logStartAdvanced(startOffset);
   }
@@ -166,6 +168,7 @@ export class LogState {
         present(this.#transactions, 'a marker finds the transactions').stageMarker(append, batch, nowMs);
         continue;
       }
+      assert(!isTransactional(batch) || this.#transactions !== undefined, 'a transaction finds the others');
       append.appendBatch({
         producerEpoch: batch.producerEpoch,
         firstSequence: batch.baseSequence,

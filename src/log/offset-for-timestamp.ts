@@ -5,6 +5,7 @@ import { type BatchAt, batchesIn, lastOffsetOf, timestampType } from '../record/
 import type { LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
 import { asLogSnapshot } from './log-state.js';
+import { soundChunks } from './sound-batches.js';
 
 const READ_BYTES = 256 * 1024;
 
@@ -37,7 +38,7 @@ interface Stretch {
 /**
  * The first record, in offset order, whose timestamp is at or after the one asked, also where timestamps are out of
  * order; for MAX_TIMESTAMP (KIP-734) the first of those with the greatest timestamp. undefined where there is none.
- * Reads the segments' rows, then a bounded stretch of the log; needs no leader. A batch that cannot be decompressed
+ * Reads the segments' rows, then a bounded stretch of the log; needs no leader. What is damaged is passed over. A batch that cannot be decompressed
  * here stands for its records: the answer is then its first offset, never one too far.
  */
 export async function offsetForTimestamp(query: TimestampQuery): Promise<TimestampedOffset | undefined> {
@@ -115,17 +116,12 @@ async function* batches(
   to: number,
 ): AsyncGenerator<{ readonly chunk: Uint8Array; readonly batch: BatchAt }, void, undefined> {
   const end = Math.min(to, endOffset);
-  for (let at = from; at < end; ) {
-    const before = at;
-    for (const chunk of await store.read(log, at, READ_BYTES, end)) {
-      for (const batch of batchesIn(chunk)) {
-        if (batch.header.baseOffset >= end) return;
-        if (lastOffsetOf(batch.header) < at) continue;
-        yield { chunk, batch };
-        at = lastOffsetOf(batch.header) + 1;
-      }
+  const read = { log, offset: from, maxBytes: READ_BYTES, endOffset: end, holesEndOffset: 0 };
+  for await (const chunk of soundChunks(store, read, ignore)) {
+    for (const batch of batchesIn(chunk)) {
+      if (batch.header.baseOffset >= end) return;
+      if (lastOffsetOf(batch.header) >= from) yield { chunk, batch };
     }
-    if (at === before) return; // deleted meanwhile
   }
 }
 
@@ -149,3 +145,5 @@ async function visibleRecords(
     throw error;
   }
 }
+
+function ignore(): void {}

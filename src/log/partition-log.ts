@@ -10,18 +10,25 @@ import {
 } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
-import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import type { LogCheckpoint, LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
 import { isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
-import { type LogBatch, type LogState, lastSequenceOf, type TransactionsPart } from './log-state.js';
+import { asLogSnapshot, type LogBatch, type LogState, lastSequenceOf, type TransactionsPart } from './log-state.js';
 import type { CommittedBounds, EndMarker } from './log-transactions.js';
 import type { AdvanceOfTransactions, LogAdvance } from './log-view.js';
-import { type BatchMetadata, findDuplicate, firstOffsetOfBatch, type LostSequence } from './producer-state.js';
+import {
+  type BatchMetadata,
+  findDuplicate,
+  firstOffsetOfBatch,
+  type LostSequence,
+  type ProducerEntry,
+} from './producer-state.js';
 import { expiredSegmentCount } from './retention.js';
+import type { ClosedSegments } from './rewrite-segments.js';
 
 export type { AppendOrigin };
 
@@ -41,6 +48,8 @@ export interface PartitionLogOptions {
   /** Asked anew at each use: configs change while the log is open. */
   readonly config: () => TopicConfig;
   readonly clock: Clock;
+  /** Called when a segment has closed and what closes it is durable. Must not throw. */
+  readonly onSegmentClosed?: (log: LogId) => void;
   /** For the texts of errors: `orders-3`. */
   readonly name: string;
   /** Asked for where the log has transactions, or gets its first. */
@@ -211,8 +220,59 @@ export class PartitionLog {
     const segments = await this.#options.store.segments(this.#options.log);
     const { baseOffset, startPosition, byteCount } = this.#state.segment;
     if (this.#logStartOffset >= this.#state.nextOffset) return 0;
-    const oldest = segments.find(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
-    return startPosition + byteCount - (oldest?.startPosition ?? startPosition);
+    const closed = segments.filter(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
+    const last = closed.at(-1);
+    // Closed in memory, and their rows are being written.
+    const isClosing = last !== undefined && last.nextOffset < baseOffset;
+    const closing = isClosing ? startPosition - last.startPosition - last.byteCount : 0;
+    return closed.reduce((bytes, row) => bytes + row.byteCount, closing + byteCount);
+  }
+
+  /** What is known of a producer, whatever is left of its batches. */
+  producer(producerId: number): ProducerEntry | undefined {
+    return this.#state.producers.entry(producerId);
+  }
+
+  /** Writes the row of a closed segment anew. For the work of `rewriteClosed`. */
+  writeSegment(closedSegment: SegmentRow): Promise<void> {
+    return this.#writeRows({ closedSegment });
+  }
+
+  /**
+   * Lets `work` rewrite the closed segments while nothing of the log is deleted. Before, the checkpoint is moved behind
+   * them: recovery never reads what a rewrite changes.
+   * @throws KafkaError as `work` does
+   */
+  rewriteClosed<T>(work: (closed: ClosedSegments) => Promise<T>): Promise<T> {
+    return this.#deletions.run(async () => {
+      this.#assertLeading();
+      const { store, log, leaderEpoch } = this.#options;
+      try {
+        const rows = await store.segments(log);
+        const { sealedEndOffset } = await this.#checkpointBehind(rows.at(-1)?.nextOffset ?? 0);
+        return await work({ store, log, leaderEpoch, logStartOffset: this.#logStartOffset, sealedEndOffset, rows });
+      } catch (error) {
+        throw this.#heardOf(error);
+      }
+    });
+  }
+
+  /** Resolves once the stored checkpoint is at `offset` or behind. */
+  async #checkpointBehind(offset: number): Promise<LogEnds> {
+    const { store, log } = this.#options;
+    const ends = await store.ends(log);
+    const known = asLogSnapshot(ends.checkpoint?.snapshot) === undefined ? 0 : (ends.checkpoint?.offset ?? 0);
+    if (known >= offset) return ends;
+    while (!this.#isReady) await this.#entrance.run(() => this.#getReady());
+    await this.#writeRows({ checkpoint: this.#checkpoint() });
+    return ends;
+  }
+
+  /** Writes down, behind all that is accepted, what memory knows: for whoever is about to work on the stored log. */
+  async writeCheckpoint(): Promise<void> {
+    this.#assertLeading();
+    if (this.#isStale) return; // memory knows no more than the store
+    await this.#write({ bytes: NO_BYTES, batches: [], strict: false, checkpoint: this.#checkpoint() });
   }
 
   /** Takes no more appends and waits for those in flight. Idempotent. */
@@ -243,9 +303,8 @@ export class PartitionLog {
     try {
       return await this.#entrance.run(async () => {
         if (this.#checksKeys(origin)) await checkKeys(records, this.name);
-        const part = this.#needsTransactions(records) ? await this.#options.transactions() : undefined;
-        while (!this.#isReady) await this.#getReady(); // and then no await: a commit may fail at any
-        if (part !== undefined) this.#state.takeTransactions(part);
+        while (!this.#isReady || this.#needsTransactions(records)) await this.#getReady();
+        // From here on no await: a commit may fail at any.
         return this.#place(records, origin);
       });
     } finally {
@@ -260,7 +319,10 @@ export class PartitionLog {
 
   async #getReady(): Promise<void> {
     this.#assertLeading();
-    await (this.#isStale ? this.#recover() : this.#options.groupCommit.room());
+    if (this.#isStale) return this.#recover();
+    if (!this.#options.groupCommit.hasRoom) return this.#options.groupCommit.room();
+    const part = await this.#options.transactions();
+    this.#state.takeTransactions(part);
   }
 
   async #recover(): Promise<void> {
@@ -364,8 +426,10 @@ export class PartitionLog {
   }
 
   async #write(append: Omit<Parameters<GroupCommit['append']>[0], 'owner'>): Promise<void> {
+    const { groupCommit, onSegmentClosed, log } = this.#options;
     try {
-      await this.#options.groupCommit.append({ ...append, owner: this.#writer });
+      await groupCommit.append({ ...append, owner: this.#writer });
+      if (append.closedSegment) onSegmentClosed?.(log);
     } catch (error) {
       throw this.#asAnswer(error);
     }
@@ -423,10 +487,10 @@ export class PartitionLog {
     const { store, groupCommit, log, leaderEpoch } = this.#options;
     this.#assertLeading();
     try {
+      await this.#checkpointBehind(offset); // what is deleted cannot be replayed: its producers would be forgotten
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
-      if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') groupCommit.fenced(error);
-      throw this.#asAnswer(error);
+      throw this.#heardOf(error);
     }
     this.#logStartOffset = offset;
     this.#state.logStartAdvanced(offset);
@@ -454,9 +518,13 @@ export class PartitionLog {
   /** Closes the active segment where it ends now. Resolves to that offset once the segment's row is durable. */
   async #rollActiveSegment(): Promise<number> {
     const closedSegment = this.#roll();
-    const strict = this.#options.config().flushMessages === 1;
-    await this.#write({ bytes: NO_BYTES, batches: [], strict, checkpoint: this.#checkpoint(), closedSegment });
+    await this.#writeRows({ checkpoint: this.#checkpoint(), closedSegment });
     return closedSegment.nextOffset;
+  }
+
+  #writeRows(rows: { readonly checkpoint?: LogCheckpoint; readonly closedSegment?: SegmentRow }): Promise<void> {
+    const strict = this.#options.config().flushMessages === 1;
+    return this.#write({ bytes: NO_BYTES, batches: [], strict, ...rows });
   }
 
   // ---------------------------------------------------------------- errors
@@ -464,6 +532,12 @@ export class PartitionLog {
   #assertLeading(): void {
     if (this.deposed.aborted) throw this.#asAnswer(this.deposed.reason);
     if (this.#isClosed) throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} is closed here`);
+  }
+
+  /** The failure of a write beside the commits. */
+  #heardOf(error: unknown): unknown {
+    if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.#options.groupCommit.fenced(error);
+    return this.#asAnswer(error);
   }
 
   /** A fenced write means, for a client, that it should look for the leader. */

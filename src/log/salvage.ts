@@ -41,15 +41,16 @@ export async function salvage(store: LogStore, read: SoundRead): Promise<SoundSt
     nextOffset = found;
     if (bytes === undefined || at === undefined) continue;
     if (lossReason !== undefined) break;
-    const wanted = bytes.subarray(at, at + Math.max(read.maxBytes, soundSizeAt(bytes, at) ?? 0));
-    return soundStretch([wanted], { offset: found, sealedEndOffset: piece.isIntact ? lastOffset + 1 : 0 });
+    const wanted = bytes.slice(at, at + Math.max(read.maxBytes, soundSizeAt(bytes, at) ?? 0));
+    const { baseOffset } = batchSpanAt(bytes, at); // proved: it need not be again
+    return soundStretch([wanted], { offset: baseOffset, holesEndOffset: piece.isIntact ? lastOffset + 1 : 0 });
   }
   const end = Math.min(nextOffset, endOffset);
   if (lossReason !== undefined) throw new LogGapError(log, { fromOffset: offset, nextOffset: end, reason: lossReason });
   if (nextOffset < endOffset && nextOffset >= ends.sealedEndOffset) {
     throw new LogGapError(log, { fromOffset: offset, nextOffset: endOffset, reason: 'missing' });
   }
-  return { chunks: [], nextOffset: end, sealedEndOffset: ends.sealedEndOffset }; // all of it was compacted away
+  return { chunks: [], nextOffset: end, holesEndOffset: end }; // all of it was compacted away
 }
 
 /** The first record at or above `nextOffset` that can be read, else where the piece ends; and why not all can. */
@@ -65,7 +66,7 @@ function firstReadable(
     const found = findSoundBatch(bytes, at, (span) => span.lastOffset >= next && span.baseOffset <= lastOffset);
     if (found === undefined) break;
     at = found;
-    if (isContradicted(piece, bytes, at)) continue;
+    if (isContradicted(piece, bytes, at, next)) continue;
     const span = batchSpanAt(bytes, at);
     if (span.baseOffset > next && !isIntact) reason ??= at === 0 ? 'missing' : 'corrupt';
     if (!isGap(span)) return { at, offset: Math.max(span.baseOffset, next), reason };
@@ -76,14 +77,22 @@ function firstReadable(
   return { offset: Math.max(next, lastOffset + 1), reason };
 }
 
-/** Its base offset, which no checksum covers, does not fit what follows it in its piece. */
-function isContradicted({ lastOffset: end, isSealed, isIntact }: Piece, bytes: Uint8Array, at: number): boolean {
+/** Its base offset, which no checksum covers, does not fit what is around it. */
+function isContradicted(
+  { lastOffset: end, isSealed, isIntact }: Piece,
+  bytes: Uint8Array,
+  at: number,
+  next: number,
+): boolean {
   if (isIntact) return false;
-  const { lastOffset } = batchSpanAt(bytes, at);
-  const behind = at + (soundSizeAt(bytes, at) ?? 0);
+  const { baseOffset, lastOffset } = batchSpanAt(bytes, at);
   if (lastOffset > end) return true;
+  if (baseOffset === next) return false;
+  const behind = at + (soundSizeAt(bytes, at) ?? 0);
   if (behind === bytes.byteLength) return !isSealed && lastOffset < end;
-  return soundSizeAt(bytes, behind) !== undefined && batchSpanAt(bytes, behind).baseOffset <= lastOffset;
+  if (soundSizeAt(bytes, behind) === undefined) return false;
+  const { baseOffset: following } = batchSpanAt(bytes, behind);
+  return isSealed ? following <= lastOffset : following !== lastOffset + 1;
 }
 
 /** All that ends at or behind `offset`: sealed segments, then rows. */

@@ -1,7 +1,9 @@
 import { KafkaError } from '../protocol/errors.js';
-import { type BatchSpan, batchSizeAt, batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
+import type { PartitionGap } from '../protocol/requests.js';
+import { type BatchSpan, batchSizeAt, batchSpanAt, hasMagic, isGap, soundSizeAt } from '../record/batch-header.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { unreadableRangeOf } from '../storage/unreadable-range.js';
+import { LogGapError } from './log-gap.js';
 
 /** What is read, and where: as `LogStore.read`. */
 export interface SoundRead {
@@ -10,8 +12,8 @@ export interface SoundRead {
   readonly maxBytes: number;
   /** Exclusive. */
   readonly endOffset: number;
-  /** As far as the reader knows it: below, offsets may be missing (`LogEnds`). */
-  readonly sealedEndOffset: number;
+  /** Below it offsets may be missing, because compaction took them: as an earlier read answered, at first 0. */
+  readonly holesEndOffset: number;
 }
 
 /** The begin of what a store has answered, as far as it is sound. */
@@ -20,8 +22,8 @@ export interface SoundStretch {
   readonly chunks: readonly Uint8Array[];
   /** Behind the last batch; the offset asked for where there is none. */
   readonly nextOffset: number;
-  /** As it is known now. */
-  readonly sealedEndOffset: number;
+  /** For the next read: the end of a sealed segment that was found intact, with what it leaves out. */
+  readonly holesEndOffset: number;
 }
 
 /**
@@ -41,46 +43,58 @@ export async function readSound(store: LogStore, read: SoundRead): Promise<Sound
   return (await salvagePart()).salvage(store, read);
 }
 
-/** The sound chunks of a log from `offset` to `endOffset` (exclusive), or to where it ends; gaps are left out. */
-export async function* soundChunks(store: LogStore, from: SoundRead): AsyncGenerator<Uint8Array, void, undefined> {
+/**
+ * The sound chunks of a log from `offset` to `endOffset` (exclusive), or to where it ends. Gaps are left out; `onGap` hears
+ * of each.
+ */
+export async function* soundChunks(
+  store: LogStore,
+  from: SoundRead,
+  onGap: (gap: PartitionGap) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   for (let read = from; read.offset < read.endOffset; ) {
     try {
-      const { chunks, nextOffset, sealedEndOffset } = await readSound(store, read);
+      const { chunks, nextOffset, holesEndOffset } = await readSound(store, read);
       yield* chunks;
       if (nextOffset === read.offset) return;
-      read = { ...read, offset: nextOffset, sealedEndOffset };
+      read = { ...read, offset: nextOffset, holesEndOffset };
     } catch (error) {
-      const { gap } = error as { gap?: { nextOffset: number } };
-      if (!(error instanceof KafkaError) || gap === undefined) throw error;
-      read = { ...read, offset: gap.nextOffset };
+      if (!(error instanceof LogGapError)) throw error;
+      onGap(error.gap);
+      read = { ...read, offset: error.gap.nextOffset };
     }
   }
 }
 
-/** What of `rows`, which follow each other in a log, is sound. */
+/**
+ * What of `rows`, which follow each other in a log, is sound. Nothing where that is doubtful: a batch that begins before
+ * `offset` proves its base offset, which no checksum covers, by the batch before or behind it.
+ */
 export function soundStretch(
   rows: readonly Uint8Array[],
-  { offset, sealedEndOffset }: Pick<SoundRead, 'offset' | 'sealedEndOffset'>,
+  { offset, holesEndOffset }: Pick<SoundRead, 'offset' | 'holesEndOffset'>,
 ): SoundStretch {
   const chunks: Uint8Array[] = [];
   let nextOffset = offset;
+  let isDoubtful = false;
   for (const row of rows) {
     const isFirst = chunks.length === 0;
-    const start = isFirst ? batchHolding(row, offset, sealedEndOffset) : 0;
+    const { at: start, isProved } = isFirst ? batchHolding(row, offset, holesEndOffset) : { at: 0, isProved: true };
     let at = start;
     for (let size: number | undefined; at < row.byteLength; at += size) {
       const span = batchSpanAt(row, at);
-      const isNext =
-        (span.baseOffset === nextOffset || (isFirst && at === start) || span.baseOffset > nextOffset) &&
-        span.baseOffset <= Math.max(nextOffset, sealedEndOffset);
-      size = isNext && !isGap(span) ? soundSizeAt(row, at) : undefined;
+      const isStart = isFirst && at === start;
+      const isNext = span.baseOffset === nextOffset || isStart || span.baseOffset > nextOffset;
+      const isSound = isNext && span.baseOffset <= Math.max(nextOffset, holesEndOffset) && !isGap(span);
+      size = isSound ? soundSizeAt(row, at) : undefined;
       if (size === undefined) break;
+      isDoubtful = isStart && span.baseOffset < offset && !isProved;
       nextOffset = span.lastOffset + 1;
     }
     if (at > start) chunks.push(at - start === row.byteLength ? row : row.subarray(start, at));
     if (at < row.byteLength) break;
   }
-  return { chunks, nextOffset, sealedEndOffset };
+  return isDoubtful ? { chunks: [], nextOffset: offset, holesEndOffset } : { chunks, nextOffset, holesEndOffset };
 }
 
 /**
@@ -100,20 +114,28 @@ export function findSoundBatch(
 }
 
 /** Where the batch begins that holds `offset`, or the next one; the end of the row where it has no such batch. */
-function batchHolding(row: Uint8Array, offset: number, sealedEndOffset: number): number {
-  const isWanted = ({ baseOffset, lastOffset }: BatchSpan): boolean =>
-    lastOffset >= offset && baseOffset <= Math.max(offset, sealedEndOffset);
+function batchHolding(
+  row: Uint8Array,
+  offset: number,
+  holesEndOffset: number,
+): { readonly at: number; readonly isProved: boolean } {
   let at = 0;
+  let endOffset: number | undefined;
   for (let size = sizeAt(row, at); size !== undefined; size = sizeAt(row, at)) {
-    const span = batchSpanAt(row, at);
-    if (span.lastOffset >= offset) break;
+    const { lastOffset } = batchSpanAt(row, at);
+    if (lastOffset >= offset) break;
+    endOffset = lastOffset + 1;
     at += size;
   }
-  return findSoundBatch(row, at, isWanted) ?? row.byteLength;
+  const isWanted = ({ baseOffset, lastOffset }: BatchSpan): boolean =>
+    lastOffset >= offset && baseOffset <= Math.max(offset, holesEndOffset) && baseOffset >= (endOffset ?? 0);
+  const found = findSoundBatch(row, at, isWanted) ?? row.byteLength;
+  return { at: found, isProved: found < row.byteLength && batchSpanAt(row, found).baseOffset === endOffset };
 }
 
 /** As the length of the batch says. */
 function sizeAt(row: Uint8Array, at: number): number | undefined {
+  if (!hasMagic(row, at)) return undefined;
   try {
     return batchSizeAt(row, at);
   } catch (error) {

@@ -110,6 +110,57 @@ export interface PartitionGap {
   readonly reason: GapReason;
 }
 
+/**
+ * *Ours*: what a check finds. corrupt: bytes that are no sound batch. missing: offsets without a row. unreadable: a sealed
+ * segment whose bytes the browser does not give. overlap: offsets that are there twice. wrong-offset: a batch that says
+ * another offset than its place does. wrong-key: a row under another key than its last offset. sealed-segment,
+ * segment-row, checkpoint: what is kept of the batches does not agree with them. leftover: what a deletion or a sealing
+ * that was cut short left behind. orphan: a log that no topic has.
+ */
+export type FindingKind =
+  | 'corrupt'
+  | 'missing'
+  | 'unreadable'
+  | 'overlap'
+  | 'wrong-offset'
+  | 'wrong-key'
+  | 'sealed-segment'
+  | 'segment-row'
+  | 'checkpoint'
+  | 'leftover'
+  | 'orphan';
+
+/** *Ours*. */
+export interface LogFinding {
+  readonly kind: FindingKind;
+  readonly fromOffset: number;
+  /** Exclusive. */
+  readonly nextOffset: number;
+  /** What was expected and what was found, for a person. */
+  readonly detail: string;
+}
+
+/** *Ours*: looks for damage in the logs of these partitions. */
+export interface CheckLogsRequest {
+  /** Empty name: the metadata log, as partition 0, and logs that no topic has, as -1. */
+  readonly topics: readonly { readonly name: string; readonly partitions: readonly number[] }[];
+  readonly repair: boolean;
+}
+
+/** *Ours*. */
+export interface CheckLogsResponse {
+  readonly topics: readonly {
+    readonly name: string;
+    readonly partitions: readonly (Outcome & {
+      readonly partitionIndex: number;
+      readonly checkedBytes: number;
+      readonly findings: readonly (LogFinding & { readonly log: number; readonly repaired: boolean })[];
+      /** What earlier repairs took out: no damage any more, and no records. */
+      readonly gaps: readonly PartitionGap[];
+    })[];
+  }[];
+}
+
 /** Special timestamps of ListOffsets (KIP-734). */
 export const LATEST_TIMESTAMP: number = -1;
 export const EARLIEST_TIMESTAMP: number = -2;
@@ -549,6 +600,7 @@ interface Apis {
   DescribeConfigs: [DescribeConfigsRequest, DescribeConfigsResponse];
   AlterConfigs: [AlterConfigsRequest, AlterConfigsResponse];
   DescribeCluster: [Record<string, never>, DescribeClusterResponse];
+  CheckLogs: [CheckLogsRequest, CheckLogsResponse];
   DescribeLogDirs: [DescribeLogDirsRequest, DescribeLogDirsResponse];
   FindCoordinator: [FindCoordinatorRequest, FindCoordinatorResponse];
   JoinGroup: [JoinGroupRequest, JoinGroupResponse];

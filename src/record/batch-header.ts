@@ -245,6 +245,11 @@ export function batchSpanAt(bytes: Uint8Array, at: number): BatchSpan {
   return { baseOffset, lastOffset, attributes: int16At(bytes, at + ATTRIBUTES_AT) };
 }
 
+/** Whether a v2 batch may begin at `at`. */
+export function hasMagic(bytes: Uint8Array, at: number): boolean {
+  return bytes[at + MAGIC_AT] === MAGIC && at + BATCH_HEADER_BYTES <= bytes.length;
+}
+
 /** The size of the batch at `at` if `verifyBatch` takes it; undefined where it does not. */
 export function soundSizeAt(bytes: Uint8Array, at: number): number | undefined {
   try {
@@ -273,6 +278,13 @@ export function stampBatch(bytes: Uint8Array, at: number, stamp: BatchStamp): vo
   setInt64(bytes, at + MAX_TIMESTAMP_AT, stamp.logAppendTimeMs);
   setInt16(bytes, at + ATTRIBUTES_AT, int16At(bytes, at + ATTRIBUTES_AT) | LOG_APPEND_TIME_BIT);
   sealBatch(bytes, at, int32At(bytes, at + BATCH_LENGTH_AT) + UNCOUNTED_BYTES);
+}
+
+/** A copy of a batch that begins at `baseOffset`. */
+export function withBaseOffset(batch: Uint8Array, baseOffset: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(batch);
+  setInt64(copy, BASE_OFFSET_AT, baseOffset);
+  return copy;
 }
 
 function wholeBatchSize(bytes: Uint8Array, at: number): number {

@@ -109,7 +109,14 @@ export class RecordBatchBuilder {
    * builder is empty again.
    */
   finish(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
-    const batch = this.#bytes.slice(0, this.#at);
+    const batch = this.end(ending).slice();
+    this.clear();
+    return batch;
+  }
+
+  /** The finished batch in the builder's own memory: good until the builder is cleared, which it must be before more. */
+  end(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
+    const batch = this.#bytes.subarray(0, this.#at);
     writeBatchHeader(batch, 0, batch.length, {
       baseOffset: ending.baseOffset ?? 0,
       partitionLeaderEpoch: ending.partitionLeaderEpoch ?? NO_PARTITION_LEADER_EPOCH,
@@ -122,7 +129,6 @@ export class RecordBatchBuilder {
       baseSequence: ending.baseSequence ?? NO_SEQUENCE,
       recordCount: this.#recordCount,
     });
-    this.clear();
     return batch;
   }
 

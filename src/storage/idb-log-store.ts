@@ -260,8 +260,12 @@ export class IdbLogStore implements LogStore {
     );
   }
 
-  async stageSealed(segment: NewSealedSegment): Promise<SealedSegment> {
-    return (await this.#sealed()).stage(segment);
+  async stageSealed(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment> {
+    return (await this.#sealed()).stage(segment, leaderEpoch);
+  }
+
+  async dropStaged(segments: readonly SealedSegment[]): Promise<void> {
+    await (await this.#sealed()).dropStaged(segments);
   }
 
   async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {
@@ -330,7 +334,10 @@ export class IdbLogStore implements LogStore {
     this.#raw.close();
   }
 
-  /** Runs `work`, which awaits requests of its transaction only, and resolves on `complete`. */
+  /**
+   * Runs `work`, which awaits requests of its transaction only, and resolves on `complete`; where it only reads, as soon
+   * as it has read.
+   */
   async #transaction<T>(
     doing: string,
     scope: StoreName[],
@@ -342,8 +349,9 @@ export class IdbLogStore implements LogStore {
       const transaction = this.#database.transaction(scope, mode as 'readwrite', { durability });
       try {
         // Both at once: where an IDB transaction aborts, Chromium may leave its requests without an answer.
-        const [result] = await Promise.all([work(transaction), transaction.done]);
-        return result;
+        const result = work(transaction);
+        const completed = Promise.all([result, transaction.done]).then(([value]) => value);
+        return await (mode === 'readonly' ? Promise.race([result, completed]) : completed);
       } catch (error) {
         abort(transaction);
         await transaction.done.catch(() => {});

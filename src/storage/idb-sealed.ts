@@ -7,10 +7,12 @@ import type { LogId, NewSealedSegment, SealedChange, SealedSegment } from './log
 import type { BytesKey, LogRow, StoreName } from './schema.js';
 import {
   assertSealedChange,
+  isOfEarlierLeader,
   readingSealed,
   type SealedRead,
   sealedChangeError,
   sealedChangeProblem,
+  stagedVersion,
 } from './sealed-segment.js';
 import { storageError } from './storage-errors.js';
 import { unreadable } from './unreadable-range.js';
@@ -144,10 +146,10 @@ export class IdbSealed {
   }
 
   /** As `LogStore.stageSealed`. Not fenced: bytes that no segment names harm nobody. */
-  stage(segment: NewSealedSegment): Promise<SealedSegment> {
+  stage(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment> {
     return this.#bytesTurn.run(async () => {
       const { parts, ...row } = segment;
-      const version = await this.#write(row, parts);
+      const version = await this.#write(row, parts, leaderEpoch);
       const staged: SealedSegment = { ...row, version };
       try {
         await this.#verify(staged);
@@ -159,32 +161,37 @@ export class IdbSealed {
     });
   }
 
-  async #write(segment: Omit<SealedSegment, 'version'>, parts: readonly Uint8Array[]): Promise<number> {
+  async #write(
+    segment: Omit<SealedSegment, 'version'>,
+    parts: readonly Uint8Array[],
+    leaderEpoch: number,
+  ): Promise<number> {
     if (this.#storesBlobs) {
       const outcome = { isRefused: false };
       try {
-        const version = await this.#put(segment, new Blob(parts as Uint8Array<ArrayBuffer>[]), outcome);
+        const bytes = new Blob(parts as Uint8Array<ArrayBuffer>[]);
+        const version = await this.#put(segment, bytes, { leaderEpoch, outcome });
         if (!outcome.isRefused) return version;
       } catch (error) {
         if (!outcome.isRefused) throw error;
       }
       this.#storesBlobs = false;
     }
-    return this.#put(segment, concatBytes(parts), { isRefused: false });
+    return this.#put(segment, concatBytes(parts), { leaderEpoch, outcome: { isRefused: false } });
   }
 
   /** Resolves to the version that the bytes got. */
   #put(
     { log, baseOffset, nextOffset }: Omit<SealedSegment, 'version'>,
     bytes: SealedBytes,
-    outcome: { isRefused: boolean },
+    { leaderEpoch, outcome }: { readonly leaderEpoch: number; readonly outcome: { isRefused: boolean } },
   ): Promise<number> {
     const doing = `seal offsets ${baseOffset} to ${nextOffset} of log ${log}`;
     const work = async (transaction: IDBTransaction): Promise<number> => {
       const store = transaction.objectStore('sealedBytes');
       const versions = IDBKeyRange.bound([log, baseOffset, 0], [log, baseOffset, Infinity]);
       const last = await resultOf(store.openKeyCursor(versions, 'prev'));
-      const version = last === null ? 1 : (last.key as BytesKey)[2] + 1;
+      const version = stagedVersion(last === null ? 0 : (last.key as BytesKey)[2], leaderEpoch);
       if (bytes instanceof Blob) outcome.isRefused = !(await putBlob(store, bytes, [log, baseOffset, version]));
       else await resultOf(store.put(bytes, [log, baseOffset, version] satisfies BytesKey));
       return version;
@@ -226,6 +233,9 @@ export class IdbSealed {
   /** As `LogStore.sweepSealed`. */
   async sweep(log: LogId, leaderEpoch: number): Promise<void> {
     const doing = `delete what is sealed of log ${log}`;
+    const scope: StoreName[] = ['meta', 'sealed', 'sealedBytes'];
+    const look = (transaction: IDBTransaction): Promise<boolean> => hasSealed(transaction, log);
+    if (!(await this.#transaction(doing, scope, 'readonly', look, { leaderEpoch }))) return;
     for (let isMore = true; isMore; ) {
       isMore = await this.#transaction(
         doing,
@@ -255,7 +265,9 @@ export class IdbSealed {
           const named = new Set(segments.map((segment) => keyOf(segment).join()));
           const bytes = transaction.objectStore('sealedBytes');
           const keys = (await resultOf(bytes.getAllKeys(rowsFrom(log, 0)))) as BytesKey[];
-          for (const key of keys) if (!named.has(key.join())) await resultOf(bytes.delete(key));
+          for (const key of keys) {
+            if (isOfEarlierLeader(key[2], leaderEpoch) && !named.has(key.join())) await resultOf(bytes.delete(key));
+          }
         },
         { leaderEpoch },
       ),
@@ -282,6 +294,11 @@ export class IdbSealed {
       ),
     );
     this.#handles = this.#handles.filter(({ segment }) => segment.log !== log || segment.nextOffset > offset);
+  }
+
+  /** As `LogStore.dropStaged`. */
+  dropStaged(segments: readonly SealedSegment[]): Promise<void> {
+    return this.#bytesTurn.run(() => this.#deleteBytes(segments));
   }
 
   async #deleteBytes(segments: readonly SealedSegment[]): Promise<void> {
@@ -341,6 +358,14 @@ async function sliceOf(bytes: SealedBytes, from: number, to: number): Promise<Ui
 
 function keyOf({ log, baseOffset, version }: SealedSegment): BytesKey {
   return [log, baseOffset, version];
+}
+
+async function hasSealed(transaction: IDBTransaction, log: LogId): Promise<boolean> {
+  const segment = await resultOf(transaction.objectStore('sealed').getKey(rowsFrom(log, 0)));
+  return (
+    segment !== undefined ||
+    (await resultOf(transaction.objectStore('sealedBytes').getKey(rowsFrom(log, 0)))) !== undefined
+  );
 }
 
 async function logStartIn(transaction: IDBTransaction, log: LogId): Promise<number> {

@@ -47,13 +47,15 @@ export interface SegmentRow {
   /** Exclusive. */
   readonly nextOffset: number;
   readonly byteCount: number;
-  /** Bytes of all earlier segments of this log ever written, so that sizes are differences. */
+  /** The segment behind begins at `startPosition + byteCount` of all bytes ever written to this log. */
   readonly startPosition: number;
   readonly maxTimestampMs: number;
   /** Sparse, ascending: at `offset`, everything before has a timestamp of at most `maxTimestampMs`. */
   readonly timeIndex: readonly { readonly offset: number; readonly maxTimestampMs: number }[];
   /** Of transactions aborted by a marker in this segment, packed as `log` does; absent where there are none. */
   readonly abortedTransactions?: readonly number[];
+  /** Compaction has cleaned the log up to here. In the last row that has one. */
+  readonly cleanedOffset?: number;
 }
 
 /**
@@ -70,7 +72,7 @@ export interface SealedSegment {
   readonly crc32c: number;
   /** Sparse, ascending, from the first batch on: the batch whose base offset is `offset` begins at `position`. */
   readonly index: readonly SealedIndexEntry[];
-  /** Of the bytes: given by the store, never twice for one base offset while the other is there. */
+  /** Of the bytes: given by the store, greater than that of any bytes of an earlier leader; see `stagedVersion`. */
   readonly version: number;
 }
 
@@ -164,10 +166,12 @@ export interface LogStore {
 
   /**
    * Writes the bytes of a segment beside the log, flushed, and reads them back: they are part of the log only once
-   * `publishSealed` has made them so. Holds up no append. What is never published goes with `sweepSealed`.
+   * `publishSealed` has made them so. Holds up no append. What is not to be published is dropped with `dropStaged`, and
+   * what a leader left that died goes with `sweepSealed`.
    * @throws KafkaError KAFKA_STORAGE_ERROR: no room, or the bytes read are not those written; nothing of it is left.
    */
-  stageSealed(segment: NewSealedSegment): Promise<SealedSegment>;
+  stageSealed(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment>;
+  dropStaged(segments: readonly SealedSegment[]): Promise<void>;
   /**
    * Puts staged segments in the place of all that is sealed in the range, or seals rows, in one IDB transaction. The
    * range begins where the sealed part of the log ends, or is made of whole sealed segments. Where all of it lies below
@@ -175,8 +179,8 @@ export interface LogStore {
    */
   publishSealed(change: SealedChange, leaderEpoch: number): Promise<void>;
   /**
-   * Deletes what sealing leaves behind: rows that a sealed segment covers, oldest first, in slices, then bytes that no
-   * segment names. Whoever leads may call it at any time when nothing is staged; what a dead leader began, it ends.
+   * Deletes what sealing leaves behind: rows that a sealed segment covers, oldest first, in slices; sealed segments below
+   * the log start; bytes that an earlier leader staged. The leader may call it at any time.
    */
   sweepSealed(log: LogId, leaderEpoch: number): Promise<void>;
   /** Lets go of what is kept for reads to come and has not been asked for lately. */

@@ -16,7 +16,7 @@ import {
   type SegmentRow,
 } from './log-store.js';
 import type { RawChange, RawChunk } from './raw-log-store.js';
-import { sealedChangeError, sealedChangeProblem } from './sealed-segment.js';
+import { isOfEarlierLeader, sealedChangeError, sealedChangeProblem, stagedVersion } from './sealed-segment.js';
 import { fencedError, storageError } from './storage-errors.js';
 
 /** Older relaxed commits count as flushed: the operating system writes back by itself in the end. */
@@ -92,6 +92,12 @@ export class MemoryDisk {
     for (const { segment, bytes } of this.#logs.get(log ?? -1)?.sealed ?? []) {
       if (segment.baseOffset === baseOffset) this.#damaged.add(bytes);
     }
+  }
+
+  /** One byte of a sealed segment becomes another. */
+  damageSealedByte(log: LogId, baseOffset: number, position: number, byte: number): void {
+    const found = this.#logs.get(log)?.sealed.find(({ segment }) => segment.baseOffset === baseOffset);
+    if (found !== undefined) found.bytes[position] = byte;
   }
 
   setQuota(quotaBytes: number): void {
@@ -224,7 +230,7 @@ export class MemoryDisk {
   }
 
   /** @throws KafkaError KAFKA_STORAGE_ERROR */
-  stageSealed({ parts, ...row }: NewSealedSegment): SealedSegment {
+  stageSealed({ parts, ...row }: NewSealedSegment, leaderEpoch: number): SealedSegment {
     this.#failIfAborted('seal');
     this.#assertRoom('seal', row.byteCount);
     const state = this.#log(row.log);
@@ -232,7 +238,7 @@ export class MemoryDisk {
     const versions = [...state.sealed, ...staged]
       .filter(({ segment }) => segment.baseOffset === row.baseOffset)
       .map(({ segment }) => segment.version);
-    const segment: SealedSegment = { ...row, version: Math.max(0, ...versions) + 1 };
+    const segment: SealedSegment = { ...row, version: stagedVersion(Math.max(0, ...versions), leaderEpoch) };
     const bytes = concatBytes(parts);
     if (this.#damagesNextStage) this.#damaged.add(bytes);
     this.#damagesNextStage = false;
@@ -293,7 +299,7 @@ export class MemoryDisk {
     const restoreChunks = this.#deleteChunks(state, rows);
     this.#committed('relaxed', restoreChunks);
     if (rows === maxRows) return false;
-    this.#keepStaged(state, () => false);
+    this.#keepStaged(state, ({ version }) => !isOfEarlierLeader(version, leaderEpoch));
     this.#forgetSealed(state, state.logStartOffset);
     return true;
   }

@@ -143,9 +143,9 @@ export class MemoryLogStore implements LogStore {
     return this.#perform('read', () => this.#disk.sealedSegments(log));
   }
 
-  async stageSealed(segment: NewSealedSegment): Promise<SealedSegment> {
+  async stageSealed(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment> {
     const copied = { ...segment, parts: [concatBytes(segment.parts)] };
-    const staged = await this.#perform('write', () => this.#disk.stageSealed(copied));
+    const staged = await this.#perform('write', () => this.#disk.stageSealed(copied, leaderEpoch));
     try {
       await this.#perform('read', () => this.#verify(staged));
     } catch (error) {
@@ -153,6 +153,10 @@ export class MemoryLogStore implements LogStore {
       throw error;
     }
     return staged;
+  }
+
+  async dropStaged(segments: readonly SealedSegment[]): Promise<void> {
+    for (const segment of segments) await this.#perform('write', () => this.#disk.dropStaged(segment));
   }
 
   #verify(segment: SealedSegment): void {

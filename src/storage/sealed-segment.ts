@@ -2,9 +2,9 @@ import type { KafkaError } from '../protocol/errors.js';
 import { assert } from '../util/assert.js';
 import { int32At, int64At } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
-import type { NewSealedSegment, SealedChange, SealedIndexEntry, SealedSegment } from './log-store.js';
+import type { LogId, NewSealedSegment, SealedChange, SealedIndexEntry, SealedSegment } from './log-store.js';
 import { storageError } from './storage-errors.js';
-import { type OffsetRange, unreadable } from './unreadable-range.js';
+import { unreadable } from './unreadable-range.js';
 
 /** A look-up reads about this much too much. */
 const INDEX_INTERVAL_BYTES = 64 * 1024;
@@ -17,16 +17,17 @@ const MIN_BATCH_BYTES = LAST_OFFSET_DELTA_AT + 4;
 
 /** Gathers the batches of a segment, in offset order, and what is to be known of them. */
 export class SealedSegmentBuilder {
-  readonly #range: OffsetRange;
+  readonly #log: LogId;
+  readonly #baseOffset: number;
   readonly #parts: Uint8Array[] = [];
   readonly #index: SealedIndexEntry[] = [];
   #byteCount = 0;
   #crc32c = 0;
   #endOffset: number;
 
-  constructor({ log, baseOffset, nextOffset }: OffsetRange) {
-    assert(baseOffset < nextOffset, `a segment covers an offset, found ${baseOffset} to ${nextOffset}`);
-    this.#range = { log, baseOffset, nextOffset };
+  constructor(log: LogId, baseOffset: number) {
+    this.#log = log;
+    this.#baseOffset = baseOffset;
     this.#endOffset = baseOffset;
   }
 
@@ -48,21 +49,37 @@ export class SealedSegmentBuilder {
       this.#endOffset = batch.lastOffset + 1;
       at = batch.end;
     }
-    assert(this.#endOffset <= this.#range.nextOffset, `expected batches below offset ${this.#range.nextOffset}`);
     this.#crc32c = crc32c(bytes, 0, bytes.byteLength, this.#crc32c);
     this.#byteCount += bytes.byteLength;
     this.#parts.push(bytes);
   }
 
-  finish(): NewSealedSegment {
+  /** The segment answers for all offsets up to `nextOffset` (exclusive). */
+  finish(nextOffset: number): NewSealedSegment {
+    assert(nextOffset >= this.#endOffset, `expected a bound behind the last batch, ${this.#endOffset} or more`);
+    assert(nextOffset > this.#baseOffset, `expected a segment that covers an offset, found ${nextOffset}`);
     return {
-      ...this.#range,
+      log: this.#log,
+      baseOffset: this.#baseOffset,
+      nextOffset,
       byteCount: this.#byteCount,
       crc32c: this.#crc32c,
       index: this.#index,
       parts: this.#parts,
     };
   }
+}
+
+/** Versions that one leader may give to the bytes of one base offset. */
+const VERSIONS_PER_EPOCH = 1_000_000;
+
+/** The version of bytes that a leader stages beside those of `lastVersion`: epochs tell whose bytes nobody will publish. */
+export function stagedVersion(lastVersion: number, leaderEpoch: number): number {
+  return Math.max(lastVersion + 1, leaderEpoch * VERSIONS_PER_EPOCH);
+}
+
+export function isOfEarlierLeader(version: number, leaderEpoch: number): boolean {
+  return version < leaderEpoch * VERSIONS_PER_EPOCH;
 }
 
 /** What every store checks before it publishes. */

@@ -34,6 +34,7 @@ export function manualClock(nowMs = 1_000_000): ManualClock {
 
 /** One elected leader over a disk; several may live on one disk, one after another. */
 export interface Leader {
+  readonly disk: MemoryDisk;
   readonly store: LogStore;
   readonly groupCommit: GroupCommit;
   readonly leaderEpoch: number;
@@ -53,6 +54,7 @@ export async function leader(disk: MemoryDisk = new MemoryDisk(), clock = manual
   const advances: LogAdvance[] = [];
   const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted: (all) => advances.push(...all) });
   return {
+    disk,
     store,
     groupCommit,
     leaderEpoch,

@@ -347,3 +347,14 @@ function damaged(records: Uint8Array): Uint8Array {
   records[last] = (records[last] as number) ^ 1;
   return records;
 }
+
+test('a producer whose records were all deleted is still known to the next leader', async () => {
+  const disk = new MemoryDisk();
+  const log = await (await leader(disk)).open();
+  await log.append(sequenced(0, ['a', 'b']), 'client');
+  await log.append(sequenced(2, ['c']), 'client');
+  await log.deleteRecordsBefore(-1);
+  const successor = await (await leader(disk)).open();
+  expect(await successor.append(sequenced(2, ['c']), 'client')).toMatchObject({ duplicate: true, baseOffset: 2 });
+  expect(await successor.append(sequenced(3, ['d']), 'client')).toMatchObject({ duplicate: false, baseOffset: 3 });
+});

@@ -10,6 +10,7 @@ import type { Random } from '../../src/runtime/runtime.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { LogStore, SegmentRow } from '../../src/storage/log-store.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import type { RawChunk, RawLogStore } from '../../src/storage/raw-log-store.js';
 import { batch, LOG, leader, MemoryDisk, sequenced, transactional, transactions } from './harness.js';
 
 const OPTIONS = { nowMs: 1_000_000, transactions };
@@ -164,12 +165,24 @@ function cutStore(store: LogStore, chunks: readonly Uint8Array[], cut: number): 
         }),
     },
     segments: { value: segments },
+    raw: {
+      value: async () => {
+        const raw = await store.raw();
+        const cutLast = (row: RawChunk): RawChunk =>
+          row.lastOffset >= lastBase ? { ...row, bytes: row.bytes.subarray(0, cut) } : row;
+        return {
+          ...raw,
+          chunks: async (...args: Parameters<RawLogStore['chunks']>) => (await raw.chunks(...args)).map(cutLast),
+        };
+      },
+    },
   });
 }
 
 function withoutCheckpoint(store: LogStore): LogStore {
   return Object.create(store, {
     ends: { value: async (log: number) => ({ ...(await store.ends(log)), checkpoint: undefined }) },
+    raw: { value: () => store.raw() },
   });
 }
 

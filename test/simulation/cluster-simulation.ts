@@ -7,9 +7,9 @@ import { kafkaOn } from '../../src/client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { Host } from '../../src/cluster/host.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
-import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
+import { EARLIEST_TIMESTAMP, type IsolationLevel, LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import { decodeBatch } from '../../src/record/batch-compression.js';
-import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
+import { batchesIn, isControl, lastOffsetOf } from '../../src/record/batch-header.js';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { type Faults, NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
@@ -322,19 +322,28 @@ export class ClusterSimulation {
       else if (errorCode !== 0) throw new Error(`fetching ${logText(topic, partition)}: ${errorMessage}`);
       for (const bytes of records) {
         for (const { at, header } of batchesIn(bytes)) {
-          for (const { offset, value } of await decodeBatch(bytes, at)) {
+          for (const { offset, value } of isControl(header) ? [] : await decodeBatch(bytes, at)) {
             if (offset >= next) found.push({ offset, value: new TextDecoder().decode(value ?? new Uint8Array()) });
           }
           next = lastOffsetOf(header) + 1;
         }
       }
     }
-    this.history.final.set(logText(topic, partition), found);
+    const log = logText(topic, partition);
+    const lastStableOffset = await this.#offsetAt(channel, topic, partition, LATEST_TIMESTAMP, 1);
+    this.history.final.set(log, found);
+    this.history.finalEnds.set(log, { highWatermark: end, lastStableOffset });
   }
 
-  async #offsetAt(channel: RequestChannel, topic: string, partition: number, timestamp: number): Promise<number> {
+  async #offsetAt(
+    channel: RequestChannel,
+    topic: string,
+    partition: number,
+    timestamp: number,
+    isolationLevel: IsolationLevel = 0,
+  ): Promise<number> {
     const partitions = [{ partitionIndex: partition, timestamp }];
-    const answer = await channel.send('ListOffsets', { isolationLevel: 0, topics: [{ name: topic, partitions }] });
+    const answer = await channel.send('ListOffsets', { isolationLevel, topics: [{ name: topic, partitions }] });
     const { errorCode = -1, offset = -1 } = answer.topics[0]?.partitions[0] ?? {};
     if (errorCode !== 0) throw new Error(`ListOffsets of ${logText(topic, partition)}: error ${errorCode}`);
     return offset;

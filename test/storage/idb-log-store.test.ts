@@ -191,9 +191,9 @@ describe('sealed segments', () => {
   }
 
   async function seal(store: IdbLogStore, chunks: readonly Chunk[], nextOffset: number): Promise<void> {
-    const builder = new SealedSegmentBuilder({ log: LOG, baseOffset: 0, nextOffset });
+    const builder = new SealedSegmentBuilder(LOG, 0);
     for (const { bytes } of chunks) builder.add(bytes);
-    const sealed = [await store.stageSealed(builder.finish())];
+    const sealed = [await store.stageSealed(builder.finish(nextOffset), 1)];
     await store.publishSealed({ log: LOG, baseOffset: 0, nextOffset, sealed, segments: [] }, 1);
   }
 

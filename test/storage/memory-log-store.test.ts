@@ -163,9 +163,9 @@ test('a tab that dies before the commit has written nothing and holds up nobody'
 });
 
 async function sealed(disk: MemoryDisk, store: MemoryLogStore): Promise<void> {
-  const builder = new SealedSegmentBuilder({ log: 1, baseOffset: 0, nextOffset: 3 });
+  const builder = new SealedSegmentBuilder(1, 0);
   for (const { bytes } of [chunk(0), chunk(1), chunk(2)]) builder.add(bytes);
-  const staged = await store.stageSealed(builder.finish());
+  const staged = await store.stageSealed(builder.finish(3), 1);
   expect(disk.sizeInBytes).toBe(700);
   await store.publishSealed({ log: 1, baseOffset: 0, nextOffset: 3, sealed: [staged], segments: [] }, 1);
 }
@@ -182,7 +182,8 @@ test('a power cut may give the swept rows back and take the publication, never b
     const after = await MemoryLogStore.open(disk, { newIncarnationId: 'two' });
     expect((await after.ends(1)).lastOffset).toBe(3);
     expect(concatBytes(await after.read(1, 0, 1000)).byteLength).toBe(survivors === 0 ? 400 : 300);
-    await after.sweepSealed(1, 1);
+    await after.claimLeadership(1, 'b', 2);
+    await after.sweepSealed(1, 2);
     expect(disk.sizeInBytes).toBe(400);
   }
 });

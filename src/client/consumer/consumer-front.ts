@@ -57,7 +57,11 @@ function assertConfig<K, V>({
   groupId,
   sessionTimeout = 30_000,
   heartbeatInterval = 3_000,
+  onGap = 'skip',
 }: ConsumerConfig<K, V>): void {
+  if (onGap !== 'skip' && onGap !== 'fail') {
+    throw new KafkaJSNonRetriableError(`Invalid onGap, expected 'skip' or 'fail' received ${String(onGap)}`);
+  }
   if (groupId !== undefined && (typeof groupId !== 'string' || groupId === '')) {
     throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
   }

@@ -68,6 +68,7 @@ export function makeConsumer<K, V>(
     isolationLevel: config.readUncommitted === true ? 0 : 1,
     keySerde: config.keySerde,
     valueSerde: config.valueSerde,
+    failOnGap: config.onGap === 'fail',
   };
 
   const group =

@@ -1,5 +1,10 @@
 import { errorOf, type KafkaError } from '../../protocol/errors.js';
-import { EARLIEST_TIMESTAMP, type FetchResponse, LATEST_TIMESTAMP } from '../../protocol/requests.js';
+import {
+  EARLIEST_TIMESTAMP,
+  type FetchResponse,
+  LATEST_TIMESTAMP,
+  type PartitionGap,
+} from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
@@ -57,6 +62,8 @@ interface FetcherOptions<K, V> {
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
+  /** Records are lost. Returns whether to go on behind them. */
+  readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
@@ -221,7 +228,7 @@ export class Fetcher<K, V> {
     const asked = slots.map((slot) => ({ slot, version: slot.version }));
     try {
       await this.#lookUpPositions(asked, controller.signal);
-      await this.#fetchOnce(asked.filter(isCurrent), controller.signal);
+      await this.#fetchOnce(asked.filter(isCurrent), controller);
     } catch (error) {
       if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
     } finally {
@@ -232,7 +239,7 @@ export class Fetcher<K, V> {
     }
   }
 
-  async #fetchOnce(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
+  async #fetchOnce(asked: readonly Asked<K, V>[], controller: AbortController): Promise<void> {
     const { connection, maxWaitMs, minBytes, maxBytes, maxBytesPerPartition, isolationLevel } = this.#options;
     if (asked.length === 0) return;
     const { clock } = connection.runtime;
@@ -247,7 +254,8 @@ export class Fetcher<K, V> {
       })),
     }));
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
-    const response = await connection.request('Fetch', request, { signal, waitMs: maxWaitMs });
+    const response = await connection.request('Fetch', request, { signal: controller.signal, waitMs: maxWaitMs });
+    this.#fetches.delete(controller); // what follows keeps no other from being sent
     if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
     this.#incarnationId ??= response.incarnationId;
     if (response.incarnationId !== this.#incarnationId) {
@@ -266,7 +274,7 @@ export class Fetcher<K, V> {
       const answer = answers.get(topicPartitionText(slot));
       if (answer === undefined || !isCurrent({ slot, version })) continue;
       const error = errorOf(answer);
-      if (error !== undefined) this.#partitionFailed(slot, error);
+      if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
       else if (await this.#buffer(slot, version, answer)) numberOfBatches++;
     }
     this.#options.onFetch({ numberOfBatches, durationMs: clock.monotonicMs() - sentAtMs });
@@ -294,6 +302,7 @@ export class Fetcher<K, V> {
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
+    slot.fetch = undefined; // so that the next one is under way before a handler gets this
     this.#bufferedBytes += sizeInBytes;
     this.#offer();
     return true;
@@ -315,7 +324,11 @@ export class Fetcher<K, V> {
     }
   }
 
-  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError): void {
+  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError, gap: PartitionGap | undefined): void {
+    if (gap !== undefined) {
+      if (this.#options.onGap(slot, gap, error)) slot.position = gap.nextOffset;
+      return;
+    }
     if (error.type === 'OFFSET_OUT_OF_RANGE') {
       this.seek(slot, this.#options.resetPosition(slot.topic));
       return;

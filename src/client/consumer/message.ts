@@ -157,6 +157,7 @@ export async function readMessages<K, V>(
       const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header);
       const source: MessageSource<K, V> = { ...context, bytes, texts, attributes: header.attributes };
       while (cursor.next()) {
+        texts.noteValue(cursor.valueStart, cursor.valueEnd);
         if (cursor.offset >= fetchOffset) messages.push(new StoredMessage(source, cursor));
       }
     }

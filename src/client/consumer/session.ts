@@ -1,13 +1,19 @@
-import { EARLIEST_TIMESTAMP, type IsolationLevel, LATEST_TIMESTAMP } from '../../protocol/requests.js';
+import type { KafkaError } from '../../protocol/errors.js';
+import {
+  EARLIEST_TIMESTAMP,
+  type IsolationLevel,
+  LATEST_TIMESTAMP,
+  type PartitionGap,
+} from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
-import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
+import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../api/events.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSGapError, KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';
@@ -29,6 +35,7 @@ export interface SessionSettings<K, V> {
   readonly rebalanceTimeoutMs: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
+  readonly failOnGap: boolean;
 }
 
 interface SessionOptions<K, V> {
@@ -79,6 +86,7 @@ export class ConsumerSession<K, V> {
       },
       onFailure: (error) => this.#crash(error),
       onStaleTopic: () => this.#group?.checkTopics(),
+      onGap: (partition, gap, error) => this.#gap(partition, gap, error),
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
@@ -248,6 +256,21 @@ export class ConsumerSession<K, V> {
       return;
     }
     for (const slot of [...this.#fetcher.slots]) this.#fetcher.seek(slot, 'earliest');
+  }
+
+  #gap(
+    { topic, partition }: TopicPartition,
+    { fromOffset, nextOffset, reason }: PartitionGap,
+    error: KafkaError,
+  ): boolean {
+    const { instrumentation, logger, settings } = this.#options;
+    const offsets = { fromOffset: String(fromOffset), nextOffset: String(nextOffset) };
+    const payload: GapEventPayload = { topic, partition, ...offsets, reason };
+    logger.warn('Records are lost', payload);
+    instrumentation.emit(CONSUMER_EVENTS.GAP, payload);
+    if (!settings.failOnGap) return true;
+    this.#crash(new KafkaJSGapError(error, payload));
+    return false;
   }
 
   #crash(error: unknown): void {

@@ -115,6 +115,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
         recordCount: to - from,
         ordinal: batch.ordinal + index * 2 ** -(batch.attempts + 10),
         bytes,
+        builder: undefined,
         baseSequence: batch.baseSequence < 0 ? -1 : batch.baseSequence + from,
         inDoubt: false,
         retryAtMs: 0,

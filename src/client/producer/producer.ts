@@ -18,6 +18,8 @@ import { Sender } from './sender.js';
 
 const DEFAULT_BATCH_BYTES = 60 * 1024;
 const DEFAULT_BUFFER_BYTES = 32 * 2 ** 20;
+/** More is not put into batches ahead of what is on its way: meanwhile the page gets to see the answers. */
+const MAX_UNSENT_BYTES = 2 ** 20;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 120_000;
 const DEFAULT_PRODUCE_TIMEOUT_MS = 30_000;
 const DEFAULT_METADATA_MAX_AGE_MS = 300_000;
@@ -196,7 +198,7 @@ export function makeProducer<K, V>(
 
   /** The fast way: everything is known and there is room, so that no promise is needed. */
   function readyNow(topicMessages: readonly TopicMessages<K, V>[]): Map<string, PreparedMessages> | undefined {
-    if (accumulator.bytes > bufferBytes) return undefined;
+    if (!hasRoom()) return undefined;
     const prepared = new Map<string, PreparedMessages>();
     for (const { topic, messages } of topicMessages) {
       const partitions = metadata.cached(topic);
@@ -206,6 +208,10 @@ export function makeProducer<K, V>(
       prepared.set(topic, ready);
     }
     return prepared;
+  }
+
+  function hasRoom(): boolean {
+    return accumulator.bytes <= bufferBytes && (sender.isIdle || sender.unsentBytes <= MAX_UNSENT_BYTES);
   }
 
   /** The slow way: after the earlier sends to the same topics, with metadata and room waited for. */
@@ -223,7 +229,7 @@ export function makeProducer<K, V>(
       for (const { topic, messages } of topicMessages) {
         prepared.set(topic, await prepareWithMetadata(topic, messages, signal));
       }
-      while (accumulator.bytes > bufferBytes) await abortable(accumulator.room(), signal);
+      while (!hasRoom()) await abortable(accumulator.room(), signal);
       signal?.throwIfAborted();
       if (status === 'disconnected') assertUsable();
       admit(prepared, send, settings);

@@ -9,6 +9,8 @@ import type { PendingSend } from './pending-send.js';
 
 /** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
 const SEQUENCES = 2 ** 31;
+/** Each has the memory of a batch. */
+const MAX_IDLE_BUILDERS = 4;
 
 export interface ProducerIdentity {
   readonly producerId: number;
@@ -42,6 +44,8 @@ export interface ClosedBatch {
   readonly deadlineMs: number;
   /** Kept until the end: a request takes a copy, because what is sent may be transferred. */
   bytes: Uint8Array;
+  /** In whose memory `bytes` may be, until the batch is done. */
+  builder: RecordBatchBuilder | undefined;
   baseSequence: number;
   /** Compression is under way. */
   preparing: boolean;
@@ -157,8 +161,7 @@ export class RecordAccumulator {
     const { recordCount } = open.builder;
     const { producerId, producerEpoch } = queue.identity;
     const baseSequence = producerId < 0 ? -1 : takeSequences(queue, recordCount);
-    const bytes = open.builder.finish({ producerId, producerEpoch, baseSequence });
-    this.#builders.push(open.builder);
+    const bytes = open.builder.end({ producerId, producerEpoch, baseSequence });
     const batch: ClosedBatch = {
       queue,
       settings: open.settings,
@@ -167,6 +170,7 @@ export class RecordAccumulator {
       ordinal: queue.nextOrdinal++,
       deadlineMs: open.openedAtMs + this.#options.deliveryTimeoutMs,
       bytes,
+      builder: open.builder,
       baseSequence,
       preparing: false,
       attempts: 0,
@@ -196,7 +200,13 @@ export class RecordAccumulator {
   /** Forgets a batch that is done, whether it succeeded or not. */
   release(batch: ClosedBatch): void {
     this.#bytes -= batch.bytes.length;
+    this.#reuse(batch);
     this.settle(batch.queue);
+    this.wakeWaiting();
+  }
+
+  /** There may be room now. */
+  wakeWaiting(): void {
     const waiting = this.#onRoom;
     this.#onRoom = [];
     for (const wake of waiting) wake();
@@ -211,15 +221,26 @@ export class RecordAccumulator {
   /** Replaces a batch by its parts (a batch too large for its topic), sizes accounted for. */
   replace(batch: ClosedBatch, pieces: readonly ClosedBatch[]): void {
     this.#bytes -= batch.bytes.length;
+    this.#reuse(batch);
     for (const piece of pieces) {
       this.#bytes += piece.bytes.length;
       this.requeue(piece);
     }
   }
 
-  /** Resolves at the next release. */
+  /** Resolves when there may be room. */
   room(): Promise<void> {
     return new Promise((resolve) => this.#onRoom.push(resolve));
+  }
+
+  /** The memory of a batch that is done serves the next ones; when there are none, little of it is kept. */
+  #reuse(batch: ClosedBatch): void {
+    const { builder } = batch;
+    if (builder === undefined) return;
+    batch.builder = undefined; // to one batch at a time
+    builder.clear();
+    this.#builders.push(builder);
+    if (this.#bytes === 0) this.#builders.length = Math.min(this.#builders.length, MAX_IDLE_BUILDERS);
   }
 
   #open(queue: PartitionQueue, settings: BatchSettings): OpenBatch {

@@ -76,10 +76,20 @@ export class Sender {
     );
   }
 
+  /** Nothing is on its way, so that no answer will come. */
+  get isIdle(): boolean {
+    return this.#requestsInFlight === 0;
+  }
+
+  /** Of the batches that are closed and not on their way. */
+  get unsentBytes(): number {
+    return this.#options.accumulator.bytes - this.#bytesInFlight;
+  }
+
   /** Looks for something to send: now if there is much, else once the present step of the program is over. */
   wake(): void {
     if (this.#closed) return;
-    if (this.#options.accumulator.bytes - this.#bytesInFlight >= EAGER_BYTES) this.#drain(false);
+    if (this.unsentBytes >= EAGER_BYTES) this.#drain(false);
     if (this.#drainDue) return;
     this.#drainDue = true;
     void Promise.resolve().then(() => {
@@ -186,6 +196,7 @@ export class Sender {
     const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
     this.#requestsInFlight++;
     this.#bytesInFlight += bytes;
+    this.#options.accumulator.wakeWaiting();
     for (const batch of batches) batch.attempts++;
     const { acks, timeoutMs } = batches[0]!.settings;
     const request: ProduceRequest = { transactionalId: null, acks, timeoutMs, topicData: topicData(batches) };
@@ -199,6 +210,7 @@ export class Sender {
     }
     this.#requestsInFlight--;
     this.#bytesInFlight -= bytes;
+    this.#options.accumulator.wakeWaiting();
     this.#prepare();
     if (failures.length > 0) await this.#recover(failures);
     this.wake();

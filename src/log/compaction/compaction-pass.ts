@@ -1,6 +1,7 @@
 import { KafkaError } from '../../protocol/errors.js';
 import type { TopicConfig } from '../../protocol/topic-config.js';
 import { type BatchAt, batchesIn, lastOffsetOf, readBatchHeader, verifyBatch } from '../../record/batch-header.js';
+import type { BatchHeader } from '../../record/record.js';
 import type { LogId, SegmentRow } from '../../storage/log-store.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from '../active-segment.js';
 import type { RetentionRules } from './batch-retention.js';
@@ -33,12 +34,16 @@ export interface PassRules extends Pick<TopicConfig, 'deleteRetentionMs' | 'segm
 
 /** What is to take the place of neighbouring segments, all at once. */
 export interface CleanedSegments {
-  readonly replaced: readonly SegmentRow[];
-  /** undefined where nothing is left of them. */
-  readonly row: SegmentRow | undefined;
-  /** Whole batches, back to back as they are. */
+  readonly replaced: readonly [SegmentRow, ...SegmentRow[]];
+  /** Whole batches, back to back as they are; perhaps none. */
   readonly batches: readonly Uint8Array[];
-  /** Of the aborted transactions with a marker in `replaced`, those that readers still need to know. */
+  /** The one segment that they make. */
+  readonly row: SegmentRow;
+  /** False where everything stays as it is, in the one segment that it was. */
+  readonly isChanged: boolean;
+  /** Of the last batch that was there before. */
+  readonly lastBatch: BatchHeader | undefined;
+  /** Of the aborted transactions with a marker in `replaced`, those that readers still need to know of. */
   readonly abortedTransactions: readonly AbortedTransaction[];
 }
 
@@ -64,10 +69,7 @@ export async function* compactionPass(
   const transactions = new CleanedTransactions(log.abortedTransactions);
   const { producer } = log;
   const cleaning: Cleaning = { nowMs, deleteRetentionMs, endOffset, producer, dirty, transactions };
-  for (const group of segmentGroups(segments, rules.segmentBytes)) {
-    const cleaned = await cleanSegments(log, group, cleaning);
-    if (cleaned !== undefined) yield cleaned;
-  }
+  for (const group of segmentGroups(segments, rules.segmentBytes)) yield await cleanSegments(log, group, cleaning);
   return passEnd;
 }
 
@@ -88,19 +90,20 @@ async function readDirtyPart(
   return builder.dirty;
 }
 
-/** undefined where all of it stays as it is. */
 async function cleanSegments(
   log: LogToClean,
-  group: readonly [SegmentRow, ...SegmentRow[]],
+  replaced: readonly [SegmentRow, ...SegmentRow[]],
   cleaning: Cleaning,
-): Promise<CleanedSegments | undefined> {
-  const [first] = group;
-  const { nextOffset } = group.at(-1) ?? first;
+): Promise<CleanedSegments> {
+  const [first] = replaced;
+  const { nextOffset } = replaced.at(-1) ?? first;
   const retainedBefore = cleaning.transactions.retained.length;
   const batches: Uint8Array[] = [];
   let segment: ActiveSegmentState = emptySegment(first.baseOffset, first.startPosition);
-  let isChanged = group.length > 1;
+  let isChanged = replaced.length > 1;
+  let lastBatch: BatchHeader | undefined;
   for await (const { bytes, batch } of batchesBetween(log, first.baseOffset, nextOffset)) {
+    lastBatch = batch.header;
     const cleaned = await cleanBatch(bytes, batch, cleaning);
     isChanged ||= cleaned === undefined || cleaned.buffer !== bytes.buffer;
     if (cleaned === undefined) continue;
@@ -111,9 +114,20 @@ async function cleanSegments(
   const markers = log.abortedTransactions.filter(({ lastOffset }) => {
     return lastOffset >= first.baseOffset && lastOffset < nextOffset;
   });
-  if (!isChanged && markers.length === abortedTransactions.length) return undefined;
-  const row = batches.length === 0 ? undefined : closedRow(log.log, segment, nextOffset);
-  return { replaced: group, row, batches, abortedTransactions };
+  isChanged ||= markers.length !== abortedTransactions.length;
+  const row = { ...closedRow(log.log, segment, nextOffset), ...inheritedBy(replaced, segment.byteCount) };
+  return { replaced, batches, row, isChanged, lastBatch, abortedTransactions };
+}
+
+/** What follows still begins where it did; what earlier passes have done stays known. */
+function inheritedBy(
+  replaced: readonly [SegmentRow, ...SegmentRow[]],
+  byteCount: number,
+): Pick<SegmentRow, 'startPosition' | 'cleanedOffset'> {
+  const last = replaced.at(-1) ?? replaced[0];
+  const cleanedOffset = replaced.findLast((row) => row.cleanedOffset !== undefined)?.cleanedOffset;
+  const startPosition = last.startPosition + last.byteCount - byteCount;
+  return cleanedOffset === undefined ? { startPosition } : { startPosition, cleanedOffset };
 }
 
 /** The batches with an offset in [from, to), in order, their checksums looked at. */

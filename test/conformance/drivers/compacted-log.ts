@@ -256,10 +256,9 @@ export class CompactedLog {
 
   #replace({ replaced, row, batches, abortedTransactions }: CleanedSegments): void {
     const at = this.#closed.findIndex((segment) => segment.row === replaced[0]);
-    const cleaned = row === undefined ? [] : [{ row, batches }];
+    const cleaned = batches.length === 0 ? [] : [{ row, batches }];
     this.#closed = this.#closed.toSpliced(at, replaced.length, ...cleaned);
-    const { baseOffset = 0 } = replaced[0] ?? {};
-    const { nextOffset = 0 } = replaced.at(-1) ?? {};
+    const { baseOffset, nextOffset } = row;
     const others = this.#aborted.filter(({ lastOffset }) => lastOffset < baseOffset || lastOffset >= nextOffset);
     this.#aborted = [...others, ...abortedTransactions].sort((a, b) => a.lastOffset - b.lastOffset);
   }
