@@ -5,6 +5,7 @@ import { GroupCoordinator } from './coordinator/group-coordinator.js';
 import { createOffsetsTopic, createTopics } from './create-topics.js';
 import { integrityHandlers } from './integrity-handlers.js';
 import { keepSealed } from './keep-sealed.js';
+import { Maintenance } from './maintenance.js';
 import { TopicCleaner } from './topic-cleaner.js';
 import * as transactionsPart from './transactions-part.js';
 
@@ -12,6 +13,7 @@ import * as transactionsPart from './transactions-part.js';
 export const STATIC_PARTS: BrokerParts = {
   groups: async () => ({ GroupCoordinator }),
   topics: async () => ({ createOffsetsTopic, createTopics }),
+  maintenance: async () => ({ Maintenance }),
   admin: async () => ({ adminHandlers }),
   transactions: async () => transactionsPart,
   cleaner: async () => ({ TopicCleaner }),
