@@ -4,6 +4,7 @@ export type * from './client/api/admin.js';
 export { ConfigResourceTypes, ConfigSource, ResourceTypes } from './client/api/admin.js';
 export type * from './client/api/consumer.js';
 export type * from './client/api/events.js';
+export type * from './client/api/integrity.js';
 export type * from './client/api/kafka.js';
 export type * from './client/api/logger.js';
 export { logLevel } from './client/api/logger.js';

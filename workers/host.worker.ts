@@ -2,6 +2,7 @@ import type { BrokerParts } from '../src/broker/broker-parts.js';
 import { Host } from '../src/cluster/host.js';
 import { KafkaError } from '../src/protocol/errors.js';
 import { browserRuntime } from '../src/runtime/browser-runtime.js';
+import { lazyLines } from '../src/runtime/lazy-lines.js';
 import { serveRequests } from '../src/runtime/serve-requests.js';
 import { IdbLogStore } from '../src/storage/idb-log-store.js';
 import { present } from '../src/util/assert.js';
@@ -16,15 +17,15 @@ const PARTS: BrokerParts = {
   topics: () => loaded(import('../src/broker/create-topics.js')),
   maintenance: () => loaded(import('../src/broker/maintenance.js')),
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
-  cleaner: () => loaded(import('../src/broker/topic-cleaner.js')),
   sealing: () => loaded(import('../src/broker/keep-sealed.js')),
   integrity: () => loaded(import('../src/broker/integrity-handlers.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
   transactions: () => loaded(import('../src/broker/transactions-part.js')),
 };
 
-serveRequests(self, async ({ clusterName, brokerConfig, label, visible }) => {
-  const runtime = browserRuntime();
+serveRequests(self, async ({ clusterName, brokerConfig, label, visible }, introducer) => {
+  const lines = lazyLines(async () => (await import('../src/runtime/direct-lines.js')).directLines(introducer));
+  const runtime = { ...browserRuntime(), lines };
   const { clock, random } = runtime;
   const openStore = (): Promise<IdbLogStore> =>
     IdbLogStore.open({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });

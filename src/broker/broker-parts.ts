@@ -10,7 +10,6 @@ export interface BrokerParts {
   readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
   /** What a broker does when nobody asks. */
   readonly maintenance: () => Promise<Pick<typeof import('./maintenance.js'), 'Maintenance'>>;
-  readonly cleaner: () => Promise<Pick<typeof import('./topic-cleaner.js'), 'TopicCleaner'>>;
   readonly sealing: () => Promise<Pick<typeof import('./keep-sealed.js'), 'keepSealed'>>;
   readonly integrity: () => Promise<Pick<typeof import('./integrity-handlers.js'), 'integrityHandlers'>>;
   readonly timestamps: () => Promise<Pick<typeof import('../log/offset-for-timestamp.js'), 'offsetForTimestamp'>>;

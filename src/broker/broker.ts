@@ -170,6 +170,7 @@ export class Broker {
     DeleteRecords: this.#toAdmin('DeleteRecords'),
     DescribeLogDirs: this.#toAdmin('DescribeLogDirs'),
     CheckLogs: this.#toIntegrity('CheckLogs'),
+    ImportLog: this.#toIntegrity('ImportLog'),
     AlterConfigs: this.#toAdmin('AlterConfigs'),
     DescribeConfigs: this.#toAdmin('DescribeConfigs'),
     FindCoordinator: async ({ key }) => {
@@ -215,8 +216,12 @@ export class Broker {
         controller: this.#controller,
         recovery: () => ({ nowMs: clock.wallMs(), transactions, ...this.#producerConfig() }),
         open: (topic, partition) => this.#open(topic, partition),
-        exclusively: (topic, partition, work) =>
-          this.#logs.exclusively(partition.log, work, () => this.#newLog(topic, partition)),
+        exclusively: async (topic, partition, work) => {
+          const result = await this.#logs.exclusively(partition.log, work, () => this.#newLog(topic, partition));
+          const { logStartOffset, logEndOffset: highWatermark } = await this.#open(topic, partition);
+          this.#groupCommit.announce({ log: partition.log, leaderEpoch, logStartOffset, highWatermark, chunks: [] });
+          return result;
+        },
       });
       const ended = linkedController(this.#closing.signal, signal);
       try {

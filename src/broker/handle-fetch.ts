@@ -1,4 +1,3 @@
-import { endOffsetOf } from '../log/end-offset.js';
 import { LogGapError } from '../log/log-gap.js';
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
@@ -28,8 +27,6 @@ interface Position extends Pick<FetchRequest, 'isolationLevel'> {
   readonly endOffset: number;
   readonly abortedTransactions: Partition['abortedTransactions'];
   readonly records: readonly Uint8Array[];
-  /** There is more than the response may carry: nothing is to be waited for. */
-  readonly isCut: boolean;
 }
 
 /**
@@ -47,7 +44,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
     for (;;) {
       signal?.throwIfAborted();
       const located = await Promise.all(positionsOf(request).map((position) => locate(context, position)));
-      const positions = await readShares(context, located, request, turn++);
+      const positions = await readShares(context, located, request.maxBytes, turn++);
       const waitMs = deadlineMs - context.clock.monotonicMs();
       if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(context, request, positions);
       await anyAdvance(context, positions, waitMs, signal);
@@ -70,7 +67,6 @@ function positionsOf({ topics, isolationLevel }: FetchRequest): Position[] {
         endOffset: -1,
         abortedTransactions: [],
         records: [],
-        isCut: false,
       };
     }),
   );
@@ -103,7 +99,7 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
 async function readShares(
   context: ReadContext,
   positions: readonly Position[],
-  { minBytes, maxBytes }: FetchRequest,
+  maxBytes: number,
   turn: number,
 ): Promise<readonly Position[]> {
   const ready = positions.filter(({ endOffset, fetchOffset }) => endOffset > fetchOffset);
@@ -112,36 +108,28 @@ async function readShares(
   const count = Math.max(1, Math.min(ready.length, Math.floor(maxBytes / MIN_SHARE_BYTES)));
   const chosen = [...ready.slice(first), ...ready.slice(0, first)].slice(0, count);
   const read = new Map<Position, Position>();
-  const share = { minBytes, maxBytes: Math.floor(maxBytes / count) };
-  await Promise.all(chosen.map(async (position) => read.set(position, await readOne(context, position, share))));
+  const shareBytes = Math.floor(maxBytes / count);
+  await Promise.all(chosen.map(async (position) => read.set(position, await readOne(context, position, shareBytes))));
   let remaining = maxBytes;
   for (const position of chosen) {
     const after = read.get(position) ?? position;
-    const bytes = bytesOf(after.records);
+    const bytes = byteCount(after);
     if (bytes > remaining && remaining < maxBytes) read.delete(position);
     else remaining -= bytes;
   }
   return positions.map((position) => read.get(position) ?? position);
 }
 
-async function readOne(
-  context: ReadContext,
-  position: Position,
-  share: Pick<FetchRequest, 'minBytes' | 'maxBytes'>,
-): Promise<Position> {
-  const { view, log, fetchOffset, isolationLevel } = position;
+async function readOne(context: ReadContext, position: Position, shareBytes: number): Promise<Position> {
+  const { view, log, fetchOffset, maxBytes, isolationLevel } = position;
   if (view === undefined) return position;
-  const maxBytes = Math.min(position.maxBytes, share.maxBytes);
   try {
-    const { records, isCut } = await readEnough(view, fetchOffset, {
-      minBytes: Math.min(share.minBytes, maxBytes),
-      maxBytes,
-    });
+    const records = await view.read(fetchOffset, Math.min(maxBytes, shareBytes));
     const isUndecided = isolationLevel === 1 && view.aborted !== undefined;
     const read = isUndecided
       ? await (await context.parts.transactions()).committedPart(context, { log, view, fetchOffset, records })
       : { records };
-    if (view.logStartOffset <= fetchOffset) return { ...position, ...read, isCut };
+    if (view.logStartOffset <= fetchOffset) return { ...position, ...read };
     return { ...position, error: outOfRange(position, view.logStartOffset, view.highWatermark) };
   } catch (error) {
     const { topic, partition } = position;
@@ -152,28 +140,11 @@ async function readOne(
   }
 }
 
-/** A view may give less than it has: then the rest of `minBytes` is asked for. */
-async function readEnough(
-  view: LogView,
-  fetchOffset: number,
-  { minBytes, maxBytes }: Pick<FetchRequest, 'minBytes' | 'maxBytes'>,
-): Promise<Pick<Position, 'records' | 'isCut'>> {
-  const records = await view.read(fetchOffset, maxBytes);
-  for (let bytes = bytesOf(records); bytes < minBytes && records.length > 0; bytes = bytesOf(records)) {
-    const endOffset = endOffsetOf(records.at(-1) as Uint8Array);
-    const more = endOffset < view.highWatermark ? await view.read(endOffset, maxBytes - bytes) : [];
-    if (more.length === 0) break;
-    if (bytes + bytesOf(more) > maxBytes) return { records, isCut: true };
-    records.push(...more);
-  }
-  return { records, isCut: false };
-}
-
 function isEnough(positions: readonly Position[], minBytes: number): boolean {
   let bytes = 0;
   for (const position of positions) {
-    if (position.error !== undefined || position.isCut) return true;
-    bytes += bytesOf(position.records);
+    if (position.error !== undefined) return true;
+    bytes += byteCount(position);
   }
   return bytes >= minBytes;
 }
@@ -222,8 +193,10 @@ function partitionResponse({ partition, view, error, records, abortedTransaction
 
 type Partition = FetchResponse['responses'][number]['partitions'][number];
 
-function bytesOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+function byteCount({ records }: Position): number {
+  let bytes = 0;
+  for (const chunk of records) bytes += chunk.byteLength;
+  return bytes;
 }
 
 function outOfRange(

@@ -6,6 +6,7 @@ import type { CheckLogsRequest, CheckLogsResponse, LogFinding, Requests, Respons
 import type { LogId, LogStore } from '../storage/log-store.js';
 import type { RawLogStore } from '../storage/raw-log-store.js';
 import type { Controller } from './controller.js';
+import { handleImportLog } from './handle-import-log.js';
 import { unknownPartition } from './handle-metadata.js';
 import type { MetadataImage, PartitionImage, TopicImage } from './metadata-image.js';
 import { METADATA_LOG } from './metadata-records.js';
@@ -14,7 +15,7 @@ import { METADATA_LOG } from './metadata-records.js';
 const NO_PARTITION = -1;
 
 /** What looks for damage, mends it, and brings whole logs in and out. */
-export type IntegrityApi = 'CheckLogs';
+export type IntegrityApi = 'CheckLogs' | 'ImportLog';
 
 export interface IntegrityContext {
   readonly store: LogStore;
@@ -31,7 +32,10 @@ type Handlers = {
 };
 
 export function integrityHandlers(context: IntegrityContext): Handlers {
-  return { CheckLogs: (request, signal) => checkLogs(context, request, signal) };
+  return {
+    CheckLogs: (request, signal) => checkLogs(context, request, signal),
+    ImportLog: (request) => handleImportLog(context, request),
+  };
 }
 
 type PartitionCheck = CheckLogsResponse['topics'][number]['partitions'][number];

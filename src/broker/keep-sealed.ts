@@ -1,24 +1,21 @@
 import type { PartitionLog } from '../log/partition-log.js';
 import { sealClosedSegments } from '../log/segment-sealer.js';
 import { KafkaError } from '../protocol/errors.js';
-import type { LogId, LogStore } from '../storage/log-store.js';
+import type { LogId } from '../storage/log-store.js';
 import { abortable } from '../util/signal.js';
+import { TopicCleaner, type TopicCleanerOptions } from './topic-cleaner.js';
 
-export interface SealingContext {
-  readonly store: LogStore;
-  readonly leaderEpoch: number;
+export interface SealingContext extends TopicCleanerOptions {
   /** All logs that this broker leads now, and how to open each. */
   readonly logs: () => ReadonlyMap<LogId, () => Promise<PartitionLog>>;
   /** Resolves, perhaps to none, when segments have closed, and now and then; each log is told of once. */
   readonly segmentsClosed: () => Promise<ReadonlySet<LogId>>;
-  /** Called each time when that has been dealt with: of these logs, at first of all, segments may have closed. */
-  readonly sealed: (logs: ReadonlySet<LogId> | undefined) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
 /**
- * Seals what is closed, log after log, until the signal aborts: at first what earlier leaders left, then whatever closes.
- * A log that fails is left for the next time.
+ * Seals what is closed, log after log, until the signal aborts: at first what earlier leaders left, then whatever closes;
+ * and compacts what needs it, after that. A log that fails is left for the next time.
  */
 export async function keepSealed(context: SealingContext): Promise<void> {
   const { signal, segmentsClosed } = context;
@@ -27,7 +24,8 @@ export async function keepSealed(context: SealingContext): Promise<void> {
     for (const [log, open] of context.logs()) {
       if (await failsTo(() => sealLeftOver(context, log, open), signal)) failed.add(log);
     }
-    await context.sealed(undefined);
+    const cleaner = new TopicCleaner(context);
+    await cleaner.clean(undefined, signal);
     for (;;) {
       const closed = await abortable(segmentsClosed(), signal);
       for (const log of closed) failed.add(log);
@@ -37,7 +35,7 @@ export async function keepSealed(context: SealingContext): Promise<void> {
         const open = logs.get(log);
         if (open && (await failsTo(async () => sealClosedSegments(await open(), signal), signal))) failed.add(log);
       }
-      if (closed.size > 0) await context.sealed(closed);
+      await cleaner.clean(closed.size > 0 ? closed : undefined, signal);
     }
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;

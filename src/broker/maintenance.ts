@@ -8,9 +8,8 @@ import type { BrokerParts } from './broker-parts.js';
 import type { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { ProduceContext } from './handle-produce.js';
-import { isCompacted, logOf } from './metadata-image.js';
+import { logOf } from './metadata-image.js';
 import type { PartitionLogs } from './partition-logs.js';
-import type { TopicCleaner } from './topic-cleaner.js';
 
 /** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
 const SEALING_AFTER_MS = 2_000;
@@ -37,7 +36,6 @@ export interface MaintenanceContext {
 /** What a broker does when nobody asks: retention, sealing, compaction, and the deletion of what was removed. */
 export class Maintenance {
   readonly #context: MaintenanceContext;
-  #cleaner: TopicCleaner | undefined;
   #deleting: Promise<void> | undefined;
 
   constructor(context: MaintenanceContext) {
@@ -78,8 +76,7 @@ export class Maintenance {
     while (await this.#slept(this.#context.config().logRetentionCheckIntervalMs)) {
       this.deleteRemovedLogs();
       await this.#enforceRetention();
-      await this.#compactLogs();
-      this.#context.sealAgain(); // what could not be sealed before is tried again
+      this.#context.sealAgain(); // what could not be sealed before is tried again, and what is old compacted
     }
   }
 
@@ -100,31 +97,19 @@ export class Maintenance {
     }
   }
 
-  /** Compacts the logs that need it, of all or of these; one that fails is left for the next time. */
-  async #compactLogs(only?: ReadonlySet<LogId>): Promise<void> {
-    const { store, leaderEpoch, clock, parts, partitions, signal } = this.#context;
-    if (![...partitions.image().topics.values()].some(isCompacted)) return;
-    try {
-      const { TopicCleaner } = await abortable(parts.cleaner(), signal);
-      this.#cleaner ??= new TopicCleaner({ store, leaderEpoch, clock, partitions });
-      await this.#cleaner.clean(only, signal);
-    } catch (error) {
-      ignoreKafkaError(error);
-    }
-  }
-
   async #keepSealed(): Promise<void> {
     if (!(await this.#slept(SEALING_AFTER_MS))) return;
-    const { store, leaderEpoch, parts, signal, segmentsClosed } = this.#context;
+    const { store, leaderEpoch, clock, parts, signal, partitions, segmentsClosed } = this.#context;
     try {
       const { keepSealed } = await abortable(parts.sealing(), signal);
       await keepSealed({
         store,
         leaderEpoch,
+        clock,
         signal,
+        partitions,
         logs: () => this.#openers(),
         segmentsClosed,
-        sealed: (logs) => this.#compactLogs(logs),
       });
     } catch (error) {
       ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals

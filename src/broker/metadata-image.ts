@@ -45,11 +45,6 @@ export const EMPTY_IMAGE: MetadataImage = {
   nextProducerId: 0,
 };
 
-/** Whether the log cleaner is to look after it. Not after internal ones: the coordinator rolls up its log by itself. */
-export function isCompacted({ isInternal, config }: TopicImage): boolean {
-  return config.cleanupPolicy.compact && !isInternal;
-}
-
 /**
  * The image after `records`, in order. What speaks of a topic or a partition that was never heard of is passed over: the
  * record before it was lost to damage. Pure; costs one copy of the topic table however many records there are.

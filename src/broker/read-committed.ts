@@ -1,7 +1,7 @@
 import { type AbortedTransaction, type AbortedWindow, unpackAborted } from '../log/aborted-transactions.js';
 import { recoverLog } from '../log/log-recovery.js';
 import type { LogView } from '../log/log-view.js';
-import { batchesIn } from '../record/batch-header.js';
+import { batchesIn, isControl } from '../record/batch-header.js';
 import type { LogId } from '../storage/log-store.js';
 import type { ReadContext } from './read-context.js';
 
@@ -34,10 +34,12 @@ export async function committedPart(
   context: Pick<ReadContext, 'store' | 'clock' | 'parts'>,
   request: CommittedReadRequest,
 ): Promise<CommittedRead> {
-  const { chunks, endOffset } = below(request.records, request.view.lastStableOffset);
+  const { chunks, endOffset, markers } = below(request.records, request.view.lastStableOffset);
   if (chunks.length === 0) return { records: [], abortedTransactions: [] };
   const aborted = await abortedBetween(context, request, endOffset);
-  return { records: chunks, abortedTransactions: inOrder(aborted) };
+  // A window may remember one that compaction has removed with its marker: nothing would tell the reader that it ended.
+  const known = aborted.filter(({ lastOffset }) => lastOffset >= endOffset || markers.has(lastOffset));
+  return { records: chunks, abortedTransactions: inOrder(known) };
 }
 
 /** The last stable offset by what the database holds now. */
@@ -49,9 +51,17 @@ export async function storedLastStableOffset(
   return committed.transactions?.lastStableOffset ?? committed.highWatermark;
 }
 
+interface StablePart {
+  readonly chunks: Uint8Array[];
+  readonly endOffset: number;
+  /** The offsets of all markers in it. */
+  readonly markers: ReadonlySet<number>;
+}
+
 /** The batches below `stableOffset`, and where they end. */
-function below(records: readonly Uint8Array[], stableOffset: number): { chunks: Uint8Array[]; endOffset: number } {
+function below(records: readonly Uint8Array[], stableOffset: number): StablePart {
   const chunks: Uint8Array[] = [];
+  const markers = new Set<number>();
   let endOffset = 0;
   for (const chunk of records) {
     let size = 0;
@@ -59,11 +69,12 @@ function below(records: readonly Uint8Array[], stableOffset: number): { chunks: 
       if (header.baseOffset >= stableOffset) break;
       size = at + header.sizeInBytes;
       endOffset = header.baseOffset + header.lastOffsetDelta + 1;
+      if (isControl(header) && header.recordCount > 0) markers.add(header.baseOffset);
     }
     if (size > 0) chunks.push(size === chunk.length ? chunk : chunk.slice(0, size));
     if (size < chunk.length) break;
   }
-  return { chunks, endOffset };
+  return { chunks, endOffset, markers };
 }
 
 /** Those that have a part in [fetchOffset, endOffset): their marker is not before it, their first record not behind. */

@@ -6,7 +6,8 @@ import { createOffsetsTopic, createTopics } from './create-topics.js';
 import { integrityHandlers } from './integrity-handlers.js';
 import { keepSealed } from './keep-sealed.js';
 import { Maintenance } from './maintenance.js';
-import { TopicCleaner } from './topic-cleaner.js';
+// Damage asks for it by `import()`, which must then have nothing to load.
+import '../log/salvage.js';
 import * as transactionsPart from './transactions-part.js';
 
 /** The parts of a broker that is one module graph: in tests, in Node, and in the simulation, where nothing may load. */
@@ -16,7 +17,6 @@ export const STATIC_PARTS: BrokerParts = {
   maintenance: async () => ({ Maintenance }),
   admin: async () => ({ adminHandlers }),
   transactions: async () => transactionsPart,
-  cleaner: async () => ({ TopicCleaner }),
   sealing: async () => ({ keepSealed }),
   integrity: async () => ({ integrityHandlers }),
   timestamps: async () => ({ offsetForTimestamp }),

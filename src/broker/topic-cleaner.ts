@@ -2,8 +2,7 @@ import { type CompactedLog, LogCleaner, type LogCleanerOptions } from '../log/co
 import type { PartitionLog } from '../log/partition-log.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { LogId } from '../storage/log-store.js';
-import { Serial } from '../util/serial.js';
-import { isCompacted, logOf, type MetadataImage, type PartitionImage, type TopicImage } from './metadata-image.js';
+import { logOf, type MetadataImage, type PartitionImage, type TopicImage } from './metadata-image.js';
 
 export interface TopicCleanerOptions extends LogCleanerOptions {
   readonly partitions: {
@@ -12,11 +11,10 @@ export interface TopicCleanerOptions extends LogCleanerOptions {
   };
 }
 
-/** Finds the logs that are to be compacted, for the cleaner. One run at a time. */
+/** Finds the logs that are to be compacted, for the cleaner. */
 export class TopicCleaner {
   readonly #partitions: TopicCleanerOptions['partitions'];
   readonly #cleaner: LogCleaner;
-  readonly #turn = new Serial();
 
   constructor({ partitions, ...options }: TopicCleanerOptions) {
     this.#partitions = partitions;
@@ -25,10 +23,8 @@ export class TopicCleaner {
 
   /** Cleans what needs it, of all compacted logs or of `only` these. */
   clean(only: ReadonlySet<LogId> | undefined, signal: AbortSignal): Promise<void> {
-    return this.#turn.run(() => {
-      const logs = [...this.#partitions.image().topics.values()].filter(isCompacted).flatMap(this.#logsOf);
-      return this.#cleaner.cleanAll(only ? logs.filter(({ log }) => only.has(log)) : logs, signal);
-    });
+    const logs = [...this.#partitions.image().topics.values()].filter(isCompacted).flatMap(this.#logsOf);
+    return this.#cleaner.cleanAll(only ? logs.filter(({ log }) => only.has(log)) : logs, signal);
   }
 
   readonly #logsOf = (topic: TopicImage): CompactedLog[] => {
@@ -42,4 +38,9 @@ export class TopicCleaner {
       },
     }));
   };
+}
+
+/** Internal ones are not looked after: the coordinator rolls up its log by itself. */
+function isCompacted({ isInternal, config }: TopicImage): boolean {
+  return config.cleanupPolicy.compact && !isInternal;
 }

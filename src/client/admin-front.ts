@@ -25,6 +25,8 @@ export function adminFront(context: ClientContext, config: AdminConfig): Admin {
       'deleteOffsets',
       'describeCluster',
       'describeLogs',
+      'checkLogs',
+      'importPartition',
       'listGroups',
       'describeGroups',
       'deleteGroups',
@@ -32,6 +34,9 @@ export function adminFront(context: ClientContext, config: AdminConfig): Admin {
       'describeConfigs',
       'alterConfigs',
     ]),
+    async *exportPartition(options) {
+      yield* (await part.load()).exportPartition(options);
+    },
     disconnect,
     ...shell.api,
     [ASYNC_DISPOSE]: disconnect,

@@ -6,6 +6,7 @@ import { KafkaError } from '../protocol/errors.js';
 import type { IsolationLevel } from '../protocol/requests.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
+import { free } from '../util/free.js';
 import { deferred, onAbort } from '../util/signal.js';
 import { Announcements } from './announcements.js';
 import { ReadAhead } from './read-ahead.js';
@@ -57,12 +58,14 @@ export class HostLogViews implements LogViews {
     return opening;
   }
 
-  /** The broker of this host committed: our own views know at once, the others are told. */
+  /** The broker of this host committed: our own views know at once, the others are told. The bytes are ours now. */
   announce(advance: LogAdvance): void {
     const view = this.#open.get(advance.log);
     view?.apply(advance);
-    if (this.#closed || this.#options.alone()) return;
-    (view?.announcements ?? this.#teller(advance.log)).post(advance);
+    if (!this.#closed && !this.#options.alone()) {
+      (view?.announcements ?? this.#teller(advance.log)).post(advance);
+    }
+    if (view === undefined) for (const { bytes } of advance.chunks) free(bytes);
   }
 
   /** To be called now and then: closes what nobody has used for long. */

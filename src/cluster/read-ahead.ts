@@ -1,9 +1,8 @@
 import { endOffsetOf } from '../log/end-offset.js';
 import { readSound } from '../log/sound-batches.js';
+import { takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 
-/** The first read of a reader: small, so that its first record is there soon. */
-export const FIRST_READ_BYTES: number = 192 * 1024;
 /** What is read ahead of one reader at a time, from the first to the largest: so that the store is never idle. */
 const MIN_WINDOW_BYTES = 1024 * 1024;
 const MAX_WINDOW_BYTES = 2 * 1024 * 1024;
@@ -55,8 +54,8 @@ export class ReadAhead {
   }
 
   /**
-   * As `LogStore.read`, or less: the first read of a reader is at most FIRST_READ_BYTES. The bytes are the caller's, and
-   * sound.
+   * As `LogStore.read`; like that of IndexedDB, it may answer less than there is once it has half of `maxBytes`. The bytes
+   * are sound.
    * @throws LogGapError: what lies at `offset` is lost.
    */
   async read({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
@@ -64,18 +63,29 @@ export class ReadAhead {
     if (stream === undefined) return this.#begin({ log, offset }, maxBytes, limitOffset);
     stream.limitOffset = limitOffset;
     stream.windowBytes = Math.min(2 * stream.windowBytes, MAX_WINDOW_BYTES);
-    this.#fill(stream);
-    if (stream.ready.length === 0) await stream.coming;
-    const chunks = stream.ready.splice(0, countUpTo(stream.ready, maxBytes));
+    const chunks = await this.#takeReady(stream, maxBytes);
     if (chunks.length === 0) {
       this.#drop(stream);
       if (stream.failure !== undefined) throw stream.failure.error;
       return this.#sound({ log, offset }, maxBytes, limitOffset);
     }
-    this.#hold(stream, -bytesOf(chunks));
     stream.offset = endOf(chunks);
     this.#keep(stream);
     return chunks;
+  }
+
+  async #takeReady(stream: Stream, maxBytes: number): Promise<Uint8Array[]> {
+    const taken: Uint8Array[] = [];
+    for (let takenBytes = 0; takenBytes < maxBytes / 2; takenBytes = bytesOf(taken)) {
+      this.#fill(stream);
+      if (stream.ready.length === 0) await stream.coming;
+      const more = takeChunks(stream.ready, { takenBytes, maxBytes, endOffset: Infinity });
+      if (more.length === 0) break;
+      stream.ready.splice(0, more.length);
+      this.#hold(stream, -bytesOf(more));
+      taken.push(...more);
+    }
+    return taken;
   }
 
   /** Nobody reads on from there: what follows is kept elsewhere. */
@@ -86,12 +96,12 @@ export class ReadAhead {
 
   /** The log is not read any more. */
   forgetLog(log: LogId): void {
-    for (const stream of [...this.#streams.values()]) if (stream.log === log) this.forget(stream);
+    for (const stream of this.#streams.values()) if (stream.log === log) this.forget(stream);
     this.#holesEndOffsets.delete(log);
   }
 
   async #begin({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
-    const chunks = await this.#sound({ log, offset }, Math.min(maxBytes, FIRST_READ_BYTES), limitOffset);
+    const chunks = await this.#sound({ log, offset }, maxBytes, limitOffset);
     if (chunks.length === 0) return chunks;
     const endOffset = endOf(chunks);
     this.#keep({
@@ -102,7 +112,7 @@ export class ReadAhead {
       failure: undefined,
       endOffset,
       limitOffset,
-      windowBytes: Math.min(MIN_WINDOW_BYTES, 4 * maxBytes), // whoever wants little gets little
+      windowBytes: MIN_WINDOW_BYTES,
       heldBytes: 0,
       dropped: false,
     });
@@ -175,13 +185,6 @@ export class ReadAhead {
 
 function keyOf({ log, offset }: Place): string {
   return `${log}/${offset}`;
-}
-
-/** How many of the chunks `maxBytes` allow: at least one, if there is one. */
-function countUpTo(chunks: readonly Uint8Array[], maxBytes: number): number {
-  let bytes = 0;
-  const over = chunks.findIndex((chunk) => (bytes += chunk.byteLength) > maxBytes);
-  return over < 0 ? chunks.length : Math.max(1, over);
 }
 
 function bytesOf(chunks: readonly Uint8Array[]): number {

@@ -1,6 +1,6 @@
 import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
-import type { Channel, Runtime } from '../runtime/runtime.js';
+import type { Channel, LinesEnd, Runtime } from '../runtime/runtime.js';
 import { AssertionError, unreachable } from '../util/assert.js';
 import { deferred, linkedController, onAbort } from '../util/signal.js';
 import { CLUSTER_PROTOCOL_VERSION } from './host-messages.js';
@@ -87,10 +87,14 @@ interface Caller {
 /**
  * Requests from host to host. Each is carried out at most once, however often its messages are lost or doubled: the
  * caller does not send again what may have arrived, it asks; the other side remembers what it answered.
+ *
+ * They go over a direct line where there is one, else over the other host's channel, and answers come back the same
+ * way. A line may be broken and nobody knows: what asks what became of a request always goes over the channel.
  */
 export class Transport {
   readonly #options: TransportOptions;
   readonly #inbox: Channel;
+  readonly #direct: LinesEnd | undefined;
   readonly #lines = new Map<string, Channel>();
   readonly #calls = new Map<number, Call>();
   readonly #callers = new Map<string, Caller>();
@@ -99,8 +103,9 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    const name = inboxName(options.clusterName, options.hostId);
-    this.#inbox = options.runtime.channels.open(name, (data) => this.#receive(data));
+    const { runtime, clusterName, hostId } = options;
+    this.#inbox = runtime.channels.open(inboxName(clusterName, hostId), (data) => this.#receive(data));
+    this.#direct = runtime.lines?.open(hostId, (data, reply) => this.#receive(data, reply));
   }
 
   /**
@@ -145,6 +150,7 @@ export class Transport {
 
   /** `hostId` is gone for good: forgets also what it asked for. */
   forget(hostId: string): void {
+    this.#direct?.drop(hostId);
     this.#lines.get(hostId)?.close();
     this.#lines.delete(hostId);
     const caller = this.#callers.get(hostId);
@@ -160,6 +166,7 @@ export class Transport {
     for (const { working } of this.#callers.values()) for (const work of working.values()) work.abort(closed());
     this.#callers.clear();
     this.#inbox.close();
+    this.#direct?.close();
     for (const line of this.#lines.values()) line.close();
     this.#lines.clear();
   }
@@ -175,7 +182,7 @@ export class Transport {
         const stepMs = Math.min(askMs, call.timeoutMs - waitedMs);
         await clock.sleep(stepMs, signal);
         waitedMs += stepMs;
-        this.#send(call.to, id, { type: 'ask' });
+        this.#sendSurely(call.to, id, { type: 'ask' });
       }
     } catch {
       return; // answered, or closing
@@ -184,13 +191,15 @@ export class Transport {
     call.reject(new KafkaError('REQUEST_TIMED_OUT', text));
   }
 
-  #receive(data: unknown): void {
+  /** `reply` leads back over the line on which it came; undefined: it came over our channel. */
+  #receive(data: unknown, reply?: (envelope: Envelope) => void): void {
     const envelope = parseEnvelope(data);
     if (envelope === undefined) return;
     const { version, from, id, message } = envelope;
-    if (version !== CLUSTER_PROTOCOL_VERSION) this.#refuseVersion(envelope);
-    else if (message.type === 'request') this.#requested(from, id, message);
-    else if (message.type === 'ask') this.#asked(from, id);
+    const answer = (answered: Reply): void => this.#answer(from, id, answered, reply);
+    if (version !== CLUSTER_PROTOCOL_VERSION) this.#refuseVersion(envelope, answer);
+    else if (message.type === 'request') this.#requested(from, id, message, answer);
+    else if (message.type === 'ask') this.#asked(from, id, answer);
     else if (message.type === 'cancel') this.#cancelled(from, id);
     else this.#replied(from, id, message);
   }
@@ -202,7 +211,13 @@ export class Transport {
       case 'working':
         break;
       case 'unknown':
-        this.#send(from, id, { type: 'request', api: call.api, request: call.request, timeoutMs: call.timeoutMs });
+        this.#direct?.drop(from); // it lost the request
+        this.#sendSurely(from, id, {
+          type: 'request',
+          api: call.api,
+          request: call.request,
+          timeoutMs: call.timeoutMs,
+        });
         break;
       case 'answer':
         call.resolve(message.answer);
@@ -216,10 +231,10 @@ export class Transport {
   }
 
   /** A lone reader of an unknown version can still be told so; an answer of another version ends the call. */
-  #refuseVersion({ version, from, id, message }: Envelope): void {
+  #refuseVersion({ version, from, id, message }: Envelope, answer: (reply: Reply) => void): void {
     const text = `host ${from} speaks version ${version} between tabs, this one ${CLUSTER_PROTOCOL_VERSION}: reload the older tab`;
     const failure: Failure = { type: 'UNSUPPORTED_VERSION', text };
-    if (message.type === 'request') this.#send(from, id, { type: 'failure', failure });
+    if (message.type === 'request') answer({ type: 'failure', failure });
     else this.#callTo(from, id)?.reject(errorOf(failure));
   }
 
@@ -228,22 +243,27 @@ export class Transport {
     return call?.to === host ? call : undefined;
   }
 
-  #requested(from: string, id: number, message: Extract<Message, { type: 'request' }>): void {
+  #requested(
+    from: string,
+    id: number,
+    message: Extract<Message, { type: 'request' }>,
+    answer: (reply: Reply) => void,
+  ): void {
     const caller = this.#caller(from);
     if (caller.answers.has(id) || caller.working.has(id) || id <= caller.forgottenId) {
-      this.#asked(from, id); // doubled: never carried out twice
+      this.#asked(from, id, answer); // doubled: never carried out twice
       return;
     }
     const work = new AbortController();
     caller.working.set(id, work);
-    void this.#carryOut(from, id, message, work);
+    void this.#carryOut(from, id, message, { work, answer });
   }
 
   async #carryOut(
     from: string,
     id: number,
     { api, request }: Extract<Message, { type: 'request' }>,
-    work: AbortController,
+    { work, answer }: { readonly work: AbortController; readonly answer: (reply: Reply) => void },
   ): Promise<void> {
     const caller = this.#caller(from);
     let message: Reply;
@@ -259,17 +279,16 @@ export class Transport {
       caller.answers.delete(oldest);
       caller.forgottenId = Math.max(caller.forgottenId, oldest);
     }
-    if (!work.signal.aborted) this.#send(from, id, message);
+    if (!work.signal.aborted) answer(message);
   }
 
-  #asked(from: string, id: number): void {
+  #asked(from: string, id: number, answer: (reply: Reply) => void): void {
     const caller = this.#callers.get(from);
     const answered = caller?.answers.get(id);
-    if (answered !== undefined) this.#send(from, id, answered);
-    else if (caller?.working.has(id)) this.#send(from, id, { type: 'working' });
-    else if (caller !== undefined && id <= caller.forgottenId)
-      this.#send(from, id, { type: 'failure', failure: FORGOTTEN });
-    else this.#send(from, id, { type: 'unknown' });
+    if (answered !== undefined) answer(answered);
+    else if (caller?.working.has(id)) answer({ type: 'working' });
+    else if (caller !== undefined && id <= caller.forgottenId) answer({ type: 'failure', failure: FORGOTTEN });
+    else answer({ type: 'unknown' });
   }
 
   #cancelled(from: string, id: number): void {
@@ -285,10 +304,24 @@ export class Transport {
     return caller;
   }
 
-  #send(to: string, id: number, message: Message): void {
-    if (this.#closing.signal.aborted) return;
-    const envelope: Envelope = { version: CLUSTER_PROTOCOL_VERSION, from: this.#options.hostId, id, message };
-    this.#line(to).post(envelope);
+  #answer(to: string, id: number, message: Reply, reply: ((envelope: Envelope) => void) | undefined): void {
+    if (reply === undefined) {
+      this.#direct?.join(); // so that the next request may come over a line
+      this.#sendSurely(to, id, message);
+    } else if (!this.#closing.signal.aborted) reply(this.#envelope(id, message));
+  }
+
+  #send(to: string, id: number, message: Question): void {
+    if (this.#closing.signal.aborted || this.#direct?.post(to, this.#envelope(id, message))) return;
+    this.#sendSurely(to, id, message);
+  }
+
+  #sendSurely(to: string, id: number, message: Message): void {
+    if (!this.#closing.signal.aborted) this.#line(to).post(this.#envelope(id, message));
+  }
+
+  #envelope(id: number, message: Message): Envelope {
+    return { version: CLUSTER_PROTOCOL_VERSION, from: this.#options.hostId, id, message };
   }
 
   #line(to: string): Channel {

@@ -1,5 +1,6 @@
 import { GroupListElement } from './group-list.js';
 import { HostListElement } from './host-list.js';
+import { LogCheckElement } from './log-check.js';
 import { PartitionListElement } from './partition-list.js';
 import { RecordTableElement } from './record-table.js';
 import { StreamInspectorElement } from './stream-inspector.js';
@@ -11,6 +12,7 @@ const ELEMENTS = {
   'tabstream-records': RecordTableElement,
   'tabstream-groups': GroupListElement,
   'tabstream-hosts': HostListElement,
+  'tabstream-check': LogCheckElement,
   'stream-inspector': StreamInspectorElement,
 } as const;
 

@@ -1,6 +1,6 @@
 import type { LogFinding } from '../protocol/requests.js';
 import { type BatchSpan, batchSpanAt, isGap, soundSizeAt, withBaseOffset } from '../record/batch-header.js';
-import { findSoundBatch } from './sound-batches.js';
+import { findSoundBatch } from './sound-stretch.js';
 
 /** One row, or one sealed segment. */
 export interface RowToCheck {
@@ -70,14 +70,24 @@ export function checkRow(row: RowToCheck): CheckedRow {
     const span = batchSpanAt(bytes, at);
     const batch = bytes.subarray(at, at + size);
     const right = next + span.lastOffset - span.baseOffset;
-    if (span.baseOffset === next && span.lastOffset <= end) keep(batch, span);
-    else if (!mayLeaveOut && isFollowedBy(row, at + size, right + 1) && right <= end) {
+    if (span.baseOffset === next && span.lastOffset <= end) {
+      keep(batch, span);
+      at += size;
+      continue;
+    }
+    const following =
+      soundSizeAt(bytes, at + size) === undefined ? undefined : batchSpanAt(bytes, at + size).baseOffset;
+    const isOutOfOrder =
+      span.baseOffset < next || (following !== undefined && following > next && following <= span.lastOffset);
+    if ((!mayLeaveOut || isOutOfOrder) && isFollowedBy(row, at + size, right + 1) && right <= end) {
       find('wrong-offset', right + 1, `expected base offset ${next}, found ${span.baseOffset}`);
       keep(withBaseOffset(batch, next), { ...span, baseOffset: next, lastOffset: right });
+    } else if (mayLeaveOut && isOutOfOrder && span.baseOffset > next) {
+      lose('corrupt', following ?? end + 1, `expected base offset ${next}, found ${span.baseOffset}`);
     } else if (span.baseOffset > next && span.lastOffset <= end) {
       if (!mayLeaveOut) lose('missing', span.baseOffset, `expected offset ${next}, found ${span.baseOffset}`);
       keep(batch, span);
-    } else if (span.lastOffset < next && span.baseOffset >= 0) {
+    } else if (!mayLeaveOut && span.lastOffset < next && span.baseOffset >= 0) {
       find('overlap', next, `expected offset ${next}, found offsets ${span.baseOffset} to ${span.lastOffset} again`);
     } else {
       const found = findSoundBatch(bytes, at + size, (other) => other.baseOffset >= next && other.lastOffset <= end);

@@ -4,7 +4,8 @@ import { LogGapError } from './log-gap.js';
 import { asLogSnapshot, LogState, type TransactionsPart } from './log-state.js';
 import type { LogAdvance } from './log-view.js';
 import type { ProducerStateConfig } from './producer-state.js';
-import { readSound, type SoundRead, type SoundStretch } from './sound-batches.js';
+import { readSound } from './sound-batches.js';
+import type { SoundRead, SoundStretch } from './sound-stretch.js';
 
 const READ_BYTES = 1024 * 1024;
 

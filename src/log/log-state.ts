@@ -205,6 +205,7 @@ export class LogState {
   }
 
   #assignEpoch({ partitionLeaderEpoch, baseOffset }: BatchHeader): void {
+    if (partitionLeaderEpoch < 0) return; // a batch that no leader has stamped, from a file
     this.epochs.assign(partitionLeaderEpoch, baseOffset);
     const entries = this.epochs.entries();
     const oldest = entries[entries.length - MAX_EPOCHS];

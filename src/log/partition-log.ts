@@ -12,6 +12,7 @@ import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogCheckpoint, LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
+import type { AbortedTransaction } from './aborted-transactions.js';
 import { isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
 import type { StampedBatch } from './chunk-packing.js';
@@ -231,6 +232,17 @@ export class PartitionLog {
   /** What is known of a producer, whatever is left of its batches. */
   producer(producerId: number): ProducerEntry | undefined {
     return this.#state.producers.entry(producerId);
+  }
+
+  /**
+   * How far what lies in these closed segments is decided, and which transactions were aborted by markers behind them;
+   * undefined while what is behind them is not only the active segment.
+   */
+  decidedBehind(
+    closed: readonly SegmentRow[],
+  ): { readonly lastStableOffset: number; readonly aborted: readonly AbortedTransaction[] } | undefined {
+    if (this.#isStale || closed.at(-1)?.nextOffset !== this.#state.segment.baseOffset) return undefined;
+    return { lastStableOffset: this.lastStableOffset, aborted: this.#state.transactions?.aborted() ?? [] };
   }
 
   /** Writes the row of a closed segment anew. For the work of `rewriteClosed`. */

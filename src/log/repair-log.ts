@@ -79,7 +79,7 @@ async function repairSealed({ store, log, leaderEpoch }: LogToRepair, { sealed, 
 }
 
 /** Rows of segments and the checkpoint, from the batches; producers that only the old checkpoint knows stay known. */
-async function repairKept({ raw, log, leaderEpoch, recovery }: LogToRepair, checked: CheckedLog): Promise<void> {
+export async function repairKept({ raw, log, leaderEpoch, recovery }: LogToRepair, checked: CheckedLog): Promise<void> {
   const { state, segments, otherProducers, findings } = checked;
   if (findings.some(({ kind }) => kind === 'leftover')) return; // it is not whole yet: another check is due
   const ids = new Set(otherProducers.map(({ producerId }) => producerId));

@@ -4,7 +4,7 @@ import { batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
 import { crc32c } from '../util/crc32c.js';
 import { LogGapError } from './log-gap.js';
-import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-batches.js';
+import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
 
 /** Some MiB at most. */
 const SLICE_ROWS = 32;

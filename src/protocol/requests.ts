@@ -161,6 +161,24 @@ export interface CheckLogsResponse {
   }[];
 }
 
+/** *Ours*: puts batches, as they are, behind a log that is empty or was imported so far. */
+export interface ImportLogRequest {
+  readonly name: string;
+  readonly partitionIndex: number;
+  /** Whole v2 batches in offset order. They keep their offsets, which need not follow each other. */
+  readonly records: Uint8Array;
+  /** The first of a file may begin an empty log anywhere; the others go on where the one before ended. */
+  readonly isFirst: boolean;
+  /** Nothing more follows: what is kept of the batches is made now. */
+  readonly isLast: boolean;
+}
+
+/** *Ours*. */
+export interface ImportLogResponse extends Outcome {
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
+}
+
 /** Special timestamps of ListOffsets (KIP-734). */
 export const LATEST_TIMESTAMP: number = -1;
 export const EARLIEST_TIMESTAMP: number = -2;
@@ -601,6 +619,7 @@ interface Apis {
   AlterConfigs: [AlterConfigsRequest, AlterConfigsResponse];
   DescribeCluster: [Record<string, never>, DescribeClusterResponse];
   CheckLogs: [CheckLogsRequest, CheckLogsResponse];
+  ImportLog: [ImportLogRequest, ImportLogResponse];
   DescribeLogDirs: [DescribeLogDirsRequest, DescribeLogDirsResponse];
   FindCoordinator: [FindCoordinatorRequest, FindCoordinatorResponse];
   JoinGroup: [JoinGroupRequest, JoinGroupResponse];

@@ -1,5 +1,5 @@
 import { onAbort } from '../util/signal.js';
-import type { Channels, Clock, HeldLock, Locks, Runtime } from './runtime.js';
+import type { Channels, Clock, HeldLock, Lines, Locks, Runtime } from './runtime.js';
 
 /** What was taken from a runtime and not given back. */
 export interface OpenResources {
@@ -7,6 +7,7 @@ export interface OpenResources {
   readonly timers: number;
   /** Locks held or asked for. */
   readonly locks: number;
+  /** Ends of lines among them. */
   readonly channels: number;
 }
 
@@ -20,6 +21,7 @@ export function countingRuntime(inner: Runtime): { readonly runtime: Runtime; op
     random: inner.random,
     locks: inner.locks && countingLocks(inner.locks, locks),
     channels: countingChannels(inner.channels, channels),
+    lines: inner.lines && countingLines(inner.lines, channels),
   };
   return { runtime, open: () => ({ timers: timers.size, locks: locks.size, channels: channels.size }) };
 }
@@ -73,6 +75,24 @@ function countingChannels(channels: Channels, open: Set<object>): Channels {
         close: () => {
           open.delete(channel);
           channel.close();
+        },
+      };
+    },
+  };
+}
+
+function countingLines(lines: Lines, open: Set<object>): Lines {
+  return {
+    open: (name, onMessage) => {
+      const end = lines.open(name, onMessage);
+      open.add(end);
+      return {
+        join: () => end.join(),
+        post: (to, message) => end.post(to, message),
+        drop: (to) => end.drop(to),
+        close: () => {
+          open.delete(end);
+          end.close();
         },
       };
     },

@@ -20,9 +20,12 @@ export interface HostStarted {
 /** An answer, or a failure as data: Comlink would keep only the name and the text of an error. */
 export type Reply<T> = { readonly ok: T } | { readonly error: { readonly type: string; readonly message: string } };
 
+/** A new way to the one that introduces the hosts of a cluster to each other, asked of the page: workers have none. */
+export type Introducer = () => Promise<MessagePort | undefined>;
+
 /** What a worker exposes to its page, one Comlink call for each thing asked. */
 export interface HostApi {
-  start(options: HostStart): Promise<Reply<HostStarted>>;
+  start(options: HostStart, introducer: Introducer): Promise<Reply<HostStarted>>;
   /** `callId` is new for each call of a page. */
   send(callId: number, api: ApiName, request: Requests[ApiName]): Promise<Reply<Responses[ApiName]>>;
   /** Nobody waits for that call any more. */

@@ -2,7 +2,7 @@ import { type Endpoint, expose, transfer } from 'comlink';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { AssertionError, assert, present } from '../util/assert.js';
-import { errorReply, type HostApi, type HostStart, type HostStarted } from './host-api.js';
+import { errorReply, type HostApi, type HostStart, type HostStarted, type Introducer } from './host-api.js';
 import { responseBuffers } from './record-buffers.js';
 
 /** A host that runs, as its worker's page sees it. */
@@ -23,15 +23,18 @@ export interface ServedHost extends HostStarted {
  * A bug ends the worker: what is thrown and not caught, an `AssertionError` that nobody handles, and any error of
  * `startHost` and of a request that is no `KafkaError`.
  */
-export function serveRequests(endpoint: Endpoint, startHost: (options: HostStart) => Promise<ServedHost>): void {
+export function serveRequests(
+  endpoint: Endpoint,
+  startHost: (options: HostStart, introducer: Introducer) => Promise<ServedHost>,
+): void {
   const calls = new Map<number, AbortController>();
   let host: ServedHost | undefined;
 
   const api: HostApi = {
-    start: async (options) => {
+    start: async (options, introducer) => {
       assert(host === undefined, 'a worker is started once');
       try {
-        host = await startHost(options);
+        host = await startHost(options, introducer);
         return { ok: { hostId: host.hostId, lockName: host.lockName } };
       } catch (error) {
         return failed(error);

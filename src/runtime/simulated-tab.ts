@@ -42,6 +42,7 @@ export class SimulatedTab {
       random,
       locks: simulation.locks.ofTab(this),
       channels: { open: (channel, onMessage) => simulation.network.open(this, channel, onMessage) },
+      lines: simulation.lines.ofTab(this),
     };
   }
 

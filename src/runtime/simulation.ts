@@ -2,6 +2,7 @@ import { assert } from '../util/assert.js';
 import type { Random } from './runtime.js';
 import { seededRandom } from './seeded-random.js';
 import { SimulatedNetwork } from './simulated-channels.js';
+import { SimulatedLines } from './simulated-lines.js';
 import { SimulatedLocks } from './simulated-locks.js';
 import { SimulatedTab } from './simulated-tab.js';
 import { type Step, StepQueue } from './step-queue.js';
@@ -74,6 +75,7 @@ export class Simulation {
   readonly random: Random;
   readonly faults: Faults;
   readonly network: SimulatedNetwork;
+  readonly lines: SimulatedLines;
   readonly locks: SimulatedLocks;
   /** One line a step, `time tab label`; empty unless asked for. */
   readonly trace: string[] = [];
@@ -93,6 +95,7 @@ export class Simulation {
     this.#keepsTrace = trace;
     this.#settle = settle;
     this.network = new SimulatedNetwork(this);
+    this.lines = new SimulatedLines(this);
     this.locks = new SimulatedLocks(this);
   }
 

@@ -1,4 +1,4 @@
-import { transfer, wrap } from 'comlink';
+import { proxy, transfer, wrap } from 'comlink';
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import { abortable, linkedController, onAbort } from '../util/signal.js';
@@ -105,7 +105,8 @@ export class WorkerPeer {
       () => {}, // it answered, or ended
     );
     try {
-      const reply = abortable(this.#host?.start(start) as Promise<Reply<HostStarted>>, this.ended);
+      const introducer = proxy(() => introducerFor(start.clusterName));
+      const reply = abortable(this.#host?.start(start, introducer) as Promise<Reply<HostStarted>>, this.ended);
       const started = replied(await reply);
       this.#isStarted = true;
       onPeerGone(started.lockName, this.ended, () => this.#fail('NETWORK_EXCEPTION', 'is gone: its lock is free'));
@@ -180,4 +181,11 @@ function hostApi(worker: Worker): Pick<HostApi, 'start' | 'send' | 'cancel' | 'v
     visibility: (visible) => void visibility(visible),
     close,
   };
+}
+
+/** Loaded once there is another tab. */
+async function introducerFor(clusterName: string): Promise<MessagePort | undefined> {
+  const { introducerPort } = await import('./introducer.js');
+  const port = introducerPort(clusterName);
+  return port && transfer(port, [port]);
 }

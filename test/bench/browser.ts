@@ -136,10 +136,10 @@ export class Tab {
     ) as Promise<Awaited<ReturnType<Bench[K]>>>;
   }
 
-  /** Heap and buffers of the tab's host worker; undefined before it runs. */
-  async workerBytes(): Promise<number | undefined> {
+  /** Heap and buffers of the tab's host worker. */
+  async workerBytes(): Promise<number> {
     const worker = this.page.workers().find((candidate) => candidate.url().includes('host.worker'));
-    if (worker === undefined) return undefined;
+    if (worker === undefined) throw new Error('this tab has no host worker');
     const usage = await worker.client.send('Runtime.getHeapUsage');
     return usage.usedSize + usage.embedderHeapUsedSize + usage.backingStorageSize;
   }

@@ -19,7 +19,6 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
       topics: part('topics', STATIC_PARTS.topics),
       maintenance: STATIC_PARTS.maintenance, // every broker asks for it
       admin: part('admin', STATIC_PARTS.admin),
-      cleaner: part('cleaner', STATIC_PARTS.cleaner),
       sealing: part('sealing', STATIC_PARTS.sealing),
       integrity: part('integrity', STATIC_PARTS.integrity),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),

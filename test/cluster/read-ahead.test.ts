@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { FIRST_READ_BYTES, MAX_AHEAD_BYTES, ReadAhead } from '../../src/cluster/read-ahead.js';
+import { MAX_AHEAD_BYTES, ReadAhead } from '../../src/cluster/read-ahead.js';
 import { writeBatchHeader } from '../../src/record/write-batch-header.js';
 import { baseOffsetOf } from '../../src/storage/chunk.js';
 import type { LogStore } from '../../src/storage/log-store.js';
@@ -87,16 +87,25 @@ describe('reading ahead', () => {
     );
   });
 
-  test('begins small, and asks for more the longer a reader goes on', async () => {
+  test('asks for more the longer a reader goes on, for nothing twice, and answers at least half of what fits', async () => {
     const end = await fill(1, Array(400).fill(60 * KIB));
     for (let offset = 0; offset < end; ) {
-      const chunks = await ahead.read({ log: 1, offset }, 1024 * KIB, end);
+      const chunks = await ahead.read({ log: 1, offset }, 192 * KIB, end);
       offset += 3 * chunks.length;
+      expect(chunks.length === 3 || offset === end).toBe(true);
       await settled();
     }
-    expect(asked[0]).toBe(FIRST_READ_BYTES);
-    expect(asked.slice(1, 4)).toEqual([1024 * KIB, 2048 * KIB, 2048 * KIB]);
-    expect(given).toBe(400 * 60 * KIB); // nothing twice
+    expect(asked.slice(0, 4)).toEqual([192 * KIB, 1024 * KIB, 2048 * KIB, 2048 * KIB]);
+    expect(given).toBe(400 * 60 * KIB);
+  });
+
+  test('waits for what is being read rather than answer with a rest', async () => {
+    const end = await fill(1, Array(100).fill(60 * KIB));
+    const lengths: number[] = [];
+    for (let offset = 0; offset < end; offset += 3 * (lengths.at(-1) ?? 0)) {
+      lengths.push((await ahead.read({ log: 1, offset }, 1024 * KIB, end)).length);
+    }
+    expect(Math.min(...lengths.slice(0, -1))).toBeGreaterThanOrEqual(9);
   });
 
   test('is bounded, however many logs are read', async () => {
@@ -115,13 +124,13 @@ describe('reading ahead', () => {
       if (asked.length === reads) kept++;
     }
     expect(asked.length).toBeGreaterThan(before);
-    expect(kept * 240 * KIB).toBeLessThanOrEqual(MAX_AHEAD_BYTES);
-    expect(kept).toBeGreaterThan(10);
+    expect(kept * 16 * 60 * KIB).toBeLessThanOrEqual(MAX_AHEAD_BYTES);
+    expect(kept).toBeGreaterThan(0);
   });
 
   test('tells a reader of a failure, once it comes to that place', async () => {
     const end = await fill(1, Array(40).fill(60 * KIB));
-    await ahead.read({ log: 1, offset: 0 }, 1024 * KIB, end);
+    await ahead.read({ log: 1, offset: 0 }, 3 * 60 * KIB, end);
     await settled();
     disk.disconnect();
     const kept = await ahead.read({ log: 1, offset: 9 }, 4096 * KIB, end);

@@ -129,3 +129,68 @@ describe('a call to another host', () => {
     expect([a.tab.openTimers, a.tab.openChannels]).toEqual([0, 0]);
   });
 });
+
+describe('a direct line between two hosts', () => {
+  /** What goes over the channels of both. */
+  function overhear({ simulation, a, b }: ReturnType<typeof pair>): unknown[] {
+    const heard: unknown[] = [];
+    for (const { tab } of [a, b]) {
+      simulation
+        .tab('listener')
+        .runtime.channels.open(`tabstream/c/host/${tab.name}`, (message) => heard.push(message));
+    }
+    return heard;
+  }
+
+  async function madeBetween({ simulation, a }: ReturnType<typeof pair>): Promise<void> {
+    for (const key of ['1', '2', '3']) {
+      await outcome(simulation, ask(a, 'b', key));
+      await simulation.run({ maxMs: 50 });
+    }
+  }
+
+  test('carries requests and answers, and the channels, for which every tab pays, carry none', async () => {
+    const hosts = pair();
+    await madeBetween(hosts);
+    const heard = overhear(hosts);
+    expect(await outcome(hosts.simulation, ask(hosts.a, 'b', 'x'))).toBe('x');
+    await hosts.simulation.run({ maxMs: 50 });
+    expect(heard).toEqual([]);
+    expect(hosts.b.carriedOut).toEqual(['1', '2', '3', 'x']);
+  });
+
+  test('that broke in silence costs one question, and the request is carried out once', async () => {
+    const hosts = pair();
+    const { simulation, a, b } = hosts;
+    await madeBetween(hosts);
+    b.transport.forget('a'); // b slept and thinks that a is gone
+    const before = simulation.nowMs;
+    expect(await outcome(simulation, ask(a, 'b', 'x'))).toBe('x');
+    expect(simulation.nowMs - before).toBeGreaterThan(900);
+    expect(b.carriedOut.filter((key) => key === 'x')).toEqual(['x']);
+    await madeBetween(hosts);
+    const heard = overhear(hosts);
+    expect(await outcome(simulation, ask(a, 'b', 'y'))).toBe('y');
+    expect(heard).toEqual([]);
+  });
+
+  test('that breaks while an answer is under way loses none', async () => {
+    const { simulation, a, b } = pair({}, 20);
+    for (const key of ['1', '2', '3']) await outcome(simulation, ask(a, 'b', key));
+    const call = outcome(simulation, ask(a, 'b', 'x'));
+    simulation.background('break', 10, () => a.transport.forget('b'));
+    expect(await call).toBe('x');
+    expect(b.carriedOut.filter((key) => key === 'x')).toEqual(['x']);
+  });
+
+  test('is closed with the transport at both ends', async () => {
+    const hosts = pair();
+    await madeBetween(hosts);
+    const { simulation, a, b } = hosts;
+    expect(b.tab.openChannels).toBeGreaterThan(1);
+    a.transport.close();
+    b.transport.close();
+    await simulation.run({ maxMs: 50 });
+    expect([a.tab.openChannels, b.tab.openChannels]).toEqual([0, 0]);
+  });
+});

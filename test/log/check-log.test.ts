@@ -158,7 +158,7 @@ describe.each(Object.entries(DAMAGERS))('damage: %s', (_, damage) => {
         for (const [producer, sequence] of sequences) await expectProducer(log, producer, sequence);
         expect((await check(target)).findings, `${done.what}, then written to`).toEqual([]);
       }),
-      { numRuns: 60 },
+      { numRuns: Number(process.env['RUNS'] ?? 60) },
     );
     expect(damaged).toBeGreaterThan(5);
   });

@@ -68,6 +68,7 @@ test('what is loaded later is known here', async () => {
     'group-coordinator',
     'idb-raw-store',
     'idb-sealed',
+    'keep-sealed',
     'offset-for-timestamp',
     'transactions-part',
   ]);

@@ -33,6 +33,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   readonly assignmentId: number;
   /** Where to fetch next: behind what is buffered. */
   position: Position;
+  /** Records from there on were fetched before. */
+  goesOn: boolean;
   version: number;
   dropped: boolean;
   paused: boolean;
@@ -67,6 +69,9 @@ interface FetcherOptions<K, V> {
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
+
+/** What a partition's first fetch asks for: one row of the log, so that its first record is there soon. */
+const FIRST_FETCH_BYTES = 64 * 1024;
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
@@ -104,6 +109,7 @@ export class Fetcher<K, V> {
         partition,
         assignmentId,
         position,
+        goesOn: false,
         version: 0,
         dropped: false,
         paused,
@@ -174,6 +180,7 @@ export class Fetcher<K, V> {
 
   #moveTo(slot: PartitionSlot<K, V>, position: Position): void {
     slot.position = position;
+    slot.goesOn = false;
     slot.version++;
     slot.fetch = undefined;
     this.#discard(slot);
@@ -244,13 +251,14 @@ export class Fetcher<K, V> {
     if (asked.length === 0) return;
     const { clock } = connection.runtime;
     const sentAtMs = clock.monotonicMs();
+    const firstBytes = Math.min(maxBytesPerPartition, Math.max(FIRST_FETCH_BYTES, 2 * minBytes));
     this.#options.onFetchStart();
     const topics = byTopic(asked.map(({ slot }) => slot)).map(({ topic, slots }) => ({
       topic,
-      partitions: slots.map(({ partition, position }) => ({
+      partitions: slots.map(({ partition, position, goesOn }) => ({
         partition,
         fetchOffset: position as number,
-        partitionMaxBytes: maxBytesPerPartition,
+        partitionMaxBytes: goesOn ? maxBytesPerPartition : firstBytes,
       })),
     }));
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
@@ -299,6 +307,7 @@ export class Fetcher<K, V> {
     });
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
     slot.position = nextOffset;
+    slot.goesOn = true;
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };

@@ -1,14 +1,7 @@
 import { type BatchAt, isTransactional, lastOffsetOf } from '../../record/batch-header.js';
 import { controlRecordType } from '../../record/control-record.js';
 import { RecordCursor } from '../../record/record-batch-decoder.js';
-
-/** A transaction that was aborted, as Kafka's transaction index has it. */
-export interface AbortedTransaction {
-  readonly producerId: number;
-  readonly firstOffset: number;
-  /** Of the marker. */
-  readonly lastOffset: number;
-}
+import type { AbortedTransaction } from '../aborted-transactions.js';
 
 /**
  * Follows the transactions of a log from its first batch on, as a pass goes over them (Kafka's

@@ -3,11 +3,12 @@ import type { TopicConfig } from '../../protocol/topic-config.js';
 import { type BatchAt, batchesIn, lastOffsetOf, readBatchHeader, verifyBatch } from '../../record/batch-header.js';
 import type { BatchHeader } from '../../record/record.js';
 import type { LogId, SegmentRow } from '../../storage/log-store.js';
+import type { AbortedTransaction } from '../aborted-transactions.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from '../active-segment.js';
 import type { RetentionRules } from './batch-retention.js';
 import { type Cleaning, cleanBatch } from './clean-batch.js';
 import type { CleanablePart } from './cleanable-part.js';
-import { type AbortedTransaction, CleanedTransactions } from './cleaned-transactions.js';
+import { CleanedTransactions } from './cleaned-transactions.js';
 import { OffsetMap } from './offset-map.js';
 import { OffsetMapBuilder } from './offset-map-builder.js';
 import { segmentGroups } from './segment-groups.js';
@@ -43,7 +44,7 @@ export interface CleanedSegments {
   readonly isChanged: boolean;
   /** Of the last batch that was there before. */
   readonly lastBatch: BatchHeader | undefined;
-  /** Of the aborted transactions with a marker in `replaced`, those that readers still need to know of. */
+  /** Of the aborted transactions with a marker in `replaced`, those that had data left (Kafka's index). */
   readonly abortedTransactions: readonly AbortedTransaction[];
 }
 
@@ -111,10 +112,6 @@ async function cleanSegments(
     segment = addBatch(segment, readBatchHeader(cleaned));
   }
   const abortedTransactions = cleaning.transactions.retained.slice(retainedBefore);
-  const markers = log.abortedTransactions.filter(({ lastOffset }) => {
-    return lastOffset >= first.baseOffset && lastOffset < nextOffset;
-  });
-  isChanged ||= markers.length !== abortedTransactions.length;
   const row = { ...closedRow(log.log, segment, nextOffset), ...inheritedBy(replaced, segment.byteCount) };
   return { replaced, batches, row, isChanged, lastBatch, abortedTransactions };
 }

@@ -1,11 +1,12 @@
 import { KafkaError } from '../../protocol/errors.js';
 import type { TopicConfig } from '../../protocol/topic-config.js';
-import { batchesIn } from '../../record/batch-header.js';
+import { batchesIn, isControl, readBatchHeader } from '../../record/batch-header.js';
 import type { BatchHeader } from '../../record/record.js';
 import { emptiedBatch } from '../../record/rewritten-batch.js';
 import type { Clock } from '../../runtime/runtime.js';
 import type { LogId, LogStore, SegmentRow } from '../../storage/log-store.js';
 import { SealedSegmentBuilder } from '../../storage/sealed-segment.js';
+import { type AbortedTransaction, packAborted, unpackAborted } from '../aborted-transactions.js';
 import type { PartitionLog } from '../partition-log.js';
 import {
   type CleanablePart,
@@ -43,6 +44,8 @@ interface DueLog {
   readonly compacted: CompactedLog;
   readonly segments: readonly SegmentRow[];
   readonly part: CleanablePart;
+  /** All that have data in the part. */
+  readonly abortedTransactions: readonly AbortedTransaction[];
 }
 
 /**
@@ -93,17 +96,23 @@ export class LogCleaner {
   async #dueLog(compacted: CompactedLog): Promise<DueLog[]> {
     const { store, clock } = this.#options;
     const { log } = compacted;
-    const segments = await store.segments(log);
-    if (segments.length === 0) return []; // it need not even be opened
+    if (!mayBeDirty(await store.segments(log))) return []; // it need not even be opened
+    const leader = await compacted.open();
     const config = compacted.config();
     const nowMs = clock.wallMs();
-    const { logStartOffset, lastStableOffset: stableOffset } = await compacted.open();
+    const segments = await store.segments(log);
+    const decided = leader.decidedBehind(segments);
+    if (decided === undefined) return []; // a segment closes just now: it will be told of
+    const { logStartOffset } = leader;
+    const { lastStableOffset: stableOffset } = decided;
     const state: LogToCheck = { segments, logStartOffset, stableOffset, cleanedOffset: cleanedOffsetOf(segments) };
     const part = cleanablePart(state, config, nowMs);
     if (part.dirtyBytes === 0) return [];
     const isBounded = Number.isFinite(config.maxCompactionLagMs);
     const oldestDirtyMs = isBounded ? await this.#oldestDirtyMs(log, dirtySegments(state)) : undefined;
-    return isDue(part, config, { nowMs, oldestDirtyMs }) ? [{ compacted, segments, part }] : [];
+    if (!isDue(part, config, { nowMs, oldestDirtyMs })) return [];
+    const ofClosed = segments.flatMap((row) => unpackAborted(row.abortedTransactions));
+    return [{ compacted, segments, part, abortedTransactions: [...ofClosed, ...decided.aborted] }];
   }
 
   /** The least of the timestamps with which the segments begin. */
@@ -124,7 +133,7 @@ export class LogCleaner {
     return oldestMs;
   }
 
-  async #clean({ compacted, segments, part }: DueLog, signal: AbortSignal): Promise<void> {
+  async #clean({ compacted, segments, part, abortedTransactions }: DueLog, signal: AbortSignal): Promise<void> {
     const { store, clock, leaderEpoch } = this.#options;
     const { log } = compacted;
     const leader = await compacted.open();
@@ -134,7 +143,7 @@ export class LogCleaner {
     const source: LogToClean = {
       log,
       segments,
-      abortedTransactions: [],
+      abortedTransactions,
       producer: (producerId) => leader.producer(producerId),
       read: (offset, maxBytes, endOffset) => {
         signal.throwIfAborted();
@@ -150,7 +159,7 @@ export class LogCleaner {
       const cleaned = step.value;
       // Behind what is sealed all is published, changed or not: the sealed part of a log has no holes.
       if (!cleaned.isChanged && cleaned.row.nextOffset <= sealedEndOffset) continue;
-      await leader.rewriteClosed(() => this.#replace(cleaned));
+      await leader.rewriteClosed(() => this.#replace(cleaned, abortedTransactions));
     }
     const cleanedOffset = step.value;
     await leader.rewriteClosed(async ({ rows }) => {
@@ -161,7 +170,10 @@ export class LogCleaner {
     });
   }
 
-  async #replace({ row, batches, lastBatch }: CleanedSegments): Promise<void> {
+  async #replace(
+    { row, batches, lastBatch }: CleanedSegments,
+    abortedTransactions: readonly AbortedTransaction[],
+  ): Promise<void> {
     const { store, leaderEpoch } = this.#options;
     const { log, baseOffset, nextOffset, startPosition } = row;
     const builder = new SealedSegmentBuilder(log, baseOffset);
@@ -170,7 +182,9 @@ export class LogCleaner {
     if (batches.length === 0 && lastBatch !== undefined) builder.add(emptiedBatch(lastBatch));
     const { byteCount } = builder;
     const moved = startPosition + row.byteCount - byteCount;
-    const segments = [{ ...row, byteCount, startPosition: moved, maxTimestampMs: maxTimestampOf(row, lastBatch) }];
+    const maxTimestampMs = maxTimestampOf(row, lastBatch);
+    const aborted = indexOf(batches, abortedTransactions);
+    const segments = [{ ...row, byteCount, startPosition: moved, maxTimestampMs, ...aborted }];
     const sealed = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
     try {
       await store.publishSealed({ log, baseOffset, nextOffset, sealed: [sealed], segments }, leaderEpoch);
@@ -181,8 +195,29 @@ export class LogCleaner {
   }
 }
 
+/**
+ * The aborted transactions that the row of a cleaned segment names: those whose marker is there. Kafka's index forgets one
+ * earlier, with its data; but a reader may hold data of before the last pass, and is told here only what is told now.
+ */
+function indexOf(
+  batches: readonly Uint8Array[],
+  aborted: readonly AbortedTransaction[],
+): Pick<SegmentRow, 'abortedTransactions'> {
+  if (aborted.length === 0) return {};
+  const headers = batches.map((batch) => readBatchHeader(batch));
+  const markers = new Set(
+    headers.filter((header) => isControl(header) && header.recordCount > 0).map(({ baseOffset }) => baseOffset),
+  );
+  const named = aborted.filter(({ lastOffset }) => markers.has(lastOffset));
+  return named.length === 0 ? {} : { abortedTransactions: packAborted(named) };
+}
+
 function maxTimestampOf({ byteCount, maxTimestampMs }: SegmentRow, lastBatch: BatchHeader | undefined): number {
   return byteCount === 0 && lastBatch !== undefined ? lastBatch.maxTimestampMs : maxTimestampMs;
+}
+
+function mayBeDirty(segments: readonly SegmentRow[]): boolean {
+  return (cleanedOffsetOf(segments) ?? 0) < (segments.at(-1)?.nextOffset ?? 0);
 }
 
 function cleanedOffsetOf(segments: readonly SegmentRow[]): number | undefined {

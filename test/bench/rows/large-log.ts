@@ -31,6 +31,7 @@ export async function* measureLargeLog(browser: BenchBrowser, plan: Plan): Async
   yield { id: 'memory-write', ...memory, figures: { ours: written, limit: MEMORY_BOUND_MB } };
   await writer.page.close();
   const reader = await browser.tab();
+  await reader.job('ours', 'open', { name: large });
   const read = await peakMegabytes(reader, () => reader.call('readThrough', { name: large, count }));
   yield { id: 'memory-read', ...memory, figures: { ours: read, limit: MEMORY_BOUND_MB } };
   await reader.page.close();
@@ -53,16 +54,12 @@ export async function* measureLargeLog(browser: BenchBrowser, plan: Plan): Async
 
 /** The most that heap and buffers of the tab's worker stand above where they began, garbage included, in MB. */
 async function peakMegabytes(tab: Tab, work: () => Promise<unknown>): Promise<number> {
-  let start: number | undefined;
+  const start = await tab.workerBytes();
   let peak = 0;
   let over = false;
   const sample = async (): Promise<void> => {
     while (!over) {
-      const bytes = await tab.workerBytes();
-      if (bytes !== undefined) {
-        start ??= bytes;
-        peak = Math.max(peak, bytes - start);
-      }
+      peak = Math.max(peak, (await tab.workerBytes()) - start);
       await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
     }
   };
@@ -73,6 +70,5 @@ async function peakMegabytes(tab: Tab, work: () => Promise<unknown>): Promise<nu
     over = true;
     await sampling;
   }
-  if (start === undefined) throw new Error('the worker told nothing of its memory');
   return peak / MB;
 }

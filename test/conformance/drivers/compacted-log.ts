@@ -2,8 +2,9 @@
  * A log of segments in memory for the compaction cases of the `broker` runner (see the README beside the runner). What a
  * pass does is all in src/log/compaction; here are the segments, the steps by Kafka's names, and what they leave.
  */
+
+import type { AbortedTransaction } from '../../../src/log/aborted-transactions.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment, isFull } from '../../../src/log/active-segment.js';
-import type { AbortedTransaction } from '../../../src/log/compaction/cleaned-transactions.js';
 import { type CleanedSegments, compactionPass } from '../../../src/log/compaction/compaction-pass.js';
 import { incrementSequence } from '../../../src/log/producer-state.js';
 import { appendEndMarker, TransactionalProducers } from '../../../src/log/transactional-producers.js';
@@ -197,8 +198,9 @@ export class CompactedLog {
     });
     this.#producers.update(append);
     if (completed === undefined) return;
+    const lastStableOffset = this.#producers.lastStableOffsetAfter(completed);
     this.#producers.completeTransaction(completed);
-    if (completed.aborted) this.#aborted = [...this.#aborted, completed];
+    if (completed.aborted) this.#aborted = [...this.#aborted, { ...completed, lastStableOffset }];
   }
 
   #append(records: readonly NewRecord[], ending: Parameters<RecordBatchBuilder['finish']>[0]) {

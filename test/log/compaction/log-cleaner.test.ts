@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { unpackAborted } from '../../../src/log/aborted-transactions.js';
 import { type CompactedLog, LogCleaner } from '../../../src/log/compaction/log-cleaner.js';
 import { offsetForTimestamp } from '../../../src/log/offset-for-timestamp.js';
 import type { PartitionLog } from '../../../src/log/partition-log.js';
@@ -6,7 +7,8 @@ import { KafkaError } from '../../../src/protocol/errors.js';
 import { MAX_TIMESTAMP } from '../../../src/protocol/requests.js';
 import { parseTopicConfig } from '../../../src/protocol/topic-config.js';
 import { decodeBatch } from '../../../src/record/batch-compression.js';
-import { batchesIn, lastOffsetOf, verifyBatch } from '../../../src/record/batch-header.js';
+import { attributesOf, batchesIn, isControl, lastOffsetOf, verifyBatch } from '../../../src/record/batch-header.js';
+import { controlRecordType } from '../../../src/record/control-record.js';
 import { seededRandom } from '../../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../../src/storage/log-store.js';
 import { batch, errorOf, type Leader, LOG, leader, MemoryDisk } from '../harness.js';
@@ -229,6 +231,88 @@ describe('a compacted log', () => {
     expect(await log.sizeInBytes()).toBe(sizeBefore + record);
   });
 });
+
+// Goal: T2 and S1 together. Method: producers whose transactions end either way while the log is cleaned and led anew; a
+// reader by Kafka's rules, with the index that the rows and the leader have, against a list of all that was written.
+test.each([1, 2, 3, 4])('what read_committed sees of a compacted log is its table (seed %i)', async (seed) => {
+  const random = seededRandom(seed);
+  const disk = new MemoryDisk();
+  const topicConfig = { ...COMPACT, 'delete.retention.ms': '2000' };
+  let led = await compacted(disk, topicConfig);
+  const written: (Stored & { producerId: number; outcome: 'open' | 'commit' | 'abort' })[] = [];
+  const sequences = new Map<number, number>();
+  const open = new Set<number>();
+  for (let i = 0; i < 400; i++) {
+    const producerId = 1 + random.below(3);
+    led.clock.nowMs += random.below(20);
+    if (random.below(3) === 0 && open.delete(producerId)) {
+      const type = random.below(2) === 0 ? 'commit' : 'abort';
+      await led.log.appendEndMarker({ type, producerId, producerEpoch: 0, coordinatorEpoch: 0 });
+      for (const record of written) {
+        if (record.producerId === producerId && record.outcome === 'open') record.outcome = type;
+      }
+    } else {
+      const [key, value] = [`key-${random.below(6)}`, random.below(6) === 0 ? null : `value-${i}`];
+      const baseSequence = sequences.get(producerId) ?? 0;
+      const ending = {
+        producerId,
+        producerEpoch: 0,
+        baseSequence,
+        attributes: attributesOf({ isTransactional: true }),
+      };
+      const { baseOffset } = await led.log.append(batch([{ key, value }], ending), 'client');
+      sequences.set(producerId, baseSequence + 1);
+      open.add(producerId);
+      written.push({ offset: baseOffset, key, value, producerId, outcome: 'open' });
+    }
+    if (random.below(40) === 0) {
+      const { clock } = led;
+      led = await compacted(disk, topicConfig);
+      led.clock.nowMs = clock.nowMs;
+    }
+    if (random.below(8) !== 0) continue;
+    await led.cleaner.clean();
+    const decided = written.filter(({ offset }) => offset < led.log.lastStableOffset);
+    const committed = decided.filter(({ outcome }) => outcome === 'commit');
+    const visible = await visibleTo(led);
+    for (const record of visible) expect(committed).toContainEqual(expect.objectContaining(record));
+    const [seen, expected] = [lastByKey(visible), new Map(committed.map((record) => [record.key, record]))];
+    for (const { key, value, offset } of expected.values()) {
+      if (value !== null) expect(seen.get(key)).toMatchObject({ offset, value });
+      else if (seen.has(key)) expect(visible).toContainEqual({ key, value, offset });
+    }
+  }
+  expect((await stored(led.store)).length).toBeLessThan(written.length / 2);
+});
+
+/** The records that a read_committed consumer gets. */
+async function visibleTo({ store, log }: { readonly store: LogStore; readonly log: PartitionLog }): Promise<Stored[]> {
+  const rows = await store.segments(LOG);
+  const index = [
+    ...rows.flatMap(({ abortedTransactions }) => unpackAborted(abortedTransactions)),
+    ...(log.decidedBehind(rows)?.aborted ?? []),
+  ].sort((a, b) => a.firstOffset - b.firstOffset);
+  const aborted = new Set<number>();
+  const visible: Stored[] = [];
+  for (let next = 0; next < log.lastStableOffset; ) {
+    for (const chunk of await store.read(LOG, next, 4096)) {
+      for (const { header, at } of batchesIn(chunk)) {
+        if (lastOffsetOf(header) < next || header.baseOffset >= log.lastStableOffset) continue;
+        next = lastOffsetOf(header) + 1;
+        while (index[0] && index[0].firstOffset <= lastOffsetOf(header)) aborted.add(index.shift()!.producerId);
+        const records = await decodeBatch(chunk, at);
+        if (isControl(header)) {
+          if (records[0] && controlRecordType(records[0].key) === 'abort') aborted.delete(header.producerId);
+        } else if (!aborted.has(header.producerId)) {
+          for (const { offset, key, value } of records) {
+            visible.push({ offset, key: String(key), value: value && String(value) });
+          }
+        }
+      }
+    }
+  }
+  return visible;
+}
 
 describe('a cleaner that is interrupted', () => {
   // Goal: whatever step is the last one, nothing needed is missing, and the next leader comes to the same end.
