@@ -9,20 +9,20 @@ import { type Bundle, builtWorker, bundle } from './bundle.js';
 const KB = 1000;
 
 const PAGE = [
-  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 20.9 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.5 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 28.9 },
-  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.3 },
+  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.5 },
+  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.6 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 37.1,
+    bound: 37.8,
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 36 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 37.4 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 38.2 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 39.6 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -37,9 +37,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 45.7 KB', async () => {
+test('the whole client is at most 49 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 45.7 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 49 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -47,9 +47,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 58.6 KB', async () => {
+test('the whole worker is at most 78.5 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 58.6 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 78.5 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -59,6 +59,8 @@ test('what is loaded later is known here', async () => {
     'compressed-batches',
     'consumer',
     'consumer-group',
+    'integrity',
+    'introducer',
     'producer',
   ]);
   expect(partsOf(await builtWorker('workers/host.worker.ts'))).toEqual([
@@ -66,10 +68,15 @@ test('what is loaded later is known here', async () => {
     'compressed-batches',
     'create-topics',
     'group-coordinator',
+    'idb-deletion',
     'idb-raw-store',
     'idb-sealed',
+    'integrity-handlers',
     'keep-sealed',
+    'maintenance',
     'offset-for-timestamp',
+    'salvage',
+    'topic-cleaner',
     'transactions-part',
   ]);
 });
