@@ -67,6 +67,7 @@ test('what is loaded later is known here', async () => {
     'admin-handlers',
     'compressed-batches',
     'create-topics',
+    'direct-lines',
     'group-coordinator',
     'idb-deletion',
     'idb-raw-store',
@@ -76,7 +77,6 @@ test('what is loaded later is known here', async () => {
     'maintenance',
     'offset-for-timestamp',
     'salvage',
-    'topic-cleaner',
     'transactions-part',
   ]);
 });
