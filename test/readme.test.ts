@@ -16,13 +16,14 @@ test('the quick start runs and prints what the README says', async () => {
   const promised = /It prints `([^`]*)`/.exec(readme)?.[1];
   expect(code.trim().split('\n').length).toBeLessThanOrEqual(15);
   const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
-  await import(/* @vite-ignore */ quickStartFile(code));
+  await import(/* @vite-ignore */ exampleFile('quick-start.ts', code));
   expect(await printed).toBe(promised);
 });
 
 // The same for the example of looking after the data.
 test('the example of check, export and import runs', async () => {
-  const [, code = ''] = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map(([, each]) => each ?? '');
+  const section = readme.slice(readme.indexOf('## Looking after the data'));
+  const code = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
   expect(code).toContain('importPartition');
   const kafka = new Kafka({ clientId: 'test' });
   const producer = kafka.producer();
@@ -30,19 +31,24 @@ test('the example of check, export and import runs', async () => {
   for (const value of ['one', 'two']) await producer.send({ topic: 'orders', messages: [{ value }] });
   const printed: unknown[][] = [];
   vi.spyOn(console, 'log').mockImplementation((...texts) => printed.push(texts));
-  await import(/* @vite-ignore */ exampleFile('care', code));
+  await import(/* @vite-ignore */ exampleFile('care.ts', code));
   expect(printed).toEqual([['orders-copy-0 holds offsets 0 to 2, 0 gaps']]);
   await kafka.close();
 });
 
-function quickStartFile(code: string): string {
-  return exampleFile('quick-start', code);
-}
+test('the example of encryption runs and prints what the README says', async () => {
+  const section = readme.slice(readme.indexOf('## Encryption'));
+  const code = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
+  const promised = /It prints `([^`]*)`/.exec(section)?.[1];
+  const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
+  await import(/* @vite-ignore */ exampleFile('encryption.ts', code));
+  expect(await printed).toBe(promised);
+});
 
 function exampleFile(name: string, code: string): string {
   const folder = new URL('../node_modules/.readme/', import.meta.url);
   mkdirSync(folder, { recursive: true });
-  const file = new URL(`${name}.ts`, folder);
+  const file = new URL(name, folder);
   const testing = new URL('../src/testing/index.ts', import.meta.url).pathname;
   writeFileSync(file, code.replace("from 'tabstream'", `from '${testing}'`));
   return file.pathname;

@@ -12,6 +12,7 @@ export interface BrokerParts {
   readonly maintenance: () => Promise<Pick<typeof import('./maintenance.js'), 'Maintenance'>>;
   readonly sealing: () => Promise<Pick<typeof import('./keep-sealed.js'), 'keepSealed'>>;
   readonly integrity: () => Promise<Pick<typeof import('./integrity-handlers.js'), 'integrityHandlers'>>;
+  readonly room: () => Promise<Pick<typeof import('./room-keeper.js'), 'RoomKeeper'>>;
   readonly timestamps: () => Promise<Pick<typeof import('../log/offset-for-timestamp.js'), 'offsetForTimestamp'>>;
   readonly transactions: () => Promise<typeof import('./transactions-part.js')>;
 }

@@ -3,10 +3,12 @@ import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
 import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
 import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-partition.js';
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
+import { isQuotaExceeded } from '../storage/storage-errors.js';
 import { present } from '../util/assert.js';
 import { abortable, type Deferred, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
@@ -32,6 +34,7 @@ import {
 import { METADATA_LOG, metadataRecordsIn } from './metadata-records.js';
 import { PartitionLogs } from './partition-logs.js';
 import { ProducerIds } from './producer-ids.js';
+import type { RoomKeeper } from './room-keeper.js';
 
 export interface BrokerOptions {
   readonly clusterId: string;
@@ -47,10 +50,14 @@ export interface BrokerOptions {
   readonly followed?: { readonly image: MetadataImage; readonly nextOffset: number } | undefined;
   /** Called in order for each commit, before its producer is answered, and when a log start moves. Must not throw. */
   readonly onAdvance: (advance: LogAdvance) => void;
+  /** The disk was full under the leader before. */
+  readonly isFull?: boolean;
+  /** Called when the disk is full, and when there is room again. Must not throw. */
+  readonly onFull?: (figures: StorageFigures | undefined) => void;
 }
 
 /** What the elected host answers; the other APIs are answered by every host (ReadContext). */
-export type BrokerApi = Exclude<ApiName, 'Fetch' | 'ListOffsets' | 'DescribeCluster'>;
+export type BrokerApi = Exclude<ApiName, 'Fetch' | 'ListOffsets' | 'DescribeCluster' | 'DescribeStorage'>;
 
 type Handlers = {
   readonly [A in BrokerApi]: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
@@ -65,6 +72,9 @@ const LOAD_AGAIN_AFTER_MS = 60_000;
 /** Bytes of acks-0 batches on their way to the disk above which their senders wait like all others. */
 const MAX_UNAWAITED_BYTES = 16 * 1024 * 1024;
 
+/** A new leader has more urgent things to write than the reserve. */
+const RESERVE_AFTER_MS = 10_000;
+
 /** One broker at one leader epoch: joins the parts, and gives each request to its handler. */
 export class Broker {
   readonly #options: BrokerOptions;
@@ -75,13 +85,15 @@ export class Broker {
   readonly #closing: AbortController = new AbortController();
   readonly #deposed: AbortController = new AbortController();
   readonly #dropListeners: () => void;
-  readonly #maintained: Promise<void>;
-  #maintenance: Maintenance | undefined;
+  readonly #maintained: Promise<unknown>;
+  readonly #maintenance: Deferred<Maintenance> = deferred();
   #groups: Promise<GroupCoordinator> | undefined;
   #unawaitedBytes = 0;
   /** Logs of which a segment has closed, and who waits for that. */
   #closedSegments = new Set<LogId>();
   #segmentClosed: Deferred<void> = deferred();
+  /** There since the disk was full for the first time. */
+  #room: RoomKeeper | undefined;
 
   /**
    * Takes up the work: reads the metadata log; all other logs open when first used, and the groups are read meanwhile.
@@ -91,9 +103,14 @@ export class Broker {
     const { store, leaderEpoch, onAdvance } = options;
     parseBrokerConfig(options.configs ?? {});
     const onCommitted = (advances: readonly LogAdvance[]): void => advances.forEach(onAdvance);
-    const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted });
+    let broker: Broker | undefined;
+    const onFailed = (error: unknown): void => {
+      if (broker !== undefined) broker.#commitFailed(error);
+    };
+    const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted, onFailed });
     const metadataLog = await openLog({ ...options, groupCommit }, METADATA_LOG, 'metadata log', () => METADATA_CONFIG);
-    return new Broker(options, groupCommit, metadataLog, await readImage(options));
+    broker = new Broker(options, groupCommit, metadataLog, await readImage(options));
+    return broker;
   }
 
   private constructor(
@@ -116,7 +133,10 @@ export class Broker {
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
-    this.#maintained = this.#keepMaintained();
+    this.#maintained = Promise.all([this.#keepMaintained(), this.#keepReserve()]);
+    if (options.isFull) {
+      this.#refused(new KafkaError('KAFKA_STORAGE_ERROR', 'storage was full')).catch(ignoreKafkaError);
+    }
   }
 
   /** Aborts, with a KafkaError as reason, once the store refused our epoch or is lost: close this broker then. */
@@ -286,7 +306,8 @@ export class Broker {
       );
       return { ...errorFields(error), producerId: -1, producerEpoch: -1 };
     }
-    return { ...NO_ERROR, producerId: await this.#producerIds.next(), producerEpoch: 0 };
+    const { incarnationId } = this.#options.store;
+    return { ...NO_ERROR, producerId: await this.#producerIds.next(), producerEpoch: 0, incarnationId };
   }
 
   // ---------------------------------------------------------------- topics
@@ -328,7 +349,7 @@ export class Broker {
     const answer = await this.#toAdmin('DeleteTopics')(request);
     const deleted = answer.responses.filter(({ errorCode }) => errorCode === 0).map(({ name }) => name);
     if (deleted.length > 0) {
-      this.#maintenance?.deleteRemovedLogs();
+      void this.#maintenance.promise.then((maintenance) => maintenance.deleteRemovedLogs());
       await this.#withGroups((groups) => groups.topicsDeleted(new Set(deleted)));
     }
     return answer;
@@ -339,6 +360,9 @@ export class Broker {
   readonly #partitions = {
     image: (): MetadataImage => this.image,
     open: (topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> => this.#open(topic, partition),
+    incarnationId: (): string => this.#options.store.incarnationId,
+    full: (): RoomKeeper | undefined => (this.#room?.isFull ? this.#room : undefined),
+    refused: (error: unknown): Promise<RoomKeeper> => this.#refused(error),
   };
 
   #open(topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> {
@@ -378,6 +402,32 @@ export class Broker {
     yield* chunksFrom(this.#options.store, log, logStartOffset);
   }
 
+  // ---------------------------------------------------------------- a full disk
+
+  #commitFailed(error: unknown): void {
+    if (isQuotaExceeded(error)) this.#refused(error).catch(ignoreKafkaError);
+  }
+
+  async #refused(error: unknown): Promise<RoomKeeper> {
+    const { store, leaderEpoch, clock, parts, onFull = ignore } = this.#options;
+    const closing = this.#closing.signal;
+    const { RoomKeeper } = await abortable(parts.room(), closing).catch(() => Promise.reject(error));
+    const enforceRetention = async (): Promise<void> =>
+      (await abortable(this.#maintenance.promise, closing)).enforceRetention();
+    this.#room ??= new RoomKeeper({ store, leaderEpoch, clock, closing, enforceRetention, onFull });
+    this.#room.refused(error as KafkaError); // that is what isQuotaExceeded says
+    return this.#room;
+  }
+
+  /** Once, since whoever drops the reserve takes it again. */
+  async #keepReserve(): Promise<void> {
+    const { store, leaderEpoch, clock } = this.#options;
+    const { signal } = this.#closing;
+    await clock.sleep(RESERVE_AFTER_MS, signal).catch(ignore);
+    if (signal.aborted) return;
+    await store.takeReserve(leaderEpoch).catch((error: unknown) => this.#commitFailed(error));
+  }
+
   // ---------------------------------------------------------------- maintenance
 
   /** The work in the background; its code is asked for at once, and again where it could not be loaded. */
@@ -387,7 +437,7 @@ export class Broker {
     while (!signal.aborted) {
       try {
         const { Maintenance } = await abortable(parts.maintenance(), signal);
-        this.#maintenance = new Maintenance({
+        const maintenance = new Maintenance({
           ...this.#options,
           signal,
           controller: this.#controller,
@@ -396,9 +446,13 @@ export class Broker {
           config: () => this.#config(),
           withGroups: (work) => this.#withGroups(work),
           segmentsClosed: () => this.#nextClosedSegments(),
-          sealAgain: () => this.#segmentClosed.resolve(),
+          onRetained: async () => {
+            await this.#room?.look();
+            this.#segmentClosed.resolve(); // what could not be sealed before is tried again, and what is old compacted
+          },
         });
-        await this.#maintenance.run();
+        this.#maintenance.resolve(maintenance);
+        await maintenance.run();
       } catch (error) {
         ignoreKafkaError(error);
         await clock.sleep(LOAD_AGAIN_AFTER_MS, signal).catch(ignore);

@@ -29,8 +29,8 @@ export interface MaintenanceContext {
   readonly withGroups: (work: (groups: GroupCoordinator) => Promise<void>) => Promise<void>;
   /** Logs of which a segment has closed since the last call; resolves once there may be one. */
   readonly segmentsClosed: () => Promise<ReadonlySet<LogId>>;
-  /** Has that resolve now. */
-  readonly sealAgain: () => void;
+  /** After every retention. */
+  readonly onRetained: () => Promise<void>;
 }
 
 /** What a broker does when nobody asks: retention, sealing, compaction, and the deletion of what was removed. */
@@ -75,13 +75,13 @@ export class Maintenance {
   async #keepRetention(): Promise<void> {
     while (await this.#slept(this.#context.config().logRetentionCheckIntervalMs)) {
       this.deleteRemovedLogs();
-      await this.#enforceRetention();
-      this.#context.sealAgain(); // what could not be sealed before is tried again, and what is old compacted
+      await this.enforceRetention();
+      await this.#context.onRetained();
     }
   }
 
   /** Applies the retention of every topic, log after log; a log that fails is left for the next time. */
-  async #enforceRetention(): Promise<void> {
+  async enforceRetention(): Promise<void> {
     const { partitions, signal } = this.#context;
     for (const topic of partitions.image().topics.values()) {
       if (!topic.config.cleanupPolicy.delete) continue;

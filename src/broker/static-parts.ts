@@ -6,6 +6,7 @@ import { createOffsetsTopic, createTopics } from './create-topics.js';
 import { integrityHandlers } from './integrity-handlers.js';
 import { keepSealed } from './keep-sealed.js';
 import { Maintenance } from './maintenance.js';
+import { RoomKeeper } from './room-keeper.js';
 // Damage asks for it by `import()`, which must then have nothing to load.
 import '../log/salvage.js';
 import * as transactionsPart from './transactions-part.js';
@@ -19,5 +20,6 @@ export const STATIC_PARTS: BrokerParts = {
   transactions: async () => transactionsPart,
   sealing: async () => ({ keepSealed }),
   integrity: async () => ({ integrityHandlers }),
+  room: async () => ({ RoomKeeper }),
   timestamps: async () => ({ offsetForTimestamp }),
 };

@@ -13,11 +13,11 @@ const browserPlatform: ClientPlatform = {
     runtime ??= pageRuntime();
     return runtime;
   },
-  connect({ clusterName, brokerConfig, label, worker }) {
+  connect({ clusterName, brokerConfig, label, worker, memoryIfDenied }) {
     warmStorage();
     return openWorkerLink({
       runtime: this.runtime,
-      start: { clusterName, brokerConfig, label: pageLabel() ?? label },
+      start: { clusterName, brokerConfig, label: pageLabel() ?? label, memoryIfDenied },
       workerUrl: 'workers/host.worker',
       newWorker: typeof worker === 'function' ? worker : () => worker ?? newHostWorker(),
     });

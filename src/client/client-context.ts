@@ -1,5 +1,5 @@
 import type { ClientRuntime } from '../runtime/runtime.js';
-import type { RetryOptions } from './api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { ClientParts } from './client-parts.js';
 import type { SharedChannel } from './connection.js';
@@ -14,6 +14,7 @@ export interface ClientContext {
   readonly requestTimeoutMs: number;
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;
+  readonly encryption: EncryptionConfig | undefined;
   /** What a client's connection tells of itself, so that `Kafka.close` can end the clients that are open. */
   readonly track: (disconnect: () => Promise<void>) => { readonly onOpen: () => void; readonly onClosed: () => void };
 }

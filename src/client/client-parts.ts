@@ -7,6 +7,7 @@ export interface ClientParts {
   /** What a consumer with a `groupId` needs besides. */
   readonly group: () => Promise<Pick<typeof import('./consumer/consumer-group.js'), 'consumerGroup'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin.js'), 'makeAdmin'>>;
+  readonly storage: () => Promise<Pick<typeof import('./storage-watch.js'), 'storageState' | 'storageChanges'>>;
 }
 
 /** As modules of their own, which bundlers leave apart. */
@@ -15,4 +16,5 @@ export const LOADED_PARTS: ClientParts = {
   consumer: () => import('./consumer/consumer.js'),
   group: () => import('./consumer/consumer-group.js'),
   admin: () => import('./admin.js'),
+  storage: () => import('./storage-watch.js'),
 };

@@ -1,4 +1,5 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import type { StorageFigures } from '../protocol/storage-state.js';
 
 /**
  * KafkaJS's error classes ("Error handling" and `types/index.d.ts` of KafkaJS 2): what code written for KafkaJS catches
@@ -11,6 +12,8 @@ export class KafkaJSError extends Error {
   /** Kafka's name of the error, where it has one. */
   readonly type: KafkaErrorName | undefined;
   readonly code: number | undefined;
+  /** *Ours*: where it is for want of space, the bytes that are used of the quota, as the browser estimates them. */
+  readonly storage: StorageFigures | undefined;
 
   constructor(error: Error | string, options: { retriable?: boolean; cause?: unknown } = {}) {
     const cause = options.cause ?? (error instanceof KafkaError ? error : undefined);
@@ -19,6 +22,7 @@ export class KafkaJSError extends Error {
     const named = cause instanceof KafkaError || cause instanceof KafkaJSError ? cause : undefined;
     this.type = named?.type;
     this.code = named?.code;
+    this.storage = named?.storage;
   }
 }
 

@@ -8,6 +8,7 @@ import type { Consumer, ConsumerConfig } from './api/consumer.js';
 import type { Kafka, KafkaConfig } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './api/producer.js';
+import type { StorageWatch } from './api/storage.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
 import { type ClientParts, LOADED_PARTS } from './client-parts.js';
@@ -17,6 +18,7 @@ import { KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.js';
 import { makeLogger } from './logger.js';
 import { producerFront } from './producer/producer-front.js';
 import { DEFAULT_RETRY } from './retry.js';
+import { storageFront } from './storage-front.js';
 
 export type { Kafka, KafkaConfig } from './api/kafka.js';
 
@@ -35,6 +37,7 @@ export interface ClientPlatform {
     /** What a person may call this client. */
     readonly label: string;
     readonly worker?: KafkaConfig['worker'];
+    readonly memoryIfDenied: boolean;
   }): Promise<RequestChannel> | RequestChannel;
 }
 
@@ -52,7 +55,8 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
 
     constructor(config: KafkaConfig = {}) {
       assertBrokers(config.brokers);
-      const { clientId = 'tabstream', cluster = 'default', worker } = config;
+      const { clientId = 'tabstream', cluster = 'default', worker, storage } = config;
+      const memoryIfDenied = storage === 'memory-if-denied';
       const { name, config: brokerConfig = {} } = typeof cluster === 'string' ? { name: cluster } : cluster;
       if (typeof name !== 'string' || name === '') {
         throw new KafkaJSNonRetriableError(`Invalid cluster name ${JSON.stringify(name)}, expected a non-empty string`);
@@ -63,9 +67,16 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
         },
         parts,
         shared: new SharedChannel(() =>
-          platform.connect({ clusterName: name, brokerConfig, label: clientId, ...(worker && { worker }) }),
+          platform.connect({
+            clusterName: name,
+            brokerConfig,
+            label: clientId,
+            memoryIfDenied,
+            ...(worker && { worker }),
+          }),
         ),
         clientId,
+        encryption: config.encryption,
         requestTimeoutMs:
           config.enforceRequestTimeout === false
             ? Number.POSITIVE_INFINITY
@@ -93,6 +104,10 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
 
     admin(config: AdminConfig = {}): Admin {
       return adminFront(this.#context, config);
+    }
+
+    get storage(): StorageWatch {
+      return storageFront(this.#context, parts.storage);
     }
 
     logger(): Logger {

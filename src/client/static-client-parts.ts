@@ -4,6 +4,7 @@ import { makeConsumer } from './consumer/consumer.js';
 import { consumerGroup } from './consumer/consumer-group.js';
 import { batchRecovery } from './producer/batch-recovery.js';
 import { makeProducer } from './producer/producer.js';
+import { storageChanges, storageState } from './storage-watch.js';
 
 /** The clients as one module graph: in Node and in the simulation, where nothing may load. */
 export const STATIC_CLIENT_PARTS: Required<ClientParts> = {
@@ -12,4 +13,5 @@ export const STATIC_CLIENT_PARTS: Required<ClientParts> = {
   consumer: async () => ({ makeConsumer }),
   group: async () => ({ consumerGroup }),
   admin: async () => ({ makeAdmin }),
+  storage: async () => ({ storageState, storageChanges }),
 };

@@ -3,6 +3,7 @@ import { HostListElement } from './host-list.js';
 import { LogCheckElement } from './log-check.js';
 import { PartitionListElement } from './partition-list.js';
 import { RecordTableElement } from './record-table.js';
+import { StorageLineElement } from './storage-line.js';
 import { StreamInspectorElement } from './stream-inspector.js';
 import { TopicListElement } from './topic-list.js';
 
@@ -13,6 +14,7 @@ const ELEMENTS = {
   'tabstream-groups': GroupListElement,
   'tabstream-hosts': HostListElement,
   'tabstream-check': LogCheckElement,
+  'tabstream-storage': StorageLineElement,
   'stream-inspector': StreamInspectorElement,
 } as const;
 

@@ -4,5 +4,6 @@ export { HostListElement } from './host-list.js';
 export { LogCheckElement } from './log-check.js';
 export { PartitionListElement } from './partition-list.js';
 export { RecordTableElement } from './record-table.js';
+export { StorageLineElement } from './storage-line.js';
 export { StreamInspectorElement } from './stream-inspector.js';
 export { TopicListElement } from './topic-list.js';

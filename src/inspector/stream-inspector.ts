@@ -86,6 +86,7 @@ export class StreamInspectorElement extends LitElement {
             : nothing
         }
       </header>
+      <tabstream-storage .kafka=${kafka}></tabstream-storage>
       ${this.#content(kafka)}`;
   }
 

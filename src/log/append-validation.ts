@@ -7,11 +7,13 @@ import {
   type BatchAt,
   batchesIn,
   batchSizeAt,
+  compressionOf,
   isControl,
   isTransactional,
   NO_PRODUCER_ID,
   verifyBatch,
 } from '../record/batch-header.js';
+import { ENCRYPTED } from '../record/compression-types.js';
 import type { BatchHeader } from '../record/record.js';
 import { NULL_START } from '../record/record-cursor.js';
 
@@ -63,11 +65,14 @@ export function beginsTransactional(records: Uint8Array): boolean {
 
 /**
  * Refuses records without a key, for compacted topics: compaction could not tell what they replace. The only check that
- * decodes records.
+ * decodes records; those of encrypted batches are refused, since no key is here.
  * @throws KafkaError INVALID_RECORD; UNSUPPORTED_COMPRESSION_TYPE: they cannot be looked at.
  */
 export async function checkKeys(records: Uint8Array, name: string): Promise<void> {
-  for (const { at } of batchesIn(records)) {
+  for (const { at, header } of batchesIn(records)) {
+    if (compressionOf(header) === ENCRYPTED) {
+      throw refused('INVALID_RECORD', name, 'records whose keys can be read, for it is compacted', 'encrypted ones');
+    }
     const cursor = await openBatch(records, at);
     for (let index = 0; cursor.next(); index++) {
       if (cursor.keyStart !== NULL_START) continue;

@@ -20,6 +20,8 @@ export interface GroupCommitOptions {
    * committed: whoever sends it on leaves out what is large. Must not throw.
    */
   readonly onCommitted: (advances: readonly LogAdvance[]) => void;
+  /** Called with each failure that made commits fail, once for all that fail with it. Must not throw. */
+  readonly onFailed?: (error: unknown) => void;
 }
 
 /** The log behind an append, as far as the group commit needs it. */
@@ -59,6 +61,7 @@ export class GroupCommit {
   readonly #store: LogStore;
   readonly #leaderEpoch: number;
   readonly #onCommitted: (advances: readonly LogAdvance[]) => void;
+  readonly #onFailed: ((error: unknown) => void) | undefined;
   readonly #deposed = new AbortController();
   #queue: Waiting[] = [];
   #queuedBytes = 0;
@@ -72,10 +75,11 @@ export class GroupCommit {
   readonly #drainWaiters: Deferred<void>[] = [];
   readonly #idleWaiters: Deferred<void>[] = [];
 
-  constructor({ store, leaderEpoch, onCommitted }: GroupCommitOptions) {
+  constructor({ store, leaderEpoch, onCommitted, onFailed }: GroupCommitOptions) {
     this.#store = store;
     this.#leaderEpoch = leaderEpoch;
     this.#onCommitted = onCommitted;
+    this.#onFailed = onFailed;
   }
 
   /** Aborts when a commit was fenced: a newer leader has taken over. */
@@ -212,6 +216,7 @@ export class GroupCommit {
   #failed(group: readonly Waiting[], error: unknown): void {
     if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.fenced(error);
     const queued = this.#draining ? [] : this.#emptyQueue();
+    if (!this.#draining) this.#onFailed?.(error);
     this.#draining = true;
     const behind = this.#inFlight.flatMap((flight) => flight.group);
     for (const { append } of [...group, ...behind, ...queued]) append.owner.failed();

@@ -204,6 +204,7 @@ export class PartitionLog {
   enforceRetention(): Promise<void> {
     return this.#deletions.run(async () => {
       const { store, log, config, clock } = this.#options;
+      if (this.#isStale) await this.#entrance.run(async () => this.#isStale && this.#recover()); // a full disk waits for us
       const closed = await store.segments(log);
       if (this.#isStale) return; // the next append recovers it
       const nowMs = clock.wallMs();
@@ -213,6 +214,21 @@ export class PartitionLog {
       const count = expiredSegmentCount([...closed, segment], config(), nowMs);
       if (count > closed.length) await this.#deleteBefore(await this.#rollActiveSegment());
       else if (count > 0) await this.#deleteBefore(closed[count - 1]?.nextOffset ?? 0);
+    });
+  }
+
+  /**
+   * Makes room whatever retention says: deletes the oldest segment, or the older half where there is but the active one.
+   * Resolves to how many bytes are gone, as near as the segments tell.
+   */
+  dropOldest(): Promise<number> {
+    return this.#deletions.run(async () => {
+      const { store, log } = this.#options;
+      const [start, end] = [this.#logStartOffset, this.#logEndOffset];
+      if (start === end) return 0;
+      const oldest = (await store.segments(log)).find(({ nextOffset }) => nextOffset > start && nextOffset <= end);
+      await this.#deleteBefore(oldest?.nextOffset ?? end - Math.floor((end - start) / 2));
+      return oldest?.byteCount ?? this.#state.segment.byteCount / 2;
     });
   }
 
@@ -452,7 +468,10 @@ export class PartitionLog {
     const maxTimestampMs = batches.reduce((max, batch) => Math.max(max, batch.maxTimestampMs), NO_TIMESTAMP);
     const append = { sizeInBytes, maxTimestampMs };
     const { segment, transactions } = this.#state;
-    return transactions?.isIndexFull || isFull(segment, append, config) ? this.#roll() : undefined;
+    // The active segment is never compacted: it closes in time for max.compaction.lag.ms.
+    const longestMs = config.cleanupPolicy.compact ? config.maxCompactionLagMs : Number.POSITIVE_INFINITY;
+    const rules = { segmentBytes: config.segmentBytes, segmentMs: Math.min(config.segmentMs, longestMs) };
+    return transactions?.isIndexFull || isFull(segment, append, rules) ? this.#roll() : undefined;
   }
 
   #roll(): SegmentRow {

@@ -7,11 +7,14 @@
  * - `-1` stands for "none" exactly where Kafka's messages use it.
  * - What has no counterpart in Kafka is marked *ours*.
  */
+import type { StorageFigures, StorageState, StorageStatus } from './storage-state.js';
 
 /** An item of a response that failed or not; `errorCode` 0 is success. */
 interface Outcome {
   readonly errorCode: number;
   readonly errorMessage: string | null;
+  /** *Ours*: with errors for want of space. */
+  readonly storage?: StorageFigures | undefined;
 }
 
 // ---------------------------------------------------------------- records
@@ -31,6 +34,8 @@ export interface ProduceRequest {
      */
     readonly partitionData: readonly {
       readonly index: number;
+      /** *Ours*: of the data that the producer id is known to; to other data the batches are not appended. */
+      readonly incarnationId?: string | undefined;
       /** Whole v2 batches back to back, at least one; base offsets are 0, the leader stamps them in place. */
       readonly records: Uint8Array;
     }[];
@@ -233,6 +238,8 @@ export interface InitProducerIdRequest {
 export interface InitProducerIdResponse extends Outcome {
   readonly producerId: number;
   readonly producerEpoch: number;
+  /** *Ours*: of the data that knows it. */
+  readonly incarnationId?: string | undefined;
 }
 
 /** A transaction coordinator to the leaders of the partitions in which a transaction ends (KIP-98). */
@@ -407,6 +414,27 @@ export interface HostDescription {
   readonly self: boolean;
   readonly visible: boolean;
   readonly joinedAtMs: number;
+  readonly storage: StorageStatus;
+}
+
+/** *Ours*: how the storage of this tab's host is. Answered once there is a change that the asker does not know. */
+export interface DescribeStorageRequest {
+  /** Of the last answer, with its version; '' and -1 at first, which is answered at once. */
+  readonly host: string;
+  readonly version: number;
+}
+
+export interface DescribeStorageResponse extends Outcome {
+  readonly host: string;
+  readonly version: number;
+  /** Oldest first, at least one. */
+  readonly changes: readonly StorageChange[];
+}
+
+export interface StorageChange {
+  readonly state: StorageState;
+  /** When it began, by the wall clock. */
+  readonly atMs: number;
 }
 
 export interface DescribeLogDirsRequest {
@@ -620,6 +648,7 @@ interface Apis {
   DescribeCluster: [Record<string, never>, DescribeClusterResponse];
   CheckLogs: [CheckLogsRequest, CheckLogsResponse];
   ImportLog: [ImportLogRequest, ImportLogResponse];
+  DescribeStorage: [DescribeStorageRequest, DescribeStorageResponse];
   DescribeLogDirs: [DescribeLogDirsRequest, DescribeLogDirsResponse];
   FindCoordinator: [FindCoordinatorRequest, FindCoordinatorResponse];
   JoinGroup: [JoinGroupRequest, JoinGroupResponse];

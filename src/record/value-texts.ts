@@ -87,7 +87,7 @@ function blank(bytes: Uint8Array, from: number, to: number): void {
 function isUnchanged({ original, live }: Joined, start: number, end: number): boolean {
   if (start < 0 || end > original.byteLength || live.buffer.byteLength === 0) return false;
   let i = start;
-  for (; i + 4 <= end; i += 4) if (live.getUint32(i) !== original.getUint32(i)) return false;
+  for (; i + 4 <= end; i += 4) if (live.getInt32(i, true) !== original.getInt32(i, true)) return false;
   for (; i < end; i++) if (live.getUint8(i) !== original.getUint8(i)) return false;
   return true;
 }

@@ -16,17 +16,19 @@ import {
   MAX_ROW_BYTES,
   type NewSealedSegment,
   NO_LEADERSHIP,
+  RESERVE_BYTES,
   type SealedChange,
   type SealedSegment,
   type SegmentRow,
 } from './log-store.js';
-import { type DatabaseOptions, openDatabase } from './open-database.js';
+import { type DatabaseOptions, openDatabase, openNewerDatabase } from './open-database.js';
 import { quotaFigures } from './quota.js';
 import type { RawLogStore } from './raw-log-store.js';
 import type { LogSchema, StoreName } from './schema.js';
 import type { SealedRead } from './sealed-segment.js';
-import { fencedError, isQuotaExceeded, storageError } from './storage-errors.js';
+import { fencedError, isQuotaExceeded, storageError, storageFullError, wedgedError } from './storage-errors.js';
 import { unreadableRangeOf } from './unreadable-range.js';
+import { Watchdog, WEDGED_MS } from './watchdog.js';
 
 /** Logs of which a figure is remembered; forgotten all at once beyond that. */
 const MAX_FIGURES = 1000;
@@ -58,14 +60,26 @@ export class IdbLogStore implements LogStore {
   #sealedPart: IdbSealed | undefined;
   #deletionPart: IdbDeletion | undefined;
   readonly #lost: AbortController = new AbortController();
+  readonly #watchdog: Watchdog | undefined;
   #closed = false;
 
   /** @throws KafkaError as `openDatabase` does. */
   static async open(options: DatabaseOptions): Promise<IdbLogStore> {
-    const database = await openDatabase(options);
+    return IdbLogStore.#over(await openDatabase(options), options);
+  }
+
+  /**
+   * Opens a database of a newer version to read it, with the stores that this version knows.
+   * @throws KafkaError as `openDatabase` does. UNSUPPORTED_VERSION: it must not be read by this version.
+   */
+  static async openNewer(options: DatabaseOptions): Promise<IdbLogStore> {
+    return IdbLogStore.#over(await openNewerDatabase(options), options);
+  }
+
+  static async #over(database: IDBPDatabase<LogSchema>, options: DatabaseOptions): Promise<IdbLogStore> {
     try {
       const incarnationId = await database.get('meta', 'incarnation');
-      if (typeof incarnationId === 'string') return new IdbLogStore(database, incarnationId, options.clock);
+      if (typeof incarnationId === 'string') return new IdbLogStore(database, incarnationId, options);
       throw storageError(`open ${database.name}`, 'the incarnation row is missing: somebody else wrote here');
     } catch (error) {
       database.close();
@@ -73,9 +87,10 @@ export class IdbLogStore implements LogStore {
     }
   }
 
-  private constructor(database: IDBPDatabase<LogSchema>, incarnationId: string, clock: Clock | undefined) {
+  private constructor(database: IDBPDatabase<LogSchema>, incarnationId: string, { clock }: DatabaseOptions) {
     this.incarnationId = incarnationId;
     this.#clock = clock;
+    this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));
     this.#database = database;
     this.#raw = unwrap(database);
     // Whoever wants to upgrade or delete must not wait for us (W3C IndexedDB, "versionchange").
@@ -112,14 +127,15 @@ export class IdbLogStore implements LogStore {
   async append(commit: Commit, durability: Durability): Promise<void> {
     assertCommit(commit);
     const link = this.#chain.begin();
+    const settled = this.#watchdog?.begin('append');
     try {
       await appendAll(this.#raw, commit, durability, link);
       this.#chain.decide(link, 'committed');
     } catch (error) {
       this.#chain.decide(link, 'failed');
-      const failure = this.#failure('append', error);
-      throw isQuotaExceeded(failure) ? storageError(`append (${await quotaFigures()})`, error) : failure;
+      throw await this.#failureWithFigures('append', error);
     } finally {
+      settled?.();
       this.#chain.deliver(link);
     }
   }
@@ -153,6 +169,7 @@ export class IdbLogStore implements LogStore {
 
   /** `isSealed`: the row of the offset is not there, and a sealed segment is. */
   async #readRows(log: LogId, { offset, maxBytes, endOffset }: SealedRead): Promise<ReadRows> {
+    const settled = this.#watchdog?.begin('read');
     try {
       const transaction = this.#raw.transaction(['chunks', 'sealed'], 'readonly', RELAXED);
       const store = transaction.objectStore('chunks');
@@ -182,6 +199,8 @@ export class IdbLogStore implements LogStore {
       return { rows: taken, isSealed: sealed !== undefined };
     } catch (error) {
       throw this.#failure(`read log ${log} from offset ${offset}`, error);
+    } finally {
+      settled?.();
     }
   }
 
@@ -289,9 +308,26 @@ export class IdbLogStore implements LogStore {
       durability,
     );
 
+  /** One value, which Chromium keeps in a file of its own: its deletion gives back the space at once, that of rows does not. */
+  takeReserve(leaderEpoch: number): Promise<void> {
+    return this.#transaction('take the reserve', ['meta'], 'readwrite', async (transaction) => {
+      const meta = transaction.objectStore('meta');
+      await fence(transaction, leaderEpoch);
+      if ((await meta.count('reserve')) === 0) await meta.put(noise(RESERVE_BYTES), 'reserve');
+    });
+  }
+
+  dropReserve(leaderEpoch: number): Promise<void> {
+    return this.#transaction('drop the reserve', ['meta'], 'readwrite', async (transaction) => {
+      await fence(transaction, leaderEpoch);
+      await transaction.objectStore('meta').delete('reserve');
+    });
+  }
+
   /** What was begun is carried through by the browser. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#watchdog?.close();
     this.#raw.close();
   }
 
@@ -306,6 +342,7 @@ export class IdbLogStore implements LogStore {
     work: (transaction: Transaction) => Promise<T>,
     durability: IDBTransactionDurability = 'relaxed',
   ): Promise<T> {
+    const settled = this.#watchdog?.begin(doing);
     try {
       const transaction = this.#database.transaction(scope, mode as 'readwrite', { durability });
       try {
@@ -320,8 +357,15 @@ export class IdbLogStore implements LogStore {
         throw transaction.error ?? error;
       }
     } catch (error) {
-      throw this.#failure(doing, error);
+      throw await this.#failureWithFigures(doing, error);
+    } finally {
+      settled?.();
     }
+  }
+
+  async #failureWithFigures(doing: string, error: unknown): Promise<unknown> {
+    const failure = this.#failure(doing, error);
+    return isQuotaExceeded(failure) ? storageFullError(doing, await quotaFigures(), error) : failure;
   }
 
   /** What to throw for a failure. A connection that answers so is of no use any more. */
@@ -334,8 +378,18 @@ export class IdbLogStore implements LogStore {
   }
 
   #lose(why: string): void {
+    this.#end(new KafkaError('KAFKA_STORAGE_ERROR', `the database connection was lost: ${why}`));
+  }
+
+  /** What is in flight may still take effect, before the next leader is elected or never: its epoch fences it. */
+  #wedged(doing: string): void {
+    this.#end(wedgedError(doing, WEDGED_MS));
+  }
+
+  #end(reason: KafkaError): void {
+    this.#watchdog?.close();
     this.#raw.close();
-    this.#lost.abort(new KafkaError('KAFKA_STORAGE_ERROR', `the database connection was lost: ${why}`));
+    this.#lost.abort(reason);
   }
 }
 
@@ -396,7 +450,7 @@ function loaded<T>(part: Promise<T>): Promise<T> {
 
 async function storedLeadership(transaction: Transaction): Promise<Leadership> {
   const row = (await transaction.objectStore('meta').get('leadership')) ?? NO_LEADERSHIP;
-  assert(typeof row !== 'string', 'the leadership row holds a Leadership');
+  assert(typeof row === 'object' && 'epoch' in row, 'the leadership row holds a Leadership');
   return row;
 }
 
@@ -404,6 +458,19 @@ async function storedLeadership(transaction: Transaction): Promise<Leadership> {
 async function fence(transaction: Transaction, leaderEpoch: number): Promise<void> {
   const { epoch } = await storedLeadership(transaction);
   if (epoch !== leaderEpoch) throw fencedError(leaderEpoch, epoch);
+}
+
+/** Bytes that no database compresses (xorshift32). */
+function noise(byteCount: number): Uint8Array {
+  const words = new Uint32Array(byteCount / 4);
+  let word = 0x9e3779b9;
+  for (let at = 0; at < words.length; at++) {
+    word ^= word << 13;
+    word ^= word >>> 17;
+    word ^= word << 5;
+    words[at] = word;
+  }
+  return new Uint8Array(words.buffer);
 }
 
 async function putLeadership(transaction: Transaction, leadership: Leadership): Promise<void> {

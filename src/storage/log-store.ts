@@ -16,6 +16,9 @@ export interface Chunk {
 /** Chromium moves values from 64 KiB on to files beside the database, four times slower: rows stay below. */
 export const MAX_ROW_BYTES: number = 60 * 1024;
 
+/** What a store keeps in reserve: room for some thousand offset commits, or the deletion of as many rows. */
+export const RESERVE_BYTES: number = 2 * 1024 * 1024;
+
 /** relaxed survives the death of the tab and of the browser; strict asks the system to flush, for power cuts. */
 export type Durability = 'relaxed' | 'strict';
 
@@ -196,6 +199,12 @@ export interface LogStore {
 
   /** The rows as they lie, for checks and repairs; loaded when it is first asked for. @throws KafkaError KAFKA_STORAGE_ERROR */
   raw(): Promise<RawLogStore>;
+  /**
+   * Takes RESERVE_BYTES of the origin's space, where it is not taken yet, for `dropReserve` to give back: where the quota
+   * is spent, that is what deletions and the broker's own writes have.
+   */
+  takeReserve(leaderEpoch: number): Promise<void>;
+  dropReserve(leaderEpoch: number): Promise<void>;
 
   /** Aborts when the database is gone (connection lost, cleared, newer version): open a new store. */
   readonly lost: AbortSignal;

@@ -1,5 +1,6 @@
 import { assert } from '../util/assert.js';
 import { concatBytes } from '../util/bytes.js';
+import { deferred } from '../util/signal.js';
 import { takeChunks } from './chunk.js';
 import {
   type Chunk,
@@ -11,19 +12,20 @@ import {
   type LogId,
   type NewSealedSegment,
   NO_LEADERSHIP,
+  RESERVE_BYTES,
   type SealedChange,
   type SealedSegment,
   type SegmentRow,
 } from './log-store.js';
 import type { RawChange, RawChunk } from './raw-log-store.js';
 import { isOfEarlierLeader, sealedChangeError, sealedChangeProblem, stagedVersion } from './sealed-segment.js';
-import { fencedError, storageError } from './storage-errors.js';
+import { fencedError, storageError, storageFullError } from './storage-errors.js';
 
 /** Older relaxed commits count as flushed: the operating system writes back by itself in the end. */
 const MAX_UNFLUSHED_COMMITS = 1000;
 
 export interface MemoryDiskOptions {
-  /** Of the bytes of all chunks and sealed segments. Default: endless. */
+  /** Of the bytes of all chunks and sealed segments, and the reserve. Default: endless. */
   readonly quotaBytes?: number;
   /** Asked at each append, and when a segment is sealed or published: true makes its IDB transaction abort for no reason. Default: never. */
   readonly aborts?: () => boolean;
@@ -34,6 +36,9 @@ interface SealedBytes {
   readonly segment: SealedSegment;
   readonly bytes: Uint8Array;
 }
+
+/** after: what it wrote is there, nobody is told. before: it never runs. */
+export type Wedge = 'before' | 'after';
 
 interface MemoryLog {
   logStartOffset: number;
@@ -51,7 +56,8 @@ interface MemoryLog {
  * What lies in one broker's database, without a browser: outlives the tabs that use it. Each method is one IDB
  * transaction, done at once; `MemoryLogStore` adds the connection and the waiting.
  *
- * Faults on demand: `failNextAppend`, `damageSealed`, `setQuota`, `powerCut`, `wipe`, `disconnect`.
+ * Faults on demand: `failNextAppend`, `damageSealed`, `setQuota`, `powerCut`, `wipe`, `disconnect`, `wedgeNext`,
+ * `blockOpening`.
  */
 export class MemoryDisk {
   readonly #aborts: () => boolean;
@@ -63,6 +69,9 @@ export class MemoryDisk {
   #leadership: Leadership = NO_LEADERSHIP;
   #quotaBytes: number;
   #sizeInBytes = 0;
+  #hasReserve = false;
+  #isOpenable = deferred();
+  #nextWedge: Wedge | undefined;
   #nextFailure: Error | undefined;
   /** Sealed bytes that are gone, though their segments name them. */
   readonly #damaged: WeakSet<Uint8Array> = new WeakSet();
@@ -72,6 +81,7 @@ export class MemoryDisk {
   constructor(options: MemoryDiskOptions = {}) {
     this.#quotaBytes = options.quotaBytes ?? Infinity;
     this.#aborts = options.aborts ?? ((): boolean => false);
+    this.#isOpenable.resolve();
   }
 
   /** Bytes of all chunks and sealed segments now stored. */
@@ -119,6 +129,7 @@ export class MemoryDisk {
     this.#logs.clear();
     this.#unflushed = [];
     this.#sizeInBytes = 0;
+    this.#hasReserve = false;
     this.#leadership = NO_LEADERSHIP;
     this.#incarnationId = undefined;
     this.disconnect();
@@ -135,7 +146,33 @@ export class MemoryDisk {
     for (const connectionEnded of connections) connectionEnded(end);
   }
 
+  /**
+   * The next transaction of any connection never answers, and what is behind it on its connection neither; whether it took
+   * effect before or never does is for `wedge` to say.
+   */
+  wedgeNext(wedge: Wedge): void {
+    this.#nextWedge = wedge;
+  }
+
+  /** From now on nothing opens, as behind an upgrade that other tabs hold up, until the answer is called. */
+  blockOpening(): () => void {
+    const openable = deferred();
+    this.#isOpenable = openable;
+    return () => openable.resolve();
+  }
+
   // ---------------------------------------------------------------- for MemoryLogStore
+
+  /** Resolves once a connection can be opened. */
+  get openable(): Promise<void> {
+    return this.#isOpenable.promise;
+  }
+
+  takeWedge(): Wedge | undefined {
+    const wedge = this.#nextWedge;
+    this.#nextWedge = undefined;
+    return wedge;
+  }
 
   /** Opens; the first one after the making or a wipe gives the incarnation its id. */
   connect(newIncarnationId: string, connectionEnded: (end: 'lost' | 'dead') => void): string {
@@ -176,7 +213,7 @@ export class MemoryDisk {
   append(commit: Commit, durability: Durability): void {
     this.#fence(commit.leaderEpoch);
     this.#failIfAsked();
-    this.#assertRoom('append', sum(commit.chunks));
+    this.#claimSpace('append', sum(commit.chunks));
     const undo: (() => void)[] = [];
     for (const chunk of commit.chunks) undo.push(this.#putChunk(chunk));
     for (const row of commit.segments ?? []) undo.push(this.#putSegment(row));
@@ -232,7 +269,7 @@ export class MemoryDisk {
   /** @throws KafkaError KAFKA_STORAGE_ERROR */
   stageSealed({ parts, ...row }: NewSealedSegment, leaderEpoch: number): SealedSegment {
     this.#failIfAborted('seal');
-    this.#assertRoom('seal', row.byteCount);
+    this.#claimSpace('seal', row.byteCount);
     const state = this.#log(row.log);
     const { staged } = state;
     const versions = [...state.sealed, ...staged]
@@ -379,12 +416,37 @@ export class MemoryDisk {
     return done;
   }
 
+  takeReserve(leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    if (this.#hasReserve) return;
+    this.#claimSpace('take the reserve', RESERVE_BYTES);
+    this.#setReserve(true);
+  }
+
+  dropReserve(leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    if (this.#hasReserve) this.#setReserve(false);
+  }
+
   // ---------------------------------------------------------------- parts of transactions; each returns its undoing
 
   #setLeadership(leadership: Leadership): void {
     const before = this.#leadership;
     this.#leadership = leadership;
     this.#committed('relaxed', () => (this.#leadership = before));
+  }
+
+  #setReserve(hasReserve: boolean): void {
+    this.#hasReserve = hasReserve;
+    this.#committed('relaxed', () => (this.#hasReserve = !hasReserve));
+  }
+
+  #claimSpace(doing: string, bytes: number): void {
+    const usage = this.#sizeInBytes + (this.#hasReserve ? RESERVE_BYTES : 0);
+    const quota = this.#quotaBytes;
+    if (usage + bytes <= quota) return;
+    const cause = new DOMException(`${bytes} bytes more were wanted`, 'QuotaExceededError');
+    throw storageFullError(doing, { usage, quota }, cause);
   }
 
   #putChunk(chunk: Chunk): () => void {
@@ -466,12 +528,6 @@ export class MemoryDisk {
 
   #failIfAborted(doing: string): void {
     if (this.#aborts()) throw storageError(doing, new DOMException('injected', 'AbortError'));
-  }
-
-  #assertRoom(doing: string, bytes: number): void {
-    if (this.#sizeInBytes + bytes <= this.#quotaBytes) return;
-    const found = `${this.#sizeInBytes} bytes of ${this.#quotaBytes} used, ${bytes} more wanted`;
-    throw storageError(doing, new DOMException(found, 'QuotaExceededError'));
   }
 
   #log(log: LogId): MemoryLog {

@@ -13,6 +13,9 @@ import type { Leadership, LogCheckpoint, LogId, SealedSegment, SegmentRow } from
  *   logs           log                  LogRow; absent: a log that nothing was ever deleted from
  *   meta           'leadership'         Leadership: the epoch that fences every writer; absent: never led
  *                  'incarnation'        random id of this data, as old as the database
+ *                  'reserve'            RESERVE_BYTES of noise, see `LogStore.takeReserve`; absent while dropped
+ *                  'minReaderVersion'   the lowest SCHEMA_VERSION of the code that reads this data right, although it is
+ *                                       of a higher one; absent: only code of its own version does
  *
  * All keys are out of line. Bytes that no sealed segment names were never part of the log, or are no more.
  */
@@ -23,7 +26,10 @@ export interface LogSchema extends DBSchema {
   segments: { key: [LogId, number]; value: SegmentRow };
   checkpoints: { key: LogId; value: LogCheckpoint };
   logs: { key: LogId; value: LogRow };
-  meta: { key: 'leadership' | 'incarnation'; value: Leadership | string };
+  meta: {
+    key: 'leadership' | 'incarnation' | 'reserve' | 'minReaderVersion';
+    value: Leadership | string | Uint8Array | number;
+  };
 }
 
 /** log, base offset, version: a segment that is written anew gets new bytes beside the old. */
@@ -37,6 +43,12 @@ export interface LogRow {
 
 /** Raised with every change of the table above, together with a step in `UPGRADES`. */
 export const SCHEMA_VERSION: number = 2;
+
+/**
+ * Code from this version on reads right what the present version writes: the stores that it knows are still there and mean
+ * the same. Raised to SCHEMA_VERSION by a change for which that does not hold.
+ */
+export const MIN_READER_VERSION: number = 2; // what is sealed has left the rows, where version 1 looks for it
 
 const FIRST_STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
 const SEALED_STORES: readonly StoreName[] = ['sealed', 'sealedBytes'];
@@ -68,6 +80,7 @@ export function databaseName(clusterName: string, brokerId: number): string {
 /** Leads a database of `oldVersion` (0: new) to `SCHEMA_VERSION`. */
 export function upgrade(oldVersion: number, to: Upgrade): void {
   for (const step of UPGRADES.slice(oldVersion)) step(to);
+  to.transaction.objectStore('meta').put(MIN_READER_VERSION, 'minReaderVersion');
 }
 
 /** Object stores that should be there and are not: somebody else made the database, or an upgrade was torn. */

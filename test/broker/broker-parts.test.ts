@@ -21,6 +21,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
       admin: part('admin', STATIC_PARTS.admin),
       sealing: part('sealing', STATIC_PARTS.sealing),
       integrity: part('integrity', STATIC_PARTS.integrity),
+      room: part('room', STATIC_PARTS.room),
       timestamps: part('timestamps', STATIC_PARTS.timestamps),
       transactions: part('transactions', STATIC_PARTS.transactions),
     },

@@ -34,6 +34,7 @@ function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixt
       consumer: counted('consumer', all.consumer),
       group: counted('group', all.group),
       admin: counted('admin', all.admin),
+      storage: counted('storage', all.storage),
     },
   });
   return { kafka: new Client({ logLevel: logLevel.NOTHING }), asked };

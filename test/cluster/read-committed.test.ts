@@ -49,7 +49,10 @@ test.each(SEEDS)('a host reads what was committed, and no more, whatever news it
     let done = false;
     const watched = job.finally(() => (done = true));
     watched.catch(() => {});
-    await simulation.run({ until: () => done, maxMs: 60_000 });
+    while (!done) {
+      await simulation.run({ until: () => done, maxMs: 60_000 });
+      if (!done) await import('../../src/log/salvage.js'); // a doubtful read loads it, outside of any queue of steps
+    }
     return watched;
   };
   const party = async (name: string) => {
@@ -126,7 +129,14 @@ async function expectCommitted(
   expect(answer?.errorCode).toBe(0);
   const { records = [], abortedTransactions = [], lastStableOffset: told = -1 } = answer ?? {};
   expect(told).toBeLessThanOrEqual(lastStableOffset);
-  const context = { topic: 't', partition: 0, keySerde: undefined, valueSerde: undefined, abortedTransactions };
+  const context = {
+    topic: 't',
+    partition: 0,
+    keySerde: undefined,
+    valueSerde: undefined,
+    encryption: undefined,
+    abortedTransactions,
+  };
   const { messages, nextOffset } = await readMessages(records, fetchOffset, context);
   expect(nextOffset).toBeLessThanOrEqual(Math.max(told, fetchOffset));
   if (fetchOffset < told) expect(nextOffset).toBeGreaterThan(fetchOffset);

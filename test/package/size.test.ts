@@ -9,20 +9,20 @@ import { type Bundle, builtWorker, bundle } from './bundle.js';
 const KB = 1000;
 
 const PAGE = [
-  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.5 },
-  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.6 },
+  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.6 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24.1 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.6 },
+  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.8 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 37.8,
+    bound: 38.6,
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 38.2 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 39.6 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 41.5 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 42.9 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -37,9 +37,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 49 KB', async () => {
+test('the whole client is at most 51.6 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 49 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 51.6 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -47,9 +47,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 78.5 KB', async () => {
+test('the whole worker is at most 87 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 78.5 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 87 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -59,9 +59,11 @@ test('what is loaded later is known here', async () => {
     'compressed-batches',
     'consumer',
     'consumer-group',
+    'encryption',
     'integrity',
     'introducer',
     'producer',
+    'storage-watch',
   ]);
   expect(partsOf(await builtWorker('workers/host.worker.ts'))).toEqual([
     'admin-handlers',
@@ -75,7 +77,9 @@ test('what is loaded later is known here', async () => {
     'integrity-handlers',
     'keep-sealed',
     'maintenance',
+    'memory-store',
     'offset-for-timestamp',
+    'room-keeper',
     'salvage',
     'transactions-part',
   ]);

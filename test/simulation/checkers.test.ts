@@ -52,6 +52,18 @@ function jumpingFetch(inner: RequestChannel, chance: () => number): RequestChann
 }
 
 describe('bugs put in on purpose are caught', () => {
+  test('P6: a host that says of what it stored that nothing was written', async () => {
+    const channel: Sabotage['channel'] = (inner, _client, { random }) =>
+      tampered(inner, async (api, request, send) => {
+        const response = await send(request);
+        if (api === 'Produce' && random.next() < 0.2)
+          throw new KafkaError('KAFKA_STORAGE_ERROR', 'nothing was written');
+        return response;
+      });
+    const producer = { idempotent: false, retry: { retries: 0 } };
+    expect(await caught(['clock'], { channel, producer }, ['P6'])).toEqual(['P6']);
+  });
+
   test('C1, C2: a store that acknowledges the writes of a deposed leader, which its successor overwrites', async () => {
     const store = (inner: LogStore): LogStore => withoutFence(inner);
     expect(await caught(['freeze', 'delay'], { store }, ['C1', 'C2'])).toEqual(['C1', 'C2']);

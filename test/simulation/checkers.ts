@@ -3,6 +3,7 @@ import { compactionViolations } from './table-history.js';
 
 /** Ids as in the checklist of guarantees: what must hold on every history. */
 export type CheckId =
+  | 'P6'
   | 'C1'
   | 'C2'
   | 'C3'
@@ -27,6 +28,7 @@ type Checker = (history: History) => string[];
 
 /** Each looks at the whole history and says what is wrong with it. */
 export const CHECKERS: Readonly<Record<CheckId, Checker>> = {
+  P6: refusedWrites,
   C1: lostWrites,
   C2: inconsistentOffsets,
   C3: duplicates,
@@ -47,6 +49,14 @@ export function check(history: History): Violation[] {
   return Object.entries(CHECKERS).flatMap(([id, checker]) =>
     checker(history).map((text) => ({ check: id as CheckId, text })),
   );
+}
+
+/** P6: a send that failed, and whose failure is not said to be in doubt, is nowhere to be found. */
+function refusedWrites(history: History): string[] {
+  const stored = new Set([...history.final.values()].flatMap((records) => records.map(({ value }) => value)));
+  return history.sends.flatMap(({ value, outcome, error }) => {
+    return outcome === 'failed' && stored.has(value) ? [`${value} failed (${error}), and is there`] : [];
+  });
 }
 
 /** C1: an acknowledged record is there in the end, at the offset it was given, unless it was deleted on demand. */

@@ -71,6 +71,7 @@ export class ClusterSimulation {
   readonly tabs = new Map<string, Tab>();
   readonly #options: ClusterSimulationOptions;
   #abortChance: number;
+  #unblock = (): void => {};
   #tabCount = 0;
   #clientCount = 0;
   #pending = 0;
@@ -92,6 +93,17 @@ export class ClusterSimulation {
     return [...this.tabs.values()].filter((tab) => !tab.platform.isFrozen);
   }
 
+  /** Until it is healed, or unblocked, no tab opens the database. */
+  blockOpening(): void {
+    this.unblockOpening();
+    this.#unblock = this.disk.blockOpening();
+  }
+
+  unblockOpening(): void {
+    this.#unblock();
+    this.#unblock = (): void => {};
+  }
+
   note(text: string): void {
     this.history.events.push(`${this.nowMs.toFixed(1)} ${text}`);
   }
@@ -105,7 +117,8 @@ export class ClusterSimulation {
     const { sabotage, brokerConfig = BROKER_CONFIG } = this.#options;
     const openStore = async (): Promise<LogStore> => {
       const newIncarnationId = platform.runtime.random.uuid();
-      const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay: platform.storageDelay });
+      const { storageDelay: delay, runtime } = platform;
+      const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay, clock: runtime.clock });
       stores.push(store);
       return sabotage?.store?.(store, this.disk) ?? store;
     };
@@ -289,6 +302,8 @@ export class ClusterSimulation {
     this.simulation.network.heal();
     this.#abortChance = 0;
     this.disk.setQuota(Number.POSITIVE_INFINITY);
+    this.disk.takeWedge();
+    this.unblockOpening();
     for (const tab of this.tabs.values()) {
       tab.platform.throttleTimers(0);
       this.wake(tab);

@@ -21,7 +21,9 @@ export type FaultKind =
   | 'disconnect'
   | 'clock'
   | 'throttle'
-  | 'blackout';
+  | 'blackout'
+  | 'wedge'
+  | 'block';
 
 const FAULT_KINDS: readonly FaultKind[] = [
   'kill',
@@ -38,6 +40,8 @@ const FAULT_KINDS: readonly FaultKind[] = [
   'clock',
   'throttle',
   'blackout',
+  'wedge',
+  'block',
 ];
 
 const ALREADY_EXISTS = 36;
@@ -276,6 +280,20 @@ class Scenario {
         if (random.next() < 0.5) {
           cluster.disk.disconnect();
           cluster.note('all connections to the database are lost');
+        }
+        break;
+      case 'wedge':
+        if (random.next() < 0.3) {
+          cluster.disk.wedgeNext(random.next() < 0.5 ? 'before' : 'after');
+          cluster.note('a request of the database never settles');
+        }
+        break;
+      case 'block':
+        if (random.next() < 0.5) cluster.unblockOpening();
+        else {
+          cluster.blockOpening();
+          cluster.disk.disconnect();
+          cluster.note('all connections are lost, and none can be opened');
         }
         break;
       case 'clock':

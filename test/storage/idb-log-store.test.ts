@@ -116,6 +116,86 @@ describe('opening', () => {
   });
 });
 
+describe('two versions of the code', () => {
+  const chunk = { log: 1, baseOffset: 0, lastOffset: 0, bytes: new Uint8Array(64) };
+
+  /** Data of this version, upgraded by the next under the open connection of this one. */
+  async function upgraded(options: ReturnType<typeof place>): Promise<[old: IdbLogStore, newer: IdbLogStore]> {
+    const old = await IdbLogStore.open(options);
+    await old.claimLeadership(0, 'a', 1);
+    await old.append({ leaderEpoch: 1, chunks: [chunk] }, 'relaxed');
+    return [old, await IdbLogStore.open({ ...options, schemaVersion: SCHEMA_VERSION + 1 })];
+  }
+
+  test('the older gives way, does not open again, and reads on what it may', async () => {
+    const options = place();
+    const [old, newer] = await upgraded(options);
+    expect(old.lost.aborted).toBe(true);
+    await expect(IdbLogStore.open(options)).rejects.toMatchObject({ type: 'UNSUPPORTED_VERSION' });
+    const reading = await IdbLogStore.openNewer(options);
+    expect(reading.incarnationId).toBe(newer.incarnationId);
+    expect(await reading.read(1, 0, 1000)).toEqual([chunk.bytes]);
+    const { epoch } = await newer.leadership();
+    await newer.append({ leaderEpoch: epoch, chunks: [{ ...chunk, ...next() }] }, 'relaxed');
+    expect((await reading.ends(1)).lastOffset).toBe(1);
+    // It still gives way.
+    const third = await IdbLogStore.open({ ...options, schemaVersion: SCHEMA_VERSION + 2 });
+    expect(reading.lost.aborted).toBe(true);
+    await third.close();
+  });
+
+  test.each([
+    ['of a layout that this version would misread', SCHEMA_VERSION + 1],
+    ['that says nothing of who may read it', undefined],
+  ])('the older does not even read data %s', async (_what, minReaderVersion) => {
+    const options = place();
+    const [, newer] = await upgraded(options);
+    await newer.close();
+    await putMeta(databaseName(options.clusterName, 0), 'minReaderVersion', minReaderVersion);
+    await expect(IdbLogStore.openNewer(options)).rejects.toMatchObject({
+      type: 'UNSUPPORTED_VERSION',
+      message: expect.stringMatching(/must not even read/),
+    });
+  });
+
+  test('an upgrade that somebody holds up is given up in time, and a success that comes later is closed', async () => {
+    const options = place();
+    const name = databaseName(options.clusterName, 0);
+    await (await IdbLogStore.open(options)).close();
+    const deaf = await settled(indexedDB.open(name));
+    const blocked = IdbLogStore.open({ ...options, schemaVersion: SCHEMA_VERSION + 1, clock: impatient });
+    await expect(blocked).rejects.toMatchObject({
+      type: 'KAFKA_STORAGE_ERROR',
+      message: expect.stringMatching(/another tab may hold it open/),
+    });
+    deaf.close();
+    const deletion = indexedDB.deleteDatabase(name); // waits for nobody that does not give way
+    await settled(deletion);
+    expect((await indexedDB.databases()).map((database) => database.name)).not.toContain(name);
+  });
+
+  function next(): Pick<typeof chunk, 'baseOffset' | 'lastOffset' | 'bytes'> {
+    const bytes = new Uint8Array(64);
+    bytes[7] = 1;
+    return { baseOffset: 1, lastOffset: 1, bytes };
+  }
+});
+
+async function putMeta(name: string, key: string, value: unknown): Promise<void> {
+  const database = await settled(indexedDB.open(name));
+  const meta = database.transaction('meta', 'readwrite').objectStore('meta');
+  if (value === undefined) await settled(meta.delete(key));
+  else await settled(meta.put(value, key));
+  database.close();
+}
+
+function settled<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
 describe('a connection', () => {
   test('gives way to one that upgrades, and is lost', async () => {
     const options = place();

@@ -41,6 +41,19 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
       await store.close();
     });
 
+  api.describe(`${name}: the reserve`, () => {
+    it('is taken and dropped by the leader alone, as often as one likes, and leaves all else as it is', async (store) => {
+      await store.claimLeadership(0, 'a', 11);
+      for (const act of ['takeReserve', 'takeReserve', 'dropReserve', 'dropReserve', 'takeReserve'] as const) {
+        await store[act](1);
+      }
+      assert.deepEqual(await store.leadership(), { epoch: 1, hostId: 'a', heartbeatMs: 11 });
+      for (const act of ['takeReserve', 'dropReserve'] as const) {
+        await rejectsWith('FENCED_LEADER_EPOCH', store[act](2));
+      }
+    });
+  });
+
   api.describe(`${name}: leadership`, () => {
     it('begins at epoch 0 with nobody', async (store) => {
       assert.deepEqual(await store.leadership(), { epoch: 0, hostId: '', heartbeatMs: 0 });

@@ -66,6 +66,8 @@ export const CONSUMER_EVENTS = {
   END_BATCH_PROCESS: 'consumer.end_batch_process',
   STOP: 'consumer.stop',
   CRASH: 'consumer.crash',
+  /** *Ours*: `{ topic, partition, offset, error }`: the records there need a key that the consumer has not. */
+  PARTITION_UNREADABLE: 'consumer.partition_unreadable',
   REBALANCING: 'consumer.rebalancing',
   RECEIVED_UNSUBSCRIBED_TOPICS: 'consumer.received_unsubscribed_topics',
   /** *Ours*, with a `GapEventPayload`. */

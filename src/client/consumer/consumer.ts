@@ -66,6 +66,7 @@ export function makeConsumer<K, V>(
     maxBytes: config.maxBytes ?? 10 * 2 ** 20,
     maxWaitMs: config.maxWaitTimeInMs ?? 5_000,
     isolationLevel: config.readUncommitted === true ? 0 : 1,
+    encryption: context.encryption,
     keySerde: config.keySerde,
     valueSerde: config.valueSerde,
     failOnGap: config.onGap === 'fail',

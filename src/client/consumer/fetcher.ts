@@ -8,9 +8,9 @@ import {
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
 import { listOffsets } from '../list-offsets.js';
 import { isRetriable, retryDelayMs } from '../retry.js';
 import type { Position } from './arguments.js';
@@ -43,6 +43,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   /** A handler has a batch of it. */
   busy: boolean;
   buffered: FetchedBatch<K, V> | undefined;
+  /** What comes there cannot be decrypted: nothing is fetched until a seek. */
+  unreadable: boolean;
   failures: number;
   retryAtMs: number;
 }
@@ -55,6 +57,7 @@ interface FetcherOptions<K, V> {
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
   readonly isolationLevel: 0 | 1;
+  readonly encryption: EncryptionConfig | undefined;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
   /** Where to go on after an offset that the log does not have. */
@@ -64,6 +67,8 @@ interface FetcherOptions<K, V> {
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
+  /** A partition is held back: what comes there needs a key that is not given. */
+  readonly onUnreadable: (slot: PartitionSlot<K, V>, error: Error) => void;
   /** Records are lost. Returns whether to go on behind them. */
   readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** The site's data was cleared: all positions are of a log that is no more. */
@@ -87,7 +92,7 @@ export class Fetcher<K, V> {
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
   readonly #fetches = new Set<AbortController>();
   #bufferedBytes = 0;
-  /** Which data the positions belong to: that of the first answer since they were assigned. */
+  /** Which data the positions belong to. */
   #incarnationId: string | undefined;
   #stopped = new AbortController();
 
@@ -95,14 +100,15 @@ export class Fetcher<K, V> {
     this.#options = options;
   }
 
-  /** Replaces the assignment. Batches of before are stale. */
+  /** Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. */
   assign(
     assignmentId: number,
     partitions: readonly (TopicPartition & { position: Position; paused: boolean })[],
+    incarnationId?: string,
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
-    this.#incarnationId = undefined;
+    this.#incarnationId = incarnationId;
     for (const { topic, partition, position, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,
@@ -116,6 +122,7 @@ export class Fetcher<K, V> {
         fetch: undefined,
         busy: false,
         buffered: undefined,
+        unreadable: false,
         failures: 0,
         retryAtMs: 0,
       });
@@ -183,6 +190,7 @@ export class Fetcher<K, V> {
     slot.goesOn = false;
     slot.version++;
     slot.fetch = undefined;
+    slot.unreadable = false;
     this.#discard(slot);
   }
 
@@ -217,7 +225,14 @@ export class Fetcher<K, V> {
     const nowMs = this.#options.connection.runtime.clock.monotonicMs();
     const wanting: PartitionSlot<K, V>[] = [];
     for (const slot of this.#slots.values()) {
-      if (slot.fetch !== undefined || slot.paused || slot.buffered !== undefined || slot.retryAtMs > nowMs) continue;
+      if (
+        slot.fetch !== undefined ||
+        slot.paused ||
+        slot.unreadable ||
+        slot.buffered !== undefined ||
+        slot.retryAtMs > nowMs
+      )
+        continue;
       wanting.push(slot);
     }
     if (wanting.length === 0) return;
@@ -234,10 +249,16 @@ export class Fetcher<K, V> {
     for (const slot of slots) slot.fetch = controller;
     const asked = slots.map((slot) => ({ slot, version: slot.version }));
     try {
-      await this.#lookUpPositions(asked, controller.signal);
+      // Without a position to look up it goes out in this very turn: in the next one a handler may run for long.
+      const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
+      if (ends.length > 0) await this.#lookUpPositions(ends, controller.signal);
       await this.#fetchOnce(asked.filter(isCurrent), controller);
     } catch (error) {
-      if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
+      if (!controller.signal.aborted)
+        this.#failed(
+          asked.filter(isCurrent).map(({ slot }) => slot),
+          toKafkaJSError(error),
+        );
     } finally {
       this.#fetches.delete(controller);
       controller.abort(OVER);
@@ -283,7 +304,10 @@ export class Fetcher<K, V> {
       if (answer === undefined || !isCurrent({ slot, version })) continue;
       const error = errorOf(answer);
       if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
-      else if (await this.#buffer(slot, version, answer)) numberOfBatches++;
+      else {
+        const buffering = this.#buffer(slot, version, answer);
+        if (await buffering.catch((failure) => this.#unreadable(slot, version, failure))) numberOfBatches++;
+      }
     }
     this.#options.onFetch({ numberOfBatches, durationMs: clock.monotonicMs() - sentAtMs });
   }
@@ -296,13 +320,14 @@ export class Fetcher<K, V> {
     slot.failures = 0;
     if (answer.records.length === 0) return false;
     const { topic, partition } = slot;
-    const { keySerde, valueSerde } = this.#options;
+    const { keySerde, valueSerde, encryption } = this.#options;
     const fetchOffset = slot.position as number;
     const { messages, nextOffset } = await readMessages(answer.records, fetchOffset, {
       topic,
       partition,
       keySerde,
       valueSerde,
+      encryption,
       abortedTransactions: answer.abortedTransactions,
     });
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
@@ -317,10 +342,18 @@ export class Fetcher<K, V> {
     return true;
   }
 
+  /** Others go on where one partition needs another key; with nothing else to read, it is the end. */
+  #unreadable(slot: PartitionSlot<K, V>, version: number, error: unknown): false {
+    if (!(error instanceof KafkaJSNonRetriableError)) throw error;
+    if (!isCurrent({ slot, version })) return false;
+    slot.unreadable = true;
+    this.#options.onUnreadable(slot, error);
+    if ([...this.#slots.values()].every(({ unreadable }) => unreadable)) this.#options.onFailure(error);
+    return false;
+  }
+
   /** Turns `earliest` and `latest` into offsets. */
-  async #lookUpPositions(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
-    const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
-    if (ends.length === 0) return;
+  async #lookUpPositions(ends: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
     const { connection, isolationLevel } = this.#options;
     const queries = ends.map(({ slot: { topic, partition, position } }) => ({
       topic,

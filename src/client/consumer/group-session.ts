@@ -26,8 +26,10 @@ export interface GroupHost {
   readonly isRunning: () => boolean;
   /** Offsets in place of the ends of logs. */
   readonly lookUp: <P extends AssignedPosition>(partitions: readonly P[]) => Promise<P[]>;
-  /** Reads exactly these from now on. */
-  readonly adopt: (partitions: readonly (AssignedPosition & Committed)[]) => void;
+  /** Which data there is: to be asked together with positions in it. */
+  readonly incarnation: () => Promise<string>;
+  /** Reads exactly these from now on, positions in the data of that incarnation. */
+  readonly adopt: (partitions: readonly (AssignedPosition & Committed)[], incarnationId: string) => void;
   /** Lets handlers finish the record they are at, and commits that where it is still ours. Reads nothing more. */
   readonly giveUp: (commits: boolean) => Promise<void>;
   /** A heartbeat was answered: what else is due? */
@@ -214,14 +216,15 @@ export class GroupSession {
     const partitions = Object.entries(given).flatMap(([topic, numbers]) =>
       this.#topics.has(topic) ? numbers.map((partition) => ({ topic, partition })) : [],
     );
+    const [incarnationId, committed] = await Promise.all([this.#host.incarnation(), this.#fetchCommitted(partitions)]);
     const positioned = await this.#host.lookUp(
-      (await this.#fetchCommitted(partitions)).map((entry) => ({
+      committed.map((entry) => ({
         ...entry,
         position: entry.committed >= 0 ? entry.committed : this.resetPosition(entry.topic),
       })),
     );
     if (!this.#host.isRunning()) return;
-    this.#host.adopt(positioned);
+    this.#host.adopt(positioned, incarnationId);
     const payload = {
       groupId,
       memberId: group.memberId,

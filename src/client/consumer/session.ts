@@ -10,14 +10,14 @@ import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../api/events.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSGapError, KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';
-import { Fetcher } from './fetcher.js';
+import { Fetcher, type PartitionSlot } from './fetcher.js';
 import type { Committed, GroupHost, GroupSession, NewGroupSession } from './group-session.js';
 import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';
@@ -32,6 +32,7 @@ export interface SessionSettings<K, V> {
   readonly maxBytes: number;
   readonly maxWaitMs: number;
   readonly isolationLevel: IsolationLevel;
+  readonly encryption: EncryptionConfig | undefined;
   readonly rebalanceTimeoutMs: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
@@ -86,6 +87,7 @@ export class ConsumerSession<K, V> {
       },
       onFailure: (error) => this.#crash(error),
       onStaleTopic: () => this.#group?.checkTopics(),
+      onUnreadable: (slot, error) => this.#unreadable(slot, error),
       onGap: (partition, gap, error) => this.#gap(partition, gap, error),
       onDataLost: () => this.#dataLost(),
     });
@@ -137,9 +139,12 @@ export class ConsumerSession<K, V> {
 
   /** Reads exactly these from now on. */
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
-    const positioned = await this.#lookUp(partitions);
+    const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
     if (!this.#running) return;
-    this.#adopt(positioned.map((entry) => ({ ...entry, committed: -1 })));
+    this.#adopt(
+      positioned.map((entry) => ({ ...entry, committed: -1 })),
+      incarnationId,
+    );
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -175,11 +180,21 @@ export class ConsumerSession<K, V> {
       signal: this.#workers.signal,
       isRunning: () => this.#running,
       lookUp: (partitions) => this.#lookUp(partitions),
-      adopt: (partitions) => this.#adopt(partitions),
+      incarnation: () => this.#incarnation(),
+      adopt: (partitions, incarnationId) => this.#adopt(partitions, incarnationId),
       giveUp: (commits) => this.#giveUp(commits),
       tick: () => this.#tick(),
       onFailure: (error) => this.#crash(error),
     };
+  }
+
+  /** To be asked together with positions: should the data be cleared before they are used, they are known to be old. */
+  async #incarnation(): Promise<string> {
+    const { connection, retry } = this.#options;
+    const { signal } = this.#workers;
+    const request = { topics: [], allowAutoTopicCreation: false };
+    const asked = connection.retry({ options: retry, signal }, () => connection.request('Metadata', request));
+    return (await asked).incarnationId;
   }
 
   /** Offsets for the ends of logs: from here on a record that is written is a record that is read. */
@@ -217,13 +232,14 @@ export class ConsumerSession<K, V> {
     this.#offsets.assign(++this.#assignmentId, []);
   }
 
-  #adopt(partitions: readonly (AssignedPosition & Committed)[]): void {
+  #adopt(partitions: readonly (AssignedPosition & Committed)[], incarnationId: string): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
     this.#offsets.assign(id, partitions);
     this.#fetcher.assign(
       id,
       partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
+      incarnationId,
     );
   }
 
@@ -271,6 +287,12 @@ export class ConsumerSession<K, V> {
     if (!settings.failOnGap) return true;
     this.#crash(new KafkaJSGapError(error, payload));
     return false;
+  }
+
+  #unreadable({ topic, partition, position }: PartitionSlot<K, V>, error: Error): void {
+    const payload = { topic, partition, offset: String(position), error };
+    this.#options.logger.error(`A partition cannot be read on: ${error.message}`, payload);
+    this.#options.instrumentation.emit(CONSUMER_EVENTS.PARTITION_UNREADABLE, payload);
   }
 
   #crash(error: unknown): void {

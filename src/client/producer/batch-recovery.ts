@@ -93,7 +93,9 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
       error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier));
     if (!tooEarly) {
       const nowMs = runtime.clock.monotonicMs();
-      if (batch.inDoubt || nowMs >= batch.deadlineMs) {
+      // Other data knows nothing of the batch, whatever became of it in that which was cleared.
+      const inDoubt = batch.inDoubt && error.type !== 'UNKNOWN_PRODUCER_ID';
+      if (inDoubt || nowMs >= batch.deadlineMs) {
         fail(batch, asIs(error, batch));
         return;
       }
@@ -128,12 +130,14 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
 
   async function repair(queue: PartitionQueue): Promise<void> {
     const identity = await options.renewIdentity(queue.identity);
+    const isOtherData = identity.incarnationId !== queue.identity.incarnationId;
     queue.identity = identity;
     queue.nextSequence = 0;
     queue.established = false;
     queue.broken = false;
     for (const batch of [...queue.closed]) {
-      if (!batch.inDoubt) {
+      if (!batch.inDoubt || isOtherData) {
+        batch.inDoubt = false;
         resequence(batch);
         continue;
       }

@@ -9,6 +9,7 @@ import type { Producer, ProducerBatch, ProducerConfig, RecordMetadata, TopicMess
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
+import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
 import { DefaultPartitioner, keyPartitionerOf } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
@@ -44,7 +45,7 @@ export function makeProducer<K, V>(
   shell: ClientShell<ProducerEvents>,
   config: ProducerConfig<K, V>,
 ): ProducerBody<K, V> {
-  const { runtime } = context;
+  const { runtime, encryption } = context;
   const { idempotent = true, createPartitioner = DefaultPartitioner, keySerde, valueSerde } = config;
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
@@ -87,6 +88,7 @@ export function makeProducer<K, V>(
       identity: () => identity,
       onReady: () => sender.wake(),
       onFailure: (batch, error) => sender.failed(batch, error),
+      encrypt: encryption && (async (bytes) => (await encryptionPart()).encryptForTopic(bytes, encryption)),
     });
     sender = new Sender({
       connection,
@@ -111,17 +113,20 @@ export function makeProducer<K, V>(
   }
 
   async function initProducerId(): Promise<ProducerIdentity> {
-    const { producerId, producerEpoch } = await connection.retry({ options: context.retry }, async () => {
-      const response = await connection.request('InitProducerId', {
-        transactionalId: null,
-        transactionTimeoutMs: 60_000,
-        producerId: -1,
-        producerEpoch: -1,
-      });
-      throwOnError(response);
-      return response;
-    });
-    return { producerId, producerEpoch };
+    const { producerId, producerEpoch, incarnationId } = await connection.retry(
+      { options: context.retry },
+      async () => {
+        const response = await connection.request('InitProducerId', {
+          transactionalId: null,
+          transactionTimeoutMs: 60_000,
+          producerId: -1,
+          producerEpoch: -1,
+        });
+        throwOnError(response);
+        return response;
+      },
+    );
+    return { producerId, producerEpoch, incarnationId };
   }
 
   async function open(): Promise<void> {

@@ -15,6 +15,8 @@ const MAX_IDLE_BUILDERS = 4;
 export interface ProducerIdentity {
   readonly producerId: number;
   readonly producerEpoch: number;
+  /** Of the data that knows this producer. */
+  readonly incarnationId?: string | undefined;
 }
 
 export const NO_IDENTITY: ProducerIdentity = { producerId: -1, producerEpoch: -1 };
@@ -47,7 +49,7 @@ export interface ClosedBatch {
   /** In whose memory `bytes` may be, until the batch is done. */
   builder: RecordBatchBuilder | undefined;
   baseSequence: number;
-  /** Compression is under way. */
+  /** Compression or encryption is under way. */
   preparing: boolean;
   attempts: number;
   /** Attempts that the retry limit counts: those made while a leader is being replaced are not. */
@@ -92,6 +94,8 @@ interface AccumulatorOptions {
   /** A batch was closed, or has become ready to be sent. */
   readonly onReady: () => void;
   readonly onFailure: (batch: ClosedBatch, error: unknown) => void;
+  /** Of whole batches; undefined: they are sent in clear. */
+  readonly encrypt: ((bytes: Uint8Array) => Promise<Uint8Array>) | undefined;
 }
 
 /** Gathers records into batches, one open batch a partition. */
@@ -181,8 +185,8 @@ export class RecordAccumulator {
     this.#bytes += bytes.length;
     queue.closed.push(batch);
     if (this.#sticky.get(queue.topic) === queue.partition) this.#sticky.delete(queue.topic);
-    if (open.settings.compression === NO_COMPRESSION) this.#options.onReady();
-    else void this.#compress(batch);
+    if (open.settings.compression === NO_COMPRESSION && !this.#options.encrypt) this.#options.onReady();
+    else void this.#prepare(batch);
   }
 
   closeAll(): void {
@@ -268,12 +272,17 @@ export class RecordAccumulator {
     };
   }
 
-  async #compress(batch: ClosedBatch): Promise<void> {
+  /** Compresses, then encrypts: what is encrypted cannot be compressed any more. */
+  async #prepare(batch: ClosedBatch): Promise<void> {
+    const { encrypt } = this.#options;
+    const { compression } = batch.settings;
     batch.preparing = true;
     try {
-      const compressed = await compressBatch(batch.bytes, 0, batch.settings.compression);
-      this.#bytes += compressed.length - batch.bytes.length;
-      batch.bytes = compressed;
+      let prepared = batch.bytes;
+      if (compression !== NO_COMPRESSION) prepared = await compressBatch(prepared, 0, compression);
+      if (encrypt !== undefined) prepared = await encrypt(prepared);
+      this.#bytes += prepared.length - batch.bytes.length;
+      batch.bytes = prepared;
       batch.preparing = false;
       this.#options.onReady();
     } catch (error) {

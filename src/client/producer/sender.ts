@@ -357,11 +357,12 @@ function answersByPartition({ responses }: ProduceResponse): Map<string, Produce
 }
 
 function topicData(batches: readonly ClosedBatch[]): ProduceRequest['topicData'] {
-  const topics = new Map<string, { index: number; records: Uint8Array }[]>();
+  const topics = new Map<string, ProduceRequest['topicData'][number]['partitionData'][number][]>();
   for (const { queue, bytes } of batches) {
+    const { incarnationId } = queue.identity;
     let partitions = topics.get(queue.topic);
     if (partitions === undefined) topics.set(queue.topic, (partitions = []));
-    partitions.push({ index: queue.partition, records: bytes.slice() });
+    partitions.push({ index: queue.partition, records: bytes.slice(), incarnationId });
   }
   return Array.from(topics, ([name, partitionData]) => ({ name, partitionData }));
 }

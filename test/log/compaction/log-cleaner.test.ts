@@ -3,6 +3,7 @@ import { unpackAborted } from '../../../src/log/aborted-transactions.js';
 import { type CompactedLog, LogCleaner } from '../../../src/log/compaction/log-cleaner.js';
 import { offsetForTimestamp } from '../../../src/log/offset-for-timestamp.js';
 import type { PartitionLog } from '../../../src/log/partition-log.js';
+import { sealClosedSegments } from '../../../src/log/segment-sealer.js';
 import { KafkaError } from '../../../src/protocol/errors.js';
 import { MAX_TIMESTAMP } from '../../../src/protocol/requests.js';
 import { parseTopicConfig } from '../../../src/protocol/topic-config.js';
@@ -190,6 +191,16 @@ describe('a compacted log', () => {
     expect(await count({ ...never, 'max.compaction.lag.ms': '4999' })).toBeLessThan(50);
   });
 
+  test('closes its segments in time for max.compaction.lag.ms, or after segment.ms', async () => {
+    for (const config of [{ 'max.compaction.lag.ms': '1000' }, { 'segment.ms': '1000' }]) {
+      const { log, store, cleaner } = await compacted(undefined, { ...COMPACT, ...config });
+      for (const timestampMs of [0, 1000, 1001]) await put(log, 'k', 'x', timestampMs);
+      expect((await store.segments(LOG)).map(({ nextOffset }) => nextOffset)).toEqual([2]);
+      await cleaner.clean();
+      expect((await stored(store)).map(({ offset }) => offset)).toEqual([1, 2]);
+    }
+  });
+
   test('with cleanup.policy=compact,delete loses its oldest segments, too', async () => {
     const config = { ...COMPACT, 'cleanup.policy': 'compact,delete', 'retention.ms': '1000' };
     const { log, cleaner, store, clock } = await compacted(undefined, config);
@@ -217,6 +228,27 @@ describe('a compacted log', () => {
     expect(await offsetForTimestamp({ ...query, timestampMs: 199 })).toMatchObject({ offset: last });
     expect(await offsetForTimestamp({ ...query, timestampMs: 200 })).toBe(undefined);
     expect(await offsetForTimestamp({ ...query, timestampMs: 0 })).toMatchObject({ offset: left[0]?.offset });
+  });
+
+  // The promise of the README, scaled; test/browser/compaction.test.ts rewrites a key a million times.
+  test('of which one key is rewritten 100,000 times stays within three segments', async () => {
+    const segmentBytes = 64 * 1024;
+    const disk = new MemoryDisk();
+    const { log, cleaner, store } = await compacted(disk, { ...COMPACT, 'segment.bytes': String(segmentBytes) });
+    let [largest, closed] = [0, 0];
+    for (let first = 0; first < 100_000; first += 500) {
+      const records = Array.from({ length: 500 }, (_, i) => ({ key: 'counter', value: String(first + i) }));
+      await log.append(batch(records), 'client');
+      const segments = (await store.segments(LOG)).length;
+      if (segments !== closed) {
+        await sealClosedSegments(log, NEVER);
+        await cleaner.clean();
+        closed = (await store.segments(LOG)).length;
+      }
+      largest = Math.max(largest, disk.sizeInBytes);
+    }
+    expect(largest).toBeLessThanOrEqual(3 * segmentBytes);
+    expect((await stored(store)).at(-1)).toEqual({ offset: 99_999, key: 'counter', value: '99999' });
   });
 
   test('knows its size', async () => {
