@@ -15,6 +15,7 @@ const PRELOAD_AFTER_MS = 1000;
 const PARTS: BrokerParts = {
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
   topics: () => loaded(import('../src/broker/create-topics.js')),
+  maintenance: () => loaded(import('../src/broker/maintenance.js')),
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
   sealing: () => loaded(import('../src/broker/keep-sealed.js')),
   integrity: () => loaded(import('../src/broker/integrity-handlers.js')),

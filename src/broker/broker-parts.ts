@@ -8,6 +8,8 @@ export interface BrokerParts {
   /** Makes topics, those that come by themselves included. */
   readonly topics: () => Promise<Pick<typeof import('./create-topics.js'), 'createTopics' | 'createOffsetsTopic'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
+  /** What a broker does when nobody asks. */
+  readonly maintenance: () => Promise<Pick<typeof import('./maintenance.js'), 'Maintenance'>>;
   readonly sealing: () => Promise<Pick<typeof import('./keep-sealed.js'), 'keepSealed'>>;
   readonly integrity: () => Promise<Pick<typeof import('./integrity-handlers.js'), 'integrityHandlers'>>;
   readonly room: () => Promise<Pick<typeof import('./room-keeper.js'), 'RoomKeeper'>>;

@@ -22,6 +22,7 @@ import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
 import type { IntegrityApi } from './integrity-handlers.js';
 import { chunksFrom } from './log-replay.js';
+import type { Maintenance } from './maintenance.js';
 import {
   applyMetadataRecords,
   EMPTY_IMAGE,
@@ -65,8 +66,8 @@ type Handlers = {
 /** The broker's own configs do not apply to its metadata log. */
 const METADATA_CONFIG: TopicConfig = parseTopicConfig({ 'cleanup.policy': 'compact' });
 
-/** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
-const SEALING_AFTER_MS = 2_000;
+/** When the code of the maintenance could not be loaded. */
+const LOAD_AGAIN_AFTER_MS = 60_000;
 
 /** Bytes of acks-0 batches on their way to the disk above which their senders wait like all others. */
 const MAX_UNAWAITED_BYTES = 16 * 1024 * 1024;
@@ -84,9 +85,9 @@ export class Broker {
   readonly #closing: AbortController = new AbortController();
   readonly #deposed: AbortController = new AbortController();
   readonly #dropListeners: () => void;
-  readonly #maintenance: Promise<unknown>;
+  readonly #maintained: Promise<unknown>;
+  readonly #maintenance: Deferred<Maintenance> = deferred();
   #groups: Promise<GroupCoordinator> | undefined;
-  #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
   /** Logs of which a segment has closed, and who waits for that. */
   #closedSegments = new Set<LogId>();
@@ -132,16 +133,10 @@ export class Broker {
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
-    this.#maintenance = Promise.all([
-      this.#keepRetention(),
-      this.#keepOffsetsExpiry(),
-      this.#keepSealed(),
-      this.#keepReserve(),
-    ]);
+    this.#maintained = Promise.all([this.#keepMaintained(), this.#keepReserve()]);
     if (options.isFull) {
       this.#refused(new KafkaError('KAFKA_STORAGE_ERROR', 'storage was full')).catch(ignoreKafkaError);
     }
-    this.#deleteRemovedLogs();
   }
 
   /** Aborts, with a KafkaError as reason, once the store refused our epoch or is lost: close this broker then. */
@@ -171,28 +166,11 @@ export class Broker {
     }
   }
 
-  /** Applies the retention of every topic, log after log; a log that fails is left for the next time. */
-  async enforceRetention(): Promise<void> {
-    for (const topic of this.image.topics.values()) {
-      if (!topic.config.cleanupPolicy.delete) continue;
-      for (const partition of topic.partitions) {
-        if (this.#closing.signal.aborted) return;
-        if (logOf(this.image, topic.name, partition.partitionId) !== partition.log) continue;
-        try {
-          await (await this.#open(topic, partition)).enforceRetention();
-        } catch (error) {
-          ignoreKafkaError(error);
-        }
-      }
-    }
-  }
-
   /** Answers what waits, ends all loops, leaves nothing behind. Idempotent; does not close the store. */
   async close(): Promise<void> {
     this.#closing.abort(new KafkaError('NOT_CONTROLLER', 'the broker of this host is closed'));
     await (await this.#groups?.catch(ignoreKafkaError))?.close();
-    await this.#maintenance;
-    await this.#deleting;
+    await this.#maintained;
     await this.#logs.close();
     await this.#groupCommit.close();
     this.#dropListeners();
@@ -371,33 +349,10 @@ export class Broker {
     const answer = await this.#toAdmin('DeleteTopics')(request);
     const deleted = answer.responses.filter(({ errorCode }) => errorCode === 0).map(({ name }) => name);
     if (deleted.length > 0) {
-      this.#deleteRemovedLogs();
+      void this.#maintenance.promise.then((maintenance) => maintenance.deleteRemovedLogs());
       await this.#withGroups((groups) => groups.topicsDeleted(new Set(deleted)));
     }
     return answer;
-  }
-
-  /** In the background, one log after another, until none is left; what a dead leader left over is found at open. */
-  #deleteRemovedLogs(): void {
-    this.#deleting ??= this.#deleteLogs().finally(() => (this.#deleting = undefined));
-  }
-
-  async #deleteLogs(): Promise<void> {
-    const { store, leaderEpoch } = this.#options;
-    try {
-      while (this.image.removedLogs.size > 0) {
-        const logs = [...this.image.removedLogs];
-        for (const log of logs) {
-          if (this.#closing.signal.aborted) return;
-          await this.#logs.drop(log);
-          await store.deleteLog(log, leaderEpoch);
-        }
-        const records = [{ type: 'RemoveLogsRecord', logs } as const];
-        await this.#controller.change(() => ({ records, answer: undefined }));
-      }
-    } catch (error) {
-      ignoreKafkaError(error); // the next retention check or leader tries again
-    }
   }
 
   // ---------------------------------------------------------------- logs
@@ -457,7 +412,8 @@ export class Broker {
     const { store, leaderEpoch, clock, parts, onFull = ignore } = this.#options;
     const closing = this.#closing.signal;
     const { RoomKeeper } = await abortable(parts.room(), closing).catch(() => Promise.reject(error));
-    const enforceRetention = (): Promise<void> => this.enforceRetention();
+    const enforceRetention = async (): Promise<void> =>
+      (await abortable(this.#maintenance.promise, closing)).enforceRetention();
     this.#room ??= new RoomKeeper({ store, leaderEpoch, clock, closing, enforceRetention, onFull });
     this.#room.refused(error as KafkaError); // that is what isQuotaExceeded says
     return this.#room;
@@ -465,48 +421,43 @@ export class Broker {
 
   /** Once, since whoever drops the reserve takes it again. */
   async #keepReserve(): Promise<void> {
-    if (!(await this.#slept(RESERVE_AFTER_MS))) return;
-    const { store, leaderEpoch } = this.#options;
+    const { store, leaderEpoch, clock } = this.#options;
+    const { signal } = this.#closing;
+    await clock.sleep(RESERVE_AFTER_MS, signal).catch(ignore);
+    if (signal.aborted) return;
     await store.takeReserve(leaderEpoch).catch((error: unknown) => this.#commitFailed(error));
   }
 
   // ---------------------------------------------------------------- maintenance
 
-  async #keepRetention(): Promise<void> {
-    while (await this.#slept(this.#config().logRetentionCheckIntervalMs)) {
-      this.#deleteRemovedLogs();
-      await this.enforceRetention();
-      await this.#room?.look();
-      this.#segmentClosed.resolve(); // what could not be sealed before is tried again, and what is old compacted
-    }
-  }
-
-  async #keepSealed(): Promise<void> {
-    if (!(await this.#slept(SEALING_AFTER_MS))) return;
-    const { store, leaderEpoch, clock, parts } = this.#options;
+  /** The work in the background; its code is asked for at once, and again where it could not be loaded. */
+  async #keepMaintained(): Promise<void> {
+    const { clock, parts } = this.#options;
     const { signal } = this.#closing;
-    try {
-      const { keepSealed } = await abortable(parts.sealing(), signal);
-      await keepSealed({
-        store,
-        leaderEpoch,
-        clock,
-        signal,
-        partitions: this.#partitions,
-        logs: () => this.#openers(),
-        segmentsClosed: () => this.#nextClosedSegments(),
-      });
-    } catch (error) {
-      ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals
+    while (!signal.aborted) {
+      try {
+        const { Maintenance } = await abortable(parts.maintenance(), signal);
+        const maintenance = new Maintenance({
+          ...this.#options,
+          signal,
+          controller: this.#controller,
+          logs: this.#logs,
+          partitions: this.#partitions,
+          config: () => this.#config(),
+          withGroups: (work) => this.#withGroups(work),
+          segmentsClosed: () => this.#nextClosedSegments(),
+          onRetained: async () => {
+            await this.#room?.look();
+            this.#segmentClosed.resolve(); // what could not be sealed before is tried again, and what is old compacted
+          },
+        });
+        this.#maintenance.resolve(maintenance);
+        await maintenance.run();
+      } catch (error) {
+        ignoreKafkaError(error);
+        await clock.sleep(LOAD_AGAIN_AFTER_MS, signal).catch(ignore);
+      }
     }
-  }
-
-  #openers(): ReadonlyMap<LogId, () => Promise<PartitionLog>> {
-    const openers = new Map<LogId, () => Promise<PartitionLog>>();
-    for (const topic of this.image.topics.values()) {
-      for (const partition of topic.partitions) openers.set(partition.log, () => this.#open(topic, partition));
-    }
-    return openers;
   }
 
   async #nextClosedSegments(): Promise<ReadonlySet<LogId>> {
@@ -515,22 +466,6 @@ export class Broker {
     const closed = this.#closedSegments;
     this.#closedSegments = new Set();
     return closed;
-  }
-
-  async #keepOffsetsExpiry(): Promise<void> {
-    while (await this.#slept(this.#config().offsetsRetentionCheckIntervalMs)) {
-      await this.#withGroups((groups) => groups.expireOffsets());
-    }
-  }
-
-  /** False once the broker is closed. */
-  async #slept(ms: number): Promise<boolean> {
-    try {
-      await this.#options.clock.sleep(ms, this.#closing.signal);
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   #config(): BrokerConfig {

@@ -5,6 +5,7 @@ import { GroupCoordinator } from './coordinator/group-coordinator.js';
 import { createOffsetsTopic, createTopics } from './create-topics.js';
 import { integrityHandlers } from './integrity-handlers.js';
 import { keepSealed } from './keep-sealed.js';
+import { Maintenance } from './maintenance.js';
 import { RoomKeeper } from './room-keeper.js';
 // Damage asks for it by `import()`, which must then have nothing to load.
 import '../log/salvage.js';
@@ -14,6 +15,7 @@ import * as transactionsPart from './transactions-part.js';
 export const STATIC_PARTS: BrokerParts = {
   groups: async () => ({ GroupCoordinator }),
   topics: async () => ({ createOffsetsTopic, createTopics }),
+  maintenance: async () => ({ Maintenance }),
   admin: async () => ({ adminHandlers }),
   transactions: async () => transactionsPart,
   sealing: async () => ({ keepSealed }),

@@ -4,6 +4,7 @@ import type { Clock } from '../runtime/runtime.js';
 import { AssertionError, assert } from '../util/assert.js';
 import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
 import { CommitChain, type CommitLink } from './commit-chain.js';
+import type { IdbDeletion } from './idb-deletion.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
 import {
   type Commit,
@@ -29,22 +30,16 @@ import { fencedError, isQuotaExceeded, storageError, storageFullError, wedgedErr
 import { unreadableRangeOf } from './unreadable-range.js';
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
-/** Rows that one slice of a deletion takes: appends wait for a slice, some 10 to 20 ms in Chromium. */
-const SLICE_ROWS = 32;
 /** Logs of which a figure is remembered; forgotten all at once beyond that. */
 const MAX_FIGURES = 1000;
 
 const RELAXED: IDBTransactionOptions = { durability: 'relaxed' };
-
-const DELETE_SCOPE: StoreName[] = ['meta', 'logs', 'chunks', 'segments', 'checkpoints'];
 
 type Transaction = IDBPTransaction<LogSchema, StoreName[], 'readwrite'>;
 interface ReadRows {
   readonly rows: Uint8Array[];
   readonly isSealed: boolean;
 }
-
-type Part = (transaction: Transaction) => Promise<void>;
 
 /**
  * A `LogStore` in IndexedDB; `schema.ts` says what lies where.
@@ -63,6 +58,7 @@ export class IdbLogStore implements LogStore {
   /** How far each log is known to be sealed: below, rows are not even looked for. */
   readonly #sealedEnds: Map<LogId, number> = new Map();
   #sealedPart: IdbSealed | undefined;
+  #deletionPart: IdbDeletion | undefined;
   readonly #lost: AbortController = new AbortController();
   readonly #watchdog: Watchdog | undefined;
   #closed = false;
@@ -240,35 +236,15 @@ export class IdbLogStore implements LogStore {
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    const below = IDBKeyRange.bound([log], [log, offset], false, true);
-    await this.#deleteInSlices(`delete log ${log} before offset ${offset}`, below, {
-      leaderEpoch,
-      first: async (transaction) => {
-        const logs = transaction.objectStore('logs');
-        const logStartOffset = (await logs.get(log))?.logStartOffset ?? 0;
-        if (logStartOffset < offset) await logs.put({ logStartOffset: offset }, log);
-      },
-      last: async (transaction) => {
-        const store = transaction.objectStore('segments');
-        const passed = (await store.getAll(below)).filter(({ nextOffset }) => nextOffset <= offset);
-        await Promise.all(passed.map(({ baseOffset }) => store.delete([log, baseOffset])));
-      },
-    });
-    await this.#deleteSealedBefore(log, offset, leaderEpoch);
+    const deletion = this.#deletionPart ?? (await this.#loadDeletion());
+    await deletion.deleteBefore(log, offset, leaderEpoch);
+    if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, offset, leaderEpoch);
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
-    const all = rowsFrom(log, 0);
-    await this.#deleteInSlices(`delete log ${log}`, all, {
-      leaderEpoch,
-      first: async () => {},
-      last: async (transaction) => {
-        await transaction.objectStore('segments').delete(all);
-        await transaction.objectStore('checkpoints').delete(log);
-        await transaction.objectStore('logs').delete(log);
-      },
-    });
-    await this.#deleteSealedBefore(log, Infinity, leaderEpoch);
+    const deletion = this.#deletionPart ?? (await this.#loadDeletion());
+    await deletion.deleteLog(log, leaderEpoch);
+    if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, Infinity, leaderEpoch);
     this.#rowBytes.delete(log);
     this.#sealedEnds.delete(log);
   }
@@ -300,38 +276,23 @@ export class IdbLogStore implements LogStore {
     this.#sealedPart?.releaseUnused();
   }
 
-  async #deleteSealedBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    const scope: StoreName[] = ['sealed', 'sealedBytes'];
-    const isSealed = await this.#transaction(`look at log ${log}`, scope, 'readonly', async (transaction) => {
-      const [segment, bytes] = await Promise.all([
-        transaction.objectStore('sealed').getKey(rowsFrom(log, 0)),
-        transaction.objectStore('sealedBytes').getKey(rowsFrom(log, 0)),
-      ]);
-      return segment !== undefined || bytes !== undefined;
-    });
-    if (isSealed) await (await this.#sealed()).deleteBefore(log, offset, leaderEpoch);
-  }
-
   /** Loaded when the first sealed segment is met: the first record needs none. */
   async #sealed(): Promise<IdbSealed> {
     if (this.#sealedPart !== undefined) return this.#sealedPart;
-    let part: typeof import('./idb-sealed.js');
-    try {
-      part = await import('./idb-sealed.js');
-    } catch (error) {
-      throw storageError('load the part of the worker for sealed segments', error);
-    }
-    this.#sealedPart ??= new part.IdbSealed({ transaction: this.#fenced, clock: this.#clock });
+    const { IdbSealed } = await loaded(import('./idb-sealed.js'));
+    this.#sealedPart ??= new IdbSealed({ transaction: this.#fenced, clock: this.#clock });
     return this.#sealedPart;
   }
 
+  async #loadDeletion(): Promise<IdbDeletion> {
+    const { IdbDeletion } = await loaded(import('./idb-deletion.js'));
+    this.#deletionPart ??= new IdbDeletion(this.#fenced);
+    return this.#deletionPart;
+  }
+
   async raw(): Promise<RawLogStore> {
-    try {
-      const { IdbRawStore } = await import('./idb-raw-store.js');
-      return new IdbRawStore(this.#fenced);
-    } catch (error) {
-      throw storageError('load the part of the worker for checks', error);
-    }
+    const { IdbRawStore } = await loaded(import('./idb-raw-store.js'));
+    return new IdbRawStore(this.#fenced);
   }
 
   /** For the parts that are loaded later. */
@@ -399,34 +360,6 @@ export class IdbLogStore implements LogStore {
       throw await this.#failureWithFigures(doing, error);
     } finally {
       settled?.();
-    }
-  }
-
-  /**
-   * Deletes the chunks in `range`, slice by slice, and does `first` and `last` in the IDB transactions of the first
-   * and the last slice. Each slice begins behind the one before: LevelDB steps over every row deleted just now.
-   */
-  async #deleteInSlices(
-    doing: string,
-    range: IDBKeyRange,
-    { leaderEpoch, first, last }: { leaderEpoch: number; first: Part; last: Part },
-  ): Promise<void> {
-    let rest: IDBKeyRange | undefined = range;
-    while (rest !== undefined) {
-      const slice: IDBKeyRange = rest;
-      rest = await this.#transaction(doing, DELETE_SCOPE, 'readwrite', async (transaction) => {
-        await fence(transaction, leaderEpoch);
-        if (slice === range) await first(transaction);
-        const chunks = transaction.objectStore('chunks');
-        const keys = await chunks.getAllKeys(slice, SLICE_ROWS);
-        const lastKey = keys.at(-1);
-        if (lastKey) await chunks.delete(IDBKeyRange.bound(keys[0], lastKey));
-        if (lastKey && keys.length === SLICE_ROWS) {
-          return IDBKeyRange.bound(lastKey, range.upper, true, range.upperOpen);
-        }
-        await last(transaction);
-        return undefined;
-      });
     }
   }
 
@@ -505,6 +438,13 @@ function appendAll(database: IDBDatabase, commit: Commit, durability: Durability
     } catch (error) {
       refuse(error);
     }
+  });
+}
+
+/** @throws KafkaError KAFKA_STORAGE_ERROR, after which it may be tried again */
+function loaded<T>(part: Promise<T>): Promise<T> {
+  return part.catch((error) => {
+    throw storageError('load a part of the worker', error);
   });
 }
 

@@ -17,6 +17,7 @@ function counted(): { readonly asked: string[]; readonly parts: BrokerParts } {
     parts: {
       groups: part('groups', STATIC_PARTS.groups),
       topics: part('topics', STATIC_PARTS.topics),
+      maintenance: STATIC_PARTS.maintenance, // every broker asks for it
       admin: part('admin', STATIC_PARTS.admin),
       sealing: part('sealing', STATIC_PARTS.sealing),
       integrity: part('integrity', STATIC_PARTS.integrity),
@@ -99,6 +100,25 @@ test('a topic that cannot be made for want of code is made when it is asked for 
   const ask = () => send('Metadata', { topics: [{ name: 'orders' }], allowAutoTopicCreation: true });
   await expect(ask()).rejects.toMatchObject({ type: 'COORDINATOR_NOT_AVAILABLE', retriable: true });
   expect((await ask()).topics[0]).toMatchObject({ errorCode: 0, name: 'orders' });
+  await broker.close();
+});
+
+test('a broker whose maintenance cannot be loaded serves, and is maintained once it can be', async () => {
+  let attempts = 0;
+  const maintenance: BrokerParts['maintenance'] = async () => {
+    if (++attempts === 1) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'offline');
+    return STATIC_PARTS.maintenance();
+  };
+  const { broker, clock, send } = await startBroker({ parts: { ...STATIC_PARTS, maintenance } });
+  await send('Metadata', { topics: [{ name: 'orders' }], allowAutoTopicCreation: true });
+  const topicData = [{ name: 'orders', partitionData: [{ index: 0, records: batch(['a']) }] }];
+  await send('Produce', { transactionalId: null, acks: -1, timeoutMs: 1000, topicData });
+  const log = broker.image.topics.get('orders')!.partitions[0]!.log;
+  await send('DeleteTopics', { timeoutMs: 1000, topicNames: ['orders'] });
+  expect(broker.image.removedLogs).toContain(log);
+  await clock.advance(60_000);
+  await expect.poll(() => broker.image.removedLogs.size).toBe(0);
+  expect(attempts).toBe(2);
   await broker.close();
 });
 

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
+import { coreChunk } from '../../vite.config.js';
 
 /** What a module weighs once it is bundled with all dependencies, minified and gzipped. */
 export interface Bundle {
@@ -18,11 +19,16 @@ interface Chunk {
   readonly code: string;
   readonly imports: readonly string[];
   readonly isEntry: boolean;
-  readonly isDynamicEntry: boolean;
+  readonly dynamicImports: readonly string[];
+}
+
+/** The worker at `path`, counted from the project's root, in the chunks that the package has it in. */
+export function builtWorker(path: string): Promise<Bundle> {
+  return bundle(path, { codeSplitting: { groups: [coreChunk(path)] } });
 }
 
 /** Bundles the module at `path`, counted from the project's root, as the bundler of an app would. */
-export async function bundle(path: string): Promise<Bundle> {
+export async function bundle(path: string, output: object = {}): Promise<Bundle> {
   const result = await build({
     configFile: false,
     logLevel: 'error',
@@ -40,7 +46,7 @@ export async function bundle(path: string): Promise<Bundle> {
       target: 'es2022',
       // As a library: what Vite adds to an app, to preload chunks and styles, is not ours.
       lib: { entry: fileURLToPath(new URL(`../../${path}`, import.meta.url)), formats: ['es'], fileName: 'entry' },
-      rolldownOptions: { preserveEntrySignatures: false, output: { minify: true } },
+      rolldownOptions: { preserveEntrySignatures: false, output: { minify: true, ...output } },
     },
   });
   const chunks = [result]
@@ -57,6 +63,6 @@ export async function bundle(path: string): Promise<Bundle> {
       return bytesOf(loaded);
     },
     total: bytesOf(chunks),
-    parts: chunks.filter(({ isDynamicEntry }) => isDynamicEntry).map(({ name }) => name),
+    parts: [...new Set(chunks.flatMap(({ dynamicImports }) => dynamicImports))].map((file) => byName.get(file)!.name),
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Bundle, bundle } from './bundle.js';
+import { type Bundle, builtWorker, bundle } from './bundle.js';
 
 /*
  * What is downloaded: minified and gzipped with all dependencies, in thousands of bytes, as the bundler of an app splits
@@ -9,20 +9,20 @@ import { type Bundle, bundle } from './bundle.js';
 const KB = 1000;
 
 const PAGE = [
-  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 20.9 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.5 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 28.9 },
-  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.3 },
+  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.6 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24.1 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.6 },
+  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.8 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 36.9,
+    bound: 38.6,
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 37 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 37.9 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 41.5 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 42.9 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -30,41 +30,58 @@ test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, go
   expectAtMost(`a page ${what}`, page.loading(...loads), { goal, bound });
 });
 
-test('the whole client is at most 45.7 KB', async () => {
+// Goal: what is said here of the sources holds for the package, whose files a bundler can leave out and not take apart.
+// Method: the same pages from both. Needs a build.
+test.each(PAGE)('a page $what is no larger from the built package', async ({ loads }) => {
+  const [page, built] = await Promise.all([bundle('test/package/page.ts'), bundle('test/package/built-page.ts')]);
+  expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
+});
+
+test('the whole client is at most 51.6 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 45.7 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 51.6 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
-  const worker = await bundle('workers/host.worker.ts');
+  const worker = await builtWorker('workers/host.worker.ts');
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 52.7 KB', async () => {
-  const worker = await bundle('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 52.7 });
+test('the whole worker is at most 87 KB', async () => {
+  const worker = await builtWorker('workers/host.worker.ts');
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 87 });
 });
 
 test('what is loaded later is known here', async () => {
-  const parts = async (path: string): Promise<readonly string[]> => partsOf(await bundle(path));
-  expect(await parts('test/package/page.ts')).toEqual([
+  expect(partsOf(await bundle('test/package/page.ts'))).toEqual([
     'admin',
     'batch-recovery',
     'compressed-batches',
     'consumer',
     'consumer-group',
+    'encryption',
+    'integrity',
+    'introducer',
     'producer',
     'storage-watch',
   ]);
-  expect(await parts('workers/host.worker.ts')).toEqual([
+  expect(partsOf(await builtWorker('workers/host.worker.ts'))).toEqual([
     'admin-handlers',
     'compressed-batches',
+    'create-topics',
+    'direct-lines',
     'group-coordinator',
+    'idb-deletion',
+    'idb-raw-store',
     'idb-sealed',
+    'integrity-handlers',
     'keep-sealed',
+    'maintenance',
     'memory-store',
     'offset-for-timestamp',
     'room-keeper',
+    'salvage',
+    'transactions-part',
   ]);
 });
 

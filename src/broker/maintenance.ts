@@ -1,0 +1,150 @@
+import type { PartitionLog } from '../log/partition-log.js';
+import { KafkaError } from '../protocol/errors.js';
+import type { Clock } from '../runtime/runtime.js';
+import type { LogId, LogStore } from '../storage/log-store.js';
+import { abortable } from '../util/signal.js';
+import type { BrokerConfig } from './broker-config.js';
+import type { BrokerParts } from './broker-parts.js';
+import type { Controller } from './controller.js';
+import type { GroupCoordinator } from './coordinator/group-coordinator.js';
+import type { ProduceContext } from './handle-produce.js';
+import { logOf } from './metadata-image.js';
+import type { PartitionLogs } from './partition-logs.js';
+
+/** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
+const SEALING_AFTER_MS = 2_000;
+
+export interface MaintenanceContext {
+  readonly store: LogStore;
+  readonly leaderEpoch: number;
+  readonly clock: Clock;
+  readonly parts: BrokerParts;
+  /** Ends it all. */
+  readonly signal: AbortSignal;
+  readonly controller: Controller;
+  readonly logs: PartitionLogs;
+  readonly partitions: ProduceContext;
+  readonly config: () => BrokerConfig;
+  /** Nothing where no group has ever been. Expected failures are left for the next time. */
+  readonly withGroups: (work: (groups: GroupCoordinator) => Promise<void>) => Promise<void>;
+  /** Logs of which a segment has closed since the last call; resolves once there may be one. */
+  readonly segmentsClosed: () => Promise<ReadonlySet<LogId>>;
+  /** After every retention. */
+  readonly onRetained: () => Promise<void>;
+}
+
+/** What a broker does when nobody asks: retention, sealing, compaction, and the deletion of what was removed. */
+export class Maintenance {
+  readonly #context: MaintenanceContext;
+  #deleting: Promise<void> | undefined;
+
+  constructor(context: MaintenanceContext) {
+    this.#context = context;
+  }
+
+  /** Until the signal aborts; then nothing of it is left. */
+  async run(): Promise<void> {
+    this.deleteRemovedLogs();
+    await Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
+    await this.#deleting;
+  }
+
+  /** In the background, one log after another, until none is left; what a dead leader left over is found at open. */
+  deleteRemovedLogs(): void {
+    this.#deleting ??= this.#deleteLogs().finally(() => (this.#deleting = undefined));
+  }
+
+  async #deleteLogs(): Promise<void> {
+    const { store, leaderEpoch, controller, logs: open, signal } = this.#context;
+    try {
+      while (controller.image.removedLogs.size > 0) {
+        const logs = [...controller.image.removedLogs];
+        for (const log of logs) {
+          if (signal.aborted) return;
+          await open.drop(log);
+          await store.deleteLog(log, leaderEpoch);
+        }
+        const records = [{ type: 'RemoveLogsRecord', logs } as const];
+        await controller.change(() => ({ records, answer: undefined }));
+      }
+    } catch (error) {
+      ignoreKafkaError(error); // the next retention check or leader tries again
+    }
+  }
+
+  async #keepRetention(): Promise<void> {
+    while (await this.#slept(this.#context.config().logRetentionCheckIntervalMs)) {
+      this.deleteRemovedLogs();
+      await this.enforceRetention();
+      await this.#context.onRetained();
+    }
+  }
+
+  /** Applies the retention of every topic, log after log; a log that fails is left for the next time. */
+  async enforceRetention(): Promise<void> {
+    const { partitions, signal } = this.#context;
+    for (const topic of partitions.image().topics.values()) {
+      if (!topic.config.cleanupPolicy.delete) continue;
+      for (const partition of topic.partitions) {
+        if (signal.aborted) return;
+        if (logOf(partitions.image(), topic.name, partition.partitionId) !== partition.log) continue;
+        try {
+          await (await partitions.open(topic, partition)).enforceRetention();
+        } catch (error) {
+          ignoreKafkaError(error);
+        }
+      }
+    }
+  }
+
+  async #keepSealed(): Promise<void> {
+    if (!(await this.#slept(SEALING_AFTER_MS))) return;
+    const { store, leaderEpoch, clock, parts, signal, partitions, segmentsClosed } = this.#context;
+    try {
+      const { keepSealed } = await abortable(parts.sealing(), signal);
+      await keepSealed({
+        store,
+        leaderEpoch,
+        clock,
+        signal,
+        partitions,
+        logs: () => this.#openers(),
+        segmentsClosed,
+      });
+    } catch (error) {
+      ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals
+    }
+  }
+
+  #openers(): ReadonlyMap<LogId, () => Promise<PartitionLog>> {
+    const { partitions } = this.#context;
+    const openers = new Map<LogId, () => Promise<PartitionLog>>();
+    for (const topic of partitions.image().topics.values()) {
+      for (const partition of topic.partitions) openers.set(partition.log, () => partitions.open(topic, partition));
+    }
+    return openers;
+  }
+
+  async #keepOffsetsExpiry(): Promise<void> {
+    const { config, withGroups } = this.#context;
+    while (await this.#slept(config().offsetsRetentionCheckIntervalMs)) {
+      await withGroups((groups) => groups.expireOffsets());
+    }
+  }
+
+  /** False once the broker is closed. */
+  async #slept(ms: number): Promise<boolean> {
+    const { clock, signal } = this.#context;
+    try {
+      await clock.sleep(ms, signal);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Expected failures of work that nobody waits for; a bug is thrown on. */
+function ignoreKafkaError(error: unknown): void {
+  if (!(error instanceof KafkaError)) throw error;
+}
