@@ -11,6 +11,7 @@ import { BenchBrowser } from './browser.ts';
 import { measureColdOpen } from './rows/cold-open.ts';
 import { measureFailover } from './rows/failover.ts';
 import { measureLatency } from './rows/latency.ts';
+import { measureSealed, measureSealedSingle } from './rows/sealed.ts';
 import { measureThroughput } from './rows/throughput.ts';
 import { type Round, rowsOf, tableOf } from './table.ts';
 
@@ -30,7 +31,14 @@ const plan = { rounds: Number(options.rounds), quick: options.quick, wants };
 const browser = await BenchBrowser.open();
 const rounds: Round[] = [];
 try {
-  for (const measure of [measureThroughput, measureLatency, measureFailover, measureColdOpen]) {
+  for (const measure of [
+    measureThroughput,
+    measureSealed,
+    measureSealedSingle,
+    measureLatency,
+    measureFailover,
+    measureColdOpen,
+  ]) {
     for await (const round of measure(browser, plan)) {
       rounds.push(round);
       process.stderr.write(
