@@ -14,7 +14,7 @@ const PAGE = [
   { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.6 },
   { what: 'that produces and consumes', loads: ['producer', 'consumer'], goal: 15, bound: 37.5 },
 ];
-const WORKER = [{ what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 37 }];
+const WORKER = [{ what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 37.5 }];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
   const page = await bundle('test/package/page.ts');
@@ -31,9 +31,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 52.7 KB', async () => {
+test('the whole worker is at most 56.1 KB', async () => {
   const worker = await bundle('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 52.7 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 56.1 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -44,6 +44,7 @@ test('what is loaded later is known here', async () => {
     'compression',
     'group-coordinator',
     'idb-sealed',
+    'keep-sealed',
     'offset-for-timestamp',
   ]);
 });
