@@ -10,7 +10,9 @@ export function endOffsetOf(chunk: Uint8Array, otherwise: number): number {
   return end;
 }
 
-/** The stored chunks of a log from `offset` on, to where it ends when the reading gets there. */
+/**
+ * The stored batches of a log from the one that holds `offset` on, each once, to where it ends when the reading gets there.
+ */
 export async function* chunksFrom(
   store: Pick<LogStore, 'read'>,
   log: LogId,
@@ -20,8 +22,14 @@ export async function* chunksFrom(
     const chunks = await store.read(log, next, READ_BYTES);
     if (chunks.length === 0) return;
     for (const chunk of chunks) {
-      yield chunk;
+      yield chunk.subarray(startOf(chunk, next));
       next = endOffsetOf(chunk, next);
     }
   }
+}
+
+/** Where the first batch that reaches `offset` begins: behind what is sealed, a row may repeat its end. */
+function startOf(chunk: Uint8Array, offset: number): number {
+  for (const { header, at } of batchesIn(chunk)) if (lastOffsetOf(header) >= offset) return at;
+  return chunk.length;
 }
