@@ -19,6 +19,9 @@ import { unreadable } from './unreadable-range.js';
 
 /** Handles of sealed bytes that are kept open: each keeps the disk space of a segment that is deleted meanwhile. */
 const MAX_HANDLES = 8;
+/** So many handles are asked for at once, and so many bytes stand behind them at most, but for the first. */
+const HANDLES_AT_ONCE = 4;
+const AHEAD_BYTES = 8 * 1024 * 1024;
 /** After so long a handle is asked for again: its segment may have been replaced, or deleted. */
 const HANDLE_MS = 5_000;
 /** Written bytes are read back in pieces: a checksum of one holds the thread for about a millisecond. */
@@ -114,24 +117,35 @@ export class IdbSealed {
     return found;
   }
 
+  /** Asks for the handle and, where segments are small, for those of the next ones, too: whoever reads on needs them. */
   async #freshHandle(log: LogId, offset: number): Promise<Handle | undefined> {
     const doing = `read the sealed segment of log ${log} at offset ${offset}`;
-    const handle = await this.#transaction(doing, ['sealed', 'sealedBytes'], 'readonly', async (transaction) => {
-      const segment = await resultOf<SealedSegment | undefined>(
-        transaction.objectStore('sealed').get(rowsFrom(log, offset)),
+    const found = await this.#transaction(doing, ['sealed', 'sealedBytes'], 'readonly', async (transaction) => {
+      const segments = await resultOf<SealedSegment[]>(
+        transaction.objectStore('sealed').getAll(rowsFrom(log, offset), HANDLES_AT_ONCE),
       );
-      if (segment === undefined) return undefined;
-      const bytes = await resultOf<SealedBytes | undefined>(transaction.objectStore('sealedBytes').get(keyOf(segment)));
-      return { segment, bytes };
+      let byteCount = 0;
+      const wanted = segments.filter((segment, at) => (byteCount += segment.byteCount) <= AHEAD_BYTES || at === 0);
+      const stored = transaction.objectStore('sealedBytes');
+      return Promise.all(
+        wanted.map(async (segment) => {
+          return { segment, bytes: await resultOf<SealedBytes | undefined>(stored.get(keyOf(segment))) };
+        }),
+      );
     });
-    if (handle === undefined) return undefined;
-    const { segment, bytes } = handle;
-    if (bytes === undefined) throw unreadable(segment, 'its bytes, found none');
-    const fresh: Handle = { segment, bytes, readMs: this.#clock?.monotonicMs() ?? 0 };
-    if (this.#clock === undefined) return fresh;
-    this.#handles.push(fresh);
-    if (this.#handles.length > MAX_HANDLES) this.#handles.shift();
-    return fresh;
+    const [first] = found;
+    if (first === undefined) return undefined;
+    if (first.bytes === undefined) throw unreadable(first.segment, 'its bytes, found none');
+    const readMs = this.#clock?.monotonicMs() ?? 0;
+    const fresh = found.flatMap(({ segment, bytes }): Handle[] => (bytes ? [{ segment, bytes, readMs }] : []));
+    if (this.#clock !== undefined) this.#keep(log, fresh);
+    return fresh[0];
+  }
+
+  #keep(log: LogId, fresh: readonly Handle[]): void {
+    const isStale = ({ segment }: Handle): boolean =>
+      segment.log === log && fresh.some((other) => other.segment.baseOffset === segment.baseOffset);
+    this.#handles = [...this.#handles.filter((kept) => !isStale(kept)), ...fresh.toReversed()].slice(-MAX_HANDLES);
   }
 
   #drop(handle: Handle): void {

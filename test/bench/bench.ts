@@ -12,6 +12,7 @@ import { measureColdOpen } from './rows/cold-open.ts';
 import { measureFailover } from './rows/failover.ts';
 import { measureLargeLog } from './rows/large-log.ts';
 import { measureLatency } from './rows/latency.ts';
+import { measureSealed, measureSealedSingle } from './rows/sealed.ts';
 import { measureThroughput } from './rows/throughput.ts';
 import { type Round, rowsOf, tableOf } from './table.ts';
 
@@ -31,7 +32,15 @@ const plan = { rounds: Number(options.rounds), quick: options.quick, wants };
 const browser = await BenchBrowser.open();
 const rounds: Round[] = [];
 try {
-  for (const measure of [measureThroughput, measureLatency, measureFailover, measureColdOpen, measureLargeLog]) {
+  for (const measure of [
+    measureThroughput,
+    measureSealed,
+    measureSealedSingle,
+    measureLatency,
+    measureFailover,
+    measureColdOpen,
+    measureLargeLog,
+  ]) {
     for await (const round of measure(browser, plan)) {
       rounds.push(round);
       process.stderr.write(

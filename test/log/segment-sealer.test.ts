@@ -214,3 +214,28 @@ describe('whatever happens between the steps', () => {
     },
   );
 });
+
+test('1,000 leaders after one another leave nothing behind but the records and one bounded checkpoint', async () => {
+  const disk = new MemoryDisk();
+  let written = 0;
+  let last = await leader(disk);
+  for (let life = 0; life < 1000; life++) {
+    const log = await last.open({ topicConfig: { 'segment.bytes': '4096' } });
+    const records = sequenced(life, [`value ${life}`]);
+    written += records.byteLength;
+    await log.append(records, 'client');
+    if (life % 10 === 9) await sealClosedSegments(log, NEVER);
+    await log.close();
+    last = await leader(disk);
+  }
+  const { store } = last;
+  const log = await last.open({ topicConfig: { 'segment.bytes': '4096' } });
+  await sealClosedSegments(log, NEVER);
+  expect(await readAll(store)).toHaveLength(1000);
+  expect(disk.sizeInBytes).toBe(written);
+  expect((await store.sealedSegments(LOG)).length).toBeLessThanOrEqual(Math.ceil(written / 4000));
+  const { checkpoint } = await store.ends(LOG);
+  expect(JSON.stringify(checkpoint).length).toBeLessThan(64 * 1024);
+  await log.deleteRecordsBefore(-1);
+  expect(disk.sizeInBytes).toBe(0);
+});

@@ -340,7 +340,7 @@ export class ClusterSimulation {
           for (const { offset, value } of isControl(header) ? [] : await decodeBatch(bytes, at)) {
             if (offset >= next) found.push({ offset, value: new TextDecoder().decode(value ?? new Uint8Array()) });
           }
-          next = lastOffsetOf(header) + 1;
+          next = Math.max(next, lastOffsetOf(header) + 1); // a chunk may begin before what was asked for
         }
       }
     }

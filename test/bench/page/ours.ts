@@ -7,7 +7,8 @@ const MESSAGES_PER_SEND = 1000;
 const SENDS_IN_FLIGHT = 64;
 
 /** tabstream through its public API, from the page; its broker runs in the tab's worker. */
-export function ours(): Contender {
+export function ours(topicConfig: Readonly<Record<string, string>> = {}): Contender {
+  const configEntries = Object.entries(topicConfig).map(([name, value]) => ({ name, value }));
   let kafka: InstanceType<typeof Kafka>;
   let producer: Producer;
   let consumer: Consumer;
@@ -20,7 +21,7 @@ export function ours(): Contender {
       await consumer.connect();
       const admin = kafka.admin();
       await admin.connect();
-      await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 1 }] });
+      await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 1, configEntries }] });
       await admin.disconnect();
     },
     async bulkWrite(values) {

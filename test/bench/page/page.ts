@@ -4,12 +4,16 @@ import { dexie } from './dexie.js';
 import { firstRecord, ours, readThrough, sendForever, stopSending, stretchCost } from './ours.js';
 import { plainIdb } from './plain-idb.js';
 import { raw } from './raw.js';
+import { sealed } from './sealed.js';
 import { latency, percentile } from './values.js';
 
 type Callable = Record<string, (args: never) => unknown>;
 
 const inPage: Record<string, () => Jobs> = {
-  ours: () => jobsOf(ours),
+  ours: () => jobsOf(() => ours()),
+  'ours-sealed': () => jobsOf(() => sealed({ segmentBytes: 4 << 20, oneByOne: false })),
+  'ours-sealed-bulk': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: false })),
+  'ours-sealed-single': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: true })),
   dexie: () => jobsOf(dexie),
   idb: () => jobsOf(plainIdb),
   /** The raw loop in the page itself: for what begins and ends there. */
@@ -17,6 +21,7 @@ const inPage: Record<string, () => Jobs> = {
 };
 const inWorker: Record<string, () => Worker> = {
   limit: () => new Worker(new URL('./raw.worker.ts', import.meta.url), { type: 'module' }),
+  'limit-sealed': () => new Worker(new URL('./blobs.worker.ts', import.meta.url), { type: 'module' }),
   sqlite: () => new Worker(new URL('./sqlite.worker.ts', import.meta.url), { type: 'module' }),
 };
 const contenders = new Map<string, Callable>();

@@ -29,7 +29,7 @@ export function openDatabase(name: string, store?: string): Promise<IDBDatabase>
 }
 
 /** Length-prefixed ASCII texts, packed into rows below the size from which Chromium writes files. */
-function pack(values: readonly string[]): Uint8Array[] {
+export function pack(values: readonly string[]): Uint8Array[] {
   const rows: Uint8Array[] = [];
   const row = new Uint8Array(ROW_BYTES);
   let end = 0;
@@ -49,6 +49,25 @@ function pack(values: readonly string[]): Uint8Array[] {
   }
   rows.push(row.slice(0, end));
   return rows;
+}
+
+const decoder = new TextDecoder();
+
+/** Counts the values of a packed row: views of bytes, or texts. */
+export function tallyRow(
+  row: Uint8Array,
+  as: 'bytes' | 'strings',
+  { texts, views }: { readonly texts: Tally; readonly views: ByteTally },
+): void {
+  const text = as === 'strings' ? decoder.decode(row) : '';
+  for (let p = 0; p < row.length; ) {
+    const length = (row[p] ?? 0) | ((row[p + 1] ?? 0) << 8);
+    const start = p + LENGTH_BYTES;
+    if (as === 'bytes') views.add(row.subarray(start, start + length));
+    else if ((row[p] ?? 0) < 128) texts.add(text.substring(start, start + length));
+    else texts.add(decoder.decode(row.subarray(start, start + length)));
+    p = start + length;
+  }
 }
 
 /** The limit: rows of packed text straight into IndexedDB and back, without a log's promises. */
@@ -80,24 +99,13 @@ export function raw(): Contender {
     async read(as) {
       const texts = new Tally();
       const views = new ByteTally();
-      const decoder = new TextDecoder();
       let at = 0;
       for (let next = readFrom(0); ; ) {
         const rows = await next;
         if (rows.length === 0) break;
         at += rows.length;
         next = readFrom(at);
-        for (const row of rows) {
-          const text = as === 'strings' ? decoder.decode(row) : '';
-          for (let p = 0; p < row.length; ) {
-            const length = (row[p] ?? 0) | ((row[p + 1] ?? 0) << 8);
-            const start = p + LENGTH_BYTES;
-            if (as === 'bytes') views.add(row.subarray(start, start + length));
-            else if ((row[p] ?? 0) < 128) texts.add(text.substring(start, start + length));
-            else texts.add(decoder.decode(row.subarray(start, start + length)));
-            p = start + length;
-          }
-        }
+        for (const row of rows) tallyRow(row, as, { texts, views });
       }
       return as === 'bytes' ? views.end() : texts.end();
     },

@@ -1,0 +1,57 @@
+import type { Contender } from './contender.js';
+import { ours } from './ours.js';
+import { openDatabase, result } from './raw.js';
+import { sleep } from './values.js';
+
+const SEALED_DEADLINE_MS = 60_000;
+const POLL_MS = 100;
+
+/** How our database of a cluster is named; see `src/storage/schema.ts`. */
+const databaseOf = (cluster: string): string => `tabstream/${cluster}/1`;
+
+export interface SealedOptions {
+  readonly segmentBytes: number;
+  /** Each value is sent, and acknowledged, before the next: a batch of its own. */
+  readonly oneByOne: boolean;
+}
+
+/** tabstream, whose log is sealed before it is read, but for its last segment. */
+export function sealed({ segmentBytes, oneByOne }: SealedOptions): Contender {
+  const inner = ours({ 'segment.bytes': String(segmentBytes) });
+  let cluster = '';
+  return {
+    ...inner,
+    async open(name) {
+      cluster = name;
+      await inner.open(name);
+    },
+    async bulkWrite(values) {
+      if (oneByOne) for (const [id, value] of values.entries()) await inner.writeOne?.(value, id);
+      else await inner.bulkWrite?.(values);
+      await allSealed(databaseOf(cluster));
+    },
+  };
+}
+
+/** Resolves once all closed segments are sealed and their rows are gone. */
+async function allSealed(name: string): Promise<void> {
+  const database = await openDatabase(name);
+  const deadline = performance.now() + SEALED_DEADLINE_MS;
+  for (;;) {
+    const transaction = database.transaction(['segments', 'sealed', 'chunks']);
+    const [segments, sealed, chunks] = await Promise.all([
+      result(transaction.objectStore('segments').getAll()),
+      result(transaction.objectStore('sealed').getAll()),
+      result(transaction.objectStore('chunks').getAllKeys()),
+    ]);
+    const closed = segments.at(-1);
+    const isSealed = closed !== undefined && sealed.at(-1)?.nextOffset === closed.nextOffset;
+    const isSwept = (chunks as [number, number][]).every(
+      ([log, last]) => log !== closed?.log || last >= closed.nextOffset,
+    );
+    if (isSealed && isSwept) break;
+    if (performance.now() > deadline) throw new Error(`not sealed in ${SEALED_DEADLINE_MS} ms`);
+    await sleep(POLL_MS);
+  }
+  database.close();
+}
