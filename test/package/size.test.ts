@@ -53,6 +53,7 @@ test('what is loaded later is known here', async () => {
     'compressed-batches',
     'consumer',
     'consumer-group',
+    'encryption',
     'producer',
   ]);
   expect(await parts('workers/host.worker.ts')).toEqual([
@@ -61,6 +62,7 @@ test('what is loaded later is known here', async () => {
     'group-coordinator',
     'idb-sealed',
     'offset-for-timestamp',
+    'transactions-part',
   ]);
 });
 
