@@ -163,6 +163,22 @@ test('a producer without its current key, or with one that may not encrypt, send
   expect(stored()).not.toContain('secret');
 });
 
+test('a look-up by time answers the beginning of the batch: never a record too far', async () => {
+  const kafka = open({ keyId: 'k1', keys: { k1: await newKey() } });
+  const producer = kafka.producer();
+  await producer.connect();
+  for (const from of [1_000, 2_000]) {
+    const messages = [0, 1, 2].map((i) => ({ key: 'k', value: 'secret', timestamp: String(from + i) }));
+    await producer.send({ topic: TOPIC, messages });
+  }
+  const admin = kafka.admin();
+  const offsetAt = async (timestampMs: number): Promise<string | undefined> =>
+    (await admin.fetchTopicOffsetsByTimestamp(TOPIC, timestampMs))[0]?.offset;
+  expect(await offsetAt(1_001)).toBe('0');
+  expect(await offsetAt(1_003)).toBe('3');
+  expect(await offsetAt(2_002)).toBe('3');
+});
+
 test('a compacted topic refuses what is encrypted: nobody could tell which record replaces which', async () => {
   const kafka = open({ keyId: 'k1', keys: { k1: await newKey() } });
   const configEntries = [{ name: 'cleanup.policy', value: 'compact' }];
