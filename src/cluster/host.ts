@@ -190,7 +190,6 @@ export class Host implements RequestChannel {
     this.#storage.dispatch(
       what === 'database' ? { type: 'Opened', incarnationId } : { type: 'OpenedInstead', what, incarnationId },
     );
-    session.storageChanged();
     if (this.#storage.state.status === 'reset') void this.#awaitWritten(session);
     this.#started.resolve();
     this.#joined.resolve();

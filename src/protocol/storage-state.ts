@@ -18,8 +18,8 @@ export interface StorageFigures {
  * - `reset`: the data of before is gone (site data cleared, evicted): a new database, in which nothing was written yet.
  * - `degraded-memory`: IndexedDB is denied or missing, and the application allowed to run without it: nothing outlives
  *   this tab, and no other tab sees it.
- * - `read-only`: a newer version of this library has upgraded the database. Writes fail with UNSUPPORTED_VERSION, reads
- *   too unless `readable`. Reload the page.
+ * - `read-only`: a newer version of this library has upgraded the database. What only a leader does, writes and groups,
+ *   fails with UNSUPPORTED_VERSION, reads too unless `readable`. Reload the page.
  */
 export type StorageState =
   | { readonly status: 'opening' }
