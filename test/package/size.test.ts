@@ -33,7 +33,7 @@ test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, go
 // Goal: what is said here of the sources holds for the package, whose files a bundler can leave out and not take apart.
 // Method: the same pages from both. Needs a build.
 test.each(PAGE)('a page $what is no larger from the built package', async ({ loads }) => {
-  const [page, built] = await Promise.all([bundle('test/package/page.ts'), bundle('test/package/built-page.ts')]);
+  const [page, built] = await Promise.all([bundle('test/package/page.ts'), bundle('test/package/built-page.js')]);
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
