@@ -24,6 +24,11 @@ const MAX_REQUEST_BYTES = 2 ** 20;
 const MAX_REQUEST_BATCHES = MAX_PRODUCER_BATCHES_IN_FLIGHT / 4;
 /** What is ready goes at once when it is this much, even while the caller goes on sending. */
 const EAGER_BYTES = 2 ** 18;
+/**
+ * Turns of the microtask queue that an answer takes through the promises of `send` to whoever sends again, with some to
+ * spare. What waits goes with those: else two groups of senders would take turns for ever, each waiting for the other.
+ */
+const ANSWER_TURNS = 24;
 
 /** After these the batch may or may not be in the log. */
 const IN_DOUBT: ReadonlySet<KafkaErrorName> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT']);
@@ -71,12 +76,12 @@ export class Sender {
   }
 
   /** Looks for something to send: now if there is much, else once the present step of the program is over. */
-  wake(): void {
+  wake(turns = 1): void {
     if (this.#closed) return;
     if (this.#options.accumulator.bytes - this.#bytesInFlight >= EAGER_BYTES) this.#drain(false);
     if (this.#drainDue) return;
     this.#drainDue = true;
-    void Promise.resolve().then(() => {
+    void passed(turns).then(() => {
       this.#drainDue = false;
       if (!this.#closed) this.#drain(this.#requestsInFlight === 0 || this.#flushing > 0);
     });
@@ -198,7 +203,7 @@ export class Sender {
       if (this.#closed) return;
       for (const batch of batches) this.#failedOnce(batch, error);
     }
-    this.wake();
+    this.wake(ANSWER_TURNS);
   }
 
   #answered(batches: readonly ClosedBatch[], response: ProduceResponse): void {
@@ -253,6 +258,7 @@ export class Sender {
     else if (error.type === 'MESSAGE_TOO_LARGE' && this.#canSplit(batch)) this.#split(batch);
     else if (error.retriable) this.#retry(batch, error);
     else this.#fail(batch, error);
+    this.wake(); // nobody sends again at once: what waited beside it goes first
   }
 
   #retry(batch: ClosedBatch, error: KafkaJSProtocolError): void {
@@ -401,6 +407,10 @@ export class Sender {
       () => {}, // aborted for an earlier one, or closed
     );
   }
+}
+
+async function passed(turns: number): Promise<void> {
+  for (let i = 0; i < turns; i++) await Promise.resolve();
 }
 
 function canGoTogether({ settings: a }: ClosedBatch, { settings: b }: ClosedBatch): boolean {
