@@ -1,10 +1,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
-import { dropCluster } from '../src/testing/index.js';
+import { dropCluster, Kafka } from '../src/testing/index.js';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
-afterEach(() => dropCluster('default'));
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await dropCluster('default');
+});
 
 // Goal: nobody's first minutes are spoilt by an outdated README. Method: the code block is run as it stands, save that
 // `tabstream` is the cluster in this thread.
@@ -13,14 +16,39 @@ test('the quick start runs and prints what the README says', async () => {
   const promised = /It prints `([^`]*)`/.exec(readme)?.[1];
   expect(code.trim().split('\n').length).toBeLessThanOrEqual(15);
   const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
-  await import(/* @vite-ignore */ quickStartFile(code));
+  await import(/* @vite-ignore */ exampleFile('quick-start.ts', code));
   expect(await printed).toBe(promised);
 });
 
-function quickStartFile(code: string): string {
+// The same for the example of looking after the data.
+test('the example of check, export and import runs', async () => {
+  const section = readme.slice(readme.indexOf('## Looking after the data'));
+  const code = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
+  expect(code).toContain('importPartition');
+  const kafka = new Kafka({ clientId: 'test' });
+  const producer = kafka.producer();
+  await producer.connect();
+  for (const value of ['one', 'two']) await producer.send({ topic: 'orders', messages: [{ value }] });
+  const printed: unknown[][] = [];
+  vi.spyOn(console, 'log').mockImplementation((...texts) => printed.push(texts));
+  await import(/* @vite-ignore */ exampleFile('care.ts', code));
+  expect(printed).toEqual([['orders-copy-0 holds offsets 0 to 2, 0 gaps']]);
+  await kafka.close();
+});
+
+test('the example of encryption runs and prints what the README says', async () => {
+  const section = readme.slice(readme.indexOf('## Encryption'));
+  const code = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
+  const promised = /It prints `([^`]*)`/.exec(section)?.[1];
+  const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
+  await import(/* @vite-ignore */ exampleFile('encryption.ts', code));
+  expect(await printed).toBe(promised);
+});
+
+function exampleFile(name: string, code: string): string {
   const folder = new URL('../node_modules/.readme/', import.meta.url);
   mkdirSync(folder, { recursive: true });
-  const file = new URL('quick-start.ts', folder);
+  const file = new URL(name, folder);
   const testing = new URL('../src/testing/index.ts', import.meta.url).pathname;
   writeFileSync(file, code.replace("from 'tabstream'", `from '${testing}'`));
   return file.pathname;

@@ -5,7 +5,7 @@ import { browserRuntime } from '../src/runtime/browser-runtime.js';
 import { lazyLines } from '../src/runtime/lazy-lines.js';
 import { serveRequests } from '../src/runtime/serve-requests.js';
 import { IdbLogStore } from '../src/storage/idb-log-store.js';
-import { present } from '../src/util/assert.js';
+import type { LogStore } from '../src/storage/log-store.js';
 
 declare const self: DedicatedWorkerGlobalScope;
 
@@ -14,26 +14,46 @@ const PRELOAD_AFTER_MS = 1000;
 
 const PARTS: BrokerParts = {
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
+  topics: () => loaded(import('../src/broker/create-topics.js')),
   admin: () => loaded(import('../src/broker/admin-handlers.js')),
+  sealing: () => loaded(import('../src/broker/keep-sealed.js')),
+  integrity: () => loaded(import('../src/broker/integrity-handlers.js')),
+  room: () => loaded(import('../src/broker/room-keeper.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
+  transactions: () => loaded(import('../src/broker/transactions-part.js')),
 };
 
-serveRequests(self, async ({ clusterName, brokerConfig, label, visible }, introducer) => {
+serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIfDenied }, introducer) => {
   const lines = lazyLines(async () => (await import('../src/runtime/direct-lines.js')).directLines(introducer));
   const runtime = { ...browserRuntime(), lines };
   const { clock, random } = runtime;
-  const openStore = (): Promise<IdbLogStore> =>
-    IdbLogStore.open({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });
-  const host = await Host.start({ runtime, openStore, parts: PARTS, clusterName, brokerConfig, label, visible });
+  const options = () => ({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });
+  const host = await Host.start({
+    runtime,
+    openStore: () => IdbLogStore.open(options()),
+    openNewerStore: () => IdbLogStore.openNewer(options()),
+    openMemory: memoryIfDenied ? () => openMemory(random.uuid()) : undefined,
+    parts: PARTS,
+    clusterName,
+    brokerConfig,
+    label,
+    visible,
+  });
   void clock.sleep(PRELOAD_AFTER_MS).then(preload);
   return {
-    hostId: present(host.hostId, 'a host that has started has joined'),
+    hostId: host.hostId ?? host.lockName,
     lockName: host.lockName,
     requests: host,
     visibility: (isVisible) => host.setVisible(isVisible),
     close: () => host.close(),
   };
 });
+
+/** Of this worker alone, and gone with it. */
+async function openMemory(newIncarnationId: string): Promise<LogStore> {
+  const { MemoryDisk, MemoryLogStore } = await import('../src/storage/memory-store.js');
+  return MemoryLogStore.open(new MemoryDisk(), { newIncarnationId });
+}
 
 function preload(): void {
   for (const load of Object.values(PARTS)) load().catch(() => {}); // whoever needs it tries again

@@ -12,6 +12,7 @@ export interface BrokerConfig {
   readonly offsetMetadataMaxBytes: number;
   readonly offsetsRetentionCheckIntervalMs: number;
   readonly offsetsRetentionMinutes: number;
+  readonly producerIdExpirationMs: number;
 }
 
 /** Kafka's defaults ("Broker Configs"), save one: nobody waits three seconds for a first member in a tab. */
@@ -26,6 +27,7 @@ const SCHEMA = configSchema<BrokerConfig>('broker', {
   offsetMetadataMaxBytes: integer('4096', 0),
   offsetsRetentionCheckIntervalMs: integer('600000', 1),
   offsetsRetentionMinutes: integer('10080', 1),
+  producerIdExpirationMs: integer('86400000', 1),
 });
 
 /** All broker configs with their default as text, in alphabetical order. */

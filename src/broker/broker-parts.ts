@@ -5,6 +5,12 @@
  */
 export interface BrokerParts {
   readonly groups: () => Promise<Pick<typeof import('./coordinator/group-coordinator.js'), 'GroupCoordinator'>>;
+  /** Makes topics, those that come by themselves included. */
+  readonly topics: () => Promise<Pick<typeof import('./create-topics.js'), 'createTopics' | 'createOffsetsTopic'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
+  readonly sealing: () => Promise<Pick<typeof import('./keep-sealed.js'), 'keepSealed'>>;
+  readonly integrity: () => Promise<Pick<typeof import('./integrity-handlers.js'), 'integrityHandlers'>>;
+  readonly room: () => Promise<Pick<typeof import('./room-keeper.js'), 'RoomKeeper'>>;
   readonly timestamps: () => Promise<Pick<typeof import('../log/offset-for-timestamp.js'), 'offsetForTimestamp'>>;
+  readonly transactions: () => Promise<typeof import('./transactions-part.js')>;
 }

@@ -3,21 +3,24 @@ import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
 import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
 import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-partition.js';
 import type { Clock, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
+import { isQuotaExceeded } from '../storage/storage-errors.js';
 import { present } from '../util/assert.js';
-import { abortable, onAbort } from '../util/signal.js';
+import { abortable, type Deferred, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
 import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
 import type { BrokerParts } from './broker-parts.js';
 import { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { GroupApi } from './coordinator/group-failures.js';
-import { createOffsetsTopic, createTopics, type TopicCreation } from './create-topics.js';
+import type { TopicCreation } from './create-topics.js';
 import { BROKER_NODE, handleMetadata } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
+import type { IntegrityApi } from './integrity-handlers.js';
 import { chunksFrom } from './log-replay.js';
 import {
   applyMetadataRecords,
@@ -30,6 +33,7 @@ import {
 import { METADATA_LOG, metadataRecordsIn } from './metadata-records.js';
 import { PartitionLogs } from './partition-logs.js';
 import { ProducerIds } from './producer-ids.js';
+import type { RoomKeeper } from './room-keeper.js';
 
 export interface BrokerOptions {
   readonly clusterId: string;
@@ -45,10 +49,14 @@ export interface BrokerOptions {
   readonly followed?: { readonly image: MetadataImage; readonly nextOffset: number } | undefined;
   /** Called in order for each commit, before its producer is answered, and when a log start moves. Must not throw. */
   readonly onAdvance: (advance: LogAdvance) => void;
+  /** The disk was full under the leader before. */
+  readonly isFull?: boolean;
+  /** Called when the disk is full, and when there is room again. Must not throw. */
+  readonly onFull?: (figures: StorageFigures | undefined) => void;
 }
 
 /** What the elected host answers; the other APIs are answered by every host (ReadContext). */
-export type BrokerApi = Exclude<ApiName, 'Fetch' | 'ListOffsets' | 'DescribeCluster'>;
+export type BrokerApi = Exclude<ApiName, 'Fetch' | 'ListOffsets' | 'DescribeCluster' | 'DescribeStorage'>;
 
 type Handlers = {
   readonly [A in BrokerApi]: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
@@ -57,8 +65,14 @@ type Handlers = {
 /** The broker's own configs do not apply to its metadata log. */
 const METADATA_CONFIG: TopicConfig = parseTopicConfig({ 'cleanup.policy': 'compact' });
 
+/** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
+const SEALING_AFTER_MS = 2_000;
+
 /** Bytes of acks-0 batches on their way to the disk above which their senders wait like all others. */
 const MAX_UNAWAITED_BYTES = 16 * 1024 * 1024;
+
+/** A new leader has more urgent things to write than the reserve. */
+const RESERVE_AFTER_MS = 10_000;
 
 /** One broker at one leader epoch: joins the parts, and gives each request to its handler. */
 export class Broker {
@@ -74,6 +88,11 @@ export class Broker {
   #groups: Promise<GroupCoordinator> | undefined;
   #deleting: Promise<void> | undefined;
   #unawaitedBytes = 0;
+  /** Logs of which a segment has closed, and who waits for that. */
+  #closedSegments = new Set<LogId>();
+  #segmentClosed: Deferred<void> = deferred();
+  /** There since the disk was full for the first time. */
+  #room: RoomKeeper | undefined;
 
   /**
    * Takes up the work: reads the metadata log; all other logs open when first used, and the groups are read meanwhile.
@@ -83,9 +102,14 @@ export class Broker {
     const { store, leaderEpoch, onAdvance } = options;
     parseBrokerConfig(options.configs ?? {});
     const onCommitted = (advances: readonly LogAdvance[]): void => advances.forEach(onAdvance);
-    const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted });
+    let broker: Broker | undefined;
+    const onFailed = (error: unknown): void => {
+      if (broker !== undefined) broker.#commitFailed(error);
+    };
+    const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted, onFailed });
     const metadataLog = await openLog({ ...options, groupCommit }, METADATA_LOG, 'metadata log', () => METADATA_CONFIG);
-    return new Broker(options, groupCommit, metadataLog, await readImage(options));
+    broker = new Broker(options, groupCommit, metadataLog, await readImage(options));
+    return broker;
   }
 
   private constructor(
@@ -107,7 +131,16 @@ export class Broker {
     this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
-    this.#maintenance = Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry()]);
+    if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
+    this.#maintenance = Promise.all([
+      this.#keepRetention(),
+      this.#keepOffsetsExpiry(),
+      this.#keepSealed(),
+      this.#keepReserve(),
+    ]);
+    if (options.isFull) {
+      this.#refused(new KafkaError('KAFKA_STORAGE_ERROR', 'storage was full')).catch(ignoreKafkaError);
+    }
     this.#deleteRemovedLogs();
   }
 
@@ -167,6 +200,10 @@ export class Broker {
 
   readonly #handlers: Handlers = {
     Produce: (request) => this.#produce(request),
+    WriteTxnMarkers: async (request) => {
+      const { writeTxnMarkers } = await abortable(this.#options.parts.transactions(), this.#closing.signal);
+      return writeTxnMarkers(this.#partitions, request);
+    },
     InitProducerId: (request) => this.#initProducerId(request),
     Metadata: (request) => this.#metadata(request),
     CreateTopics: this.#toAdmin('CreateTopics'),
@@ -174,6 +211,8 @@ export class Broker {
     CreatePartitions: this.#toAdmin('CreatePartitions'),
     DeleteRecords: this.#toAdmin('DeleteRecords'),
     DescribeLogDirs: this.#toAdmin('DescribeLogDirs'),
+    CheckLogs: this.#toIntegrity('CheckLogs'),
+    ImportLog: this.#toIntegrity('ImportLog'),
     AlterConfigs: this.#toAdmin('AlterConfigs'),
     DescribeConfigs: this.#toAdmin('DescribeConfigs'),
     FindCoordinator: async ({ key }) => {
@@ -205,6 +244,33 @@ export class Broker {
       const creation = (): TopicCreation => this.#creation();
       const context = { partitions: this.#partitions, controller: this.#controller, creation, staticConfigs };
       return adminHandlers(context)[api](request);
+    };
+  }
+
+  #toIntegrity<A extends IntegrityApi>(api: A): (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> {
+    return async (request, signal) => {
+      const { store, leaderEpoch, clock, parts } = this.#options;
+      const { integrityHandlers } = await abortable(parts.integrity(), this.#closing.signal);
+      const { transactions } = parts;
+      const handlers = integrityHandlers({
+        store,
+        leaderEpoch,
+        controller: this.#controller,
+        recovery: () => ({ nowMs: clock.wallMs(), transactions, ...this.#producerConfig() }),
+        open: (topic, partition) => this.#open(topic, partition),
+        exclusively: async (topic, partition, work) => {
+          const result = await this.#logs.exclusively(partition.log, work, () => this.#newLog(topic, partition));
+          const { logStartOffset, logEndOffset: highWatermark } = await this.#open(topic, partition);
+          this.#groupCommit.announce({ log: partition.log, leaderEpoch, logStartOffset, highWatermark, chunks: [] });
+          return result;
+        },
+      });
+      const ended = linkedController(this.#closing.signal, signal);
+      try {
+        return await handlers[api](request, ended.signal);
+      } finally {
+        ended.abort(OVER);
+      }
     };
   }
 
@@ -262,7 +328,8 @@ export class Broker {
       );
       return { ...errorFields(error), producerId: -1, producerEpoch: -1 };
     }
-    return { ...NO_ERROR, producerId: await this.#producerIds.next(), producerEpoch: 0 };
+    const { incarnationId } = this.#options.store;
+    return { ...NO_ERROR, producerId: await this.#producerIds.next(), producerEpoch: 0, incarnationId };
   }
 
   // ---------------------------------------------------------------- topics
@@ -284,11 +351,16 @@ export class Broker {
     if (!allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
     if (wantsOffsets) await this.#offsetsLog();
     if (missing(this.image).length === 0) return new Map();
+    const { createTopics } = await this.#topicsPart();
     const created = await this.#controller.change((image) =>
       createTopics(image, { topics: missing(image), validateOnly: false }, this.#creation()),
     );
     const failed = created.topics.filter(({ errorCode }) => errorCode !== 0);
     return new Map(failed.map(({ name, errorCode, errorMessage }) => [name, { errorCode, errorMessage }]));
+  }
+
+  #topicsPart(): ReturnType<BrokerParts['topics']> {
+    return abortable(this.#options.parts.topics(), this.#closing.signal);
   }
 
   #creation(): TopicCreation {
@@ -333,18 +405,35 @@ export class Broker {
   readonly #partitions = {
     image: (): MetadataImage => this.image,
     open: (topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> => this.#open(topic, partition),
+    incarnationId: (): string => this.#options.store.incarnationId,
+    full: (): RoomKeeper | undefined => (this.#room?.isFull ? this.#room : undefined),
+    refused: (error: unknown): Promise<RoomKeeper> => this.#refused(error),
   };
 
-  #open({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
-    return this.#logs.get(log, () => {
-      const text = topicPartitionText({ topic: name, partition: partitionId });
-      const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
-      return openLog({ ...this.#options, groupCommit: this.#groupCommit }, log, text, newest);
-    });
+  #open(topic: TopicImage, partition: PartitionImage): Promise<PartitionLog> {
+    return this.#logs.get(partition.log, () => this.#newLog(topic, partition));
+  }
+
+  #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+    const text = topicPartitionText({ topic: name, partition: partitionId });
+    const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
+    const onSegmentClosed = (closed: LogId): void => {
+      this.#closedSegments.add(closed);
+      this.#segmentClosed.resolve();
+    };
+    const groupCommit = this.#groupCommit;
+    const surroundings = { ...this.#options, ...this.#producerConfig(), groupCommit, onSegmentClosed };
+    return openLog(surroundings, log, text, newest);
+  }
+
+  #producerConfig(): { readonly producerIdExpirationMs: number } {
+    const { producerIdExpirationMs } = this.#config();
+    return { producerIdExpirationMs };
   }
 
   async #offsetsLog(): Promise<PartitionLog> {
     if (!this.image.topics.has(GROUP_OFFSETS_TOPIC)) {
+      const { createOffsetsTopic } = await this.#topicsPart();
       await this.#controller.change((image) => createOffsetsTopic(image, () => this.#options.random.uuid()));
     }
     const topic = present(this.image.topics.get(GROUP_OFFSETS_TOPIC), 'it was just created');
@@ -358,13 +447,74 @@ export class Broker {
     yield* chunksFrom(this.#options.store, log, logStartOffset);
   }
 
+  // ---------------------------------------------------------------- a full disk
+
+  #commitFailed(error: unknown): void {
+    if (isQuotaExceeded(error)) this.#refused(error).catch(ignoreKafkaError);
+  }
+
+  async #refused(error: unknown): Promise<RoomKeeper> {
+    const { store, leaderEpoch, clock, parts, onFull = ignore } = this.#options;
+    const closing = this.#closing.signal;
+    const { RoomKeeper } = await abortable(parts.room(), closing).catch(() => Promise.reject(error));
+    const enforceRetention = (): Promise<void> => this.enforceRetention();
+    this.#room ??= new RoomKeeper({ store, leaderEpoch, clock, closing, enforceRetention, onFull });
+    this.#room.refused(error as KafkaError); // that is what isQuotaExceeded says
+    return this.#room;
+  }
+
+  /** Once, since whoever drops the reserve takes it again. */
+  async #keepReserve(): Promise<void> {
+    if (!(await this.#slept(RESERVE_AFTER_MS))) return;
+    const { store, leaderEpoch } = this.#options;
+    await store.takeReserve(leaderEpoch).catch((error: unknown) => this.#commitFailed(error));
+  }
+
   // ---------------------------------------------------------------- maintenance
 
   async #keepRetention(): Promise<void> {
     while (await this.#slept(this.#config().logRetentionCheckIntervalMs)) {
       this.#deleteRemovedLogs();
       await this.enforceRetention();
+      await this.#room?.look();
+      this.#segmentClosed.resolve(); // what could not be sealed before is tried again, and what is old compacted
     }
+  }
+
+  async #keepSealed(): Promise<void> {
+    if (!(await this.#slept(SEALING_AFTER_MS))) return;
+    const { store, leaderEpoch, clock, parts } = this.#options;
+    const { signal } = this.#closing;
+    try {
+      const { keepSealed } = await abortable(parts.sealing(), signal);
+      await keepSealed({
+        store,
+        leaderEpoch,
+        clock,
+        signal,
+        partitions: this.#partitions,
+        logs: () => this.#openers(),
+        segmentsClosed: () => this.#nextClosedSegments(),
+      });
+    } catch (error) {
+      ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals
+    }
+  }
+
+  #openers(): ReadonlyMap<LogId, () => Promise<PartitionLog>> {
+    const openers = new Map<LogId, () => Promise<PartitionLog>>();
+    for (const topic of this.image.topics.values()) {
+      for (const partition of topic.partitions) openers.set(partition.log, () => this.#open(topic, partition));
+    }
+    return openers;
+  }
+
+  async #nextClosedSegments(): Promise<ReadonlySet<LogId>> {
+    await this.#segmentClosed.promise;
+    this.#segmentClosed = deferred();
+    const closed = this.#closedSegments;
+    this.#closedSegments = new Set();
+    return closed;
   }
 
   async #keepOffsetsExpiry(): Promise<void> {
@@ -405,22 +555,36 @@ export class Broker {
   }
 }
 
-function openLog(
-  { store, groupCommit, leaderEpoch, clock }: BrokerOptions & { readonly groupCommit: GroupCommit },
-  log: LogId,
-  name: string,
-  config: () => TopicConfig,
-): Promise<PartitionLog> {
-  return PartitionLog.open({ store, groupCommit, log, leaderEpoch, config, clock, name });
+interface LogSurroundings extends BrokerOptions {
+  readonly groupCommit: GroupCommit;
+  readonly producerIdExpirationMs?: number;
+  readonly onSegmentClosed?: (log: LogId) => void;
+}
+
+function openLog(options: LogSurroundings, log: LogId, name: string, config: () => TopicConfig): Promise<PartitionLog> {
+  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs, onSegmentClosed } = options;
+  const { transactions } = parts;
+  const place = { store, groupCommit, log, leaderEpoch, config, clock, name };
+  return PartitionLog.open({
+    ...place,
+    transactions,
+    producerIdExpirationMs,
+    ...(onSegmentClosed && { onSegmentClosed }),
+  });
 }
 
 async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {
   const { image, nextOffset } = followed ?? { image: EMPTY_IMAGE, nextOffset: 0 };
   const records = [];
-  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset)) {
+  let isDamaged = false;
+  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset, () => (isDamaged = true))) {
     records.push(...metadataRecordsIn(chunk, nextOffset));
   }
-  return applyMetadataRecords(image, records);
+  const read = applyMetadataRecords(image, records);
+  if (!isDamaged) return read;
+  // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
+  const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
+  return { ...read, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
 }
 
 function withDefaults({ name }: { readonly name: string }): Requests['CreateTopics']['topics'][number] {

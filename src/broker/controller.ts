@@ -24,6 +24,11 @@ export class Controller {
     return this.#image;
   }
 
+  /** Does `work` while nothing is appended to the metadata log. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.#serial.run(work);
+  }
+
   /** Decides on the newest image, appends, and answers once that is committed. @throws KafkaError as the append does. */
   change<Answer>(decide: (image: MetadataImage) => Change<Answer>): Promise<Answer> {
     return this.#serial.run(async () => {

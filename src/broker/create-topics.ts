@@ -1,6 +1,7 @@
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
-import { assertLegalTopicName, GROUP_OFFSETS_TOPIC, isInternalTopic } from '../protocol/topic-partition.js';
+import { assertLegalTopicName } from '../protocol/topic-name.js';
+import { GROUP_OFFSETS_TOPIC, isInternalTopic } from '../protocol/topic-partition.js';
 import type { BrokerConfig } from './broker-config.js';
 import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';

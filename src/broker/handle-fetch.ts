@@ -1,6 +1,8 @@
+import { LogGapError } from '../log/log-gap.js';
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { FetchRequest, FetchResponse } from '../protocol/requests.js';
+import type { LogId } from '../storage/log-store.js';
 import { linkedController, OVER } from '../util/signal.js';
 import { unknownPartition } from './handle-metadata.js';
 import { logOf } from './metadata-image.js';
@@ -12,7 +14,7 @@ export type FetchHandler = (request: FetchRequest, signal?: AbortSignal) => Prom
 const MIN_SHARE_BYTES = 64 * 1024;
 
 /** One partition of the request, as it stands at one moment of the wait. */
-interface Position {
+interface Position extends Pick<FetchRequest, 'isolationLevel'> {
   readonly topic: string;
   readonly partition: number;
   readonly fetchOffset: number;
@@ -20,8 +22,10 @@ interface Position {
   /** undefined: it has an error. */
   readonly view: LogView | undefined;
   readonly error: KafkaError | undefined;
-  /** Of the view before the read. */
-  readonly highWatermark: number;
+  readonly log: LogId;
+  /** Of the view before the read: the high watermark, or the last stable offset. */
+  readonly endOffset: number;
+  readonly abortedTransactions: Partition['abortedTransactions'];
   readonly records: readonly Uint8Array[];
 }
 
@@ -40,7 +44,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
     for (;;) {
       signal?.throwIfAborted();
       const located = await Promise.all(positionsOf(request).map((position) => locate(context, position)));
-      const positions = await readShares(located, request.maxBytes, turn++);
+      const positions = await readShares(context, located, request.maxBytes, turn++);
       const waitMs = deadlineMs - context.clock.monotonicMs();
       if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(context, request, positions);
       await anyAdvance(context, positions, waitMs, signal);
@@ -48,7 +52,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
   };
 }
 
-function positionsOf({ topics }: FetchRequest): Position[] {
+function positionsOf({ topics, isolationLevel }: FetchRequest): Position[] {
   return topics.flatMap(({ topic, partitions }) =>
     partitions.map(({ partition, fetchOffset, partitionMaxBytes: maxBytes }) => {
       return {
@@ -56,9 +60,12 @@ function positionsOf({ topics }: FetchRequest): Position[] {
         partition,
         fetchOffset,
         maxBytes,
+        isolationLevel,
         view: undefined,
         error: undefined,
-        highWatermark: -1,
+        log: -1,
+        endOffset: -1,
+        abortedTransactions: [],
         records: [],
       };
     }),
@@ -73,13 +80,13 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
   }
   try {
     const view = await context.views.open(log);
-    const { highWatermark } = view;
+    const { highWatermark, lastStableOffset } = view;
     let endOffset = highWatermark;
     // A view may lag behind the leader that gave the reader its offset; the database never does.
     if (fetchOffset > endOffset) endOffset = ((await context.store.ends(log)).lastOffset ?? -1) + 1;
     const inRange = fetchOffset >= view.logStartOffset && fetchOffset <= Math.max(endOffset, view.logStartOffset);
     if (!inRange) throw outOfRange(position, view.logStartOffset, endOffset);
-    return { ...position, view, highWatermark };
+    return { ...position, log, view, endOffset: position.isolationLevel === 0 ? highWatermark : lastStableOffset };
   } catch (error) {
     return { ...position, error: asKafkaError(error) };
   }
@@ -90,19 +97,19 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
  * with another one each turn. What then is too much is left out again, save the first.
  */
 async function readShares(
+  context: ReadContext,
   positions: readonly Position[],
   maxBytes: number,
   turn: number,
 ): Promise<readonly Position[]> {
-  const ready = positions.filter(({ highWatermark, fetchOffset }) => highWatermark > fetchOffset);
+  const ready = positions.filter(({ endOffset, fetchOffset }) => endOffset > fetchOffset);
   if (ready.length === 0) return positions;
   const first = turn % ready.length;
   const count = Math.max(1, Math.min(ready.length, Math.floor(maxBytes / MIN_SHARE_BYTES)));
   const chosen = [...ready.slice(first), ...ready.slice(0, first)].slice(0, count);
   const read = new Map<Position, Position>();
-  await Promise.all(
-    chosen.map(async (position) => read.set(position, await readOne(position, Math.floor(maxBytes / count)))),
-  );
+  const shareBytes = Math.floor(maxBytes / count);
+  await Promise.all(chosen.map(async (position) => read.set(position, await readOne(context, position, shareBytes))));
   let remaining = maxBytes;
   for (const position of chosen) {
     const after = read.get(position) ?? position;
@@ -113,14 +120,22 @@ async function readShares(
   return positions.map((position) => read.get(position) ?? position);
 }
 
-async function readOne(position: Position, shareBytes: number): Promise<Position> {
-  const { view, fetchOffset, maxBytes } = position;
+async function readOne(context: ReadContext, position: Position, shareBytes: number): Promise<Position> {
+  const { view, log, fetchOffset, maxBytes, isolationLevel } = position;
   if (view === undefined) return position;
   try {
     const records = await view.read(fetchOffset, Math.min(maxBytes, shareBytes));
-    if (view.logStartOffset <= fetchOffset) return { ...position, records };
+    const isUndecided = isolationLevel === 1 && view.aborted !== undefined;
+    const read = isUndecided
+      ? await (await context.parts.transactions()).committedPart(context, { log, view, fetchOffset, records })
+      : { records };
+    if (view.logStartOffset <= fetchOffset) return { ...position, ...read };
     return { ...position, error: outOfRange(position, view.logStartOffset, view.highWatermark) };
   } catch (error) {
+    const { topic, partition } = position;
+    if (error instanceof LogGapError && logOf(context.image(), topic, partition) !== log) {
+      return { ...position, error: unknownPartition(undefined, topic, partition) }; // it is being deleted
+    }
     return { ...position, error: asKafkaError(error) };
   }
 }
@@ -142,8 +157,8 @@ async function anyAdvance(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const wait = linkedController(signal);
-  const advances = positions.map(({ view, fetchOffset, highWatermark }) => {
-    return view === undefined ? NEVER : view.advancedBeyond(Math.max(fetchOffset, highWatermark), wait.signal);
+  const advances = positions.map(({ view, fetchOffset, endOffset, isolationLevel }) => {
+    return view?.advancedBeyond(Math.max(fetchOffset, endOffset), wait.signal, isolationLevel) ?? NEVER;
   });
   try {
     await Promise.race([...advances, clock.sleep(waitMs, wait.signal)]);
@@ -163,15 +178,16 @@ function respond({ store }: ReadContext, request: FetchRequest, positions: reado
   return { incarnationId: store.incarnationId, responses };
 }
 
-function partitionResponse({ partition, view, error, records }: Position): Partition {
+function partitionResponse({ partition, view, error, records, abortedTransactions }: Position): Partition {
   return {
     partitionIndex: partition,
     ...(error === undefined ? NO_ERROR : errorFields(error)),
     highWatermark: view?.highWatermark ?? -1,
-    lastStableOffset: view?.highWatermark ?? -1,
+    lastStableOffset: view?.lastStableOffset ?? -1,
     logStartOffset: view?.logStartOffset ?? -1,
-    abortedTransactions: [],
+    abortedTransactions,
     records,
+    ...(error instanceof LogGapError && { gap: error.gap }),
   };
 }
 

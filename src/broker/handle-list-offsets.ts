@@ -1,3 +1,4 @@
+import { hasTransactions } from '../log/log-state.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import {
   EARLIEST_TIMESTAMP,
@@ -16,32 +17,46 @@ type Answer = Pick<Partition, 'timestamp' | 'offset' | 'leaderEpoch'>;
 
 const NOT_FOUND: Answer = { timestamp: -1, offset: -1, leaderEpoch: -1 };
 
-type Context = Pick<ReadContext, 'store' | 'image' | 'leaderEpoch' | 'parts'>;
+type Context = Pick<ReadContext, 'store' | 'clock' | 'image' | 'leaderEpoch' | 'parts'>;
+
+interface Query extends Pick<ListOffsetsRequest, 'isolationLevel'> {
+  readonly partitionIndex: number;
+  readonly timestamp: number;
+}
 
 /** Answers from the shared database, leader or not, so that the answer is never behind what was acknowledged. */
 export async function handleListOffsets(context: Context, request: ListOffsetsRequest): Promise<ListOffsetsResponse> {
   const topics = request.topics.map(async ({ name, partitions }) => ({
     name,
     partitions: await Promise.all(
-      partitions.map(({ partitionIndex, timestamp }) => answer(context, name, partitionIndex, timestamp)),
+      partitions.map((query) => answer(context, name, { ...query, isolationLevel: request.isolationLevel })),
     ),
   }));
   return { topics: await Promise.all(topics) };
 }
 
-async function answer(context: Context, topic: string, partitionIndex: number, timestamp: number): Promise<Partition> {
+async function answer(context: Context, topic: string, { partitionIndex, ...query }: Query): Promise<Partition> {
   const log = logOf(context.image(), topic, partitionIndex);
   try {
     if (log === undefined) throw unknownPartition(context.image().topics.get(topic), topic, partitionIndex);
-    return { partitionIndex, ...NO_ERROR, ...(await find(context, log, timestamp)) };
+    return { partitionIndex, ...NO_ERROR, ...(await find(context, log, query)) };
   } catch (error) {
     return { partitionIndex, ...errorFields(error), ...NOT_FOUND };
   }
 }
 
-async function find({ store, leaderEpoch, parts }: Context, log: LogId, timestamp: number): Promise<Answer> {
-  const { logStartOffset, lastOffset } = await store.ends(log);
-  const endOffset = lastOffset === undefined ? logStartOffset : lastOffset + 1;
+async function find(
+  context: Context,
+  log: LogId,
+  { timestamp, isolationLevel }: Omit<Query, 'partitionIndex'>,
+): Promise<Answer> {
+  const { store, leaderEpoch, parts } = context;
+  const { logStartOffset, lastOffset, checkpoint } = await store.ends(log);
+  let endOffset = lastOffset === undefined ? logStartOffset : lastOffset + 1;
+  if (isolationLevel === 1 && hasTransactions(checkpoint)) {
+    const { storedLastStableOffset } = await parts.transactions();
+    endOffset = await storedLastStableOffset(context, log);
+  }
   switch (timestamp) {
     case LATEST_TIMESTAMP:
       return { timestamp: -1, offset: endOffset, leaderEpoch: leaderEpoch() };

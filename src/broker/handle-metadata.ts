@@ -1,6 +1,6 @@
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { MetadataRequest, MetadataResponse } from '../protocol/requests.js';
-import { assertLegalTopicName } from '../protocol/topic-partition.js';
+import { assertLegalTopicName } from '../protocol/topic-name.js';
 import { BROKER_ID, type TopicImage } from './metadata-image.js';
 import type { ReadContext } from './read-context.js';
 

@@ -1,14 +1,22 @@
+import { beginsTransactional } from '../log/append-validation.js';
 import type { PartitionLog } from '../log/partition-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ProduceRequest, ProduceResponse } from '../protocol/requests.js';
+import { isQuotaExceeded } from '../storage/storage-errors.js';
 import { unknownPartition } from './handle-metadata.js';
 import type { MetadataImage, PartitionImage, TopicImage } from './metadata-image.js';
+import type { RoomKeeper, RoomlessAppend } from './room-keeper.js';
 
 type Partition = ProduceResponse['responses'][number]['partitionResponses'][number];
 
 export interface ProduceContext {
   image(): MetadataImage;
   open(topic: TopicImage, partition: PartitionImage): Promise<PartitionLog>;
+  incarnationId(): string;
+  /** Only while the disk is full. */
+  full(): RoomKeeper | undefined;
+  /** An append was refused for want of space. */
+  refused(error: unknown): Promise<RoomKeeper>;
 }
 
 /**
@@ -18,39 +26,57 @@ export interface ProduceContext {
  * @throws KafkaError INVALID_REQUIRED_ACKS: nothing was appended.
  */
 export async function handleProduce(context: ProduceContext, request: ProduceRequest): Promise<ProduceResponse> {
-  const { acks, topicData } = request;
+  const { acks, timeoutMs, topicData, transactionalId } = request;
   if (acks !== 0 && acks !== 1 && acks !== -1) {
     throw new KafkaError('INVALID_REQUIRED_ACKS', `acks: expected 0, 1 or -1, found ${String(acks)}`);
   }
   const responses = topicData.map(async ({ name, partitionData }) => ({
     name,
     partitionResponses: await Promise.all(
-      partitionData.map(({ index, records }) => append(context, { name, index, records, acks })),
+      partitionData.map((entry) => append(context, { ...entry, name, acks, timeoutMs, transactionalId })),
     ),
   }));
   return { responses: await Promise.all(responses) };
 }
 
-async function append(
-  { image, open }: ProduceContext,
-  { name, index, records, acks }: { name: string; index: number; records: Uint8Array; acks: number },
-): Promise<Partition> {
+type PartitionData = ProduceRequest['topicData'][number]['partitionData'][number];
+
+interface Entry extends PartitionData, Pick<ProduceRequest, 'acks' | 'timeoutMs' | 'transactionalId'> {
+  readonly name: string;
+}
+
+async function append(context: ProduceContext, entry: Entry): Promise<Partition> {
+  const { name, index, records, acks, timeoutMs, transactionalId } = entry;
+  const { incarnationId = context.incarnationId() } = entry;
   try {
-    const topic = image().topics.get(name);
+    if (incarnationId !== context.incarnationId()) {
+      // A log without memory of a producer takes any first sequence: batches would change their order.
+      const text = `${name}-${index}: the data that this producer id belongs to was cleared, nothing was written`;
+      throw new KafkaError('UNKNOWN_PRODUCER_ID', text);
+    }
+    const topic = context.image().topics.get(name);
     const partition = topic?.partitions[index];
     if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, index);
     if (topic.isInternal) {
       throw new KafkaError('INVALID_TOPIC_EXCEPTION', `topic ${name} is internal: only the broker writes to it`);
     }
-    const { minInsyncReplicas } = topic.config;
+    if (transactionalId === null && beginsTransactional(records)) {
+      const text = `${name}-${index}: expected plain batches without a transactional id, found transactional ones`;
+      throw new KafkaError('INVALID_TXN_STATE', text);
+    }
+    const { minInsyncReplicas, storageFullPolicy: policy } = topic.config;
     if (acks === -1 && minInsyncReplicas > 1) {
       const text = `${name}-${index} has 1 in-sync replica, its min.insync.replicas is ${minInsyncReplicas}`;
       throw new KafkaError('NOT_ENOUGH_REPLICAS', text);
     }
-    const { baseOffset, logAppendTimeMs, logStartOffset } = await (await open(topic, partition)).append(
-      records,
-      'client',
-    );
+    const log = (): Promise<PartitionLog> => context.open(topic, partition);
+    const { baseOffset, logAppendTimeMs, logStartOffset } = await whereThereIsRoom(context, {
+      name: `${name}-${index}`,
+      policy,
+      timeoutMs,
+      append: async () => (await log()).append(records, 'client'),
+      dropOldest: async () => (await log()).dropOldest(),
+    });
     return { index, ...NO_ERROR, baseOffset, logAppendTimeMs, logStartOffset };
   } catch (error) {
     return { index, ...errorFields(error), ...NOT_APPENDED };
@@ -58,3 +84,14 @@ async function append(
 }
 
 const NOT_APPENDED = { baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 } as const;
+
+async function whereThereIsRoom<T>(context: ProduceContext, entry: RoomlessAppend<T>): Promise<T> {
+  const full = context.full();
+  if (full !== undefined) return full.append(entry);
+  try {
+    return await entry.append();
+  } catch (error) {
+    if (!isQuotaExceeded(error)) throw error;
+    return (await context.refused(error)).append(entry);
+  }
+}

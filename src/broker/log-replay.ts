@@ -1,27 +1,27 @@
-import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
+import { soundChunks } from '../log/sound-batches.js';
+import type { PartitionGap } from '../protocol/requests.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 
 const READ_BYTES = 1024 * 1024;
 
-/** The offset behind the last batch of the chunk, `otherwise` where it holds none. */
-export function endOffsetOf(chunk: Uint8Array, otherwise: number): number {
-  let end = otherwise;
-  for (const { header } of batchesIn(chunk)) end = lastOffsetOf(header) + 1;
-  return end;
-}
-
-/** The stored chunks of a log from `offset` on, to where it ends when the reading gets there. */
+/**
+ * The stored chunks of a log from `offset` on, to where it ends when the reading gets there. What is damaged is left out,
+ * and `onGap` hears of it.
+ */
 export async function* chunksFrom(
-  store: Pick<LogStore, 'read'>,
+  store: LogStore,
   log: LogId,
   offset: number,
+  onGap: (gap: PartitionGap) => void = ignore,
 ): AsyncGenerator<Uint8Array> {
   for (let next = offset; ; ) {
-    const chunks = await store.read(log, next, READ_BYTES);
-    if (chunks.length === 0) return;
-    for (const chunk of chunks) {
-      yield chunk;
-      next = endOffsetOf(chunk, next);
-    }
+    const { lastOffset = -1, logStartOffset } = await store.ends(log);
+    const endOffset = lastOffset + 1;
+    if (next >= endOffset) return;
+    const from = { log, offset: Math.max(next, logStartOffset), maxBytes: READ_BYTES };
+    yield* soundChunks(store, { ...from, endOffset, holesEndOffset: 0 }, onGap);
+    next = endOffset;
   }
 }
+
+function ignore(): void {}

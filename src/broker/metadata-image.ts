@@ -2,7 +2,7 @@ import { ConfigResourceType } from '../protocol/requests.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
 import { isInternalTopic } from '../protocol/topic-partition.js';
 import type { LogId } from '../storage/log-store.js';
-import { present, unreachable } from '../util/assert.js';
+import { unreachable } from '../util/assert.js';
 import type { MetadataRecord } from './metadata-records.js';
 
 /** The one broker of a cluster with `brokers: 1`. */
@@ -45,7 +45,10 @@ export const EMPTY_IMAGE: MetadataImage = {
   nextProducerId: 0,
 };
 
-/** The image after `records`, in order. Pure; costs one copy of the topic table however many records there are. */
+/**
+ * The image after `records`, in order. What speaks of a topic or a partition that was never heard of is passed over: the
+ * record before it was lost to damage. Pure; costs one copy of the topic table however many records there are.
+ */
 export function applyMetadataRecords(image: MetadataImage, records: readonly MetadataRecord[]): MetadataImage {
   if (records.length === 0) return image;
   const draft: Draft = { ...image, topics: new Map(image.topics), removedLogs: new Set(image.removedLogs) };
@@ -75,12 +78,14 @@ function applyTo(draft: Draft, names: Map<string, string>, record: MetadataRecor
     case 'PartitionRecord': {
       const topic = topicOf(draft, names, record.topicId);
       const { partitionId, log } = record;
-      draft.topics.set(topic.name, { ...topic, partitions: [...topic.partitions, { partitionId, log }] });
       draft.nextLogId = Math.max(draft.nextLogId, log + 1);
+      if (topic?.partitions.length !== partitionId) return;
+      draft.topics.set(topic.name, { ...topic, partitions: [...topic.partitions, { partitionId, log }] });
       return;
     }
     case 'RemoveTopicRecord': {
       const topic = topicOf(draft, names, record.topicId);
+      if (topic === undefined) return;
       draft.topics.delete(topic.name);
       for (const { log } of topic.partitions) draft.removedLogs.add(log);
       return;
@@ -92,7 +97,8 @@ function applyTo(draft: Draft, names: Map<string, string>, record: MetadataRecor
       if (record.resourceType === ConfigResourceType.BROKER) {
         draft.brokerConfigs = withConfig(draft.brokerConfigs, record);
       } else {
-        const topic = present(draft.topics.get(record.resourceName), `topic ${record.resourceName} of a config exists`);
+        const topic = draft.topics.get(record.resourceName);
+        if (topic === undefined) return;
         const configs = withConfig(topic.configs, record);
         draft.topics.set(topic.name, { ...topic, configs, config: parseTopicConfig(configs) });
       }
@@ -105,8 +111,8 @@ function applyTo(draft: Draft, names: Map<string, string>, record: MetadataRecor
   }
 }
 
-function topicOf(draft: Draft, names: ReadonlyMap<string, string>, topicId: string): TopicImage {
-  return present(draft.topics.get(names.get(topicId) ?? ''), `topic id ${topicId} is in the image`);
+function topicOf(draft: Draft, names: ReadonlyMap<string, string>, topicId: string): TopicImage | undefined {
+  return draft.topics.get(names.get(topicId) ?? '');
 }
 
 function withConfig(

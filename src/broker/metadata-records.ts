@@ -1,5 +1,5 @@
 import { batchesIn } from '../record/batch-header.js';
-import { decodeRecords } from '../record/record-batch-decoder.js';
+import { RecordCursor } from '../record/record-cursor.js';
 import type { LogId } from '../storage/log-store.js';
 import { internalBatches } from './internal-batches.js';
 
@@ -39,8 +39,10 @@ export function metadataBatches(records: readonly MetadataRecord[], timestampMs:
 export function metadataRecordsIn(chunk: Uint8Array, fromOffset = 0): MetadataRecord[] {
   const records: MetadataRecord[] = [];
   for (const { at } of batchesIn(chunk)) {
-    for (const { offset, value } of decodeRecords(chunk, at)) {
-      if (offset < fromOffset || value === null) continue;
+    const cursor = new RecordCursor(chunk, at);
+    while (cursor.next()) {
+      const value = cursor.value();
+      if (cursor.offset < fromOffset || value === null) continue;
       records.push(JSON.parse(UTF8.decode(value)) as MetadataRecord); // written by metadataBatches
     }
   }

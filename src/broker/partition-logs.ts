@@ -18,6 +18,22 @@ export class PartitionLogs {
     return opening;
   }
 
+  /**
+   * Does `work` while the log is closed, then opens it again. Who held it open is refused as by a leader that has left,
+   * and comes again; who asks for it meanwhile waits.
+   */
+  async exclusively<T>(log: LogId, work: () => Promise<T>, open: () => Promise<PartitionLog>): Promise<T> {
+    const before = this.#opening.get(log);
+    const working = (async (): Promise<T> => {
+      await (await before?.catch(() => undefined))?.close();
+      return work();
+    })();
+    const opening = working.then(open, open);
+    this.#opening.set(log, opening);
+    opening.catch(() => this.#opening.delete(log));
+    return working;
+  }
+
   /** Closes a log whose topic is gone; resolves when nothing of it is in flight. */
   async drop(log: LogId): Promise<void> {
     const opening = this.#opening.get(log);

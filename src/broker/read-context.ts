@@ -9,7 +9,7 @@ export interface ReadContext {
   readonly clusterId: string;
   readonly clock: Clock;
   readonly views: LogViews;
-  readonly parts: Pick<BrokerParts, 'timestamps'>;
+  readonly parts: Pick<BrokerParts, 'timestamps' | 'transactions'>;
   /** Only read. */
   readonly store: LogStore;
   /** The newest image that this host knows; asked again after every wait. */

@@ -3,12 +3,11 @@ import { ADMIN_EVENTS } from './api/events.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
 import { clientShell, connecting, ending, forwarding, LazyPart } from './client-front.js';
-import type { ClientParts } from './client-parts.js';
 
 /** An admin whose code is loaded when it is first used. */
-export function adminFront(context: ClientContext, load: ClientParts['admin'], config: AdminConfig): Admin {
+export function adminFront(context: ClientContext, config: AdminConfig): Admin {
   const shell = clientShell(context, { name: 'Admin', client: 'admin', events: ADMIN_EVENTS });
-  const part = new LazyPart(async () => (await load()).makeAdmin(context, shell, config));
+  const part = new LazyPart(async () => (await context.parts.admin()).makeAdmin(context, shell, config));
   const disconnect = () => ending(part, (body) => body.disconnect());
   return {
     connect: connecting(part, context.shared),
@@ -26,6 +25,8 @@ export function adminFront(context: ClientContext, load: ClientParts['admin'], c
       'deleteOffsets',
       'describeCluster',
       'describeLogs',
+      'checkLogs',
+      'importPartition',
       'listGroups',
       'describeGroups',
       'deleteGroups',
@@ -33,6 +34,9 @@ export function adminFront(context: ClientContext, load: ClientParts['admin'], c
       'describeConfigs',
       'alterConfigs',
     ]),
+    async *exportPartition(options) {
+      yield* (await part.load()).exportPartition(options);
+    },
     disconnect,
     ...shell.api,
     [ASYNC_DISPOSE]: disconnect,

@@ -1,6 +1,12 @@
-import { errorOf, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import { errorOf, KafkaError } from '../protocol/errors.js';
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
-import { assertLegalTopicName } from '../protocol/topic-partition.js';
+import { assertLegalTopicName } from '../protocol/topic-name.js';
+import {
+  KafkaJSAggregateError,
+  KafkaJSCreateTopicError,
+  KafkaJSDeleteGroupsError,
+  KafkaJSDeleteTopicRecordsError,
+} from './admin-errors.js';
 import type {
   Admin,
   AdminConfig,
@@ -18,15 +24,7 @@ import type { ClientContext, ClientShell } from './client-context.js';
 import { partitionMetadata } from './cluster-metadata.js';
 import { Connection } from './connection.js';
 import { describeGroups } from './describe-groups.js';
-import {
-  KafkaJSAggregateError,
-  KafkaJSCreateTopicError,
-  KafkaJSDeleteGroupsError,
-  KafkaJSDeleteTopicRecordsError,
-  KafkaJSNonRetriableError,
-  KafkaJSProtocolError,
-  toKafkaJSError,
-} from './errors.js';
+import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from './errors.js';
 import { listOffsets } from './list-offsets.js';
 import { isRetriable } from './retry.js';
 
@@ -418,6 +416,29 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         })),
       }));
     },
+    async checkLogs(options = {}) {
+      const topics = options.topics ?? (await admin.listTopics());
+      const logs = await Promise.all(topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
+      const { checkLogs } = await integrityPart();
+      return retrying(() => checkLogs(connection, logs, options));
+    },
+    async *exportPartition(options) {
+      assertTopic(options.topic);
+      const bounds = (await fetchTopicOffsets(options.topic)).find(({ partition }) => partition === options.partition);
+      if (bounds === undefined) throw unknownPartition(options.topic, options.partition);
+      const { exportPartition } = await integrityPart();
+      const numbers = { low: Number(bounds.low), high: Number(bounds.high) };
+      yield* exportPartition(connection, numbers, options);
+    },
+    async importPartition(options) {
+      assertTopic(options.topic);
+      const { importPartition } = await integrityPart();
+      try {
+        return await importPartition(connection, options);
+      } catch (error) {
+        throw toKafkaJSError(error);
+      }
+    },
     async listGroups() {
       const { groups } = await retrying(async () => {
         const response = await connection.request('ListGroups', { statesFilter: [] });
@@ -489,6 +510,13 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     },
   };
   return admin;
+}
+
+/** Asked for seldom, and as large as the rest of an admin. */
+function integrityPart(): Promise<typeof import('./integrity.js')> {
+  return import('./integrity.js').catch((cause: unknown) => {
+    throw new KafkaJSNonRetriableError(`A part of the client could not be loaded: ${cause}`, { cause });
+  });
 }
 
 /** Said by the broker as passing, but asked often enough. */
@@ -604,6 +632,11 @@ function assertConfigEntries(resources: readonly IResourceConfig[]): void {
   }
 }
 
+function unknownPartition(topic: string, partition: number): KafkaJSProtocolError {
+  const text = `topic ${topic} has no partition ${partition}`;
+  return new KafkaJSProtocolError(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', text));
+}
+
 /** -1 is "all there is". */
 function deletionError(
   topic: string,
@@ -611,14 +644,10 @@ function deletionError(
   offset: number,
   bounds: { high: string; low: string } | undefined,
 ): KafkaJSProtocolError | undefined {
-  const fail = (type: KafkaErrorName, text: string): KafkaJSProtocolError =>
-    new KafkaJSProtocolError(new KafkaError(type, text));
-  if (bounds === undefined) {
-    return fail('UNKNOWN_TOPIC_OR_PARTITION', `topic ${topic} has no partition ${partition}`);
-  }
+  if (bounds === undefined) return unknownPartition(topic, partition);
   if (offset === -1 || (offset >= Number(bounds.low) && offset <= Number(bounds.high))) return undefined;
   const text = `offset ${offset} of ${topic}-${partition}: expected ${bounds.low} to ${bounds.high}, or -1 for all`;
-  return fail('OFFSET_OUT_OF_RANGE', text);
+  return new KafkaJSProtocolError(new KafkaError('OFFSET_OUT_OF_RANGE', text));
 }
 
 function offsetNumber(offset: string): number {

@@ -1,23 +1,23 @@
-import { browserRuntime } from '../runtime/browser-runtime.js';
-import type { Runtime } from '../runtime/runtime.js';
+import { pageRuntime } from '../runtime/browser-runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import { warmStorage } from '../runtime/warm-storage.js';
 import { openWorkerLink } from '../runtime/worker-links.js';
 import type { Kafka as KafkaClient } from './api/kafka.js';
 import { type ClientPlatform, type KafkaConstructor, kafkaOn } from './kafka.js';
 
-let runtime: Runtime | undefined;
+let runtime: ClientRuntime | undefined;
 
 /** A page with its host worker. Nothing of the platform is touched before the first client connects. */
 const browserPlatform: ClientPlatform = {
   get runtime() {
-    runtime ??= browserRuntime();
+    runtime ??= pageRuntime();
     return runtime;
   },
-  connect({ clusterName, brokerConfig, label, worker }) {
+  connect({ clusterName, brokerConfig, label, worker, memoryIfDenied }) {
     warmStorage();
     return openWorkerLink({
       runtime: this.runtime,
-      start: { clusterName, brokerConfig, label: pageLabel() ?? label },
+      start: { clusterName, brokerConfig, label: pageLabel() ?? label, memoryIfDenied },
       workerUrl: 'workers/host.worker',
       newWorker: typeof worker === 'function' ? worker : () => worker ?? newHostWorker(),
     });

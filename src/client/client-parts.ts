@@ -1,13 +1,20 @@
-/** The code of each kind of client, a part of its own that is loaded when first used. */
+/** The code of the clients in parts, each loaded when first used. */
 export interface ClientParts {
   readonly producer: () => Promise<Pick<typeof import('./producer/producer.js'), 'makeProducer'>>;
+  /** What a producer does about failed requests; where it is not given, the producer's code loads it. */
+  readonly recovery?: () => Promise<Pick<typeof import('./producer/batch-recovery.js'), 'batchRecovery'>>;
   readonly consumer: () => Promise<Pick<typeof import('./consumer/consumer.js'), 'makeConsumer'>>;
+  /** What a consumer with a `groupId` needs besides. */
+  readonly group: () => Promise<Pick<typeof import('./consumer/consumer-group.js'), 'consumerGroup'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin.js'), 'makeAdmin'>>;
+  readonly storage: () => Promise<Pick<typeof import('./storage-watch.js'), 'storageState' | 'storageChanges'>>;
 }
 
 /** As modules of their own, which bundlers leave apart. */
 export const LOADED_PARTS: ClientParts = {
   producer: () => import('./producer/producer.js'),
   consumer: () => import('./consumer/consumer.js'),
+  group: () => import('./consumer/consumer-group.js'),
   admin: () => import('./admin.js'),
+  storage: () => import('./storage-watch.js'),
 };

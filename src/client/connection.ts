@@ -1,7 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import { deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
@@ -29,7 +29,7 @@ export class SharedChannel {
    */
   async acquire(): Promise<RequestChannel> {
     this.#users++;
-    this.#channel ??= Promise.resolve().then(this.#open);
+    this.#channel ??= (async () => this.#open())(); // at once: a worker takes longest to start
     const channel = this.#channel;
     try {
       return await channel;
@@ -57,7 +57,7 @@ function connectionError(error: unknown): KafkaJSConnectionError {
 
 interface ConnectionParts {
   readonly shared: SharedChannel;
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly clientId: string;
   readonly requestTimeoutMs: number;
   readonly instrumentation: NetworkInstrumentation;
@@ -75,7 +75,7 @@ interface RequestOptions {
 
 /** One client's use of the shared channel: request timeouts, events, and the end of all requests at `close`. */
 export class Connection {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly clientId: string;
   readonly #parts: ConnectionParts;
   #channel: RequestChannel | undefined;

@@ -1,4 +1,5 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import type { StorageFigures } from '../protocol/storage-state.js';
 
 /**
  * KafkaJS's error classes ("Error handling" and `types/index.d.ts` of KafkaJS 2): what code written for KafkaJS catches
@@ -11,6 +12,8 @@ export class KafkaJSError extends Error {
   /** Kafka's name of the error, where it has one. */
   readonly type: KafkaErrorName | undefined;
   readonly code: number | undefined;
+  /** *Ours*: where it is for want of space, the bytes that are used of the quota, as the browser estimates them. */
+  readonly storage: StorageFigures | undefined;
 
   constructor(error: Error | string, options: { retriable?: boolean; cause?: unknown } = {}) {
     const cause = options.cause ?? (error instanceof KafkaError ? error : undefined);
@@ -19,6 +22,7 @@ export class KafkaJSError extends Error {
     const named = cause instanceof KafkaError || cause instanceof KafkaJSError ? cause : undefined;
     this.type = named?.type;
     this.code = named?.code;
+    this.storage = named?.storage;
   }
 }
 
@@ -57,6 +61,24 @@ export class KafkaJSOffsetOutOfRange extends KafkaJSProtocolError {
   }
 }
 
+/** *Ours*: records of a partition are lost to damage, and the consumer was told to fail then (`onGap`). */
+export class KafkaJSGapError extends KafkaJSNonRetriableError {
+  override readonly name: string = 'KafkaJSGapError';
+  readonly topic: string;
+  readonly partition: number;
+  readonly fromOffset: string;
+  /** Exclusive. */
+  readonly nextOffset: string;
+
+  constructor(error: KafkaError, gap: { topic: string; partition: number; fromOffset: string; nextOffset: string }) {
+    super(error);
+    this.topic = gap.topic;
+    this.partition = gap.partition;
+    this.fromOffset = gap.fromOffset;
+    this.nextOffset = gap.nextOffset;
+  }
+}
+
 export class KafkaJSMemberIdRequired extends KafkaJSProtocolError {
   override readonly name: string = 'KafkaJSMemberIdRequired';
   readonly memberId: string;
@@ -64,16 +86,6 @@ export class KafkaJSMemberIdRequired extends KafkaJSProtocolError {
   constructor(error: KafkaError, { memberId }: { memberId: string }) {
     super(error);
     this.memberId = memberId;
-  }
-}
-
-export class KafkaJSCreateTopicError extends KafkaJSProtocolError {
-  override readonly name: string = 'KafkaJSCreateTopicError';
-  readonly topic: string;
-
-  constructor(error: KafkaError, topic: string) {
-    super(error);
-    this.topic = topic;
   }
 }
 
@@ -90,40 +102,6 @@ export class KafkaJSNumberOfRetriesExceeded extends KafkaJSNonRetriableError {
     this.retryCount = retryCount;
     this.retryTime = retryTime;
     this.outcomeUnknown = error instanceof KafkaJSProtocolError && error.outcomeUnknown;
-  }
-}
-
-/** Several errors of one call, one for each topic or partition that failed. */
-export class KafkaJSAggregateError extends Error {
-  override readonly name: string = 'KafkaJSAggregateError';
-  readonly errors: readonly Error[];
-
-  constructor(message: string, errors: readonly Error[]) {
-    super(message);
-    this.errors = errors;
-  }
-}
-
-export class KafkaJSDeleteGroupsError extends KafkaJSError {
-  override readonly name: string = 'KafkaJSDeleteGroupsError';
-  readonly groups: readonly { groupId: string; errorCode: number; error: KafkaJSProtocolError }[];
-
-  constructor(message: string, groups: KafkaJSDeleteGroupsError['groups']) {
-    super(message);
-    this.groups = groups;
-  }
-}
-
-export class KafkaJSDeleteTopicRecordsError extends KafkaJSError {
-  override readonly name: string = 'KafkaJSDeleteTopicRecordsError';
-  readonly partitions: readonly { partition: number; offset: string; error: Error | null }[];
-
-  constructor(partitions: KafkaJSDeleteTopicRecordsError['partitions']) {
-    const failed = partitions.flatMap(({ error }) => (error === null ? [] : [error]));
-    super('Error while deleting records', {
-      retriable: failed.every((error) => error instanceof KafkaJSError && error.retriable),
-    });
-    this.partitions = partitions;
   }
 }
 

@@ -1,13 +1,14 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { RecordBytes } from '../record/record-bytes.js';
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import { adminFront } from './admin-front.js';
 import type { Admin, AdminConfig } from './api/admin.js';
 import type { Consumer, ConsumerConfig } from './api/consumer.js';
 import type { Kafka, KafkaConfig } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './api/producer.js';
+import type { StorageWatch } from './api/storage.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
 import { type ClientParts, LOADED_PARTS } from './client-parts.js';
@@ -17,12 +18,13 @@ import { KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.js';
 import { makeLogger } from './logger.js';
 import { producerFront } from './producer/producer-front.js';
 import { DEFAULT_RETRY } from './retry.js';
+import { storageFront } from './storage-front.js';
 
 export type { Kafka, KafkaConfig } from './api/kafka.js';
 
 /** What a client stands on: the browser with its host worker, or a cluster in this very thread (`tabstream/testing`). */
 export interface ClientPlatform {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   /** The code of the clients; by default it is loaded when first used. */
   readonly parts?: ClientParts;
   /**
@@ -35,6 +37,7 @@ export interface ClientPlatform {
     /** What a person may call this client. */
     readonly label: string;
     readonly worker?: KafkaConfig['worker'];
+    readonly memoryIfDenied: boolean;
   }): Promise<RequestChannel> | RequestChannel;
 }
 
@@ -52,7 +55,8 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
 
     constructor(config: KafkaConfig = {}) {
       assertBrokers(config.brokers);
-      const { clientId = 'tabstream', cluster = 'default', worker } = config;
+      const { clientId = 'tabstream', cluster = 'default', worker, storage } = config;
+      const memoryIfDenied = storage === 'memory-if-denied';
       const { name, config: brokerConfig = {} } = typeof cluster === 'string' ? { name: cluster } : cluster;
       if (typeof name !== 'string' || name === '') {
         throw new KafkaJSNonRetriableError(`Invalid cluster name ${JSON.stringify(name)}, expected a non-empty string`);
@@ -61,10 +65,18 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
         get runtime() {
           return platform.runtime;
         },
+        parts,
         shared: new SharedChannel(() =>
-          platform.connect({ clusterName: name, brokerConfig, label: clientId, ...(worker && { worker }) }),
+          platform.connect({
+            clusterName: name,
+            brokerConfig,
+            label: clientId,
+            memoryIfDenied,
+            ...(worker && { worker }),
+          }),
         ),
         clientId,
+        encryption: config.encryption,
         requestTimeoutMs:
           config.enforceRequestTimeout === false
             ? Number.POSITIVE_INFINITY
@@ -83,15 +95,19 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
     }
 
     producer<K = RecordInput, V = RecordInput>(config: ProducerConfig<K, V> = {}): Producer<K, V> {
-      return producerFront(this.#context, parts.producer, config);
+      return producerFront(this.#context, config);
     }
 
     consumer<K = RecordBytes, V = RecordBytes>(config: ConsumerConfig<K, V> = {}): Consumer<K, V> {
-      return consumerFront(this.#context, parts.consumer, config);
+      return consumerFront(this.#context, config);
     }
 
     admin(config: AdminConfig = {}): Admin {
-      return adminFront(this.#context, parts.admin, config);
+      return adminFront(this.#context, config);
+    }
+
+    get storage(): StorageWatch {
+      return storageFront(this.#context, parts.storage);
     }
 
     logger(): Logger {

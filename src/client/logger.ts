@@ -1,26 +1,13 @@
 import { type LogEntry, type Logger, type LogLevel, type logCreator, logLevel } from './api/logger.js';
 
-const LABELS: Readonly<Record<number, string>> = {
-  [logLevel.NOTHING]: 'NOTHING',
-  [logLevel.ERROR]: 'ERROR',
-  [logLevel.WARN]: 'WARN',
-  [logLevel.INFO]: 'INFO',
-  [logLevel.DEBUG]: 'DEBUG',
-};
+type Severity = 'error' | 'warn' | 'info' | 'debug';
 
 /** KafkaJS's default: one JSON line an entry, on the console. */
 const consoleLogCreator: logCreator =
   () =>
-  ({ namespace, level, label, log }) => {
-    const line = JSON.stringify({
-      level: label,
-      ...log,
-      message: namespace ? `[${namespace}] ${log.message}` : log.message,
-    });
-    if (level === logLevel.ERROR) console.error(line);
-    else if (level === logLevel.WARN) console.warn(line);
-    else if (level === logLevel.DEBUG) console.debug(line);
-    else console.info(line);
+  ({ namespace, label, log }) => {
+    const message = namespace ? `[${namespace}] ${log.message}` : log.message;
+    console[label.toLowerCase() as Severity](JSON.stringify({ level: label, ...log, message }));
   };
 
 interface LoggerOptions {
@@ -35,24 +22,20 @@ export function makeLogger({ level = logLevel.INFO, creator = consoleLogCreator,
 
   const make = (namespace: string, initialLevel: LogLevel): Logger => {
     let current = initialLevel;
-    const at =
-      (entryLevel: LogLevel) =>
-      (message: string, extra: object = {}) => {
-        if (entryLevel > current) return;
+    const at = (severity: Severity) => {
+      const label = severity.toUpperCase() as Uppercase<Severity>;
+      return (message: string, extra: object = {}) => {
+        if (logLevel[label] > current) return;
         write ??= creator(level);
         const timestamp = new Date(wallMs()).toISOString();
-        write({
-          namespace,
-          level: entryLevel,
-          label: LABELS[entryLevel]!,
-          log: { timestamp, logger: 'tabstream', message, ...extra },
-        });
+        write({ namespace, level: logLevel[label], label, log: { timestamp, logger: 'tabstream', message, ...extra } });
       };
+    };
     return {
-      error: at(logLevel.ERROR),
-      warn: at(logLevel.WARN),
-      info: at(logLevel.INFO),
-      debug: at(logLevel.DEBUG),
+      error: at('error'),
+      warn: at('warn'),
+      info: at('info'),
+      debug: at('debug'),
       namespace: (name, childLevel) => make(name, childLevel ?? current),
       setLogLevel: (next) => {
         current = next;

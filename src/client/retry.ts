@@ -1,4 +1,4 @@
-import type { Runtime } from '../runtime/runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import type { RetryOptions } from './api/kafka.js';
 import { KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from './errors.js';
 
@@ -37,6 +37,8 @@ export function retryDelayMs(
 ): number {
   const { initialRetryTime, factor, multiplier, maxRetryTime } = options;
   const jitter = 1 - factor + 2 * factor * random();
+  // The broker has waited for space already, and will again: whoever comes back soon is there when there is some.
+  if (error instanceof KafkaJSError && error.storage !== undefined) return initialRetryTime * jitter;
   if (error instanceof KafkaJSProtocolError && FAILOVER_ERRORS.has(error.type)) {
     // At once, then from 10 ms up, until the ordinary schedule is reached.
     if (retryCount === 0) return 0;
@@ -47,7 +49,7 @@ export function retryDelayMs(
 }
 
 export interface RetryScope {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly options: Required<RetryOptions>;
   readonly signal?: AbortSignal | undefined;
   /** Which errors are tried again; by default those that say so themselves. */

@@ -1,3 +1,5 @@
+import type { StorageState } from '../protocol/storage-state.js';
+
 /** Raised when a message changes its meaning; a host ignores, or refuses by name, what another version sent. */
 export const CLUSTER_PROTOCOL_VERSION: number = 1;
 
@@ -7,6 +9,8 @@ export interface HostPresence {
   readonly label: string;
   readonly visible: boolean;
   readonly joinedAtMs: number;
+  /** Absent in what hosts of earlier releases say. */
+  readonly storage?: StorageState;
 }
 
 /** What hosts tell each other on the one channel that all of them listen to. Hints: each may come late, twice or never. */

@@ -8,6 +8,7 @@ import { METADATA_LOG } from '../broker/metadata-records.js';
 import type { ReadContext } from '../broker/read-context.js';
 import { KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, DescribeClusterResponse, MetadataRequest, Requests, Responses } from '../protocol/requests.js';
+import type { StorageState } from '../protocol/storage-state.js';
 import type { Channel, HeldLock, Runtime } from '../runtime/runtime.js';
 import type { LogStore } from '../storage/log-store.js';
 import { abortable, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
@@ -17,6 +18,7 @@ import { CLUSTER_PROTOCOL_VERSION, type HostEnvelope, type HostMessage, parseHos
 import { Hosts, hostLockName } from './hosts.js';
 import { HostLogViews } from './log-views.js';
 import { MetadataFollower } from './metadata-follower.js';
+import type { StorageEvent } from './storage-machine.js';
 import { type Answer, Transport } from './transport.js';
 
 /** How long a request waits for somebody to lead. */
@@ -46,6 +48,11 @@ export interface HostSessionOptions {
   readonly brokerConfig: Readonly<Record<string, string>>;
   readonly label: string;
   readonly visible: boolean;
+  /** The store is of a newer version and only read: this host never leads, and refuses what only a leader does. */
+  readonly readOnly: boolean;
+  /** How the storage of this host is; `storageChanged` says that it is another now. */
+  readonly storage: () => StorageState;
+  readonly onStorage: (event: StorageEvent) => void;
 }
 
 interface Leading {
@@ -104,7 +111,7 @@ export class HostSession {
 
     this.#hosts = new Hosts({
       clusterName,
-      self: { hostId, label, visible, joinedAtMs: clock.wallMs() },
+      self: { hostId, label, visible, joinedAtMs: clock.wallMs(), storage: options.storage() },
       clock,
       locks,
       post,
@@ -116,7 +123,7 @@ export class HostSession {
       runtime,
       answer: (api, request, signal) => this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal),
     });
-    this.#views = new HostLogViews({ clusterName, runtime, store, alone });
+    this.#views = new HostLogViews({ clusterName, runtime, store, alone, transactions: parts.transactions });
     this.#metadata = new MetadataFollower({ views: this.#views, clock });
     this.#reads = {
       clusterId: clusterName,
@@ -159,7 +166,7 @@ export class HostSession {
       onLeader: (leader) => this.#leaderIs(leader),
     });
     this.#hosts.join();
-    this.#election.start();
+    if (!options.readOnly) this.#election.start();
     void this.#run();
   }
 
@@ -179,7 +186,17 @@ export class HostSession {
 
   setVisible(visible: boolean): void {
     this.#hiddenSinceMs = visible ? undefined : (this.#hiddenSinceMs ?? this.#options.runtime.clock.monotonicMs());
-    this.#hosts.setVisible(visible);
+    this.#hosts.present({ visible });
+  }
+
+  /** Tells the others. */
+  storageChanged(): void {
+    this.#hosts.present({ storage: this.#options.storage() });
+  }
+
+  /** Resolves once the database holds metadata, and with it perhaps more; never where the session ends before. */
+  async written(): Promise<void> {
+    await this.#metadata.reached(1, this.#closing.signal).catch(() => new Promise(() => {}));
   }
 
   /** Hands over and leaves. `reason` is what requests in flight fail with. Idempotent. */
@@ -216,7 +233,7 @@ export class HostSession {
       const elapsedMs = clock.monotonicMs() - beforeMs;
       if (elapsedMs > 4 * TICK_MS) this.#hosts.slept();
       this.#handOverIfHidden();
-      this.#election.tick(elapsedMs);
+      if (!this.#options.readOnly) this.#election.tick(elapsedMs);
       this.#hosts.tick();
       this.#views.tick();
     }
@@ -242,14 +259,16 @@ export class HostSession {
 
   /** A topic that our image lacks may be in the database: we have just started, or the news of it is under way. */
   async #learnOf(topics: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    const isMissing = topics.some((topic) => !this.#metadata.image.topics.has(topic));
-    if (isMissing) await this.#metadata.refresh(signal);
+    const isMissing = (): boolean => topics.some((topic) => !this.#metadata.image.topics.has(topic));
+    if (isMissing()) await this.#metadata.caughtUp(signal);
+    if (isMissing()) await this.#metadata.refresh(signal);
   }
 
   #describeCluster(): DescribeClusterResponse {
     const leader = this.#election.leader;
     const hosts = [this.#hosts.self, ...this.#hosts.others].map((host) => ({
       ...host,
+      storage: host.storage?.status ?? 'ready',
       controller: host.hostId === leader?.hostId,
       controllerEpoch: host.hostId === leader?.hostId ? leader.epoch : 0,
       self: host.hostId === this.hostId,
@@ -261,7 +280,9 @@ export class HostSession {
 
   /** To whoever leads, waiting for one if need be; to the next one where the first refused with nothing done. */
   async #toLeader<A extends ApiName>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Responses[A]> {
-    const { clock } = this.#options.runtime;
+    const { runtime, readOnly } = this.#options;
+    if (readOnly) throw new KafkaError('UNSUPPORTED_VERSION', `${api}: a newer version leads here, reload the page`);
+    const { clock } = runtime;
     const untilMs = clock.monotonicMs() + LEADER_WAIT_MS;
     for (;;) {
       const leader = await this.#awaitLeader(untilMs, signal);
@@ -338,6 +359,8 @@ export class HostSession {
       random: runtime.random,
       configs: brokerConfig,
       onAdvance: (advance) => this.#views.announce(advance),
+      isFull: this.#options.storage().status === 'full',
+      onFull: (figures) => this.#options.onStorage(figures ? { type: 'Refused', ...figures } : { type: 'RoomFound' }),
     });
     this.#leading = { epoch, broker: opening };
     const broker = await opening;
@@ -386,7 +409,15 @@ export class HostSession {
     const { from, message } = envelope;
     if (from === this.hostId) return; // an echo
     this.#hosts.receive(from, message);
+    if (this.#options.readOnly) return;
     this.#election.receive(from, message);
+    if (message.type === 'here' && from === this.#election.leader?.hostId) this.#heardOfRoom(message.presence.storage);
+  }
+
+  /** Only who leads writes, and so knows whether there is space. */
+  #heardOfRoom(storage: StorageState | undefined): void {
+    if (storage?.status === 'full') this.#options.onStorage({ ...storage, type: 'Refused' });
+    else if (storage?.status === 'ready') this.#options.onStorage({ type: 'RoomFound' });
   }
 
   #envelope(message: HostMessage): HostEnvelope {

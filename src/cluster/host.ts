@@ -2,15 +2,16 @@ import { parseBrokerConfig } from '../broker/broker-config.js';
 import type { BrokerParts } from '../broker/broker-parts.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
-import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import type { ApiName, DescribeStorageRequest, Requests, Responses } from '../protocol/requests.js';
 import type { HeldLock, Runtime } from '../runtime/runtime.js';
 import type { LogStore } from '../storage/log-store.js';
+import { isStorageUnavailable, isWedged } from '../storage/storage-errors.js';
+import { unreachable } from '../util/assert.js';
 import { abortable, deferred, onAbort } from '../util/signal.js';
-import { HostSession } from './host-session.js';
+import { HostSession, type HostSessionOptions } from './host-session.js';
+import { initialStorage, type StorageEffect, type StorageEvent } from './storage-machine.js';
+import { StorageMonitor } from './storage-monitor.js';
 
-/** Rest after a database that would not open again; doubles up to MAX_REOPEN_MS. */
-const REOPEN_MS = 100;
-const MAX_REOPEN_MS = 10_000;
 /** How long a request waits for the database to come back. */
 const REOPEN_WAIT_MS = 20_000;
 
@@ -18,6 +19,10 @@ export interface HostOptions {
   readonly runtime: Runtime;
   /** Opens the cluster's database; called again when it was lost. */
   readonly openStore: () => Promise<LogStore>;
+  /** Opens the database of a newer version of this code, to read it. Absent: such data is refused. */
+  readonly openNewerStore?: () => Promise<LogStore>;
+  /** A store over memory, where the application allows that in place of a denied database. */
+  readonly openMemory?: (() => Promise<LogStore>) | undefined;
   readonly parts: BrokerParts;
   readonly clusterName: string;
   /** Static configs of the broker, should this host lead; by Kafka's dotted names. */
@@ -27,18 +32,26 @@ export interface HostOptions {
   readonly visible?: boolean;
 }
 
+/** What was opened. */
+type Opened = 'database' | (StorageEvent & { type: 'OpenedInstead' })['what'];
+
 /**
  * One worker's part in the cluster: takes every request of its tab's clients. Keeps the database open and the metadata
- * warm, so that leading costs little when this host is elected. A lost database (cleared, connection cut) ends the
- * stay; the host opens it again and rejoins under a new host id.
+ * warm, so that leading costs little when this host is elected. A lost database (cleared, connection cut, wedged) ends
+ * the stay; the host opens it again and rejoins under a new host id. What it opens, and when, `stepStorage` decides.
  */
 export class Host implements RequestChannel {
   readonly #options: HostOptions;
   readonly #closing = new AbortController();
+  readonly #storage: StorageMonitor;
   #session: HostSession | undefined;
-  /** The end of one session and the start of the next, after the database was lost. */
-  #rejoining: Promise<void> | undefined;
-  #rejoined = deferred();
+  /** The end of the session before. */
+  #left: Promise<void> = Promise.resolve();
+  /** What the storage machine asked for last. */
+  #opening: Promise<void> = Promise.resolve();
+  #failure: unknown;
+  readonly #started = deferred();
+  #joined = deferred();
   readonly #lockName: string;
   #lifeLock: HeldLock | undefined;
   #visible: boolean;
@@ -55,8 +68,8 @@ export class Host implements RequestChannel {
       // Where storage is denied so are locks; it is the database that says why.
       const living = host.#live();
       living.catch(() => {});
-      await host.#join();
-      await living;
+      await host.#started.promise;
+      if (host.#storage.state.status !== 'degraded-memory') await living;
     } catch (error) {
       await host.close();
       throw error;
@@ -65,12 +78,23 @@ export class Host implements RequestChannel {
   }
 
   private constructor(options: HostOptions) {
+    const { runtime, clusterName, openMemory } = options;
     this.#options = options;
     this.#visible = options.visible ?? true;
-    this.#lockName = `tabstream/${options.clusterName}/worker/${options.runtime.random.uuid()}`;
+    this.#lockName = `tabstream/${clusterName}/worker/${runtime.random.uuid()}`;
+    this.#started.promise.catch(() => {}); // whoever starts it hears of it
+    const first = initialStorage({ memoryAllowed: openMemory !== undefined });
+    this.#storage = new StorageMonitor({
+      hostName: this.#lockName,
+      wallMs: () => runtime.clock.wallMs(),
+      first,
+      carryOut: (effect) => this.#carryOut(effect),
+      changed: () => this.#session?.storageChanged(),
+    });
+    for (const effect of first.effects) this.#carryOut(effect);
   }
 
-  /** undefined while the database is being opened again. */
+  /** undefined while there is no open database. */
   get hostId(): string | undefined {
     return this.#session?.hostId;
   }
@@ -81,6 +105,11 @@ export class Host implements RequestChannel {
   }
 
   async send<A extends ApiName>(api: A, request: Requests[A], options: SendOptions = {}): Promise<Responses[A]> {
+    if (api === 'DescribeStorage') {
+      const asked = request as DescribeStorageRequest;
+      const answer = this.#storage.describe(asked, options.signal);
+      return abortable(answer, this.#closing.signal) as Promise<Responses[A]>;
+    }
     const session = this.#session ?? (await this.#awaitSession(options.signal));
     return session.send(api, request, options.signal);
   }
@@ -101,7 +130,11 @@ export class Host implements RequestChannel {
     const session = this.#session;
     this.#session = undefined;
     await session?.close();
-    await this.#rejoining;
+    await this.#left;
+    for (let opening = this.#opening; ; opening = this.#opening) {
+      await opening;
+      if (opening === this.#opening) break;
+    }
     this.#lifeLock?.release();
   }
 
@@ -110,53 +143,129 @@ export class Host implements RequestChannel {
     if (this.#closing.signal.aborted) this.#lifeLock?.release();
   }
 
-  async #join(): Promise<void> {
-    const { runtime, parts, clusterName, brokerConfig = {}, label } = this.#options;
-    const store = await this.#options.openStore();
-    if (this.#closing.signal.aborted) {
-      await store.close();
+  // ---------------------------------------------------------------- what the storage machine asks for
+
+  #carryOut(effect: StorageEffect): void {
+    this.#opening = this.#open(effect);
+  }
+
+  async #open(effect: StorageEffect): Promise<void> {
+    const { runtime, openStore, openNewerStore = refuseNewer, openMemory = openStore } = this.#options;
+    switch (effect.type) {
+      case 'GiveUp':
+        this.#started.reject(this.#failure);
+        return;
+      case 'Open':
+        await this.#left;
+        if (effect.afterMs > 0) await runtime.clock.sleep(effect.afterMs, this.#closing.signal).catch(() => {});
+        return this.#join('database', openStore);
+      case 'OpenReadOnly':
+        await this.#join('newer-database', openNewerStore);
+        this.#started.resolve(); // also where it cannot be read: every request then says why
+        return;
+      case 'OpenMemory':
+        return this.#join('memory', openMemory);
+      default:
+        unreachable(effect);
+    }
+  }
+
+  async #join(what: Opened, openStore: () => Promise<LogStore>): Promise<void> {
+    const { signal } = this.#closing;
+    if (signal.aborted) return;
+    let store: LogStore;
+    let session: HostSession;
+    try {
+      store = await openStore();
+      if (signal.aborted) return await store.close();
+      session = await HostSession.start(this.#sessionOptions(what, store));
+    } catch (error) {
+      this.#failure = error;
+      if (!signal.aborted) this.#storage.dispatch({ type: 'OpenFailed', ...whyNotOpened(error) });
       return;
     }
-    const visible = this.#visible;
-    const session = await HostSession.start({ runtime, store, parts, clusterName, brokerConfig, label, visible });
-    if (this.#closing.signal.aborted) {
-      await session.close();
-      return;
-    }
+    if (signal.aborted) return session.close();
     this.#session = session;
-    this.#rejoined.resolve();
+    const { incarnationId } = store;
+    this.#storage.dispatch(
+      what === 'database' ? { type: 'Opened', incarnationId } : { type: 'OpenedInstead', what, incarnationId },
+    );
+    session.storageChanged();
+    if (this.#storage.state.status === 'reset') void this.#awaitWritten(session);
+    this.#started.resolve();
+    this.#joined.resolve();
     onAbort(store.lost, () => {
-      if (this.#session === session) this.#rejoining = this.#rejoin(session);
+      if (this.#session === session) this.#lost(session, store.lost.reason);
     });
   }
 
-  async #rejoin(lost: HostSession): Promise<void> {
+  #sessionOptions(what: Opened, store: LogStore): HostSessionOptions {
+    const { runtime, parts, clusterName, brokerConfig = {}, label } = this.#options;
+    // Other tabs have memories of their own: no message and no lock is shared with them.
+    const alone = what === 'memory';
+    return {
+      runtime: alone ? { ...runtime, locks: undefined } : runtime,
+      store,
+      parts,
+      clusterName: alone ? `${clusterName}/memory/${store.incarnationId}` : clusterName,
+      brokerConfig,
+      label,
+      visible: this.#visible,
+      readOnly: what === 'newer-database',
+      storage: () => this.#storage.state,
+      onStorage: (event) => this.#storage.dispatch(event),
+    };
+  }
+
+  async #awaitWritten(session: HostSession): Promise<void> {
+    await session.written();
+    if (this.#session === session) this.#storage.dispatch({ type: 'Written' });
+  }
+
+  #lost(session: HostSession, cause: unknown): void {
     this.#session = undefined;
-    this.#rejoined = deferred();
-    await lost.close(new KafkaError('KAFKA_STORAGE_ERROR', 'the database was lost; it is being opened again'));
-    const { signal } = this.#closing;
-    for (let restMs = REOPEN_MS; !signal.aborted; restMs = Math.min(restMs * 2, MAX_REOPEN_MS)) {
-      try {
-        await this.#join();
-        return;
-      } catch {
-        await this.#options.runtime.clock.sleep(restMs, signal).catch(() => {});
-      }
-    }
+    this.#joined = deferred();
+    const reason = textOf(cause);
+    // Whether what is in flight was written nobody knows: it is sent again, and recognised if it was.
+    const text = `${reason}; it is being opened again, and what became of the request is unknown`;
+    this.#left = session.close(new KafkaError('NETWORK_EXCEPTION', text, { cause }));
+    this.#storage.dispatch({ type: 'Lost', wedged: isWedged(cause), reason });
   }
 
   async #awaitSession(signal: AbortSignal | undefined): Promise<HostSession> {
     const { clock } = this.#options.runtime;
     this.#closing.signal.throwIfAborted();
+    this.#assertReadable();
     const timer = new AbortController();
     const late = clock.sleep(REOPEN_WAIT_MS, timer.signal);
     late.catch(() => {});
     try {
-      await abortable(abortable(Promise.race([this.#rejoined.promise, late]), this.#closing.signal), signal);
+      await abortable(abortable(Promise.race([this.#joined.promise, late]), this.#closing.signal), signal);
     } finally {
       timer.abort();
     }
     if (this.#session !== undefined) return this.#session;
+    this.#assertReadable();
     throw new KafkaError('KAFKA_STORAGE_ERROR', `the database could not be opened again within ${REOPEN_WAIT_MS} ms`);
   }
+
+  #assertReadable(): void {
+    const { state } = this.#storage;
+    if (state.status === 'read-only' && !state.readable) throw new KafkaError('UNSUPPORTED_VERSION', state.reason);
+  }
+}
+
+async function refuseNewer(): Promise<never> {
+  throw new KafkaError('UNSUPPORTED_VERSION', 'the database is of a newer version: reload the page');
+}
+
+function whyNotOpened(error: unknown): Pick<StorageEvent & { type: 'OpenFailed' }, 'failure' | 'reason'> {
+  const reason = textOf(error);
+  if (isStorageUnavailable(error)) return { failure: 'denied', reason };
+  const isOutdated = error instanceof KafkaError && error.type === 'UNSUPPORTED_VERSION';
+  return { failure: isOutdated ? 'outdated' : 'failed', reason };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

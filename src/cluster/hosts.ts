@@ -68,8 +68,9 @@ export class Hosts {
     this.#options.post({ type: 'join', presence: this.#self });
   }
 
-  setVisible(visible: boolean): void {
-    this.#self = { ...this.#self, visible };
+  /** Tells the others what has changed of this host. */
+  present(changed: Partial<Pick<HostPresence, 'visible' | 'storage'>>): void {
+    this.#self = { ...this.#self, ...changed };
     this.#say();
   }
 

@@ -1,10 +1,15 @@
+import type { AbortedWindow } from '../log/aborted-transactions.js';
+import { recoverLog } from '../log/log-recovery.js';
+import { hasTransactions, type TransactionsPart } from '../log/log-state.js';
 import type { LogAdvance, LogView, LogViews } from '../log/log-view.js';
 import { KafkaError } from '../protocol/errors.js';
-import { batchSizeAt, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
+import type { IsolationLevel } from '../protocol/requests.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
+import { free } from '../util/free.js';
 import { deferred, onAbort } from '../util/signal.js';
 import { Announcements } from './announcements.js';
+import { ReadAhead } from './read-ahead.js';
 import { type TailBudget, TailCache } from './tail-cache.js';
 
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
@@ -14,6 +19,8 @@ const MAX_POLL_MS = 8_000;
 const IDLE_MS = 30_000;
 /** Channels that a leader keeps open only to tell; beyond, the one that was silent longest is closed. */
 const MAX_TOLD_LOGS = 256;
+/** Aborted transactions that a view remembers, at most twice as many; older ones are read from the database. */
+const MAX_ABORTED = 1024;
 
 export interface HostLogViewsOptions {
   readonly clusterName: string;
@@ -21,12 +28,15 @@ export interface HostLogViewsOptions {
   readonly store: LogStore;
   /** Nobody else is there to be told. */
   readonly alone: () => boolean;
+  /** Asked for where a log has transactions. */
+  readonly transactions: () => Promise<TransactionsPart>;
 }
 
 /** The views of one host: each fed by the leader's announcements and by the shared database. */
 export class HostLogViews implements LogViews {
   readonly #options: HostLogViewsOptions;
   readonly #budget: TailBudget = { bytes: 0 };
+  readonly #ahead: ReadAhead;
   readonly #views = new Map<LogId, Promise<HostLogView>>();
   /** Of logs that this host leads and does not read. */
   readonly #told = new Map<LogId, Announcements>();
@@ -35,6 +45,7 @@ export class HostLogViews implements LogViews {
 
   constructor(options: HostLogViewsOptions) {
     this.#options = options;
+    this.#ahead = new ReadAhead(options.store);
   }
 
   open(log: LogId): Promise<HostLogView> {
@@ -47,16 +58,19 @@ export class HostLogViews implements LogViews {
     return opening;
   }
 
-  /** The broker of this host committed: our own views know at once, the others are told. */
+  /** The broker of this host committed: our own views know at once, the others are told. The bytes are ours now. */
   announce(advance: LogAdvance): void {
     const view = this.#open.get(advance.log);
     view?.apply(advance);
-    if (this.#closed || this.#options.alone()) return;
-    (view?.announcements ?? this.#teller(advance.log)).post(advance);
+    if (!this.#closed && !this.#options.alone()) {
+      (view?.announcements ?? this.#teller(advance.log)).post(advance);
+    }
+    if (view === undefined) for (const { bytes } of advance.chunks) free(bytes);
   }
 
   /** To be called now and then: closes what nobody has used for long. */
   tick(): void {
+    this.#options.store.releaseUnused();
     const idleSinceMs = this.#options.runtime.clock.monotonicMs() - IDLE_MS;
     for (const [log, view] of this.#open) {
       if (!view.idleSince(idleSinceMs)) continue;
@@ -76,14 +90,15 @@ export class HostLogViews implements LogViews {
   }
 
   async #openView(log: LogId): Promise<HostLogView> {
-    const { clusterName, runtime, store } = this.#options;
+    const { clusterName, runtime, store, transactions } = this.#options;
     this.#told.get(log)?.close();
     this.#told.delete(log);
     const { incarnationId } = store;
     const { channels, clock } = runtime;
     const onAdvance = (advance: LogAdvance) => view.apply(advance);
     const announcements = new Announcements({ clusterName, incarnationId, channels, log, onAdvance });
-    const view = new HostLogView({ log, clock, store, announcements, budget: this.#budget });
+    const ahead = this.#ahead;
+    const view = new HostLogView({ log, clock, store, transactions, announcements, budget: this.#budget, ahead });
     this.#open.set(log, view);
     try {
       await view.refresh(); // after the channel is open: nothing falls in between
@@ -121,19 +136,15 @@ interface HostLogViewOptions {
   readonly log: LogId;
   readonly clock: Runtime['clock'];
   readonly store: LogStore;
+  readonly transactions: HostLogViewsOptions['transactions'];
   readonly announcements: Announcements;
   readonly budget: TailBudget;
-}
-
-/** What is read before anybody asks, because whoever read up to there will go on. */
-interface ReadAhead {
-  readonly offset: number;
-  readonly maxBytes: number;
-  readonly chunks: Promise<Uint8Array[]>;
+  readonly ahead: ReadAhead;
 }
 
 interface Waiter {
   readonly offset: number;
+  readonly isolationLevel: IsolationLevel;
   readonly resolve: () => void;
 }
 
@@ -146,9 +157,8 @@ export class HostLogView implements LogView {
   readonly #closing = new AbortController();
   #logStartOffset = 0;
   #highWatermark = 0;
-  /** Where the last read from the store ended, exclusive. */
-  #readEndOffset = -1;
-  #ahead: ReadAhead | undefined;
+  #lastStableOffset = 0;
+  #aborted: AbortedWindow | undefined;
   #usedMs: number;
   #polling = false;
 
@@ -167,48 +177,32 @@ export class HostLogView implements LogView {
     return this.#highWatermark;
   }
 
+  get lastStableOffset(): number {
+    return this.#lastStableOffset;
+  }
+
+  get aborted(): AbortedWindow | undefined {
+    return this.#aborted;
+  }
+
   async read(offset: number, maxBytes: number): Promise<Uint8Array[]> {
     this.used();
     const endOffset = this.#highWatermark;
     if (offset >= endOffset) return [];
+    const { ahead, log } = this.#options;
     const kept = this.#tail.read(offset, maxBytes, endOffset);
-    if (kept !== undefined) return kept;
-    const goesOn = offset === this.#readEndOffset;
-    const chunks = await (this.#takeAhead(offset, maxBytes) ?? this.#stored(offset, maxBytes));
-    const last = chunks.at(-1);
-    this.#readEndOffset = last === undefined ? -1 : endOffsetOf(last);
-    if (goesOn) this.#readAhead(maxBytes);
-    return chunks;
+    if (kept === undefined) return ahead.read({ log, offset }, maxBytes, endOffset);
+    ahead.forget({ log, offset });
+    return kept;
   }
 
-  #stored(offset: number, maxBytes: number): Promise<Uint8Array[]> {
-    return this.#options.store.read(this.#options.log, offset, maxBytes, this.#highWatermark);
-  }
-
-  /** The second of two reads in a row shows that a third will come: the store reads while the reader works. */
-  #readAhead(maxBytes: number): void {
-    const offset = this.#readEndOffset;
-    if (this.#ahead !== undefined || offset < 0 || offset >= this.#highWatermark) return;
-    if (this.#tail.holds(offset)) return;
-    const chunks = this.#stored(offset, maxBytes);
-    chunks.catch(() => {}); // whoever takes it hears of it
-    this.#ahead = { offset, maxBytes, chunks };
-  }
-
-  /** Given away once: the bytes become the reader's. */
-  #takeAhead(offset: number, maxBytes: number): Promise<Uint8Array[]> | undefined {
-    const ahead = this.#ahead;
-    this.#ahead = undefined;
-    return ahead?.offset === offset && ahead.maxBytes <= maxBytes ? ahead.chunks : undefined;
-  }
-
-  async advancedBeyond(offset: number, signal: AbortSignal): Promise<void> {
+  async advancedBeyond(offset: number, signal: AbortSignal, isolationLevel: IsolationLevel = 0): Promise<void> {
     this.used();
     signal.throwIfAborted();
-    if (this.#highWatermark > offset) return;
+    if (this.#endOffset(isolationLevel) > offset) return;
     this.#closing.signal.throwIfAborted();
     const { promise, resolve, reject } = deferred();
-    const waiter: Waiter = { offset, resolve };
+    const waiter: Waiter = { offset, isolationLevel, resolve };
     this.#waiters.add(waiter);
     if (!this.#polling) void this.#poll();
     const dropOurs = onAbort(this.#closing.signal, () => reject(this.#closing.signal.reason));
@@ -223,7 +217,11 @@ export class HostLogView implements LogView {
     }
   }
 
-  apply({ logStartOffset, highWatermark, chunks }: Omit<LogAdvance, 'log' | 'leaderEpoch'>): void {
+  #endOffset(isolationLevel: IsolationLevel): number {
+    return isolationLevel === 0 ? this.#highWatermark : this.#lastStableOffset;
+  }
+
+  apply({ logStartOffset, highWatermark, chunks, transactions }: Omit<LogAdvance, 'log' | 'leaderEpoch'>): void {
     for (const chunk of chunks) this.#tail.append(chunk);
     const kept = this.#tail.endOffset;
     if (kept !== undefined && kept < Math.max(highWatermark, this.#highWatermark)) this.#tail.clear(); // a gap
@@ -231,18 +229,33 @@ export class HostLogView implements LogView {
       this.#logStartOffset = logStartOffset;
       this.#tail.deleteBefore(logStartOffset);
     }
-    if (highWatermark <= this.#highWatermark) return;
-    this.#highWatermark = highWatermark;
-    for (const waiter of this.#waiters) if (highWatermark > waiter.offset) waiter.resolve();
+    if (transactions !== undefined) this.#applyAborted({ ...transactions, endOffset: highWatermark });
+    // What late news says was true then, and none of the three ever falls.
+    this.#highWatermark = Math.max(this.#highWatermark, highWatermark);
+    this.#lastStableOffset = Math.max(this.#lastStableOffset, transactions?.lastStableOffset ?? highWatermark);
+    for (const waiter of this.#waiters) if (this.#endOffset(waiter.isolationLevel) > waiter.offset) waiter.resolve();
+  }
+
+  /** Goes on where the window ends, else begins a new one: readers find in the database what is before it. */
+  #applyAborted({ fromOffset, endOffset, aborted: added }: AbortedWindow): void {
+    const known = this.#aborted;
+    if (known === undefined || fromOffset > known.endOffset) this.#aborted = { fromOffset, endOffset, aborted: added };
+    if (known === undefined || fromOffset > known.endOffset || endOffset <= known.endOffset) return;
+    const aborted = [...known.aborted, ...added.filter(({ lastOffset }) => lastOffset >= known.endOffset)];
+    const kept = aborted.length > 2 * MAX_ABORTED ? aborted.slice(-MAX_ABORTED) : aborted;
+    const first = kept === aborted ? known.fromOffset : (kept[0]?.lastOffset ?? endOffset);
+    this.#aborted = { fromOffset: first, endOffset, aborted: kept };
   }
 
   /** Asks the database how far the log reaches. */
   async refresh(): Promise<void> {
-    const { logStartOffset, lastOffset } = await this.#options.store.ends(this.#options.log);
+    const { store, log, clock, transactions } = this.#options;
+    const { logStartOffset, lastOffset, checkpoint } = await store.ends(log);
     const highWatermark = lastOffset === undefined ? logStartOffset : lastOffset + 1;
-    if (highWatermark > this.#highWatermark || logStartOffset > this.#logStartOffset) {
-      this.apply({ logStartOffset, highWatermark, chunks: [] });
-    }
+    if (highWatermark <= this.#highWatermark && logStartOffset <= this.#logStartOffset) return;
+    if (!hasTransactions(checkpoint)) return this.apply({ logStartOffset, highWatermark, chunks: [] });
+    const recovered = await recoverLog(store, log, { nowMs: clock.wallMs(), transactions });
+    this.apply({ ...recovered.committed, chunks: [] });
   }
 
   idleSince(ms: number): boolean {
@@ -254,7 +267,7 @@ export class HostLogView implements LogView {
     this.#closing.abort(new KafkaError('NETWORK_EXCEPTION', `the view of log ${this.#options.log} is closed`));
     this.announcements.close();
     this.#tail.clear();
-    this.#ahead = undefined;
+    this.#options.ahead.forgetLog(this.#options.log);
   }
 
   async #poll(): Promise<void> {
@@ -280,14 +293,4 @@ export class HostLogView implements LogView {
   used(): void {
     this.#usedMs = this.#options.clock.monotonicMs();
   }
-}
-
-/** One past the last offset of a chunk. */
-function endOffsetOf(chunk: Uint8Array): number {
-  let lastAt = 0;
-  for (let at = 0, size = batchSizeAt(chunk, 0); size !== undefined; size = batchSizeAt(chunk, at)) {
-    lastAt = at;
-    at += size;
-  }
-  return lastOffsetOf(readBatchHeader(chunk, lastAt)) + 1;
 }

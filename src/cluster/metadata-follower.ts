@@ -1,5 +1,6 @@
 import { applyMetadataRecords, EMPTY_IMAGE, type MetadataImage } from '../broker/metadata-image.js';
 import { METADATA_LOG, metadataRecordsIn } from '../broker/metadata-records.js';
+import { LogGapError } from '../log/log-gap.js';
 import { KafkaError } from '../protocol/errors.js';
 import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
 import type { Clock } from '../runtime/runtime.js';
@@ -45,6 +46,12 @@ export class MetadataFollower {
     }
   }
 
+  /** Resolves once the image includes all that this host has read or heard of: at its start, what the database held. */
+  async caughtUp(signal: AbortSignal | undefined): Promise<void> {
+    const view = await this.#options.views.open(METADATA_LOG);
+    await this.reached(view.highWatermark, signal);
+  }
+
   /** Resolves once the image includes all that the database holds now. */
   async refresh(signal: AbortSignal | undefined): Promise<void> {
     const view = await this.#options.views.open(METADATA_LOG);
@@ -72,7 +79,7 @@ export class MetadataFollower {
   }
 
   async #take(view: HostLogView): Promise<void> {
-    for (const bytes of await view.read(this.#nextOffset, READ_BYTES)) {
+    for (const bytes of await this.#read(view)) {
       const records = metadataRecordsIn(bytes, this.#nextOffset);
       let nextOffset = this.#nextOffset;
       for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
@@ -82,5 +89,16 @@ export class MetadataFollower {
     const moved = this.#moved;
     this.#moved = deferred();
     moved.resolve();
+  }
+
+  /** What is damaged is passed over: the cluster goes on with what else it knows. */
+  async #read(view: HostLogView): Promise<readonly Uint8Array[]> {
+    try {
+      return await view.read(this.#nextOffset, READ_BYTES);
+    } catch (error) {
+      if (!(error instanceof LogGapError)) throw error;
+      this.#nextOffset = error.gap.nextOffset;
+      return [];
+    }
   }
 }

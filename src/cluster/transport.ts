@@ -1,5 +1,6 @@
 import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import type { StorageFigures } from '../protocol/storage-state.js';
 import type { Channel, LinesEnd, Runtime } from '../runtime/runtime.js';
 import { AssertionError, unreachable } from '../util/assert.js';
 import { deferred, linkedController, onAbort } from '../util/signal.js';
@@ -33,6 +34,7 @@ export interface Answer<A extends ApiName = ApiName> {
 interface Failure {
   readonly type: KafkaErrorName;
   readonly text: string;
+  readonly storage?: StorageFigures | undefined;
 }
 
 type Question =
@@ -359,14 +361,14 @@ function parseEnvelope(data: unknown): Envelope | undefined {
 }
 
 function failureOf(error: unknown): Failure {
-  if (error instanceof KafkaError) return { type: error.type, text: error.message };
+  if (error instanceof KafkaError) return { type: error.type, text: error.message, storage: error.storage };
   if (error instanceof AssertionError)
     return { type: 'UNKNOWN_SERVER_ERROR', text: `broken invariant: ${error.message}` };
   return { type: 'UNKNOWN_SERVER_ERROR', text: String(error) };
 }
 
-function errorOf({ type, text }: Failure): KafkaError {
-  return new KafkaError(type in ERRORS ? type : 'UNKNOWN_SERVER_ERROR', text);
+function errorOf({ type, text, storage }: Failure): KafkaError {
+  return new KafkaError(type in ERRORS ? type : 'UNKNOWN_SERVER_ERROR', text, { storage });
 }
 
 function closed(): KafkaError {

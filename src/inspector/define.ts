@@ -1,7 +1,9 @@
 import { GroupListElement } from './group-list.js';
 import { HostListElement } from './host-list.js';
+import { LogCheckElement } from './log-check.js';
 import { PartitionListElement } from './partition-list.js';
 import { RecordTableElement } from './record-table.js';
+import { StorageLineElement } from './storage-line.js';
 import { StreamInspectorElement } from './stream-inspector.js';
 import { TopicListElement } from './topic-list.js';
 
@@ -11,6 +13,8 @@ const ELEMENTS = {
   'tabstream-records': RecordTableElement,
   'tabstream-groups': GroupListElement,
   'tabstream-hosts': HostListElement,
+  'tabstream-check': LogCheckElement,
+  'tabstream-storage': StorageLineElement,
   'stream-inspector': StreamInspectorElement,
 } as const;
 

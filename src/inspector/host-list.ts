@@ -24,7 +24,7 @@ export class HostListElement extends LitElement {
         <thead>
           <tr>
             <th scope="col">Tab</th><th scope="col">Role</th><th scope="col" class="number">Epoch</th>
-            <th scope="col">Visible</th><th scope="col">Since</th>
+            <th scope="col">Visible</th><th scope="col">Storage</th><th scope="col">Since</th>
           </tr>
         </thead>
         <tbody>${cluster.value.hosts.map(row)}</tbody>
@@ -40,6 +40,7 @@ function row(host: ClusterDescription['hosts'][number]): TemplateResult {
     <td class=${host.controller ? 'good' : 'quiet'}>${host.controller ? 'leader' : 'standby'}</td>
     <td class="number">${host.controller ? host.controllerEpoch : '–'}</td>
     <td>${host.visible ? 'yes' : 'hidden'}</td>
+    <td class=${host.storage === 'ready' ? 'good' : 'bad'}>${host.storage}</td>
     <td class="mono">${timeText(host.joinedAtMs, 'local').slice(11, 19)}</td>
   </tr>`;
 }

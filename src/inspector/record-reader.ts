@@ -1,4 +1,4 @@
-import type { Admin, ConsumedMessage, Kafka } from '../index.js';
+import type { Admin, ConsumedMessage, GapEventPayload, Kafka } from '../index.js';
 
 /** Where browsing begins. */
 export type StartAt =
@@ -15,6 +15,8 @@ export interface RecordPage {
   /** The first offset asked for, within the bounds. */
   readonly from: number;
   readonly records: readonly ConsumedMessage[];
+  /** What of the page is lost to damage. */
+  readonly gaps: readonly GapEventPayload[];
 }
 
 export interface PageRequest {
@@ -32,13 +34,20 @@ export async function readPage(kafka: Kafka, request: PageRequest, signal: Abort
   const { topic, partition, count } = request;
   const { low, high, from } = await withAdmin(kafka, (admin) => locate(admin, request));
   const records: ConsumedMessage[] = [];
+  const gaps: GapEventPayload[] = [];
+  const ended = new AbortController();
+  const onGap = (gap: GapEventPayload): void => {
+    gaps.push(gap);
+    if (Number(gap.nextOffset) >= high) ended.abort(); // nothing follows
+  };
   if (from < high && !signal.aborted) {
-    for await (const message of readFrom(kafka, [{ topic, partition, offset: String(from) }], signal)) {
+    const until = AbortSignal.any([signal, ended.signal]);
+    for await (const message of readFrom(kafka, [{ topic, partition, offset: String(from) }], until, onGap)) {
       records.push(message);
       if (records.length >= count || Number(message.offset) >= high - 1) break;
     }
   }
-  return { low, high, from, records };
+  return { low, high, from, records, gaps };
 }
 
 async function locate(
@@ -87,8 +96,10 @@ async function* readFrom(
   kafka: Kafka,
   assigned: readonly { topic: string; partition: number; offset: string }[],
   signal: AbortSignal,
+  onGap: (gap: GapEventPayload) => void = () => {},
 ): AsyncGenerator<ConsumedMessage> {
   const consumer = kafka.consumer();
+  consumer.on(consumer.events.GAP, ({ payload }) => onGap(payload));
   try {
     await consumer.connect();
     await consumer.assign(assigned);

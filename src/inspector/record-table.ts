@@ -1,5 +1,5 @@
 import { type CSSResult, css, html, LitElement, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
-import type { ConsumedMessage, Kafka } from '../index.js';
+import type { ConsumedMessage, GapEventPayload, Kafka } from '../index.js';
 import { browserRuntime } from '../runtime/browser-runtime.js';
 import { type Decoded, decode, indentJson, preview, visibleText } from './decode.js';
 import { bytesText, countText, type TimeZoneChoice, timeText } from './figures.js';
@@ -113,6 +113,8 @@ export class RecordTableElement extends LitElement {
           Live tail
         </button>
         <button type="button" aria-pressed=${this.zone === 'utc'} @click=${this.#switchZone}>UTC</button>
+        <button type="button" @click=${this.#download}
+          aria-label="Download partition ${this.partition} as a Kafka segment">Download</button>
       </form>`;
   }
 
@@ -129,7 +131,7 @@ export class RecordTableElement extends LitElement {
             began${view.received > TAIL_ROWS ? `, the newest ${TAIL_ROWS} below` : ''}.</span></div>
           ${view.newest.length === 0 ? html`<p role="status">Waiting for records…</p>` : this.#table(view.newest)}`;
       case 'page': {
-        const { low, high, from, records } = view.page;
+        const { low, high, from, records, gaps } = view.page;
         if (high === low) return html`<p class="empty">Partition ${this.partition} holds no records.</p>`;
         const next = Number(records.at(-1)?.offset ?? from - 1) + 1;
         return html`
@@ -138,6 +140,7 @@ export class RecordTableElement extends LitElement {
             <button ?disabled=${from <= low} @click=${() => this.#browse({ at: 'offset', offset: from - PAGE_RECORDS })}>Older</button>
             <button ?disabled=${next >= high} @click=${() => this.#browse({ at: 'offset', offset: next })}>Newer</button>
           </div>
+          ${gaps.map((gap) => html`<p role="alert">${lostOffsets(gap)}</p>`)}
           ${records.length === 0 ? nothing : this.#table(records)}`;
       }
     }
@@ -204,6 +207,30 @@ export class RecordTableElement extends LitElement {
     );
   }
 
+  /** The partition as it is now, in Kafka's own files. */
+  async #download(): Promise<void> {
+    const { signal } = this.#restart();
+    const admin = this.kafka.admin();
+    try {
+      for await (const { name, log } of admin.exportPartition({
+        topic: this.topic,
+        partition: this.partition,
+        signal,
+      })) {
+        const link = document.createElement('a');
+        link.href = URL.createObjectURL(log);
+        link.download = name;
+        link.click();
+        URL.revokeObjectURL(link.href);
+      }
+      this.#browse({ at: 'newest' });
+    } catch (error) {
+      this.#show({ mode: 'failed', error: error instanceof Error ? error : new Error(String(error)) }, signal);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
   #tail(): void {
     const { signal } = this.#restart();
     this.view = { mode: 'tail', received: 0, newest: [] };
@@ -246,6 +273,11 @@ function shownOffsets({ low, high, from, records }: RecordPage): string {
   const last = records.at(-1);
   if (last === undefined) return `${all}: none there`;
   return `${all}, shown ${countText(from)} to ${countText(Number(last.offset))}`;
+}
+
+function lostOffsets({ fromOffset, nextOffset, reason }: GapEventPayload): string {
+  const last = countText(Number(nextOffset) - 1);
+  return `Offsets ${countText(Number(fromOffset))} to ${last} are lost (${reason}). A check of the logs tells more.`;
 }
 
 function cell(bytes: Uint8Array | null): TemplateResult | string {

@@ -6,16 +6,18 @@ type View =
   | { readonly show: 'topics' }
   | { readonly show: 'records'; readonly topic: string }
   | { readonly show: 'groups' }
-  | { readonly show: 'hosts' };
+  | { readonly show: 'hosts' }
+  | { readonly show: 'check' };
 
 const TABS = [
   { show: 'topics', title: 'Topics' },
   { show: 'groups', title: 'Groups' },
   { show: 'hosts', title: 'Tabs' },
+  { show: 'check', title: 'Check' },
 ] as const;
 
 /**
- * Shows a cluster of this origin: topics and their records, groups and their lag, tabs and their leader.
+ * Shows a cluster of this origin: topics and their records, groups and their lag, tabs and their leader; checks its logs.
  * Give it a `kafka` (property), or the name of a `cluster` (attribute, default `default`) to open by itself.
  * @customElement stream-inspector
  */
@@ -84,6 +86,7 @@ export class StreamInspectorElement extends LitElement {
             : nothing
         }
       </header>
+      <tabstream-storage .kafka=${kafka}></tabstream-storage>
       ${this.#content(kafka)}`;
   }
 
@@ -104,6 +107,8 @@ export class StreamInspectorElement extends LitElement {
         return html`<tabstream-groups .kafka=${kafka}></tabstream-groups>`;
       case 'hosts':
         return html`<tabstream-hosts .kafka=${kafka}></tabstream-hosts>`;
+      case 'check':
+        return html`<tabstream-check .kafka=${kafka}></tabstream-check>`;
     }
   }
 

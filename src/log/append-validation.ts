@@ -1,16 +1,21 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import { decodeBatch } from '../record/batch-compression.js';
+import { openBatch } from '../record/batch-compression.js';
 import {
+  attributesAt,
+  BATCH_HEADER_BYTES,
   type BatchAt,
   batchesIn,
   batchSizeAt,
+  compressionOf,
   isControl,
   isTransactional,
   NO_PRODUCER_ID,
   verifyBatch,
 } from '../record/batch-header.js';
+import { ENCRYPTED } from '../record/compression-types.js';
 import type { BatchHeader } from '../record/record.js';
+import { NULL_START } from '../record/record-cursor.js';
 
 /** Who appends: `client` is checked in full; `coordinator` is the broker itself, writing internal topics. */
 export type AppendOrigin = 'client' | 'coordinator';
@@ -28,7 +33,7 @@ const NO_TIMESTAMP = -1;
 /**
  * The batches of an append, if all of them are acceptable. Heads and checksums are read, records never.
  * @throws KafkaError CORRUPT_MESSAGE; MESSAGE_TOO_LARGE: a batch is above `max.message.bytes`; RECORD_LIST_TOO_LARGE:
- *   together they are above `segment.bytes`; INVALID_RECORD; INVALID_TIMESTAMP; INVALID_TXN_STATE: transactional.
+ *   together they are above `segment.bytes`; INVALID_RECORD; INVALID_TIMESTAMP.
  */
 export function acceptableBatches(records: Uint8Array, rules: AppendRules): BatchAt[] {
   const { name, config } = rules;
@@ -40,6 +45,9 @@ export function acceptableBatches(records: Uint8Array, rules: AppendRules): Batc
     }
     const header = verifyBatch(records, at);
     checkHeader(header, rules);
+    if (isTransactional(header) !== isTransactional(batches[0]?.header ?? header)) {
+      throw refused('INVALID_RECORD', name, 'batches of a transaction or plain ones', 'both in one append');
+    }
     batches.push({ header, at });
   }
   if (batches.length === 0) throw refused('INVALID_RECORD', name, 'at least one batch', 'none');
@@ -50,16 +58,26 @@ export function acceptableBatches(records: Uint8Array, rules: AppendRules): Batc
   return batches;
 }
 
+/** Whether the batches of an append, as far as the first tells, are those of a transaction. */
+export function beginsTransactional(records: Uint8Array): boolean {
+  return records.length >= BATCH_HEADER_BYTES && isTransactional({ attributes: attributesAt(records, 0) });
+}
+
 /**
  * Refuses records without a key, for compacted topics: compaction could not tell what they replace. The only check that
- * decodes records.
+ * decodes records; those of encrypted batches are refused, since no key is here.
  * @throws KafkaError INVALID_RECORD; UNSUPPORTED_COMPRESSION_TYPE: they cannot be looked at.
  */
 export async function checkKeys(records: Uint8Array, name: string): Promise<void> {
-  for (const { at } of batchesIn(records)) {
-    const keyless = (await decodeBatch(records, at)).findIndex(({ key }) => key === null);
-    if (keyless < 0) continue;
-    throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${keyless}`);
+  for (const { at, header } of batchesIn(records)) {
+    if (compressionOf(header) === ENCRYPTED) {
+      throw refused('INVALID_RECORD', name, 'records whose keys can be read, for it is compacted', 'encrypted ones');
+    }
+    const cursor = await openBatch(records, at);
+    for (let index = 0; cursor.next(); index++) {
+      if (cursor.keyStart !== NULL_START) continue;
+      throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${index}`);
+    }
   }
 }
 
@@ -70,9 +88,12 @@ function checkHeader(header: BatchHeader, rules: AppendRules): void {
     const found = `${header.recordCount} records up to delta ${header.lastOffsetDelta}`;
     throw refused('INVALID_RECORD', name, expected, found);
   }
-  if (isControl(header)) throw refused('INVALID_RECORD', name, 'a data batch', 'a control batch');
-  if (isTransactional(header)) {
-    throw refused('INVALID_TXN_STATE', name, 'a plain batch', 'a transactional one without a transaction');
+  if (isControl(header)) {
+    if (origin === 'coordinator') return;
+    throw refused('INVALID_RECORD', name, 'a data batch', 'a control batch');
+  }
+  if (isTransactional(header) && header.producerId === NO_PRODUCER_ID) {
+    throw refused('INVALID_RECORD', name, 'a producer id in a transactional batch', 'none');
   }
   if (header.producerId !== NO_PRODUCER_ID && (header.producerEpoch < 0 || header.baseSequence < 0)) {
     const found = `epoch ${header.producerEpoch}, sequence ${header.baseSequence}`;

@@ -3,7 +3,7 @@ import type { Chunk, Commit, LogCheckpoint, LogId, LogStore, SegmentRow } from '
 import { assert } from '../util/assert.js';
 import { type Deferred, deferred } from '../util/signal.js';
 import { packChunks, type StampedBatches } from './chunk-packing.js';
-import type { LogAdvance } from './log-view.js';
+import type { AdvanceOfTransactions, LogAdvance } from './log-view.js';
 
 /** A commit takes what is queued up to about this much: sixteen rows and more cost little above one. */
 const COMMIT_BYTES = 1024 * 1024;
@@ -20,14 +20,19 @@ export interface GroupCommitOptions {
    * committed: whoever sends it on leaves out what is large. Must not throw.
    */
   readonly onCommitted: (advances: readonly LogAdvance[]) => void;
+  /** Called with each failure that made commits fail, once for all that fail with it. Must not throw. */
+  readonly onFailed?: (error: unknown) => void;
 }
 
 /** The log behind an append, as far as the group commit needs it. */
 export interface CommittingLog {
   readonly log: LogId;
   readonly logStartOffset: () => number;
-  /** All its appends below `endOffset` are durable. Called in offset order, before the appends are answered. */
-  committed(endOffset: number): void;
+  /**
+   * All its appends below `endOffset` are durable. Called in offset order, before the appends are answered. The answer is
+   * what is to be told of its transactions.
+   */
+  committed(endOffset: number): AdvanceOfTransactions | undefined;
   /** None of its appends that are not yet committed ever will be: offsets must be given anew, from the store. */
   failed(): void;
 }
@@ -56,6 +61,7 @@ export class GroupCommit {
   readonly #store: LogStore;
   readonly #leaderEpoch: number;
   readonly #onCommitted: (advances: readonly LogAdvance[]) => void;
+  readonly #onFailed: ((error: unknown) => void) | undefined;
   readonly #deposed = new AbortController();
   #queue: Waiting[] = [];
   #queuedBytes = 0;
@@ -69,10 +75,11 @@ export class GroupCommit {
   readonly #drainWaiters: Deferred<void>[] = [];
   readonly #idleWaiters: Deferred<void>[] = [];
 
-  constructor({ store, leaderEpoch, onCommitted }: GroupCommitOptions) {
+  constructor({ store, leaderEpoch, onCommitted, onFailed }: GroupCommitOptions) {
     this.#store = store;
     this.#leaderEpoch = leaderEpoch;
     this.#onCommitted = onCommitted;
+    this.#onFailed = onFailed;
   }
 
   /** Aborts when a commit was fenced: a newer leader has taken over. */
@@ -193,9 +200,10 @@ export class GroupCommit {
       const last = chunks.at(-1);
       if (last === undefined) continue;
       const highWatermark = last.lastOffset + 1;
-      owner.committed(highWatermark);
+      const transactions = owner.committed(highWatermark);
       const logStartOffset = owner.logStartOffset();
-      advances.push({ log: owner.log, leaderEpoch: this.#leaderEpoch, logStartOffset, highWatermark, chunks });
+      const bounds = { log: owner.log, leaderEpoch: this.#leaderEpoch, logStartOffset, highWatermark };
+      advances.push({ ...bounds, chunks, ...(transactions && { transactions }) });
     }
     try {
       if (advances.length > 0) this.#onCommitted(advances);
@@ -208,6 +216,7 @@ export class GroupCommit {
   #failed(group: readonly Waiting[], error: unknown): void {
     if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.fenced(error);
     const queued = this.#draining ? [] : this.#emptyQueue();
+    if (!this.#draining) this.#onFailed?.(error);
     this.#draining = true;
     const behind = this.#inFlight.flatMap((flight) => flight.group);
     for (const { append } of [...group, ...behind, ...queued]) append.owner.failed();

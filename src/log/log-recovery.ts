@@ -1,15 +1,27 @@
-import { KafkaError } from '../protocol/errors.js';
-import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
+import { batchesIn, isTransactional, lastOffsetOf } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
-import { asLogSnapshot, LogState } from './log-state.js';
+import { LogGapError } from './log-gap.js';
+import { asLogSnapshot, LogState, type TransactionsPart } from './log-state.js';
+import type { LogAdvance } from './log-view.js';
+import type { ProducerStateConfig } from './producer-state.js';
+import { readSound } from './sound-batches.js';
+import type { SoundRead, SoundStretch } from './sound-stretch.js';
 
 const READ_BYTES = 1024 * 1024;
 
 export interface RecoveredLog {
   readonly state: LogState;
   readonly logStartOffset: number;
+  /** As a leader that comes to this state would tell it. */
+  readonly committed: Pick<LogAdvance, 'logStartOffset' | 'highWatermark' | 'transactions'>;
   /** What lies behind the checkpoint: counts towards the next one. */
   readonly replayed: ReplayedPart;
+}
+
+export interface RecoveryOptions extends Partial<ProducerStateConfig> {
+  readonly nowMs: number;
+  /** Asked for where the log has transactions. */
+  readonly transactions: () => Promise<TransactionsPart>;
 }
 
 export interface ReplayedPart {
@@ -20,38 +32,62 @@ export interface ReplayedPart {
 /**
  * The state of a log as the store has it: the last checkpoint, then the heads of the batches behind it. Checkpoints
  * ride in the commits (see CHECKPOINT_BYTES), so that the time this takes does not grow with the log.
- * @throws KafkaError KAFKA_STORAGE_ERROR: the store does not answer, or the log has a hole.
+ *
+ * What is damaged is left out, and nothing before or behind it. Its offsets are not given again: what was there may have
+ * been read. Nor are those given again that only a checkpoint still knows of.
+ * @throws KafkaError KAFKA_STORAGE_ERROR: the store does not answer. COORDINATOR_NOT_AVAILABLE: the part for transactions
+ *   could not be loaded.
  */
-export async function recoverLog(store: LogStore, log: LogId, nowMs: number): Promise<RecoveredLog> {
+export async function recoverLog(store: LogStore, log: LogId, options: RecoveryOptions): Promise<RecoveredLog> {
   const ends = await store.ends(log);
   const { logStartOffset } = ends;
-  const endOffset = ends.lastOffset === undefined ? logStartOffset : ends.lastOffset + 1;
-  const state = stateAtCheckpoint(ends, endOffset, nowMs);
+  const { nowMs } = options;
+  const state = await stateAtCheckpoint(ends, options);
+  const endOffset = Math.max(logStartOffset, (ends.lastOffset ?? -1) + 1, state.nextOffset);
   const replayed = { bytes: 0, batches: 0 };
+  let holesEndOffset = 0;
   while (state.nextOffset < endOffset) {
-    const before = state.nextOffset;
-    for (const chunk of await store.read(log, before, READ_BYTES)) {
-      for (const { header } of batchesIn(chunk)) {
+    const read = { log, offset: state.nextOffset, maxBytes: READ_BYTES, endOffset, holesEndOffset };
+    const { chunks, nextOffset, isLost, ...stretch } = await readOrSkip(store, read);
+    holesEndOffset = Math.max(holesEndOffset, stretch.holesEndOffset);
+    for (const chunk of chunks) {
+      for (const { header, at } of batchesIn(chunk)) {
         if (lastOffsetOf(header) < state.nextOffset) continue;
-        if (header.baseOffset > state.nextOffset) throw holeError(log, state.nextOffset, `one at ${header.baseOffset}`);
-        state.adopt([header], state.stage([header], 'replication', nowMs));
+        if (!state.takesTransactions && isTransactional(header)) state.takeTransactions(await options.transactions());
+        const batch = state.read(chunk, { header, at });
+        state.adopt([batch], state.stage([batch], 'replication', nowMs));
         replayed.bytes += header.sizeInBytes;
         replayed.batches++;
       }
     }
-    if (state.nextOffset === before) throw holeError(log, before, 'nothing');
+    if (isLost) state.brokenOff(nextOffset);
+    else if (chunks.length === 0) state.skipTo(nextOffset > read.offset ? nextOffset : endOffset); // compacted away
   }
-  return { state, logStartOffset, replayed };
+  const bounds = { logStartOffset, highWatermark: endOffset };
+  const transactions = state.committed(state.segment.baseOffset, bounds);
+  const aborted = state.transactions?.aborted() ?? [];
+  const committed = { ...bounds, ...(transactions && { transactions: { ...transactions, aborted } }) };
+  return { state, logStartOffset, committed, replayed };
 }
 
-function stateAtCheckpoint(ends: LogEnds, endOffset: number, nowMs: number): LogState {
+async function readOrSkip(store: LogStore, read: SoundRead): Promise<SoundStretch & { readonly isLost: boolean }> {
+  try {
+    return { ...(await readSound(store, read)), isLost: false };
+  } catch (error) {
+    if (error instanceof LogGapError) return { ...read, chunks: [], nextOffset: error.gap.nextOffset, isLost: true };
+    throw error;
+  }
+}
+
+async function stateAtCheckpoint(
+  ends: LogEnds,
+  { nowMs, transactions, ...producerConfig }: RecoveryOptions,
+): Promise<LogState> {
   const { checkpoint, lastSegment, logStartOffset } = ends;
-  const usable = checkpoint !== undefined && checkpoint.offset <= Math.max(endOffset, logStartOffset);
-  const state = new LogState(logStartOffset, usable ? asLogSnapshot(checkpoint.snapshot) : undefined, nowMs);
-  if (lastSegment !== undefined) state.segmentClosed(lastSegment);
+  const snapshot = asLogSnapshot(checkpoint?.snapshot);
+  const state = new LogState(logStartOffset, snapshot, nowMs, producerConfig);
+  if (snapshot?.transactions !== undefined) state.takeTransactions(await transactions(), snapshot);
+  const endOffset = Math.max((ends.lastOffset ?? -1) + 1, state.nextOffset);
+  if (lastSegment !== undefined && lastSegment.nextOffset <= endOffset) state.segmentClosed(lastSegment);
   return state;
-}
-
-function holeError(log: LogId, offset: number, found: string): KafkaError {
-  return new KafkaError('KAFKA_STORAGE_ERROR', `log ${log}: expected a batch at offset ${offset}, found ${found}`);
 }

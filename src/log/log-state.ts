@@ -1,26 +1,60 @@
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../protocol/requests.js';
-import { isControl, isTransactional, lastOffsetOf, NO_PRODUCER_ID, timestampType } from '../record/batch-header.js';
+import {
+  type BatchAt,
+  isControl,
+  isTransactional,
+  lastOffsetOf,
+  NO_PRODUCER_ID,
+  timestampType,
+} from '../record/batch-header.js';
+import type { ControlRecordType } from '../record/control-record.js';
 import type { BatchHeader } from '../record/record.js';
-import type { SegmentRow } from '../storage/log-store.js';
-import { assert } from '../util/assert.js';
-import { type ActiveSegmentState, addBatch, emptySegment } from './active-segment.js';
+import type { LogCheckpoint, LogId, SegmentRow } from '../storage/log-store.js';
+import { assert, present } from '../util/assert.js';
+import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from './active-segment.js';
 import { type EpochEntry, LeaderEpochs } from './leader-epochs.js';
+import type { CommittedBounds, LogTransactions } from './log-transactions.js';
+import type { AdvanceOfTransactions } from './log-view.js';
 import { type PackedProducers, packProducers, unpackProducers } from './packed-producers.js';
-import { incrementSequence, type ProducerAppend, type ProducerOrigin, ProducerState } from './producer-state.js';
+import {
+  incrementSequence,
+  type ProducerAppend,
+  type ProducerOrigin,
+  ProducerState,
+  type ProducerStateConfig,
+} from './producer-state.js';
 
-const SNAPSHOT_VERSION = 2;
+/** Of a log without transactions: code that knows of none opens it. */
+const PLAIN_VERSION = 2;
+const TRANSACTIONAL_VERSION = 3;
 const NO_TIMESTAMP = -1;
 /** Every tab that took over is an epoch: of a log that lives long, the oldest are forgotten. */
 const MAX_EPOCHS = 1000;
 
 /** All that a log's leader keeps in memory, as of one offset: what a checkpoint holds. Plain, never changed. */
 export interface LogSnapshot {
-  readonly version: typeof SNAPSHOT_VERSION;
+  readonly version: typeof PLAIN_VERSION | typeof TRANSACTIONAL_VERSION;
   readonly producers: PackedProducers;
   readonly epochs: readonly EpochEntry[];
   readonly segment: ActiveSegmentState;
   readonly lastLogAppendTimeMs: number;
+  /** There from the commit on that holds the log's first transactional batch, and for ever. */
+  readonly transactions?: TransactionsSnapshot;
 }
+
+/** Which transactions are open is with the producers. */
+export interface TransactionsSnapshot {
+  /** Of the active segment; see aborted-transactions.ts. */
+  readonly aborted: readonly number[];
+}
+
+/** A batch as the state takes it: its head, and of a control batch also what it says. */
+export interface LogBatch extends BatchHeader {
+  readonly marker?: { readonly type: ControlRecordType; readonly coordinatorEpoch: number };
+}
+
+/** What a log with transactions needs; loaded when the first comes. */
+export type TransactionsPart = Pick<typeof import('./log-transactions.js'), 'LogTransactions' | 'markerBatch'>;
 
 /** The producers of an append, checked and not yet adopted. */
 export type StagedProducers = ReadonlyMap<number, ProducerAppend>;
@@ -28,7 +62,12 @@ export type StagedProducers = ReadonlyMap<number, ProducerAppend>;
 /** The snapshot of a checkpoint; undefined where it is of another version of this code. */
 export function asLogSnapshot(value: unknown): LogSnapshot | undefined {
   const snapshot = value as LogSnapshot | undefined; // written by this file, or by another version of it
-  return snapshot?.version === SNAPSHOT_VERSION ? snapshot : undefined;
+  return snapshot?.version === PLAIN_VERSION || snapshot?.version === TRANSACTIONAL_VERSION ? snapshot : undefined;
+}
+
+/** Whether the log of this checkpoint has, or once had, transactions. Without a checkpoint a log has none. */
+export function hasTransactions(checkpoint: LogCheckpoint | undefined): boolean {
+  return checkpoint !== undefined && asLogSnapshot(checkpoint.snapshot)?.version !== PLAIN_VERSION;
 }
 
 /**
@@ -36,21 +75,30 @@ export function asLogSnapshot(value: unknown): LogSnapshot | undefined {
  * and a replay after a crash take the same two steps, `stage` and `adopt`, so that they come to the same state.
  */
 export class LogState {
-  readonly producers: ProducerState = new ProducerState({
-    batchesRemembered: MAX_PRODUCER_BATCHES_IN_FLIGHT,
-  });
+  readonly producers: ProducerState;
   readonly epochs: LeaderEpochs;
   #segment: ActiveSegmentState;
   #nextOffset: number;
   #lastLogAppendTimeMs: number;
+  /** undefined: the log has no transactional batch. */
+  #transactions: LogTransactions | undefined;
+  #mustCheckpoint = false;
 
   /** The state at the end of `snapshot`, or of an empty log that begins at `startOffset`. */
-  constructor(startOffset: number, snapshot: LogSnapshot | undefined, nowMs: number) {
+  constructor(
+    startOffset: number,
+    snapshot: LogSnapshot | undefined,
+    nowMs: number,
+    producerConfig: Partial<ProducerStateConfig> = {},
+  ) {
+    this.producers = new ProducerState({ batchesRemembered: MAX_PRODUCER_BATCHES_IN_FLIGHT, ...producerConfig });
     this.#nextOffset = Math.max(startOffset, snapshot?.producers.offset ?? 0);
     this.#segment = snapshot?.segment ?? emptySegment(startOffset, 0);
     this.#lastLogAppendTimeMs = snapshot?.lastLogAppendTimeMs ?? NO_TIMESTAMP;
     this.epochs = new LeaderEpochs(snapshot?.epochs);
-    const producers = snapshot && unpackProducers(snapshot.producers);
+    // Behind a snapshot that lies below the log start, batches are missing: nothing is known rather than something old.
+    const isWhole = snapshot !== undefined && snapshot.producers.offset >= startOffset;
+    const producers = isWhole ? unpackProducers(snapshot.producers) : undefined;
     this.producers.load(producers ?? { offset: startOffset, producers: [] }, nowMs);
     this.logStartAdvanced(startOffset);
   }
@@ -69,18 +117,58 @@ export class LogState {
     return this.#lastLogAppendTimeMs;
   }
 
+  /** Whether the state takes transactional batches: see `takeTransactions`. */
+  get takesTransactions(): boolean {
+    return this.#transactions !== undefined;
+  }
+
+  checkpointTaken(): void {
+    this.#mustCheckpoint = false;
+  }
+
+  /** Whether a checkpoint is to ride in the next commit: what it says cannot be seen from the batches alone. */
+  get mustCheckpoint(): boolean {
+    return this.#mustCheckpoint;
+  }
+
+  /** To be called once before the first transactional batch, or with the `snapshot` that the state was made of. */
+  takeTransactions({ LogTransactions }: TransactionsPart, snapshot?: LogSnapshot): void {
+    if (this.#transactions !== undefined) return;
+    this.#transactions = new LogTransactions(this.producers, snapshot?.transactions);
+    this.#mustCheckpoint ||= snapshot?.transactions === undefined; // readers look there whether there are any
+  }
+
+  /** What `stage` takes. @throws KafkaError CORRUPT_MESSAGE: a control batch that says nothing. */
+  read(bytes: Uint8Array, { header, at }: BatchAt): LogBatch {
+    return this.#transactions?.read(bytes, at, header) ?? header;
+  }
+
+  /** undefined: the log has none. */
+  get transactions(): LogTransactions | undefined {
+    return this.#transactions;
+  }
+
+  /** All below the high watermark is durable; what is to be told of its transactions from `fromOffset` up to there. */
+  committed(fromOffset: number, bounds: CommittedBounds): AdvanceOfTransactions | undefined {
+    return this.#transactions?.advance(fromOffset, bounds);
+  }
+
   /**
    * Checks the producers of stamped batches and changes nothing. The time of a producer's last write is `nowMs`, not a
    * timestamp of its records: who replays old records is not silent.
-   * @throws KafkaError as `ProducerAppend.appendBatch`
+   * @throws KafkaError as `ProducerAppend.appendBatch` and `appendEndMarker`
    */
-  stage(batches: readonly BatchHeader[], origin: ProducerOrigin, nowMs: number): StagedProducers {
+  stage(batches: readonly LogBatch[], origin: ProducerOrigin, nowMs: number): StagedProducers {
     const staged = new Map<number, ProducerAppend>();
     for (const batch of batches) {
       if (batch.producerId === NO_PRODUCER_ID) continue;
-      assert(!isControl(batch), 'transactions are not part of this log yet');
       const append = staged.get(batch.producerId) ?? this.producers.prepare(batch.producerId, origin);
       staged.set(batch.producerId, append);
+      if (isControl(batch)) {
+        present(this.#transactions, 'a marker finds the transactions').stageMarker(append, batch, nowMs);
+        continue;
+      }
+      assert(!isTransactional(batch) || this.#transactions !== undefined, 'a transaction finds the others');
       append.appendBatch({
         producerEpoch: batch.producerEpoch,
         firstSequence: batch.baseSequence,
@@ -94,9 +182,19 @@ export class LogState {
     return staged;
   }
 
+  /** The log ends at `offset`: what was before it is not there any more. */
+  skipTo(offset: number): void {
+    assert(offset >= this.#nextOffset, `${offset} is not below ${this.#nextOffset}`);
+    this.#nextOffset = offset;
+    this.producers.advanceTo(offset);
+  }
+
   /** The log now ends behind these batches. */
   adopt(batches: readonly BatchHeader[], staged: StagedProducers): void {
-    for (const append of staged.values()) this.producers.update(append);
+    for (const append of staged.values()) {
+      if (this.#transactions === undefined) this.producers.update(append);
+      else this.#transactions.update(append, this.#segment.baseOffset);
+    }
     for (const batch of batches) {
       this.#assignEpoch(batch);
       if (batch.baseOffset >= this.#segment.baseOffset) this.#segment = addBatch(this.#segment, batch);
@@ -107,31 +205,48 @@ export class LogState {
   }
 
   #assignEpoch({ partitionLeaderEpoch, baseOffset }: BatchHeader): void {
+    if (partitionLeaderEpoch < 0) return; // a batch that no leader has stamped, from a file
     this.epochs.assign(partitionLeaderEpoch, baseOffset);
     const entries = this.epochs.entries();
     const oldest = entries[entries.length - MAX_EPOCHS];
     if (oldest !== undefined && oldest !== entries[0]) this.epochs.truncateFromStart(oldest.startOffset);
   }
 
+  /** What lies below `nextOffset` is missing in the store; the next commit says so. */
+  brokenOff(nextOffset: number): void {
+    this.#nextOffset = nextOffset;
+    this.producers.advanceTo(nextOffset);
+    this.#mustCheckpoint = true;
+  }
+
+  /** The row that the active segment gets if it is closed where the log ends now. */
+  closedRow(log: LogId): SegmentRow {
+    return { ...closedRow(log, this.#segment, this.#nextOffset), ...this.#transactions?.ofRow() };
+  }
+
   /** What was the active segment has been closed as this row: the next batch opens a new one. */
   segmentClosed(row: SegmentRow): void {
     if (row.nextOffset <= this.#segment.baseOffset) return;
     this.#segment = emptySegment(row.nextOffset, row.startPosition + row.byteCount);
+    this.#transactions?.segmentClosed(row.nextOffset);
   }
 
   /** What lies below is deleted. Producers stay known. */
   logStartAdvanced(logStartOffset: number): void {
     this.epochs.truncateFromStart(logStartOffset);
-    this.producers.logStartAdvanced(logStartOffset);
+    if (this.#transactions === undefined) this.producers.logStartAdvanced(logStartOffset);
+    else this.#transactions.logStartAdvanced(logStartOffset);
   }
 
   snapshot(): LogSnapshot {
+    const transactions = this.#transactions?.snapshot();
     return {
-      version: SNAPSHOT_VERSION,
+      version: transactions === undefined ? PLAIN_VERSION : TRANSACTIONAL_VERSION,
       producers: packProducers(this.producers.snapshot()),
       epochs: this.epochs.entries(),
       segment: this.#segment,
       lastLogAppendTimeMs: this.#lastLogAppendTimeMs,
+      ...(transactions && { transactions }),
     };
   }
 }

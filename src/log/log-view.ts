@@ -1,4 +1,6 @@
+import type { IsolationLevel } from '../protocol/requests.js';
 import type { LogId } from '../storage/log-store.js';
+import type { AbortedTransaction, AbortedWindow } from './aborted-transactions.js';
 
 /**
  * What any host knows of a log without leading it: the committed part, read from the shared database and from the
@@ -8,10 +10,21 @@ export interface LogView {
   readonly logStartOffset: number;
   /** Never falls. */
   readonly highWatermark: number;
-  /** Chunks from the one that holds `offset` on, below the high watermark: at most `maxBytes`, at least one if any is there. The bytes belong to the caller. */
+  /** Exclusive end of what is decided: the high watermark, or where the oldest open transaction begins. Never falls. */
+  readonly lastStableOffset: number;
+  /** The newest of the aborted transactions; undefined where the log, as far as is known, has no transactions. */
+  readonly aborted: AbortedWindow | undefined;
+  /**
+   * Chunks from the one that holds `offset` on, below the high watermark: at most `maxBytes`, at least one if any is
+   * there. The bytes belong to the caller; what came from the store was checked on its way.
+   * @throws LogGapError: what lies at `offset` is lost. What lies before damage is answered first.
+   */
   read(offset: number, maxBytes: number): Promise<Uint8Array[]>;
-  /** Resolves once the high watermark is above `offset`; rejects with the signal's reason. */
-  advancedBeyond(offset: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves once the high watermark, or for read_committed the last stable offset, is above `offset`; rejects with the
+   * signal's reason.
+   */
+  advancedBeyond(offset: number, signal: AbortSignal, isolationLevel?: IsolationLevel): Promise<void>;
 }
 
 export interface LogViews {
@@ -27,4 +40,13 @@ export interface LogAdvance {
   readonly highWatermark: number;
   /** The newly committed bytes where they are small, in offset order and without a gap below `highWatermark`. */
   readonly chunks: readonly { readonly baseOffset: number; readonly lastOffset: number; readonly bytes: Uint8Array }[];
+  /** Absent while the log has no transactions at all: then everything below the high watermark is stable. */
+  readonly transactions?: AdvanceOfTransactions;
+}
+
+export interface AdvanceOfTransactions {
+  /** `aborted` is all that were aborted by markers from here on and below the high watermark. */
+  readonly fromOffset: number;
+  readonly lastStableOffset: number;
+  readonly aborted: readonly AbortedTransaction[];
 }

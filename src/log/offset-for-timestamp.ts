@@ -1,10 +1,11 @@
 import { KafkaError } from '../protocol/errors.js';
 import { MAX_TIMESTAMP } from '../protocol/requests.js';
-import { decodeBatch } from '../record/batch-compression.js';
+import { openBatch } from '../record/batch-compression.js';
 import { type BatchAt, batchesIn, lastOffsetOf, timestampType } from '../record/batch-header.js';
 import type { LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
 import { asLogSnapshot } from './log-state.js';
+import { soundChunks } from './sound-batches.js';
 
 const READ_BYTES = 256 * 1024;
 
@@ -37,7 +38,7 @@ interface Stretch {
 /**
  * The first record, in offset order, whose timestamp is at or after the one asked, also where timestamps are out of
  * order; for MAX_TIMESTAMP (KIP-734) the first of those with the greatest timestamp. undefined where there is none.
- * Reads the segments' rows, then a bounded stretch of the log; needs no leader. A batch that cannot be decompressed
+ * Reads the segments' rows, then a bounded stretch of the log; needs no leader. What is damaged is passed over. A batch that cannot be decompressed
  * here stands for its records: the answer is then its first offset, never one too far.
  */
 export async function offsetForTimestamp(query: TimestampQuery): Promise<TimestampedOffset | undefined> {
@@ -45,7 +46,11 @@ export async function offsetForTimestamp(query: TimestampQuery): Promise<Timesta
   assert(timestampMs >= 0 || timestampMs === MAX_TIMESTAMP, `${timestampMs} is a timestamp or MAX_TIMESTAMP`);
   const stretches = await stretchesOf(query);
   if (timestampMs !== MAX_TIMESTAMP) return firstAtOrAfter(query, stretches, timestampMs);
-  return firstAtOrAfter(query, stretches, await maxTimestamp(query, stretches));
+  const found = await firstAtOrAfter(query, stretches, await maxTimestamp(query, stretches));
+  if (found !== undefined) return found;
+  // The rows count batches, too, that compaction has emptied.
+  const unknown = stretches.map((stretch) => ({ ...stretch, maxTimestampMs: Number.POSITIVE_INFINITY }));
+  return firstAtOrAfter(query, unknown, await maxTimestamp(query, unknown));
 }
 
 /** Closed segments, then what the checkpoint knows of the active one, then the rest; cut to what the query may see. */
@@ -74,7 +79,7 @@ async function firstAtOrAfter(
     const indexed = stretch.timeIndex.findLast((entry) => entry.maxTimestampMs < timestampMs);
     const from = Math.max(indexed?.offset ?? stretch.baseOffset, query.logStartOffset);
     for await (const { batch, chunk } of batches(query, from, stretch.nextOffset)) {
-      if (batch.header.maxTimestampMs < timestampMs) continue;
+      if (batch.header.recordCount === 0 || batch.header.maxTimestampMs < timestampMs) continue;
       const records = await visibleRecords(query, chunk, batch);
       const found = records.find((record) => record.timestampMs >= timestampMs);
       if (found) return { ...found, leaderEpoch: batch.header.partitionLeaderEpoch };
@@ -95,7 +100,7 @@ async function maxTimestamp(query: TimestampQuery, stretches: readonly Stretch[]
     }
     for await (const { batch, chunk } of batches(query, Math.max(baseOffset, logStartOffset), nextOffset)) {
       const { header } = batch;
-      if (header.maxTimestampMs <= max) continue;
+      if (header.recordCount === 0 || header.maxTimestampMs <= max) continue;
       const whole = header.baseOffset >= logStartOffset && lastOffsetOf(header) < endOffset;
       const records = whole ? [{ timestampMs: header.maxTimestampMs }] : await visibleRecords(query, chunk, batch);
       for (const { timestampMs } of records) max = Math.max(max, timestampMs);
@@ -111,17 +116,12 @@ async function* batches(
   to: number,
 ): AsyncGenerator<{ readonly chunk: Uint8Array; readonly batch: BatchAt }, void, undefined> {
   const end = Math.min(to, endOffset);
-  for (let at = from; at < end; ) {
-    const before = at;
-    for (const chunk of await store.read(log, at, READ_BYTES, end)) {
-      for (const batch of batchesIn(chunk)) {
-        if (batch.header.baseOffset >= end) return;
-        if (lastOffsetOf(batch.header) < at) continue;
-        yield { chunk, batch };
-        at = lastOffsetOf(batch.header) + 1;
-      }
+  const read = { log, offset: from, maxBytes: READ_BYTES, endOffset: end, holesEndOffset: 0 };
+  for await (const chunk of soundChunks(store, read, ignore)) {
+    for (const batch of batchesIn(chunk)) {
+      if (batch.header.baseOffset >= end) return;
+      if (lastOffsetOf(batch.header) >= from) yield { chunk, batch };
     }
-    if (at === before) return; // deleted meanwhile
   }
 }
 
@@ -133,12 +133,17 @@ async function visibleRecords(
   const first = { offset: Math.max(header.baseOffset, logStartOffset), timestampMs: header.maxTimestampMs };
   if (timestampType(header) === 'LogAppendTime') return [first];
   try {
-    const records = await decodeBatch(chunk, at);
-    return records
-      .filter(({ offset }) => offset >= logStartOffset && offset < endOffset)
-      .map(({ offset, timestampMs }) => ({ offset, timestampMs }));
+    const visible = [];
+    const cursor = await openBatch(chunk, at);
+    while (cursor.next()) {
+      const { offset, timestampMs } = cursor;
+      if (offset >= logStartOffset && offset < endOffset) visible.push({ offset, timestampMs });
+    }
+    return visible;
   } catch (error) {
     if (error instanceof KafkaError && error.type === 'UNSUPPORTED_COMPRESSION_TYPE') return [first];
     throw error;
   }
 }
+
+function ignore(): void {}

@@ -1,18 +1,35 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import { type BatchAt, lastOffsetOf, NO_PRODUCER_ID, readBatchHeader, stampBatch } from '../record/batch-header.js';
+import {
+  type BatchAt,
+  isControl,
+  lastOffsetOf,
+  NO_PRODUCER_ID,
+  readBatchHeader,
+  stampBatch,
+} from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
-import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import type { LogCheckpoint, LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
-import { closedRow, isFull } from './active-segment.js';
-import { type AppendOrigin, acceptableBatches, checkKeys } from './append-validation.js';
+import type { AbortedTransaction } from './aborted-transactions.js';
+import { isFull } from './active-segment.js';
+import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
-import { type LogState, lastSequenceOf } from './log-state.js';
-import { type BatchMetadata, findDuplicate, firstOffsetOfBatch, type LostSequence } from './producer-state.js';
+import { asLogSnapshot, type LogBatch, type LogState, lastSequenceOf, type TransactionsPart } from './log-state.js';
+import type { CommittedBounds, EndMarker } from './log-transactions.js';
+import type { AdvanceOfTransactions, LogAdvance } from './log-view.js';
+import {
+  type BatchMetadata,
+  findDuplicate,
+  firstOffsetOfBatch,
+  type LostSequence,
+  type ProducerEntry,
+} from './producer-state.js';
 import { expiredSegmentCount } from './retention.js';
+import type { ClosedSegments } from './rewrite-segments.js';
 
 export type { AppendOrigin };
 
@@ -32,8 +49,14 @@ export interface PartitionLogOptions {
   /** Asked anew at each use: configs change while the log is open. */
   readonly config: () => TopicConfig;
   readonly clock: Clock;
+  /** Called when a segment has closed and what closes it is durable. Must not throw. */
+  readonly onSegmentClosed?: (log: LogId) => void;
   /** For the texts of errors: `orders-3`. */
   readonly name: string;
+  /** Asked for where the log has transactions, or gets its first. */
+  readonly transactions: () => Promise<TransactionsPart>;
+  /** Kafka's `producer.id.expiration.ms`; default: Kafka's. */
+  readonly producerIdExpirationMs?: number | undefined;
 }
 
 export interface AppendResult {
@@ -91,7 +114,7 @@ export class PartitionLog {
    * @throws KafkaError KAFKA_STORAGE_ERROR
    */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
-    return new PartitionLog(options, await recoverLog(options.store, options.log, options.clock.wallMs()));
+    return new PartitionLog(options, await recovered(options));
   }
 
   private constructor(options: PartitionLogOptions, { state, logStartOffset, replayed }: RecoveredLog) {
@@ -118,6 +141,11 @@ export class PartitionLog {
     return this.#logEndOffset;
   }
 
+  /** Exclusive end of what is durable and decided: see `LogView.lastStableOffset`. */
+  get lastStableOffset(): number {
+    return this.#state.transactions?.lastStableOffset(this.#bounds) ?? this.#logEndOffset;
+  }
+
   /** Aborts when a newer leader has taken over: nothing more is written, every append fails. */
   get deposed(): AbortSignal {
     return this.#options.groupCommit.deposed;
@@ -131,10 +159,22 @@ export class PartitionLog {
    * @throws KafkaError as `acceptableBatches`, `checkKeys` and `ProducerAppend.appendBatch`: nothing was written.
    */
   async append(records: Uint8Array, origin: AppendOrigin): Promise<AppendResult> {
-    const placed = this.#mayPlace(origin) ? this.#place(records, origin) : await this.#placeInTurn(records, origin);
+    const placed = this.#mayPlace(records, origin)
+      ? this.#place(records, origin)
+      : await this.#placeInTurn(records, origin);
     await placed.committed;
     const { baseOffset, lastOffset, logAppendTimeMs, duplicate } = placed;
     return { baseOffset, lastOffset, logAppendTimeMs, logStartOffset: this.#logStartOffset, duplicate };
+  }
+
+  /**
+   * Appends the marker that ends a producer's transaction here, whether or not one is open; resolves once it is durable.
+   * @throws KafkaError INVALID_PRODUCER_EPOCH; TRANSACTION_COORDINATOR_FENCED: an older coordinator.
+   */
+  async appendEndMarker(marker: EndMarker): Promise<AppendResult> {
+    const { transactions, clock } = this.#options;
+    const { markerBatch } = await transactions();
+    return this.append(markerBatch(marker, clock.wallMs()), 'coordinator');
   }
 
   /**
@@ -164,6 +204,7 @@ export class PartitionLog {
   enforceRetention(): Promise<void> {
     return this.#deletions.run(async () => {
       const { store, log, config, clock } = this.#options;
+      if (this.#isStale) await this.#entrance.run(async () => this.#isStale && this.#recover()); // a full disk waits for us
       const closed = await store.segments(log);
       if (this.#isStale) return; // the next append recovers it
       const nowMs = clock.wallMs();
@@ -176,13 +217,90 @@ export class PartitionLog {
     });
   }
 
+  /**
+   * Makes room whatever retention says: deletes the oldest segment, or the older half where there is but the active one.
+   * Resolves to how many bytes are gone, as near as the segments tell.
+   */
+  dropOldest(): Promise<number> {
+    return this.#deletions.run(async () => {
+      const { store, log } = this.#options;
+      const [start, end] = [this.#logStartOffset, this.#logEndOffset];
+      if (start === end) return 0;
+      const oldest = (await store.segments(log)).find(({ nextOffset }) => nextOffset > start && nextOffset <= end);
+      await this.#deleteBefore(oldest?.nextOffset ?? end - Math.floor((end - start) / 2));
+      return oldest?.byteCount ?? this.#state.segment.byteCount / 2;
+    });
+  }
+
   /** Bytes of the segments that are not wholly deleted, what is in flight included. */
   async sizeInBytes(): Promise<number> {
     const segments = await this.#options.store.segments(this.#options.log);
     const { baseOffset, startPosition, byteCount } = this.#state.segment;
     if (this.#logStartOffset >= this.#state.nextOffset) return 0;
-    const oldest = segments.find(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
-    return startPosition + byteCount - (oldest?.startPosition ?? startPosition);
+    const closed = segments.filter(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
+    const last = closed.at(-1);
+    // Closed in memory, and their rows are being written.
+    const isClosing = last !== undefined && last.nextOffset < baseOffset;
+    const closing = isClosing ? startPosition - last.startPosition - last.byteCount : 0;
+    return closed.reduce((bytes, row) => bytes + row.byteCount, closing + byteCount);
+  }
+
+  /** What is known of a producer, whatever is left of its batches. */
+  producer(producerId: number): ProducerEntry | undefined {
+    return this.#state.producers.entry(producerId);
+  }
+
+  /**
+   * How far what lies in these closed segments is decided, and which transactions were aborted by markers behind them;
+   * undefined while what is behind them is not only the active segment.
+   */
+  decidedBehind(
+    closed: readonly SegmentRow[],
+  ): { readonly lastStableOffset: number; readonly aborted: readonly AbortedTransaction[] } | undefined {
+    if (this.#isStale || closed.at(-1)?.nextOffset !== this.#state.segment.baseOffset) return undefined;
+    return { lastStableOffset: this.lastStableOffset, aborted: this.#state.transactions?.aborted() ?? [] };
+  }
+
+  /** Writes the row of a closed segment anew. For the work of `rewriteClosed`. */
+  writeSegment(closedSegment: SegmentRow): Promise<void> {
+    return this.#writeRows({ closedSegment });
+  }
+
+  /**
+   * Lets `work` rewrite the closed segments while nothing of the log is deleted. Before, the checkpoint is moved behind
+   * them: recovery never reads what a rewrite changes.
+   * @throws KafkaError as `work` does
+   */
+  rewriteClosed<T>(work: (closed: ClosedSegments) => Promise<T>): Promise<T> {
+    return this.#deletions.run(async () => {
+      this.#assertLeading();
+      const { store, log, leaderEpoch } = this.#options;
+      try {
+        const rows = await store.segments(log);
+        const { sealedEndOffset } = await this.#checkpointBehind(rows.at(-1)?.nextOffset ?? 0);
+        return await work({ store, log, leaderEpoch, logStartOffset: this.#logStartOffset, sealedEndOffset, rows });
+      } catch (error) {
+        throw this.#heardOf(error);
+      }
+    });
+  }
+
+  /** Resolves once the stored checkpoint is at `offset` or behind. */
+  async #checkpointBehind(offset: number): Promise<LogEnds> {
+    const { store, log } = this.#options;
+    const ends = await store.ends(log);
+    const known = asLogSnapshot(ends.checkpoint?.snapshot) === undefined ? 0 : (ends.checkpoint?.offset ?? 0);
+    if (known >= offset) return ends;
+    while (!this.#isReady) await this.#entrance.run(() => this.#getReady());
+    await this.#writeRows({ checkpoint: this.#checkpoint() });
+    return ends;
+  }
+
+  /** Writes down, behind all that is accepted, what memory knows: for whoever is about to work on the stored log. */
+  async writeCheckpoint(): Promise<void> {
+    this.#assertLeading();
+    if (this.#isStale) return; // memory knows no more than the store
+    await this.#write({ bytes: NO_BYTES, batches: [], strict: false, checkpoint: this.#checkpoint() });
   }
 
   /** Takes no more appends and waits for those in flight. Idempotent. */
@@ -195,8 +313,13 @@ export class PartitionLog {
   // ---------------------------------------------------------------- placing
 
   /** Whether an append can be placed in this very turn, ahead of nobody. */
-  #mayPlace(origin: AppendOrigin): boolean {
-    return this.#waitingCount === 0 && this.#isReady && !this.#checksKeys(origin);
+  #mayPlace(records: Uint8Array, origin: AppendOrigin): boolean {
+    const mustWait = this.#checksKeys(origin) || this.#needsTransactions(records);
+    return this.#waitingCount === 0 && this.#isReady && !mustWait;
+  }
+
+  #needsTransactions(records: Uint8Array): boolean {
+    return !this.#state.takesTransactions && beginsTransactional(records);
   }
 
   #checksKeys(origin: AppendOrigin): boolean {
@@ -208,7 +331,8 @@ export class PartitionLog {
     try {
       return await this.#entrance.run(async () => {
         if (this.#checksKeys(origin)) await checkKeys(records, this.name);
-        while (!this.#isReady) await this.#getReady(); // and then no await: a commit may fail at any
+        while (!this.#isReady || this.#needsTransactions(records)) await this.#getReady();
+        // From here on no await: a commit may fail at any.
         return this.#place(records, origin);
       });
     } finally {
@@ -223,13 +347,16 @@ export class PartitionLog {
 
   async #getReady(): Promise<void> {
     this.#assertLeading();
-    await (this.#isStale ? this.#recover() : this.#options.groupCommit.room());
+    if (this.#isStale) return this.#recover();
+    if (!this.#options.groupCommit.hasRoom) return this.#options.groupCommit.room();
+    const part = await this.#options.transactions();
+    this.#state.takeTransactions(part);
   }
 
   async #recover(): Promise<void> {
-    const { store, groupCommit, log, clock, leaderEpoch } = this.#options;
+    const { groupCommit } = this.#options;
     await groupCommit.drained();
-    const { state, logStartOffset, replayed } = await recoverLog(store, log, clock.wallMs());
+    const { state, logStartOffset, replayed } = await recovered(this.#options);
     if (state.nextOffset < this.#logEndOffset) {
       const found = `${this.name}: committed up to ${this.#logEndOffset}, the database ends at ${state.nextOffset}`;
       throw new KafkaError('KAFKA_STORAGE_ERROR', found);
@@ -241,8 +368,7 @@ export class PartitionLog {
     this.#isStale = false;
     if (state.nextOffset === this.#logEndOffset) return;
     this.#logEndOffset = state.nextOffset;
-    const highWatermark = state.nextOffset;
-    groupCommit.announce({ log, leaderEpoch, logStartOffset: this.#logStartOffset, highWatermark, chunks: [] });
+    groupCommit.announce(this.#whereItStands());
   }
 
   /** Checks, stamps and queues an append: all in one turn, so that the order of arrival is the order of offsets. */
@@ -266,6 +392,7 @@ export class PartitionLog {
   #leadingDuplicates(batches: readonly BatchAt[]): BatchMetadata[] {
     const known: BatchMetadata[] = [];
     for (const { header } of batches) {
+      if (isControl(header)) break;
       const { producerId, producerEpoch, baseSequence: firstSequence } = header;
       const entry = this.#state.producers.entry(producerId);
       const duplicate = findDuplicate(entry, { producerEpoch, firstSequence, lastSequence: lastSequenceOf(header) });
@@ -294,7 +421,10 @@ export class PartitionLog {
   ): PlacedAppend {
     const usesAppendTime = config.messageTimestampType === 'LogAppendTime';
     const appendTimeMs = usesAppendTime ? Math.max(nowMs, this.#state.lastLogAppendTimeMs) : undefined;
-    const headers = withOffsets(batches, this.#state.nextOffset);
+    const headers = withOffsets(
+      batches.map((batch) => this.#state.read(bytes, batch)),
+      this.#state.nextOffset,
+    );
     const staged = this.#state.stage(headers, origin, nowMs); // the last thing that can refuse the append
     const stamped = batches.map(({ at }, index) => {
       const { baseOffset } = headers[index] as BatchHeader;
@@ -324,8 +454,10 @@ export class PartitionLog {
   }
 
   async #write(append: Omit<Parameters<GroupCommit['append']>[0], 'owner'>): Promise<void> {
+    const { groupCommit, onSegmentClosed, log } = this.#options;
     try {
-      await this.#options.groupCommit.append({ ...append, owner: this.#writer });
+      await groupCommit.append({ ...append, owner: this.#writer });
+      if (append.closedSegment) onSegmentClosed?.(log);
     } catch (error) {
       throw this.#asAnswer(error);
     }
@@ -334,11 +466,16 @@ export class PartitionLog {
   #rollIfFull(batches: readonly BatchHeader[], config: TopicConfig): SegmentRow | undefined {
     const sizeInBytes = totalBytes(batches);
     const maxTimestampMs = batches.reduce((max, batch) => Math.max(max, batch.maxTimestampMs), NO_TIMESTAMP);
-    return isFull(this.#state.segment, { sizeInBytes, maxTimestampMs }, config) ? this.#roll() : undefined;
+    const append = { sizeInBytes, maxTimestampMs };
+    const { segment, transactions } = this.#state;
+    // The active segment is never compacted: it closes in time for max.compaction.lag.ms.
+    const longestMs = config.cleanupPolicy.compact ? config.maxCompactionLagMs : Number.POSITIVE_INFINITY;
+    const rules = { segmentBytes: config.segmentBytes, segmentMs: Math.min(config.segmentMs, longestMs) };
+    return transactions?.isIndexFull || isFull(segment, append, rules) ? this.#roll() : undefined;
   }
 
   #roll(): SegmentRow {
-    const row = closedRow(this.#options.log, this.#state.segment, this.#state.nextOffset);
+    const row = this.#state.closedRow(this.#options.log);
     this.#state.segmentClosed(row);
     return row;
   }
@@ -347,20 +484,23 @@ export class PartitionLog {
     const bytes = this.#uncheckpointed.bytes + totalBytes(batches);
     this.#uncheckpointed = { bytes, batches: this.#uncheckpointed.batches + batches.length };
     const due = bytes >= CHECKPOINT_BYTES || this.#uncheckpointed.batches >= CHECKPOINT_BATCHES;
-    return due ? this.#checkpoint() : undefined;
+    return due || this.#state.mustCheckpoint ? this.#checkpoint() : undefined;
   }
 
   #checkpoint(): LogCheckpoint {
     this.#uncheckpointed = { bytes: 0, batches: 0 };
+    this.#state.checkpointTaken();
     return { log: this.#options.log, offset: this.#state.nextOffset, snapshot: this.#state.snapshot() };
   }
 
   // ---------------------------------------------------------------- outcomes
 
-  #committed(endOffset: number): void {
+  #committed(endOffset: number): AdvanceOfTransactions | undefined {
+    const fromOffset = this.#logEndOffset;
     this.#logEndOffset = endOffset;
     const durable = this.#inFlight.findIndex(({ lastOffset }) => lastOffset >= endOffset);
     this.#inFlight = durable < 0 ? [] : this.#inFlight.slice(durable);
+    return this.#state.committed(fromOffset, this.#bounds);
   }
 
   #failed(): void {
@@ -378,23 +518,44 @@ export class PartitionLog {
     const { store, groupCommit, log, leaderEpoch } = this.#options;
     this.#assertLeading();
     try {
+      await this.#checkpointBehind(offset); // what is deleted cannot be replayed: its producers would be forgotten
       await store.deleteBefore(log, offset, leaderEpoch);
     } catch (error) {
-      if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') groupCommit.fenced(error);
-      throw this.#asAnswer(error);
+      throw this.#heardOf(error);
     }
     this.#logStartOffset = offset;
     this.#state.logStartAdvanced(offset);
-    const highWatermark = this.#logEndOffset;
-    groupCommit.announce({ log, leaderEpoch, logStartOffset: offset, highWatermark, chunks: [] });
+    groupCommit.announce(this.#whereItStands());
+  }
+
+  /** For readers that missed how it came to that. */
+  #whereItStands(): LogAdvance {
+    const { log, leaderEpoch } = this.#options;
+    const fromOffset = this.#logEndOffset;
+    const told = { fromOffset, lastStableOffset: this.lastStableOffset, aborted: [] };
+    return {
+      log,
+      leaderEpoch,
+      ...this.#bounds,
+      chunks: [],
+      ...(this.#state.takesTransactions && { transactions: told }),
+    };
+  }
+
+  get #bounds(): CommittedBounds {
+    return { logStartOffset: this.#logStartOffset, highWatermark: this.#logEndOffset };
   }
 
   /** Closes the active segment where it ends now. Resolves to that offset once the segment's row is durable. */
   async #rollActiveSegment(): Promise<number> {
     const closedSegment = this.#roll();
-    const strict = this.#options.config().flushMessages === 1;
-    await this.#write({ bytes: NO_BYTES, batches: [], strict, checkpoint: this.#checkpoint(), closedSegment });
+    await this.#writeRows({ checkpoint: this.#checkpoint(), closedSegment });
     return closedSegment.nextOffset;
+  }
+
+  #writeRows(rows: { readonly checkpoint?: LogCheckpoint; readonly closedSegment?: SegmentRow }): Promise<void> {
+    const strict = this.#options.config().flushMessages === 1;
+    return this.#write({ bytes: NO_BYTES, batches: [], strict, ...rows });
   }
 
   // ---------------------------------------------------------------- errors
@@ -402,6 +563,12 @@ export class PartitionLog {
   #assertLeading(): void {
     if (this.deposed.aborted) throw this.#asAnswer(this.deposed.reason);
     if (this.#isClosed) throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} is closed here`);
+  }
+
+  /** The failure of a write beside the commits. */
+  #heardOf(error: unknown): unknown {
+    if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.#options.groupCommit.fenced(error);
+    return this.#asAnswer(error);
   }
 
   /** A fenced write means, for a client, that it should look for the leader. */
@@ -418,10 +585,21 @@ function totalBytes(batches: readonly BatchHeader[]): number {
   return batches.reduce((bytes, { sizeInBytes }) => bytes + sizeInBytes, 0);
 }
 
+function recovered({
+  store,
+  log,
+  clock,
+  transactions,
+  producerIdExpirationMs,
+}: PartitionLogOptions): Promise<RecoveredLog> {
+  const expiry = producerIdExpirationMs === undefined ? {} : { producerIdExpirationMs };
+  return recoverLog(store, log, { nowMs: clock.wallMs(), transactions, ...expiry });
+}
+
 /** The heads of batches that follow each other from `offset` on. */
-function withOffsets(batches: readonly BatchAt[], offset: number): BatchHeader[] {
+function withOffsets(headers: readonly LogBatch[], offset: number): LogBatch[] {
   let baseOffset = offset;
-  return batches.map(({ header }) => {
+  return headers.map((header) => {
     const placed = { ...header, baseOffset };
     baseOffset = lastOffsetOf(placed) + 1;
     return placed;

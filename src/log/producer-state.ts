@@ -1,5 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import { present } from '../util/assert.js';
+import type { CompletedTransaction } from './transactional-producers.js';
 
 const MAX_SEQUENCE = 0x7fff_ffff;
 const NONE = -1;
@@ -195,6 +196,8 @@ interface ProducerAppendOptions {
 /** Appends of one producer that are checked one after another and not yet part of the state. */
 export class ProducerAppend {
   readonly origin: ProducerOrigin;
+  /** Ended by markers among what is appended. */
+  readonly completedTransactions: CompletedTransaction[] = [];
   readonly #startedTransactions: number[] = [];
   /** An epoch that was there before this append: -1 means that the producer was unknown. */
   readonly #knownEpoch: number;

@@ -64,8 +64,12 @@ export class TransactionalProducers {
   /** Transactions whose marker may lie above the high watermark, by first offset. */
   readonly #unreplicated = new Map<number, Transaction>();
 
-  constructor(config: Partial<ProducerStateConfig & TransactionConfig> = {}) {
-    this.producers = new ProducerState(config);
+  /** `producers`: where they are there already; see `resume`. */
+  constructor(
+    config: Partial<ProducerStateConfig & TransactionConfig> = {},
+    producers: ProducerState = new ProducerState(config),
+  ) {
+    this.producers = producers;
     this.#config = { ...TRANSACTION_DEFAULTS, ...config };
   }
 
@@ -138,6 +142,11 @@ export class TransactionalProducers {
   load(snapshot: ProducerSnapshot, nowMs: number): void {
     this.reset(snapshot.offset);
     this.producers.load(snapshot, nowMs);
+    this.resume();
+  }
+
+  /** Goes on with the transactions that are open by what the producers say. */
+  resume(): void {
     for (const { producerId, currentTxnFirstOffset } of this.producers.producers().values()) {
       if (currentTxnFirstOffset !== undefined) this.#begin(producerId, currentTxnFirstOffset);
     }

@@ -1,3 +1,5 @@
+import type { StorageFigures } from './storage-state.js';
+
 /**
  * Kafka's error table: names, wire codes and retriable flags as in Kafka's protocol guide ("Error Codes").
  * Only the errors that this broker can answer with are listed; codes are Kafka's own.
@@ -38,6 +40,7 @@ export const ERRORS = {
   INVALID_CONFIG: { code: 40, retriable: false },
   NOT_CONTROLLER: { code: 41, retriable: true },
   INVALID_REQUEST: { code: 42, retriable: false },
+  POLICY_VIOLATION: { code: 44, retriable: false },
   OUT_OF_ORDER_SEQUENCE_NUMBER: { code: 45, retriable: false },
   DUPLICATE_SEQUENCE_NUMBER: { code: 46, retriable: false },
   INVALID_PRODUCER_EPOCH: { code: 47, retriable: false },
@@ -69,9 +72,16 @@ export class KafkaError extends Error {
   readonly type: KafkaErrorName;
   readonly code: number;
   readonly retriable: boolean;
+  /** *Ours*: where it is for want of space, how much there is and how much of it is used. */
+  readonly storage: StorageFigures | undefined;
 
-  constructor(type: KafkaErrorName, message: string, options?: ErrorOptions) {
+  constructor(
+    type: KafkaErrorName,
+    message: string,
+    options?: ErrorOptions & { storage?: StorageFigures | undefined },
+  ) {
     super(message, options);
+    this.storage = options?.storage;
     this.type = type;
     this.code = ERRORS[type].code;
     this.retriable = ERRORS[type].retriable;
@@ -92,6 +102,8 @@ export function errorName(code: number): KafkaErrorName {
 export interface ErrorFields {
   readonly errorCode: number;
   readonly errorMessage: string | null;
+  /** *Ours*, see `KafkaError.storage`. */
+  readonly storage?: StorageFigures | undefined;
 }
 
 export const NO_ERROR: ErrorFields = { errorCode: 0, errorMessage: null };
@@ -99,12 +111,13 @@ export const NO_ERROR: ErrorFields = { errorCode: 0, errorMessage: null };
 /** The response fields for a failure. What is no `KafkaError` is a bug or a platform fault and is thrown again. */
 export function errorFields(error: unknown): ErrorFields {
   if (!(error instanceof KafkaError)) throw error;
-  return { errorCode: error.code, errorMessage: error.message };
+  const { code: errorCode, message: errorMessage, storage } = error;
+  return storage === undefined ? { errorCode, errorMessage } : { errorCode, errorMessage, storage };
 }
 
 /** The error that response fields stand for, or undefined where the code is 0. */
-export function errorOf(fields: { errorCode: number; errorMessage?: string | null }): KafkaError | undefined {
+export function errorOf(fields: Partial<ErrorFields> & { errorCode: number }): KafkaError | undefined {
   if (fields.errorCode === 0) return undefined;
   const type = errorName(fields.errorCode);
-  return new KafkaError(type, fields.errorMessage ?? type);
+  return new KafkaError(type, fields.errorMessage ?? type, { storage: fields.storage });
 }

@@ -1,4 +1,3 @@
-import { int16At, int32At, int64At, setInt16, setInt32, setInt64 } from '../util/bytes.js';
 import { KafkaError } from './errors.js';
 
 const NULL_LENGTH = -1;
@@ -11,23 +10,24 @@ const DECODER = new TextDecoder();
  */
 export class FieldWriter {
   #bytes = new Uint8Array(128);
+  #view = new DataView(this.#bytes.buffer);
   #at = 0;
 
   int16(value: number): this {
     const at = this.#room(2);
-    setInt16(this.#bytes, at, value);
+    this.#view.setInt16(at, value);
     return this;
   }
 
   int32(value: number): this {
     const at = this.#room(4);
-    setInt32(this.#bytes, at, value);
+    this.#view.setInt32(at, value);
     return this;
   }
 
   int64(value: number): this {
     const at = this.#room(8);
-    setInt64(this.#bytes, at, value);
+    this.#view.setBigInt64(at, BigInt(value));
     return this;
   }
 
@@ -51,7 +51,7 @@ export class FieldWriter {
     return this;
   }
 
-  /** Where `size` more bytes go. To be asked before `#bytes` is, which it may replace. */
+  /** Where `size` more bytes go. To be asked before `#bytes` and `#view` are, which it may replace. */
   #room(size: number): number {
     const at = this.#at;
     this.#at += size;
@@ -59,6 +59,7 @@ export class FieldWriter {
       const larger = new Uint8Array(Math.max(this.#at, 2 * this.#bytes.length));
       larger.set(this.#bytes);
       this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
     }
     return at;
   }
@@ -67,12 +68,14 @@ export class FieldWriter {
 /** Reads what a `FieldWriter` wrote. @throws KafkaError INVALID_REQUEST where the bytes end too soon. */
 export class FieldReader {
   readonly #bytes: Uint8Array;
+  readonly #numbers: DataView;
   readonly #what: string;
   #at = 0;
 
   /** `what` names the bytes in errors. */
   constructor(bytes: Uint8Array, what: string) {
     this.#bytes = bytes;
+    this.#numbers = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#what = what;
   }
 
@@ -81,15 +84,15 @@ export class FieldReader {
   }
 
   int16(): number {
-    return int16At(this.#bytes, this.#skip(2));
+    return this.#numbers.getInt16(this.#skip(2));
   }
 
   int32(): number {
-    return int32At(this.#bytes, this.#skip(4));
+    return this.#numbers.getInt32(this.#skip(4));
   }
 
   int64(): number {
-    return int64At(this.#bytes, this.#skip(8));
+    return Number(this.#numbers.getBigInt64(this.#skip(8)));
   }
 
   /** '' for null. */

@@ -7,11 +7,14 @@
  * - `-1` stands for "none" exactly where Kafka's messages use it.
  * - What has no counterpart in Kafka is marked *ours*.
  */
+import type { StorageFigures, StorageState, StorageStatus } from './storage-state.js';
 
 /** An item of a response that failed or not; `errorCode` 0 is success. */
 interface Outcome {
   readonly errorCode: number;
   readonly errorMessage: string | null;
+  /** *Ours*: with errors for want of space. */
+  readonly storage?: StorageFigures | undefined;
 }
 
 // ---------------------------------------------------------------- records
@@ -31,6 +34,8 @@ export interface ProduceRequest {
      */
     readonly partitionData: readonly {
       readonly index: number;
+      /** *Ours*: of the data that the producer id is known to; to other data the batches are not appended. */
+      readonly incarnationId?: string | undefined;
       /** Whole v2 batches back to back, at least one; base offsets are 0, the leader stamps them in place. */
       readonly records: Uint8Array;
     }[];
@@ -88,10 +93,95 @@ export interface FetchResponse {
       readonly lastStableOffset: number;
       readonly logStartOffset: number;
       readonly abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[];
+      /** *Ours*: with CORRUPT_MESSAGE: what of the log is lost, from `fetchOffset` on. The reader goes on behind it. */
+      readonly gap?: PartitionGap;
       /** Chunks of whole batches in offset order. The first may begin before `fetchOffset`: the reader skips. */
       readonly records: readonly Uint8Array[];
     })[];
   }[];
+}
+
+/**
+ * *Ours*: why records cannot be read. corrupt: what is there is no sound batch. missing: nothing is there. unreadable: the
+ * browser does not give the bytes. removed: a repair took out what was damaged and left a note of it.
+ */
+export type GapReason = 'corrupt' | 'missing' | 'unreadable' | 'removed';
+
+/** *Ours*. */
+export interface PartitionGap {
+  readonly fromOffset: number;
+  /** Exclusive: what can be read goes on here. */
+  readonly nextOffset: number;
+  readonly reason: GapReason;
+}
+
+/**
+ * *Ours*: what a check finds. corrupt: bytes that are no sound batch. missing: offsets without a row. unreadable: a sealed
+ * segment whose bytes the browser does not give. overlap: offsets that are there twice. wrong-offset: a batch that says
+ * another offset than its place does. wrong-key: a row under another key than its last offset. sealed-segment,
+ * segment-row, checkpoint: what is kept of the batches does not agree with them. leftover: what a deletion or a sealing
+ * that was cut short left behind. orphan: a log that no topic has.
+ */
+export type FindingKind =
+  | 'corrupt'
+  | 'missing'
+  | 'unreadable'
+  | 'overlap'
+  | 'wrong-offset'
+  | 'wrong-key'
+  | 'sealed-segment'
+  | 'segment-row'
+  | 'checkpoint'
+  | 'leftover'
+  | 'orphan';
+
+/** *Ours*. */
+export interface LogFinding {
+  readonly kind: FindingKind;
+  readonly fromOffset: number;
+  /** Exclusive. */
+  readonly nextOffset: number;
+  /** What was expected and what was found, for a person. */
+  readonly detail: string;
+}
+
+/** *Ours*: looks for damage in the logs of these partitions. */
+export interface CheckLogsRequest {
+  /** Empty name: the metadata log, as partition 0, and logs that no topic has, as -1. */
+  readonly topics: readonly { readonly name: string; readonly partitions: readonly number[] }[];
+  readonly repair: boolean;
+}
+
+/** *Ours*. */
+export interface CheckLogsResponse {
+  readonly topics: readonly {
+    readonly name: string;
+    readonly partitions: readonly (Outcome & {
+      readonly partitionIndex: number;
+      readonly checkedBytes: number;
+      readonly findings: readonly (LogFinding & { readonly log: number; readonly repaired: boolean })[];
+      /** What earlier repairs took out: no damage any more, and no records. */
+      readonly gaps: readonly PartitionGap[];
+    })[];
+  }[];
+}
+
+/** *Ours*: puts batches, as they are, behind a log that is empty or was imported so far. */
+export interface ImportLogRequest {
+  readonly name: string;
+  readonly partitionIndex: number;
+  /** Whole v2 batches in offset order. They keep their offsets, which need not follow each other. */
+  readonly records: Uint8Array;
+  /** The first of a file may begin an empty log anywhere; the others go on where the one before ended. */
+  readonly isFirst: boolean;
+  /** Nothing more follows: what is kept of the batches is made now. */
+  readonly isLast: boolean;
+}
+
+/** *Ours*. */
+export interface ImportLogResponse extends Outcome {
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
 }
 
 /** Special timestamps of ListOffsets (KIP-734). */
@@ -148,6 +238,30 @@ export interface InitProducerIdRequest {
 export interface InitProducerIdResponse extends Outcome {
   readonly producerId: number;
   readonly producerEpoch: number;
+  /** *Ours*: of the data that knows it. */
+  readonly incarnationId?: string | undefined;
+}
+
+/** A transaction coordinator to the leaders of the partitions in which a transaction ends (KIP-98). */
+export interface WriteTxnMarkersRequest {
+  readonly markers: readonly {
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    /** true: commit. */
+    readonly transactionResult: boolean;
+    readonly coordinatorEpoch: number;
+    readonly topics: readonly { readonly name: string; readonly partitionIndexes: readonly number[] }[];
+  }[];
+}
+
+export interface WriteTxnMarkersResponse {
+  readonly markers: readonly {
+    readonly producerId: number;
+    readonly topics: readonly {
+      readonly name: string;
+      readonly partitions: readonly (Outcome & { readonly partitionIndex: number })[];
+    }[];
+  }[];
 }
 
 // ---------------------------------------------------------------- topics
@@ -300,6 +414,27 @@ export interface HostDescription {
   readonly self: boolean;
   readonly visible: boolean;
   readonly joinedAtMs: number;
+  readonly storage: StorageStatus;
+}
+
+/** *Ours*: how the storage of this tab's host is. Answered once there is a change that the asker does not know. */
+export interface DescribeStorageRequest {
+  /** Of the last answer, with its version; '' and -1 at first, which is answered at once. */
+  readonly host: string;
+  readonly version: number;
+}
+
+export interface DescribeStorageResponse extends Outcome {
+  readonly host: string;
+  readonly version: number;
+  /** Oldest first, at least one. */
+  readonly changes: readonly StorageChange[];
+}
+
+export interface StorageChange {
+  readonly state: StorageState;
+  /** When it began, by the wall clock. */
+  readonly atMs: number;
 }
 
 export interface DescribeLogDirsRequest {
@@ -507,9 +642,13 @@ interface Apis {
   CreatePartitions: [CreatePartitionsRequest, CreatePartitionsResponse];
   DeleteRecords: [DeleteRecordsRequest, DeleteRecordsResponse];
   InitProducerId: [InitProducerIdRequest, InitProducerIdResponse];
+  WriteTxnMarkers: [WriteTxnMarkersRequest, WriteTxnMarkersResponse];
   DescribeConfigs: [DescribeConfigsRequest, DescribeConfigsResponse];
   AlterConfigs: [AlterConfigsRequest, AlterConfigsResponse];
   DescribeCluster: [Record<string, never>, DescribeClusterResponse];
+  CheckLogs: [CheckLogsRequest, CheckLogsResponse];
+  ImportLog: [ImportLogRequest, ImportLogResponse];
+  DescribeStorage: [DescribeStorageRequest, DescribeStorageResponse];
   DescribeLogDirs: [DescribeLogDirsRequest, DescribeLogDirsResponse];
   FindCoordinator: [FindCoordinatorRequest, FindCoordinatorResponse];
   JoinGroup: [JoinGroupRequest, JoinGroupResponse];

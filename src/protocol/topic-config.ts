@@ -34,6 +34,7 @@ export interface TopicConfig {
   readonly retentionMs: number;
   readonly segmentBytes: number;
   readonly segmentMs: number;
+  readonly storageFullPolicy: 'block' | 'reject' | 'drop-oldest';
   readonly uncleanLeaderElectionEnable: boolean;
 }
 
@@ -64,7 +65,15 @@ const cleanupPolicy: ConfigDefinition<CleanupPolicy> = {
   },
 };
 
-/** Kafka's defaults and bounds ("Topic-Level Configs"). `segment.bytes` is ours: 8 MiB, a browser's measure. */
+/**
+ * Kafka's defaults and bounds ("Topic-Level Configs"). Ours are the default of `segment.bytes`, 8 MiB, a browser's measure,
+ * and `storage.full.policy`, what becomes of sends while the origin's storage is full:
+ *
+ * - `block`: they wait for space, as long as their producer's delivery timeout allows, and fail then. Kafka's producers
+ *   meet a full disk so, and nothing is lost that could still be stored; hence the default.
+ * - `reject`: they fail at once, for applications that would rather tell the user, or keep the record elsewhere.
+ * - `drop-oldest`: the topic's oldest records make way, for logs of which the newest matter.
+ */
 const SCHEMA = configSchema<TopicConfig>('topic', {
   cleanupPolicy,
   compressionType: oneOf('producer', ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd']),
@@ -82,6 +91,7 @@ const SCHEMA = configSchema<TopicConfig>('topic', {
   retentionMs: integer('604800000', -1),
   segmentBytes: integer('8388608', 1024),
   segmentMs: integer('604800000', 1),
+  storageFullPolicy: oneOf('block', ['block', 'reject', 'drop-oldest']),
   uncleanLeaderElectionEnable: boolean,
 });
 

@@ -1,19 +1,9 @@
 import { KafkaError } from '../protocol/errors.js';
-import { BATCH_HEADER_BYTES, compressionOf, readBatchHeader, replaceRecords } from './batch-header.js';
-import { type CompressionType, compressionName } from './compression-types.js';
+import { compressionOf, readBatchHeader } from './batch-header.js';
+import type { CompressionType } from './compression-types.js';
 import type { StoredRecord } from './record.js';
-import { decodeRecords } from './record-batch-decoder.js';
-
-const HIGHEST_TYPE = 4;
-
-/** Loaded by the first batch that is compressed. @throws KafkaError NETWORK_EXCEPTION: they could not be. */
-function codecs(): Promise<typeof import('./compression.js')> {
-  return import('./compression.js').catch((cause: unknown) => {
-    throw new KafkaError('NETWORK_EXCEPTION', `the code for compressed batches could not be loaded: ${cause}`, {
-      cause,
-    });
-  });
-}
+import { recordOf } from './record-batch-decoder.js';
+import { RecordCursor } from './record-cursor.js';
 
 /**
  * The uncompressed batch at `at` with its records compressed, in a buffer of its own; the head says so and is sealed
@@ -21,10 +11,7 @@ function codecs(): Promise<typeof import('./compression.js')> {
  * @throws KafkaError UNSUPPORTED_COMPRESSION_TYPE: no codec is registered for it.
  */
 export async function compressBatch(bytes: Uint8Array, at: number, type: CompressionType): Promise<Uint8Array> {
-  const { compress } = await codecs();
-  const { sizeInBytes } = readBatchHeader(bytes, at);
-  const records = await compress(type, bytes.subarray(at + BATCH_HEADER_BYTES, at + sizeInBytes));
-  return replaceRecords(bytes, at, records, type);
+  return (await loaded()).compressBatch(bytes, at, type);
 }
 
 /**
@@ -33,14 +20,7 @@ export async function compressBatch(bytes: Uint8Array, at: number, type: Compres
  * @throws KafkaError UNSUPPORTED_COMPRESSION_TYPE: no codec is registered for it. CORRUPT_MESSAGE: not the codec's data.
  */
 export async function decompressBatch(bytes: Uint8Array, at = 0): Promise<Uint8Array> {
-  const header = readBatchHeader(bytes, at);
-  const type = compressionOf(header);
-  if (type > HIGHEST_TYPE) {
-    throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', `batch at byte ${at}: no codec for ${compressionName(type)}`);
-  }
-  const { decompress } = await codecs();
-  const compressed = bytes.subarray(at + BATCH_HEADER_BYTES, at + header.sizeInBytes);
-  return replaceRecords(bytes, at, await decompress(type as CompressionType, compressed), 0);
+  return (await loaded()).decompressBatch(bytes, at);
 }
 
 /**
@@ -48,6 +28,28 @@ export async function decompressBatch(bytes: Uint8Array, at = 0): Promise<Uint8A
  * @throws KafkaError as `decompressBatch` and `RecordCursor`
  */
 export async function decodeBatch(bytes: Uint8Array, at = 0): Promise<StoredRecord[]> {
-  if (compressionOf(readBatchHeader(bytes, at)) === 0) return decodeRecords(bytes, at);
-  return decodeRecords(await decompressBatch(bytes, at));
+  const records: StoredRecord[] = [];
+  const cursor = await openBatch(bytes, at);
+  while (cursor.next()) records.push(recordOf(cursor));
+  return records;
+}
+
+/**
+ * A cursor over the records of the batch at `at`, compressed or not.
+ * @throws KafkaError as `decompressBatch` and `RecordCursor`
+ */
+export async function openBatch(bytes: Uint8Array, at: number): Promise<RecordCursor> {
+  const header = readBatchHeader(bytes, at);
+  return compressionOf(header) === 0
+    ? new RecordCursor(bytes, at, header)
+    : new RecordCursor(await decompressBatch(bytes, at));
+}
+
+/** With the first batch that is compressed. @throws KafkaError NETWORK_EXCEPTION: the code could not be loaded. */
+function loaded(): Promise<typeof import('./compressed-batches.js')> {
+  return import('./compressed-batches.js').catch((cause: unknown) => {
+    throw new KafkaError('NETWORK_EXCEPTION', `the code for compressed batches could not be loaded: ${cause}`, {
+      cause,
+    });
+  });
 }

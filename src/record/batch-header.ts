@@ -1,49 +1,40 @@
 import { KafkaError } from '../protocol/errors.js';
 import { bigInt64At, int16At, int32At, int64At, setInt16, setInt32, setInt64, uint32At } from '../util/bytes.js';
-import { crc32c } from '../util/crc32c.js';
+import { batchChecksum, sealBatch } from './batch-checksum.js';
+import {
+  ATTRIBUTES_AT,
+  BASE_OFFSET_AT,
+  BASE_SEQUENCE_AT,
+  BASE_TIMESTAMP_AT,
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH_AT,
+  COMPRESSION_BITS,
+  CONTROL_BIT,
+  CRC_AT,
+  DELETE_HORIZON_BIT,
+  GAP_BIT,
+  LAST_OFFSET_DELTA_AT,
+  LEADER_EPOCH_AT,
+  LOG_APPEND_TIME_BIT,
+  MAGIC,
+  MAGIC_AT,
+  MAX_TIMESTAMP_AT,
+  PRODUCER_EPOCH_AT,
+  PRODUCER_ID_AT,
+  RECORD_COUNT_AT,
+  TRANSACTIONAL_BIT,
+  UNCOUNTED_BYTES,
+} from './batch-layout.js';
 import type { BatchHeader } from './record.js';
 
-/*
- * The head of a record batch (message format v2; Kafka's documentation, "Record Batch"). Big-endian; sizes in bytes:
- *
- *   baseOffset 8 · batchLength 4 · partitionLeaderEpoch 4 · magic 1 · crc 4 · attributes 2
- *   lastOffsetDelta 4 · baseTimestamp 8 · maxTimestamp 8 · producerId 8 · producerEpoch 2
- *   baseSequence 4 · recordCount 4 · records[batchLength - 49]
- *
- * The crc (CRC-32C) covers only what follows it, so that a leader may stamp baseOffset and partitionLeaderEpoch on a
- * finished batch without reading the payload again.
- */
-const BASE_OFFSET_AT = 0;
-const BATCH_LENGTH_AT = 8;
-const LEADER_EPOCH_AT = 12;
-const MAGIC_AT = 16;
-const CRC_AT = 17;
-const ATTRIBUTES_AT = 21;
-const LAST_OFFSET_DELTA_AT = 23;
-const BASE_TIMESTAMP_AT = 27;
-const MAX_TIMESTAMP_AT = 35;
-const PRODUCER_ID_AT = 43;
-const PRODUCER_EPOCH_AT = 51;
-const BASE_SEQUENCE_AT = 53;
-const RECORD_COUNT_AT = 57;
-
-/** Bytes of the head; the records follow. */
-export const BATCH_HEADER_BYTES = 61;
-/** What batchLength does not count: itself and the base offset. */
-const UNCOUNTED_BYTES = 12;
-const MAGIC = 2;
-
-const COMPRESSION_BITS = 0x07;
-const LOG_APPEND_TIME_BIT = 0x08;
-const TRANSACTIONAL_BIT = 0x10;
-const CONTROL_BIT = 0x20;
-const DELETE_HORIZON_BIT = 0x40;
-
-/** Kafka's names for "there is none". */
-export const NO_PRODUCER_ID = -1;
-export const NO_PRODUCER_EPOCH = -1;
-export const NO_SEQUENCE = -1;
-export const NO_PARTITION_LEADER_EPOCH = -1;
+export {
+  BATCH_HEADER_BYTES,
+  GAP_BIT,
+  NO_PARTITION_LEADER_EPOCH,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
+} from './batch-layout.js';
 
 export type TimestampType = 'CreateTime' | 'LogAppendTime';
 
@@ -63,6 +54,11 @@ export function isTransactional({ attributes }: Pick<BatchHeader, 'attributes'>)
 /** A control batch holds one commit or abort marker, which consumers do not see. */
 export function isControl({ attributes }: Pick<BatchHeader, 'attributes'>): boolean {
   return (attributes & CONTROL_BIT) !== 0;
+}
+
+/** A gap batch is empty and stands for records that are lost. */
+export function isGap({ attributes }: Pick<BatchHeader, 'attributes'>): boolean {
+  return (attributes & GAP_BIT) !== 0;
 }
 
 /** When compaction may drop the tombstones of this batch; undefined where no pass has set it yet (KIP-534). */
@@ -109,6 +105,11 @@ export function batchSizeAt(bytes: Uint8Array, at: number): number | undefined {
     throw corrupt(at, `expected magic ${MAGIC}, found ${bytes[at + MAGIC_AT]}`);
   }
   return size <= available ? size : undefined;
+}
+
+/** Of the batch at `at`, which must hold its head. */
+export function attributesAt(bytes: Uint8Array, at: number): number {
+  return int16At(bytes, at + ATTRIBUTES_AT);
 }
 
 /**
@@ -221,7 +222,7 @@ export function verifyBatch(bytes: Uint8Array, at = 0): BatchHeader {
 export function verifyBatchBytes(bytes: Uint8Array, at = 0): number {
   const size = wholeBatchSize(bytes, at);
   const crc = uint32At(bytes, at + CRC_AT);
-  const found = crc32c(bytes, at + ATTRIBUTES_AT, at + size);
+  const found = batchChecksum(bytes, at, size);
   if (crc !== found) throw corrupt(at, `expected crc ${hex(crc)}, found ${hex(found)}`);
   const recordCount = int32At(bytes, at + RECORD_COUNT_AT);
   const lastOffsetDelta = int32At(bytes, at + LAST_OFFSET_DELTA_AT);
@@ -229,6 +230,34 @@ export function verifyBatchBytes(bytes: Uint8Array, at = 0): number {
     throw corrupt(at, `${recordCount} records do not fit a last offset delta of ${lastOffsetDelta}`);
   }
   return size;
+}
+
+/** Where a batch lies in its log, as its head says; nothing of it is checked. */
+export interface BatchSpan {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly attributes: number;
+}
+
+export function batchSpanAt(bytes: Uint8Array, at: number): BatchSpan {
+  const baseOffset = int64At(bytes, at + BASE_OFFSET_AT);
+  const lastOffset = baseOffset + int32At(bytes, at + LAST_OFFSET_DELTA_AT);
+  return { baseOffset, lastOffset, attributes: int16At(bytes, at + ATTRIBUTES_AT) };
+}
+
+/** Whether a v2 batch may begin at `at`. */
+export function hasMagic(bytes: Uint8Array, at: number): boolean {
+  return bytes[at + MAGIC_AT] === MAGIC && at + BATCH_HEADER_BYTES <= bytes.length;
+}
+
+/** The size of the batch at `at` if `verifyBatch` takes it; undefined where it does not. */
+export function soundSizeAt(bytes: Uint8Array, at: number): number | undefined {
+  try {
+    return verifyBatchBytes(bytes, at);
+  } catch (error) {
+    if (error instanceof KafkaError) return undefined;
+    throw error;
+  }
 }
 
 export interface BatchStamp {
@@ -251,42 +280,11 @@ export function stampBatch(bytes: Uint8Array, at: number, stamp: BatchStamp): vo
   sealBatch(bytes, at, int32At(bytes, at + BATCH_LENGTH_AT) + UNCOUNTED_BYTES);
 }
 
-/** Writes the head of a batch of `size` bytes whose records are already in place behind it, checksum included. */
-export function writeBatchHeader(bytes: Uint8Array, at: number, size: number, fields: BatchFields): void {
-  setInt64(bytes, at + BASE_OFFSET_AT, fields.baseOffset);
-  setInt32(bytes, at + BATCH_LENGTH_AT, size - UNCOUNTED_BYTES);
-  setInt32(bytes, at + LEADER_EPOCH_AT, fields.partitionLeaderEpoch);
-  bytes[at + MAGIC_AT] = MAGIC;
-  setInt16(bytes, at + ATTRIBUTES_AT, fields.attributes);
-  setInt32(bytes, at + LAST_OFFSET_DELTA_AT, fields.lastOffsetDelta);
-  setInt64(bytes, at + BASE_TIMESTAMP_AT, fields.baseTimestampMs);
-  setInt64(bytes, at + MAX_TIMESTAMP_AT, fields.maxTimestampMs);
-  setInt64(bytes, at + PRODUCER_ID_AT, fields.producerId);
-  setInt16(bytes, at + PRODUCER_EPOCH_AT, fields.producerEpoch);
-  setInt32(bytes, at + BASE_SEQUENCE_AT, fields.baseSequence);
-  setInt32(bytes, at + RECORD_COUNT_AT, fields.recordCount);
-  sealBatch(bytes, at, size);
-}
-
-/** A copy of the batch at `at` whose records are `records`, under `compression`. */
-export function replaceRecords(
-  bytes: Uint8Array,
-  at: number,
-  records: Uint8Array,
-  compression: number,
-): Uint8Array<ArrayBuffer> {
-  const size = BATCH_HEADER_BYTES + records.length;
-  const copy = new Uint8Array(size);
-  copy.set(bytes.subarray(at, at + BATCH_HEADER_BYTES));
-  copy.set(records, BATCH_HEADER_BYTES);
-  setInt32(copy, BATCH_LENGTH_AT, size - UNCOUNTED_BYTES);
-  setInt16(copy, ATTRIBUTES_AT, (int16At(copy, ATTRIBUTES_AT) & ~COMPRESSION_BITS) | compression);
-  sealBatch(copy, 0, size);
+/** A copy of a batch that begins at `baseOffset`. */
+export function withBaseOffset(batch: Uint8Array, baseOffset: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(batch);
+  setInt64(copy, BASE_OFFSET_AT, baseOffset);
   return copy;
-}
-
-function sealBatch(bytes: Uint8Array, at: number, size: number): void {
-  setInt32(bytes, at + CRC_AT, crc32c(bytes, at + ATTRIBUTES_AT, at + size));
 }
 
 function wholeBatchSize(bytes: Uint8Array, at: number): number {

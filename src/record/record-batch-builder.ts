@@ -8,9 +8,9 @@ import {
   NO_PRODUCER_EPOCH,
   NO_PRODUCER_ID,
   NO_SEQUENCE,
-  writeBatchHeader,
-} from './batch-header.js';
+} from './batch-layout.js';
 import type { NewRecord, NewRecordHeader } from './record.js';
+import { writeBatchHeader } from './write-batch-header.js';
 
 /** `Uint8Array.set` needs a view of its own when it gets many bytes; below, a loop is quicker. */
 const SET_FROM = 24;
@@ -109,7 +109,14 @@ export class RecordBatchBuilder {
    * builder is empty again.
    */
   finish(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
-    const batch = this.#bytes.slice(0, this.#at);
+    const batch = this.end(ending).slice();
+    this.clear();
+    return batch;
+  }
+
+  /** The finished batch in the builder's own memory: good until the builder is cleared, which it must be before more. */
+  end(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
+    const batch = this.#bytes.subarray(0, this.#at);
     writeBatchHeader(batch, 0, batch.length, {
       baseOffset: ending.baseOffset ?? 0,
       partitionLeaderEpoch: ending.partitionLeaderEpoch ?? NO_PARTITION_LEADER_EPOCH,
@@ -122,7 +129,6 @@ export class RecordBatchBuilder {
       baseSequence: ending.baseSequence ?? NO_SEQUENCE,
       recordCount: this.#recordCount,
     });
-    this.clear();
     return batch;
   }
 

@@ -1,167 +1,12 @@
-import { KafkaError } from '../protocol/errors.js';
-import { VarintReader } from '../util/varint.js';
-import { BATCH_HEADER_BYTES, compressionOf, readBatchHeader, timestampType } from './batch-header.js';
-import type { BatchHeader, RecordHeader, StoredRecord } from './record.js';
-import { type RecordBytes, recordBytes } from './record-bytes.js';
+import { VarintReader } from '../util/varint-reader.js';
+import type { RecordHeader, StoredRecord } from './record.js';
+import { recordBytes } from './record-bytes.js';
+import { NULL_START, RecordCursor, skip } from './record-cursor.js';
+
+export { NULL_START, RecordCursor };
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
-const NO_BYTES = -1;
 const NO_HEADERS: readonly RecordHeader[] = [];
-
-/** Where a null key or value starts. */
-export const NULL_START = -1;
-
-/**
- * Walks the records of one uncompressed batch without making an object a record:
- *
- *   const cursor = new RecordCursor(bytes, at);
- *   while (cursor.next()) use(cursor.offset, cursor.valueStart, cursor.valueEnd);
- *
- * Positions are indices of `bytes`. The record format, lengths and deltas being varints:
- *
- *   length · attributes 1 · timestampDelta · offsetDelta · keyLength · key · valueLength · value · headerCount ·
- *   (keyLength · key · valueLength · value)*
- */
-export class RecordCursor {
-  readonly bytes: Uint8Array;
-  readonly header: BatchHeader;
-  /** Of the record that `next` has come to. */
-  offset = -1;
-  timestampMs = -1;
-  /** NULL_START for a null key; then `keyEnd` means nothing. */
-  keyStart = NULL_START;
-  keyEnd = 0;
-  /** NULL_START for a tombstone; then `valueEnd` means nothing. */
-  valueStart = NULL_START;
-  valueEnd = 0;
-  headerCount = 0;
-
-  readonly #reader: VarintReader;
-  readonly #end: number;
-  readonly #baseOffset: number;
-  readonly #baseTimestampMs: number;
-  readonly #logAppendTime: boolean;
-  #remaining: number;
-  #headersStart = 0;
-
-  /**
-   * At the batch that begins at `at`, before its first record. The checksum is not looked at: see `verifyBatch`.
-   * @throws KafkaError CORRUPT_MESSAGE, INVALID_RECORD: no readable batch head. UNSUPPORTED_COMPRESSION_TYPE: it is
-   *   compressed; `decompressBatch` first.
-   */
-  constructor(bytes: Uint8Array, at = 0, header: BatchHeader = readBatchHeader(bytes, at)) {
-    if (compressionOf(header) !== 0) {
-      throw new KafkaError(
-        'UNSUPPORTED_COMPRESSION_TYPE',
-        `batch at byte ${at}: expected an uncompressed batch, found compression ${compressionOf(header)}`,
-      );
-    }
-    this.bytes = bytes;
-    this.header = header;
-    this.#reader = new VarintReader(bytes, at + BATCH_HEADER_BYTES);
-    this.#end = at + header.sizeInBytes;
-    this.#baseOffset = header.baseOffset;
-    this.#logAppendTime = timestampType(header) === 'LogAppendTime';
-    this.#baseTimestampMs = this.#logAppendTime ? header.maxTimestampMs : header.baseTimestampMs;
-    this.#remaining = header.recordCount;
-  }
-
-  /**
-   * Moves to the next record; false behind the last.
-   * @throws KafkaError CORRUPT_MESSAGE: the bytes are no record, or records and count do not fit.
-   */
-  next(): boolean {
-    const reader = this.#reader;
-    if (this.#remaining <= 0) {
-      if (reader.at !== this.#end) throw this.#corrupt(`${this.#end - reader.at} bytes follow the last record`);
-      return false;
-    }
-    this.#remaining--;
-    try {
-      this.#read(reader);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      throw this.#corrupt(error.message);
-    }
-    return true;
-  }
-
-  /** A view of the key. */
-  key(): RecordBytes | null {
-    return this.keyStart === NULL_START ? null : recordBytes(this.bytes, this.keyStart, this.keyEnd);
-  }
-
-  /** A view of the value; null is a tombstone. */
-  value(): RecordBytes | null {
-    return this.valueStart === NULL_START ? null : recordBytes(this.bytes, this.valueStart, this.valueEnd);
-  }
-
-  /** In the order written; values are views. */
-  headers(): readonly RecordHeader[] {
-    if (this.headerCount === 0) return NO_HEADERS;
-    const reader = new VarintReader(this.bytes, this.#headersStart);
-    return Array.from({ length: this.headerCount }, () => {
-      const keyStart = skip(reader, reader.varint());
-      const key = UTF8.decode(this.bytes.subarray(keyStart, reader.at));
-      const valueStart = skip(reader, reader.varint());
-      return { key, value: valueStart === NULL_START ? null : recordBytes(this.bytes, valueStart, reader.at) };
-    });
-  }
-
-  /** The record as an object, its bytes as views. */
-  record(): StoredRecord {
-    const { offset, timestampMs } = this;
-    return { offset, timestampMs, key: this.key(), value: this.value(), headers: this.headers() };
-  }
-
-  #read(reader: VarintReader): void {
-    const length = reader.varint();
-    const end = reader.at + length;
-    if (length < 0 || end > this.#end) throw this.#corrupt(`a record of ${length} bytes does not fit its batch`);
-    reader.at++; // attributes: none are in use
-    const timestampDeltaMs = reader.varlong();
-    this.timestampMs = this.#logAppendTime ? this.#baseTimestampMs : this.#baseTimestampMs + timestampDeltaMs;
-    if (!Number.isSafeInteger(this.timestampMs))
-      throw this.#corrupt(`timestamp ${this.timestampMs} is no safe integer`);
-    const offsetDelta = reader.varint();
-    this.offset = this.#baseOffset + offsetDelta;
-    if (offsetDelta < 0 || offsetDelta > this.header.lastOffsetDelta) {
-      throw this.#corrupt(`offset delta ${offsetDelta} is outside 0 to ${this.header.lastOffsetDelta}`);
-    }
-    this.keyStart = skip(reader, reader.varint());
-    this.keyEnd = reader.at;
-    this.valueStart = skip(reader, reader.varint());
-    this.valueEnd = reader.at;
-    this.headerCount = reader.varint();
-    if (this.headerCount !== 0) this.#skipHeaders(reader, end);
-    if (reader.at !== end)
-      throw this.#corrupt(`expected a record of ${length} bytes, found ${reader.at - end + length}`);
-  }
-
-  #skipHeaders(reader: VarintReader, end: number): void {
-    if (this.headerCount < 0) throw this.#corrupt(`${this.headerCount} headers`);
-    this.#headersStart = reader.at;
-    for (let i = 0; i < this.headerCount && reader.at <= end; i++) {
-      if (skip(reader, reader.varint()) === NULL_START) throw this.#corrupt('a header without a key');
-      skip(reader, reader.varint());
-    }
-  }
-
-  #corrupt(text: string): KafkaError {
-    return new KafkaError('CORRUPT_MESSAGE', `batch at offset ${this.#baseOffset}, byte ${this.#reader.at}: ${text}`);
-  }
-}
-
-/** Steps over `length` bytes; returns where they start, or NULL_START for the length of a null. */
-function skip(reader: VarintReader, length: number): number {
-  if (length < 0) {
-    if (length !== NO_BYTES) throw new RangeError(`expected a length of at least -1, found ${length}`);
-    return NULL_START;
-  }
-  const start = reader.at;
-  reader.at = start + length;
-  return start;
-}
 
 /**
  * All records of the uncompressed batch at `at`. Their bytes are views. Where speed counts, use `RecordCursor`.
@@ -170,6 +15,30 @@ function skip(reader: VarintReader, length: number): number {
 export function decodeRecords(bytes: Uint8Array, at = 0): StoredRecord[] {
   const records: StoredRecord[] = [];
   const cursor = new RecordCursor(bytes, at);
-  while (cursor.next()) records.push(cursor.record());
+  while (cursor.next()) records.push(recordOf(cursor));
   return records;
+}
+
+/** The record that a cursor has come to, as an object. */
+export function recordOf(cursor: RecordCursor): StoredRecord {
+  const { bytes, offset, timestampMs, keyStart, keyEnd, valueStart, valueEnd } = cursor;
+  return {
+    offset,
+    timestampMs,
+    key: keyStart === NULL_START ? null : recordBytes(bytes, keyStart, keyEnd),
+    value: valueStart === NULL_START ? null : recordBytes(bytes, valueStart, valueEnd),
+    headers: headersOf(cursor),
+  };
+}
+
+/** The headers of that record in the order written; values are views. */
+export function headersOf({ bytes, headerCount, headersStart }: RecordCursor): readonly RecordHeader[] {
+  if (headerCount === 0) return NO_HEADERS;
+  const reader = new VarintReader(bytes, headersStart);
+  return Array.from({ length: headerCount }, () => {
+    const keyStart = skip(reader, reader.varint());
+    const key = UTF8.decode(bytes.subarray(keyStart, reader.at));
+    const valueStart = skip(reader, reader.varint());
+    return { key, value: valueStart === NULL_START ? null : recordBytes(bytes, valueStart, reader.at) };
+  });
 }

@@ -1,6 +1,8 @@
-import { VarintReader, varintSize, writeVarint } from '../util/varint.js';
-import { BATCH_HEADER_BYTES, readBatchHeader, writeBatchHeader } from './batch-header.js';
+import { varintSize, writeVarint } from '../util/varint.js';
+import { VarintReader } from '../util/varint-reader.js';
+import { BATCH_HEADER_BYTES, readBatchHeader } from './batch-header.js';
 import type { BatchHeader } from './record.js';
+import { writeBatchHeader } from './write-batch-header.js';
 
 /**
  * An uncompressed batch as two: its first `count` records, and the rest, which takes up the sequence behind them.

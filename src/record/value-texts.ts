@@ -1,6 +1,5 @@
-import { isAscii } from '../util/bytes.js';
 import type { BatchHeader } from './record.js';
-import { NULL_START, RecordCursor } from './record-batch-decoder.js';
+import { NULL_START } from './record-cursor.js';
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 /** For records that are longer on average, calls of the decoder are few enough. */
@@ -25,44 +24,59 @@ interface Joined {
 export class ValueTexts {
   readonly #bytes: Uint8Array;
   readonly #at: number;
-  readonly #header: BatchHeader;
+  readonly #sizeInBytes: number;
+  /** Start and end of each value, in the order of the batch; undefined where they are not to be had together. */
+  readonly #places: Int32Array | undefined;
+  #placeCount = 0;
   /** null: these texts cannot be had together. */
   #joined: Joined | null | undefined;
 
-  /** Of the batch at `at`, which is known to be sound. */
-  constructor(bytes: Uint8Array, at: number, header: BatchHeader) {
+  /** Of the batch at `at`, which is known to be sound; its values are to be noted before a text is asked for. */
+  constructor(bytes: Uint8Array, at: number, { sizeInBytes, recordCount }: BatchHeader) {
     this.#bytes = bytes;
     this.#at = at;
-    this.#header = header;
+    this.#sizeInBytes = sizeInBytes;
+    const isApart = recordCount < JOINED_FROM || sizeInBytes > recordCount * JOINED_UP_TO;
+    this.#places = isApart ? undefined : new Int32Array(2 * recordCount);
+  }
+
+  /** The next value, as `RecordCursor` has it. */
+  noteValue(start: number, end: number): void {
+    const places = this.#places;
+    if (places === undefined || start === NULL_START) return;
+    places[this.#placeCount++] = start;
+    places[this.#placeCount++] = end;
   }
 
   /** The text of a view of this batch; undefined where it must be decoded by itself, as after a change of the bytes. */
   textOf({ byteOffset, length }: Uint8Array): string | undefined {
-    this.#joined ??= join(this.#bytes, this.#at, this.#header);
+    this.#joined ??= this.#join();
     const start = byteOffset - this.#bytes.byteOffset - this.#at;
     if (this.#joined === null || !isUnchanged(this.#joined, start, start + length)) return undefined;
     return this.#joined.text.substring(start, start + length);
   }
-}
 
-function join(bytes: Uint8Array, at: number, header: BatchHeader): Joined | null {
-  const { sizeInBytes, recordCount } = header;
-  if (recordCount < JOINED_FROM || sizeInBytes > recordCount * JOINED_UP_TO) return null;
-  const blanked = bytes.slice(at, at + sizeInBytes);
-  const cursor = new RecordCursor(bytes, at, header);
-  let end = 0;
-  while (cursor.next()) {
-    if (cursor.valueStart === NULL_START) continue;
-    blank(blanked, end, cursor.valueStart - at);
-    end = cursor.valueEnd - at;
+  #join(): Joined | null {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    const places = this.#places;
+    if (places === undefined) return null;
+    const blanked = bytes.slice(at, at + this.#sizeInBytes);
+    let end = 0;
+    for (let i = 0; i < this.#placeCount; i += 2) {
+      blank(blanked, end, places[i]! - at);
+      end = places[i + 1]! - at;
+    }
+    blank(blanked, end, blanked.length);
+    const text = UTF8.decode(blanked);
+    // A unit for every byte: then none was part of a longer sequence, and each value reads as it would by itself.
+    if (text.length !== blanked.length) return null;
+    return {
+      text,
+      original: new DataView(blanked.buffer),
+      live: new DataView(bytes.buffer, bytes.byteOffset + at, this.#sizeInBytes),
+    };
   }
-  blank(blanked, end, sizeInBytes);
-  if (!isAscii(blanked)) return null;
-  return {
-    text: UTF8.decode(blanked),
-    original: new DataView(blanked.buffer),
-    live: new DataView(bytes.buffer, bytes.byteOffset + at, sizeInBytes),
-  };
 }
 
 /** The gaps are short: a call of `fill` would cost more. */
@@ -73,7 +87,7 @@ function blank(bytes: Uint8Array, from: number, to: number): void {
 function isUnchanged({ original, live }: Joined, start: number, end: number): boolean {
   if (start < 0 || end > original.byteLength || live.buffer.byteLength === 0) return false;
   let i = start;
-  for (; i + 4 <= end; i += 4) if (live.getUint32(i) !== original.getUint32(i)) return false;
+  for (; i + 4 <= end; i += 4) if (live.getInt32(i, true) !== original.getInt32(i, true)) return false;
   for (; i < end; i++) if (live.getUint8(i) !== original.getUint8(i)) return false;
   return true;
 }

@@ -1,5 +1,5 @@
 import { onAbort } from '../util/signal.js';
-import type { Channels, Clock, HeldLock, Locks, Random, Runtime } from './runtime.js';
+import type { Chance, Channels, ClientRuntime, Clock, HeldLock, Locks, Random, Runtime } from './runtime.js';
 import { uuidFrom } from './seeded-random.js';
 
 /** The longest delay that timers take; a longer one would fire at once. */
@@ -8,6 +8,11 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The runtime of the platform: in windows, in dedicated workers, and in Node from version 24 on. */
 export function browserRuntime(): Runtime {
   return { clock: platformClock(), random: platformRandom(), locks: webLocks(), channels: BROADCAST_CHANNELS };
+}
+
+/** That of a page for its clients. */
+export function pageRuntime(): ClientRuntime {
+  return { clock: platformClock(), random: PLATFORM_CHANCE };
 }
 
 /** `onTimer` sees each timer that is set. */
@@ -19,10 +24,14 @@ export function platformClock(onTimer: (timer: unknown) => void = () => {}): Clo
   };
 }
 
+const PLATFORM_CHANCE: Chance = {
+  next: () => Math.random(),
+  below: (n) => Math.floor(Math.random() * n),
+};
+
 export function platformRandom(): Random {
   return {
-    next: () => Math.random(),
-    below: (n) => Math.floor(Math.random() * n),
+    ...PLATFORM_CHANCE,
     // Insecure contexts have no randomUUID.
     uuid: () => crypto.randomUUID?.() ?? uuidFrom(crypto.getRandomValues(new Uint8Array(16))),
   };

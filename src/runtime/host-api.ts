@@ -1,5 +1,6 @@
 import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import type { StorageFigures } from '../protocol/storage-state.js';
 
 /** What a page tells its worker at the start. Plain data. */
 export interface HostStart {
@@ -9,6 +10,8 @@ export interface HostStart {
   /** What people see of this tab in lists of hosts, such as its title. */
   readonly label: string;
   readonly visible: boolean;
+  /** Run over memory where storage is denied. */
+  readonly memoryIfDenied?: boolean;
 }
 
 export interface HostStarted {
@@ -18,7 +21,15 @@ export interface HostStarted {
 }
 
 /** An answer, or a failure as data: Comlink would keep only the name and the text of an error. */
-export type Reply<T> = { readonly ok: T } | { readonly error: { readonly type: string; readonly message: string } };
+export type Reply<T> =
+  | { readonly ok: T }
+  | {
+      readonly error: {
+        readonly type: string;
+        readonly message: string;
+        readonly storage?: StorageFigures | undefined;
+      };
+    };
 
 /** A new way to the one that introduces the hosts of a cluster to each other, asked of the page: workers have none. */
 export type Introducer = () => Promise<MessagePort | undefined>;
@@ -36,7 +47,8 @@ export interface HostApi {
 
 /** The failure as data. What is no `KafkaError` is a bug, and has its name in the text. */
 export function errorReply(error: unknown): Reply<never> {
-  if (error instanceof KafkaError) return { error: { type: error.type, message: error.message } };
+  if (error instanceof KafkaError)
+    return { error: { type: error.type, message: error.message, storage: error.storage } };
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { error: { type: 'UNKNOWN_SERVER_ERROR', message } };
 }
@@ -44,6 +56,6 @@ export function errorReply(error: unknown): Reply<never> {
 /** The answer of a reply. @throws KafkaError the failure that it carries. */
 export function replied<T>(reply: Reply<T>): T {
   if ('ok' in reply) return reply.ok;
-  const { type, message } = reply.error;
-  throw new KafkaError(type in ERRORS ? (type as KafkaErrorName) : 'UNKNOWN_SERVER_ERROR', message);
+  const { type, message, storage } = reply.error;
+  throw new KafkaError(type in ERRORS ? (type as KafkaErrorName) : 'UNKNOWN_SERVER_ERROR', message, { storage });
 }

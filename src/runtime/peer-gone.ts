@@ -1,11 +1,9 @@
-import type { Locks } from './runtime.js';
-
 /**
- * Resolves once nobody holds `lockName`, which a peer holds for as long as it lives: it closed, was killed, or its tab
- * was. A frozen peer is not gone. Only of use once the peer is known to hold its lock.
- * Rejects with the signal's reason when aborted.
+ * Calls `gone` once nobody holds `lockName`, which a peer holds for as long as it lives: it closed, was killed, or its
+ * tab was. A frozen peer is not gone. Only of use once the peer is known to hold its lock; without Web Locks (insecure
+ * contexts), and after the signal's abort, nothing is ever called.
  */
-export async function peerGone(locks: Locks, lockName: string, signal: AbortSignal): Promise<void> {
-  const lock = await locks.hold(lockName, { signal });
-  lock.release();
+export function onPeerGone(lockName: string, signal: AbortSignal, gone: () => void): void {
+  const locks: LockManager | undefined = navigator.locks;
+  locks?.request(lockName, { signal }, gone).catch(() => {}); // aborted: it ended in another way
 }

@@ -13,6 +13,12 @@ export interface Runtime {
   readonly lines?: Lines | undefined;
 }
 
+/** The part of it that a client needs: the rest is the host's. */
+export interface ClientRuntime {
+  readonly clock: Clock;
+  readonly random: Chance;
+}
+
 export interface Clock {
   /** Milliseconds since the epoch. May jump, forward and back. */
   wallMs(): number;
@@ -25,11 +31,14 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-export interface Random {
+export interface Chance {
   /** Uniform in [0, 1). */
   next(): number;
   /** Uniform integer in [0, n). */
   below(n: number): number;
+}
+
+export interface Random extends Chance {
   /** A version 4 UUID. */
   uuid(): string;
 }

@@ -3,7 +3,7 @@ import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import { abortable, linkedController, onAbort } from '../util/signal.js';
 import { type HostApi, type HostStart, type HostStarted, type Reply, replied } from './host-api.js';
-import { peerGone } from './peer-gone.js';
+import { onPeerGone } from './peer-gone.js';
 import { requestBuffers } from './record-buffers.js';
 import type { Runtime } from './runtime.js';
 
@@ -13,7 +13,7 @@ const START_TIMEOUT_MS = 20_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 
 export interface WorkerPeerOptions {
-  readonly runtime: Pick<Runtime, 'clock' | 'locks'>;
+  readonly runtime: Pick<Runtime, 'clock'>;
   /** A new module worker that calls `serveRequests`. */
   readonly newWorker: () => Worker;
   /** Its address where it is known, for the texts of errors: browsers name it nowhere. */
@@ -109,7 +109,7 @@ export class WorkerPeer {
       const reply = abortable(this.#host?.start(start, introducer) as Promise<Reply<HostStarted>>, this.ended);
       const started = replied(await reply);
       this.#isStarted = true;
-      this.#watchLock(started.lockName);
+      onPeerGone(started.lockName, this.ended, () => this.#fail('NETWORK_EXCEPTION', 'is gone: its lock is free'));
       return started;
     } catch (error) {
       this.end(error instanceof KafkaError ? error : new KafkaError('BROKER_NOT_AVAILABLE', String(error)));
@@ -117,15 +117,6 @@ export class WorkerPeer {
     } finally {
       patience.abort();
     }
-  }
-
-  #watchLock(lockName: string): void {
-    const { locks } = this.#options.runtime;
-    if (locks === undefined) return;
-    peerGone(locks, lockName, this.ended).then(
-      () => this.#fail('NETWORK_EXCEPTION', 'is gone: its lock is free'),
-      () => {}, // it ended in another way
-    );
   }
 
   #call<A extends ApiName>(api: A, request: Requests[A], signal: AbortSignal | undefined): Promise<Responses[A]> {

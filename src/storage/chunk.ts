@@ -9,9 +9,12 @@ const LOG_OVERHEAD_BYTES = 12;
 const OVERREAD_FACTOR = 8;
 const MIN_ROW_BOUND = 16;
 
-/** Offset of the first record of a chunk: the first eight bytes of every record batch, as Kafka lays it out. */
+/**
+ * Offset of the first record of a chunk: the first eight bytes of every record batch, as Kafka lays it out. -1 where so
+ * many are not there: a row may be damaged.
+ */
 export function baseOffsetOf(chunk: Uint8Array): number {
-  assert(chunk.byteLength >= BASE_OFFSET_BYTES, 'a chunk begins with a batch header');
+  if (chunk.byteLength < BASE_OFFSET_BYTES) return -1;
   const view = new DataView(chunk.buffer, chunk.byteOffset, BASE_OFFSET_BYTES);
   return view.getInt32(0) * 2 ** 32 + view.getUint32(4);
 }

@@ -1,3 +1,5 @@
+import type { RawLogStore } from './raw-log-store.js';
+
 /** A log's number inside one broker's database: dense, given once, never used again. 0 is the metadata log. */
 export type LogId = number;
 
@@ -13,6 +15,9 @@ export interface Chunk {
 
 /** Chromium moves values from 64 KiB on to files beside the database, four times slower: rows stay below. */
 export const MAX_ROW_BYTES: number = 60 * 1024;
+
+/** What a store keeps in reserve: room for some thousand offset commits, or the deletion of as many rows. */
+export const RESERVE_BYTES: number = 2 * 1024 * 1024;
 
 /** relaxed survives the death of the tab and of the browser; strict asks the system to flush, for power cuts. */
 export type Durability = 'relaxed' | 'strict';
@@ -45,11 +50,55 @@ export interface SegmentRow {
   /** Exclusive. */
   readonly nextOffset: number;
   readonly byteCount: number;
-  /** Bytes of all earlier segments of this log ever written, so that sizes are differences. */
+  /** The segment behind begins at `startPosition + byteCount` of all bytes ever written to this log. */
   readonly startPosition: number;
   readonly maxTimestampMs: number;
   /** Sparse, ascending: at `offset`, everything before has a timestamp of at most `maxTimestampMs`. */
   readonly timeIndex: readonly { readonly offset: number; readonly maxTimestampMs: number }[];
+  /** Of transactions aborted by a marker in this segment, packed as `log` does; absent where there are none. */
+  readonly abortedTransactions?: readonly number[];
+  /** Compaction has cleaned the log up to here. In the last row that has one. */
+  readonly cleanedOffset?: number;
+}
+
+/**
+ * A closed stretch of a log whose batches lie in one piece, back to back. The sealed segments of a log follow each other
+ * without a gap from its beginning on; behind them are the rows.
+ */
+export interface SealedSegment {
+  readonly log: LogId;
+  readonly baseOffset: number;
+  /** Exclusive. It answers for every offset between, also for those that compaction took out. */
+  readonly nextOffset: number;
+  readonly byteCount: number;
+  /** Of all its bytes. */
+  readonly crc32c: number;
+  /** Sparse, ascending, from the first batch on: the batch whose base offset is `offset` begins at `position`. */
+  readonly index: readonly SealedIndexEntry[];
+  /** Of the bytes: given by the store, greater than that of any bytes of an earlier leader; see `stagedVersion`. */
+  readonly version: number;
+}
+
+export interface SealedIndexEntry {
+  readonly offset: number;
+  readonly position: number;
+}
+
+/** A sealed segment that is not stored yet; see `SealedSegmentBuilder`. */
+export interface NewSealedSegment extends Omit<SealedSegment, 'version'> {
+  /** Together its bytes. */
+  readonly parts: readonly Uint8Array[];
+}
+
+/** What `[baseOffset, nextOffset)` of a log, so far rows or sealed segments, becomes. */
+export interface SealedChange {
+  readonly log: LogId;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  /** Staged ones, one behind the other from `baseOffset` to `nextOffset`. */
+  readonly sealed: readonly SealedSegment[];
+  /** Instead of all rows of segments that begin in the range. */
+  readonly segments: readonly SegmentRow[];
 }
 
 export interface Commit {
@@ -64,8 +113,10 @@ export interface Commit {
 export interface LogEnds {
   /** Everything below is deleted (retention, DeleteRecords); 0 for a new log. */
   readonly logStartOffset: number;
-  /** Last offset of the last chunk; undefined where the log holds none: then its end is its start. */
+  /** Of the last chunk or sealed segment; undefined where the log holds none: then its end is its start. */
   readonly lastOffset: number | undefined;
+  /** Exclusive end of the last sealed segment, 0 where there is none. Below it offsets may be missing: compaction. */
+  readonly sealedEndOffset: number;
   readonly checkpoint: LogCheckpoint | undefined;
   readonly lastSegment: SegmentRow | undefined;
 }
@@ -100,19 +151,60 @@ export interface LogStore {
   append(commit: Commit, durability: Durability): Promise<void>;
 
   /**
-   * Chunks of `log` from the one that holds `offset` on: at most `maxBytes`, yet at least one if any is there, and
-   * none that lies wholly at or above `endOffset`. The bytes belong to the caller.
+   * Chunks of `log` from the one that holds `offset` on, or else from the next one on: at most `maxBytes`, yet at least
+   * one if any is there, and none that lies wholly at or above `endOffset`. The bytes belong to the caller.
+   *
+   * Where a stretch is both sealed and still in rows, it comes from either: the same records in the same order, and
+   * perhaps in other batches.
+   * @throws KafkaError CORRUPT_MESSAGE: the bytes of a sealed segment are damaged or gone; `unreadableRangeOf` tells
+   *   which offsets are lost. What lies behind can be read.
    */
   read(log: LogId, offset: number, maxBytes: number, endOffset?: number): Promise<Uint8Array[]>;
 
   ends(log: LogId): Promise<LogEnds>;
   /** Closed segments, oldest first. */
   segments(log: LogId): Promise<SegmentRow[]>;
+  /** Oldest first. */
+  sealedSegments(log: LogId): Promise<SealedSegment[]>;
 
-  /** Moves the log start up to `offset` (never back) and deletes the chunks and segments wholly below, in slices. */
+  /**
+   * Writes the bytes of a segment beside the log, flushed, and reads them back: they are part of the log only once
+   * `publishSealed` has made them so. Holds up no append. What is not to be published is dropped with `dropStaged`, and
+   * what a leader left that died goes with `sweepSealed`.
+   * @throws KafkaError KAFKA_STORAGE_ERROR: no room, or the bytes read are not those written; nothing of it is left.
+   */
+  stageSealed(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment>;
+  dropStaged(segments: readonly SealedSegment[]): Promise<void>;
+  /**
+   * Puts staged segments in the place of all that is sealed in the range, or seals rows, in one IDB transaction. The
+   * range begins where the sealed part of the log ends, or is made of whole sealed segments. Where all of it lies below
+   * the log start, it only drops what was staged.
+   */
+  publishSealed(change: SealedChange, leaderEpoch: number): Promise<void>;
+  /**
+   * Deletes what sealing leaves behind: rows that a sealed segment covers, oldest first, in slices; sealed segments below
+   * the log start; bytes that an earlier leader staged. The leader may call it at any time.
+   */
+  sweepSealed(log: LogId, leaderEpoch: number): Promise<void>;
+  /** Lets go of what is kept for reads to come and has not been asked for lately. */
+  releaseUnused(): void;
+
+  /**
+   * Moves the log start up to `offset` (never back) and deletes the chunks and segments wholly below, in slices; of what
+   * is sealed, likewise.
+   */
   deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void>;
   /** Deletes a log altogether (topic deleted), in slices. */
   deleteLog(log: LogId, leaderEpoch: number): Promise<void>;
+
+  /** The rows as they lie, for checks and repairs; loaded when it is first asked for. @throws KafkaError KAFKA_STORAGE_ERROR */
+  raw(): Promise<RawLogStore>;
+  /**
+   * Takes RESERVE_BYTES of the origin's space, where it is not taken yet, for `dropReserve` to give back: where the quota
+   * is spent, that is what deletions and the broker's own writes have.
+   */
+  takeReserve(leaderEpoch: number): Promise<void>;
+  dropReserve(leaderEpoch: number): Promise<void>;
 
   /** Aborts when the database is gone (connection lost, cleared, newer version): open a new store. */
   readonly lost: AbortSignal;

@@ -1,4 +1,6 @@
 import { assert } from '../util/assert.js';
+import { concatBytes } from '../util/bytes.js';
+import { deferred } from '../util/signal.js';
 import { takeChunks } from './chunk.js';
 import {
   type Chunk,
@@ -8,24 +10,43 @@ import {
   type LogCheckpoint,
   type LogEnds,
   type LogId,
+  type NewSealedSegment,
   NO_LEADERSHIP,
+  RESERVE_BYTES,
+  type SealedChange,
+  type SealedSegment,
   type SegmentRow,
 } from './log-store.js';
-import { fencedError, storageError } from './storage-errors.js';
+import type { RawChange, RawChunk } from './raw-log-store.js';
+import { isOfEarlierLeader, sealedChangeError, sealedChangeProblem, stagedVersion } from './sealed-segment.js';
+import { fencedError, storageError, storageFullError } from './storage-errors.js';
 
 /** Older relaxed commits count as flushed: the operating system writes back by itself in the end. */
 const MAX_UNFLUSHED_COMMITS = 1000;
 
 export interface MemoryDiskOptions {
-  /** Of the bytes of all chunks. Default: endless. */
+  /** Of the bytes of all chunks and sealed segments, and the reserve. Default: endless. */
   readonly quotaBytes?: number;
-  /** Asked at each append: true makes its IDB transaction abort for no reason. Default: never. */
+  /** Asked at each append, and when a segment is sealed or published: true makes its IDB transaction abort for no reason. Default: never. */
   readonly aborts?: () => boolean;
 }
 
+/** Bytes of a segment, part of the log or staged. */
+interface SealedBytes {
+  readonly segment: SealedSegment;
+  readonly bytes: Uint8Array;
+}
+
+/** after: what it wrote is there, nobody is told. before: it never runs. */
+export type Wedge = 'before' | 'after';
+
 interface MemoryLog {
   logStartOffset: number;
-  /** By offset, without gaps. */
+  /** Oldest first. */
+  sealed: readonly SealedBytes[];
+  /** Written, and not part of the log yet, or not any more. */
+  staged: readonly SealedBytes[];
+  /** By offset, without gaps; the first ones may be sealed, too. */
   chunks: Chunk[];
   segments: SegmentRow[];
   checkpoint: LogCheckpoint | undefined;
@@ -35,7 +56,8 @@ interface MemoryLog {
  * What lies in one broker's database, without a browser: outlives the tabs that use it. Each method is one IDB
  * transaction, done at once; `MemoryLogStore` adds the connection and the waiting.
  *
- * Faults on demand: `failNextAppend`, `setQuota`, `powerCut`, `wipe`, `disconnect`.
+ * Faults on demand: `failNextAppend`, `damageSealed`, `setQuota`, `powerCut`, `wipe`, `disconnect`, `wedgeNext`,
+ * `blockOpening`.
  */
 export class MemoryDisk {
   readonly #aborts: () => boolean;
@@ -47,15 +69,22 @@ export class MemoryDisk {
   #leadership: Leadership = NO_LEADERSHIP;
   #quotaBytes: number;
   #sizeInBytes = 0;
+  #hasReserve = false;
+  #isOpenable = deferred();
+  #nextWedge: Wedge | undefined;
   #nextFailure: Error | undefined;
+  /** Sealed bytes that are gone, though their segments name them. */
+  readonly #damaged: WeakSet<Uint8Array> = new WeakSet();
+  #damagesNextStage = false;
   #queue: Promise<void> = Promise.resolve();
 
   constructor(options: MemoryDiskOptions = {}) {
     this.#quotaBytes = options.quotaBytes ?? Infinity;
     this.#aborts = options.aborts ?? ((): boolean => false);
+    this.#isOpenable.resolve();
   }
 
-  /** Bytes of all chunks now stored. */
+  /** Bytes of all chunks and sealed segments now stored. */
   get sizeInBytes(): number {
     return this.#sizeInBytes;
   }
@@ -65,6 +94,20 @@ export class MemoryDisk {
   /** The next append aborts with this error, and with it all that were begun before that is known. */
   failNextAppend(error: Error = new DOMException('the test asked for it', 'UnknownError')): void {
     this.#nextFailure = error;
+  }
+
+  /** The file of a sealed segment vanishes; without one it names the file that is written next. */
+  damageSealed(log?: LogId, baseOffset?: number): void {
+    if (log === undefined) this.#damagesNextStage = true;
+    for (const { segment, bytes } of this.#logs.get(log ?? -1)?.sealed ?? []) {
+      if (segment.baseOffset === baseOffset) this.#damaged.add(bytes);
+    }
+  }
+
+  /** One byte of a sealed segment becomes another. */
+  damageSealedByte(log: LogId, baseOffset: number, position: number, byte: number): void {
+    const found = this.#logs.get(log)?.sealed.find(({ segment }) => segment.baseOffset === baseOffset);
+    if (found !== undefined) found.bytes[position] = byte;
   }
 
   setQuota(quotaBytes: number): void {
@@ -86,6 +129,7 @@ export class MemoryDisk {
     this.#logs.clear();
     this.#unflushed = [];
     this.#sizeInBytes = 0;
+    this.#hasReserve = false;
     this.#leadership = NO_LEADERSHIP;
     this.#incarnationId = undefined;
     this.disconnect();
@@ -102,7 +146,33 @@ export class MemoryDisk {
     for (const connectionEnded of connections) connectionEnded(end);
   }
 
+  /**
+   * The next transaction of any connection never answers, and what is behind it on its connection neither; whether it took
+   * effect before or never does is for `wedge` to say.
+   */
+  wedgeNext(wedge: Wedge): void {
+    this.#nextWedge = wedge;
+  }
+
+  /** From now on nothing opens, as behind an upgrade that other tabs hold up, until the answer is called. */
+  blockOpening(): () => void {
+    const openable = deferred();
+    this.#isOpenable = openable;
+    return () => openable.resolve();
+  }
+
   // ---------------------------------------------------------------- for MemoryLogStore
+
+  /** Resolves once a connection can be opened. */
+  get openable(): Promise<void> {
+    return this.#isOpenable.promise;
+  }
+
+  takeWedge(): Wedge | undefined {
+    const wedge = this.#nextWedge;
+    this.#nextWedge = undefined;
+    return wedge;
+  }
 
   /** Opens; the first one after the making or a wipe gives the incarnation its id. */
   connect(newIncarnationId: string, connectionEnded: (end: 'lost' | 'dead') => void): string {
@@ -143,11 +213,7 @@ export class MemoryDisk {
   append(commit: Commit, durability: Durability): void {
     this.#fence(commit.leaderEpoch);
     this.#failIfAsked();
-    const bytes = sum(commit.chunks);
-    if (this.#sizeInBytes + bytes > this.#quotaBytes) {
-      const found = `${this.#sizeInBytes} bytes of ${this.#quotaBytes} used, ${bytes} more wanted`;
-      throw storageError('append', new DOMException(found, 'QuotaExceededError'));
-    }
+    this.#claimSpace('append', sum(commit.chunks));
     const undo: (() => void)[] = [];
     for (const chunk of commit.chunks) undo.push(this.#putChunk(chunk));
     for (const row of commit.segments ?? []) undo.push(this.#putSegment(row));
@@ -157,6 +223,20 @@ export class MemoryDisk {
     });
   }
 
+  /** The sealed segment that is to answer for `offset`, the next one where none holds it; undefined: rows are. */
+  sealedAt(log: LogId, offset: number): SealedSegment | undefined {
+    return this.#logs.get(log)?.sealed.find(({ segment }) => segment.nextOffset > offset)?.segment;
+  }
+
+  /** @throws DOMException NotFoundError: replaced, deleted, or damaged. */
+  sealedBytes(segment: SealedSegment, from: number, to: number): Uint8Array {
+    const { sealed = [], staged = [] } = this.#logs.get(segment.log) ?? {};
+    const found = [...sealed, ...staged].find((other) => isSame(other.segment, segment));
+    if (found === undefined || this.#damaged.has(found.bytes)) throw new DOMException('no file', 'NotFoundError');
+    return found.bytes.slice(from, to);
+  }
+
+  /** Of the rows alone. */
   read(log: LogId, offset: number, maxBytes: number, endOffset: number): Uint8Array[] {
     const chunks = this.#logs.get(log)?.chunks ?? [];
     const from = firstAtOrAfter(chunks, offset);
@@ -166,11 +246,13 @@ export class MemoryDisk {
   }
 
   ends(log: LogId): LogEnds {
-    const { logStartOffset, chunks, segments, checkpoint } = this.#logs.get(log) ?? newLog();
-    const lastOffset = chunks.at(-1)?.lastOffset;
+    const { logStartOffset, sealed, chunks, segments, checkpoint } = this.#logs.get(log) ?? newLog();
+    const sealedEndOffset = sealed.at(-1)?.segment.nextOffset ?? 0;
+    const lastOffset = Math.max(chunks.at(-1)?.lastOffset ?? -1, sealedEndOffset - 1);
     return structuredClone({
       logStartOffset,
-      lastOffset: lastOffset !== undefined && lastOffset >= logStartOffset ? lastOffset : undefined,
+      lastOffset: lastOffset >= logStartOffset ? lastOffset : undefined,
+      sealedEndOffset,
       checkpoint,
       lastSegment: segments.at(-1),
     });
@@ -178,6 +260,123 @@ export class MemoryDisk {
 
   segments(log: LogId): SegmentRow[] {
     return structuredClone(this.#logs.get(log)?.segments ?? []);
+  }
+
+  sealedSegments(log: LogId): SealedSegment[] {
+    return structuredClone(this.#logs.get(log)?.sealed.map(({ segment }) => segment) ?? []);
+  }
+
+  /** @throws KafkaError KAFKA_STORAGE_ERROR */
+  stageSealed({ parts, ...row }: NewSealedSegment, leaderEpoch: number): SealedSegment {
+    this.#failIfAborted('seal');
+    this.#claimSpace('seal', row.byteCount);
+    const state = this.#log(row.log);
+    const { staged } = state;
+    const versions = [...state.sealed, ...staged]
+      .filter(({ segment }) => segment.baseOffset === row.baseOffset)
+      .map(({ segment }) => segment.version);
+    const segment: SealedSegment = { ...row, version: stagedVersion(Math.max(0, ...versions), leaderEpoch) };
+    const bytes = concatBytes(parts);
+    if (this.#damagesNextStage) this.#damaged.add(bytes);
+    this.#damagesNextStage = false;
+    state.staged = [...staged, { segment, bytes }];
+    this.#sizeInBytes += segment.byteCount;
+    // Flushed; what was written before is flushed with it.
+    this.#committed('strict', () => {});
+    return structuredClone(segment);
+  }
+
+  dropStaged(segment: SealedSegment): void {
+    const state = this.#log(segment.log);
+    this.#keepStaged(state, (other) => !isSame(other, segment));
+  }
+
+  /** @throws KafkaError FENCED_LEADER_EPOCH, KAFKA_STORAGE_ERROR */
+  publishSealed(change: SealedChange, leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    this.#failIfAborted('publish');
+    const { log, baseOffset, nextOffset } = change;
+    const state = this.#log(log);
+    const isStaged = (other: SealedSegment): boolean => change.sealed.some((segment) => isSame(segment, other));
+    if (nextOffset <= state.logStartOffset) return this.#keepStaged(state, (other) => !isStaged(other));
+    const { sealed, staged, segments } = state;
+    const endsWithin = (end: number): boolean => end > baseOffset && end <= nextOffset;
+    const problem = sealedChangeProblem(change, {
+      sealedBefore: sealed.findLast(({ segment }) => segment.nextOffset <= baseOffset)?.segment.nextOffset,
+      within: sealed.filter(({ segment }) => endsWithin(segment.nextOffset)).map(({ segment }) => segment),
+      sealedAfter: sealed.find(({ segment }) => segment.nextOffset > nextOffset)?.segment.baseOffset,
+      firstRow: state.chunks[firstAtOrAfter(state.chunks, state.logStartOffset)]?.lastOffset,
+    });
+    if (problem !== undefined) throw sealedChangeError(change, problem);
+    const fresh = staged.filter(({ segment }) => isStaged(segment));
+    if (fresh.length < change.sealed.length) throw sealedChangeError(change, 'what was staged is gone');
+    const replaced = sealed.filter(({ segment }) => endsWithin(segment.nextOffset));
+    const kept = sealed.filter(({ segment }) => !endsWithin(segment.nextOffset));
+    const freedBytes = replaced.reduce((bytes, { segment }) => bytes + segment.byteCount, 0);
+    state.sealed = [...kept, ...fresh].sort((a, b) => a.segment.baseOffset - b.segment.baseOffset);
+    state.staged = staged.filter(({ segment }) => !isStaged(segment));
+    state.segments = [
+      ...segments.filter((row) => row.baseOffset < baseOffset || row.baseOffset >= nextOffset),
+      ...structuredClone(change.segments),
+    ].sort((a, b) => a.baseOffset - b.baseOffset);
+    this.#sizeInBytes -= freedBytes;
+    this.#committed('relaxed', () => {
+      Object.assign(state, { sealed, staged, segments });
+      this.#sizeInBytes += freedBytes;
+    });
+  }
+
+  /** One slice of at most `maxRows` chunks; true once nothing is left to delete. */
+  sweepSealed(log: LogId, leaderEpoch: number, maxRows: number): boolean {
+    this.#fence(leaderEpoch);
+    const state = this.#logs.get(log);
+    if (state === undefined) return true;
+    const covered = firstAtOrAfter(state.chunks, state.sealed.at(-1)?.segment.nextOffset ?? 0);
+    const rows = Math.min(maxRows, covered);
+    const restoreChunks = this.#deleteChunks(state, rows);
+    this.#committed('relaxed', restoreChunks);
+    if (rows === maxRows) return false;
+    this.#keepStaged(state, ({ version }) => !isOfEarlierLeader(version, leaderEpoch));
+    this.#forgetSealed(state, state.logStartOffset);
+    return true;
+  }
+
+  // For `RawLogStore`.
+
+  logs(): LogId[] {
+    return [...this.#logs.keys()].sort((a, b) => a - b);
+  }
+
+  rawChunks(log: LogId, fromOffset: number, maxRows: number): RawChunk[] {
+    const chunks = this.#logs.get(log)?.chunks ?? [];
+    const from = firstAtOrAfter(chunks, fromOffset);
+    const rows = chunks.slice(from, from + maxRows);
+    return rows.map(({ lastOffset, bytes }) => ({ lastOffset, bytes: new Uint8Array(bytes) }));
+  }
+
+  strayBytes(log: LogId): number {
+    return this.#logs.get(log)?.staged.length ?? 0;
+  }
+
+  /** Keeps what it is given. @throws KafkaError FENCED_LEADER_EPOCH */
+  applyRaw({ log, deleteChunks = [], putChunks = [], segments, checkpoint }: RawChange, leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    const state = this.#log(log);
+    const before = { ...state };
+    const sizeBefore = this.#sizeInBytes;
+    const put = putChunks
+      .filter(({ lastOffset }) => lastOffset >= state.logStartOffset)
+      .map((row) => ({ log, baseOffset: 0, ...row }));
+    const gone = new Set([...deleteChunks, ...put.map(({ lastOffset }) => lastOffset)]);
+    state.chunks = [...state.chunks.filter(({ lastOffset }) => !gone.has(lastOffset)), ...put];
+    state.chunks.sort((a, b) => a.lastOffset - b.lastOffset);
+    if (segments !== undefined) state.segments = [...segments];
+    if (checkpoint !== undefined) state.checkpoint = checkpoint === 'none' ? undefined : checkpoint;
+    this.#sizeInBytes += sum(state.chunks) - sum(before.chunks);
+    this.#committed('relaxed', () => {
+      Object.assign(state, before);
+      this.#sizeInBytes = sizeBefore;
+    });
   }
 
   /** One slice of at most `maxRows` chunks; true once nothing is left to delete. */
@@ -193,7 +392,9 @@ export class MemoryDisk {
       Object.assign(state, { logStartOffset, segments });
       restoreChunks();
     });
-    return rows < maxRows;
+    if (rows === maxRows) return false;
+    this.#forgetSealed(state, offset);
+    return true;
   }
 
   /** One slice of at most `maxRows` chunks; true once nothing is left of the log. */
@@ -203,12 +404,28 @@ export class MemoryDisk {
     const rows = Math.min(maxRows, state.chunks.length);
     const restoreChunks = this.#deleteChunks(state, rows);
     const done = rows < maxRows;
-    if (done) this.#logs.delete(log);
+    if (done) {
+      this.#forgetSealed(state, Infinity);
+      this.#keepStaged(state, () => false);
+      this.#logs.delete(log);
+    }
     this.#committed('relaxed', () => {
       this.#logs.set(log, state);
       restoreChunks();
     });
     return done;
+  }
+
+  takeReserve(leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    if (this.#hasReserve) return;
+    this.#claimSpace('take the reserve', RESERVE_BYTES);
+    this.#setReserve(true);
+  }
+
+  dropReserve(leaderEpoch: number): void {
+    this.#fence(leaderEpoch);
+    if (this.#hasReserve) this.#setReserve(false);
   }
 
   // ---------------------------------------------------------------- parts of transactions; each returns its undoing
@@ -217,6 +434,19 @@ export class MemoryDisk {
     const before = this.#leadership;
     this.#leadership = leadership;
     this.#committed('relaxed', () => (this.#leadership = before));
+  }
+
+  #setReserve(hasReserve: boolean): void {
+    this.#hasReserve = hasReserve;
+    this.#committed('relaxed', () => (this.#hasReserve = !hasReserve));
+  }
+
+  #claimSpace(doing: string, bytes: number): void {
+    const usage = this.#sizeInBytes + (this.#hasReserve ? RESERVE_BYTES : 0);
+    const quota = this.#quotaBytes;
+    if (usage + bytes <= quota) return;
+    const cause = new DOMException(`${bytes} bytes more were wanted`, 'QuotaExceededError');
+    throw storageFullError(doing, { usage, quota }, cause);
   }
 
   #putChunk(chunk: Chunk): () => void {
@@ -238,6 +468,29 @@ export class MemoryDisk {
       state.chunks.unshift(...deleted);
       this.#sizeInBytes += sum(deleted);
     };
+  }
+
+  /** Forgets what is sealed wholly below `offset`. */
+  #forgetSealed(state: MemoryLog, offset: number): void {
+    const { sealed } = state;
+    state.sealed = sealed.filter(({ segment }) => segment.nextOffset > offset);
+    const freed = sealedBytesOf(sealed) - sealedBytesOf(state.sealed);
+    this.#sizeInBytes -= freed;
+    this.#committed('relaxed', () => {
+      state.sealed = sealed;
+      this.#sizeInBytes += freed;
+    });
+  }
+
+  #keepStaged(state: MemoryLog, keeps: (segment: SealedSegment) => boolean): void {
+    const { staged } = state;
+    state.staged = staged.filter(({ segment }) => keeps(segment));
+    const freed = sealedBytesOf(staged) - sealedBytesOf(state.staged);
+    this.#sizeInBytes -= freed;
+    this.#committed('relaxed', () => {
+      state.staged = staged;
+      this.#sizeInBytes += freed;
+    });
   }
 
   #putSegment(row: SegmentRow): () => void {
@@ -267,9 +520,14 @@ export class MemoryDisk {
   }
 
   #failIfAsked(): void {
-    const failure = this.#nextFailure ?? (this.#aborts() ? new DOMException('injected', 'AbortError') : undefined);
+    const failure = this.#nextFailure;
     this.#nextFailure = undefined;
     if (failure) throw storageError('append', failure);
+    this.#failIfAborted('append');
+  }
+
+  #failIfAborted(doing: string): void {
+    if (this.#aborts()) throw storageError(doing, new DOMException('injected', 'AbortError'));
   }
 
   #log(log: LogId): MemoryLog {
@@ -280,7 +538,15 @@ export class MemoryDisk {
 }
 
 function newLog(): MemoryLog {
-  return { logStartOffset: 0, chunks: [], segments: [], checkpoint: undefined };
+  return { logStartOffset: 0, sealed: [], staged: [], chunks: [], segments: [], checkpoint: undefined };
+}
+
+function isSame(a: SealedSegment, b: SealedSegment): boolean {
+  return a.log === b.log && a.baseOffset === b.baseOffset && a.version === b.version;
+}
+
+function sealedBytesOf(sealed: readonly SealedBytes[]): number {
+  return sealed.reduce((bytes, { segment }) => bytes + segment.byteCount, 0);
 }
 
 /** Index of the first chunk whose last offset is at or after `offset`. */

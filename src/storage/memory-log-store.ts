@@ -1,10 +1,30 @@
 import { KafkaError } from '../protocol/errors.js';
-import { assertCommit } from './chunk.js';
+import type { Clock } from '../runtime/runtime.js';
+import { concatBytes } from '../util/bytes.js';
+import { crc32c } from '../util/crc32c.js';
+import { deferred } from '../util/signal.js';
+import { assertCommit, baseOffsetOf } from './chunk.js';
 import { CommitChain } from './commit-chain.js';
-import type { Commit, Durability, Leadership, LogEnds, LogId, LogStore, SegmentRow } from './log-store.js';
+import type {
+  Commit,
+  Durability,
+  Leadership,
+  LogEnds,
+  LogId,
+  LogStore,
+  NewSealedSegment,
+  SealedChange,
+  SealedSegment,
+  SegmentRow,
+} from './log-store.js';
 import type { MemoryDisk } from './memory-disk.js';
-import { fencedError, storageError } from './storage-errors.js';
+import type { RawLogStore } from './raw-log-store.js';
+import { assertSealedChange, readingSealed, type SealedRead } from './sealed-segment.js';
+import { fencedError, storageError, wedgedError } from './storage-errors.js';
+import { unreadable } from './unreadable-range.js';
+import { Watchdog, WEDGED_MS } from './watchdog.js';
 
+const OPEN_DEADLINE_MS = 10_000;
 /** As many chunks as one slice of a deletion takes. */
 const SLICE_ROWS = 64;
 
@@ -18,6 +38,8 @@ export interface MemoryLogStoreOptions {
   readonly newIncarnationId: string;
   /** Called for each step of each operation: read or write, then completion; a rejection aborts the operation. Default: no delay. */
   readonly delay?: (step: StorageStep) => Promise<void>;
+  /** For the watchdog, and the deadline of opening; without one there is neither. */
+  readonly clock?: Clock;
 }
 
 type State = 'open' | 'closed' | 'lost' | 'dead';
@@ -30,17 +52,23 @@ export class MemoryLogStore implements LogStore {
   readonly #chain: CommitChain = new CommitChain();
   readonly #lost: AbortController = new AbortController();
   readonly #places: Set<() => void> = new Set();
+  readonly #watchdog: Watchdog | undefined;
+  /** Resolves when the connection ends: what hangs is freed, on the disk's side. */
+  readonly #over = deferred();
   #completions: Promise<void> = Promise.resolve();
   #state: State = 'open';
 
+  /** @throws KafkaError KAFKA_STORAGE_ERROR: no answer within OPEN_DEADLINE_MS. */
   static async open(disk: MemoryDisk, options: MemoryLogStoreOptions): Promise<MemoryLogStore> {
     await options.delay?.('read');
+    await openable(disk, options.clock);
     await options.delay?.('completion');
     return new MemoryLogStore(disk, options);
   }
 
-  private constructor(disk: MemoryDisk, { newIncarnationId, delay }: MemoryLogStoreOptions) {
+  private constructor(disk: MemoryDisk, { newIncarnationId, delay, clock }: MemoryLogStoreOptions) {
     this.#disk = disk;
+    this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));
     this.#delay = delay ?? ((): Promise<void> => Promise.resolve());
     this.incarnationId = disk.connect(newIncarnationId, this.#ended);
   }
@@ -89,7 +117,30 @@ export class MemoryLogStore implements LogStore {
 
   async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
     if (offset >= endOffset) return [];
-    return this.#perform('read', () => this.#disk.read(log, offset, maxBytes, endOffset));
+    return this.#perform('read', () => this.#readBoth(log, { offset, maxBytes, endOffset }));
+  }
+
+  /** What is sealed first, so that readers meet both sides of a segment whose rows are still there. */
+  #readBoth(log: LogId, wanted: SealedRead): Uint8Array[] {
+    const rows = (): Uint8Array[] => this.#disk.read(log, wanted.offset, wanted.maxBytes, wanted.endOffset);
+    for (let { offset } = wanted; offset < wanted.endOffset; ) {
+      const segment = this.#disk.sealedAt(log, offset);
+      if (segment === undefined) break;
+      try {
+        const reading = readingSealed(segment, { ...wanted, offset });
+        let step = reading.next();
+        while (!step.done) {
+          step = reading.next(this.#disk.sealedBytes(segment, step.value.from, step.value.to));
+        }
+        if (step.value.length > 0) return step.value;
+      } catch (error) {
+        const [first] = rows();
+        if (first !== undefined && baseOffsetOf(first) <= wanted.offset) return rows();
+        throw error instanceof KafkaError ? error : unreadable(segment, 'its bytes', error);
+      }
+      offset = segment.nextOffset;
+    }
+    return rows();
   }
 
   ends(log: LogId): Promise<LogEnds> {
@@ -100,6 +151,63 @@ export class MemoryLogStore implements LogStore {
     return this.#perform('read', () => this.#disk.segments(log));
   }
 
+  sealedSegments(log: LogId): Promise<SealedSegment[]> {
+    return this.#perform('read', () => this.#disk.sealedSegments(log));
+  }
+
+  async stageSealed(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment> {
+    const copied = { ...segment, parts: [concatBytes(segment.parts)] };
+    const staged = await this.#perform('write', () => this.#disk.stageSealed(copied, leaderEpoch));
+    try {
+      await this.#perform('read', () => this.#verify(staged));
+    } catch (error) {
+      await this.#perform('write', () => this.#disk.dropStaged(staged));
+      throw error;
+    }
+    return staged;
+  }
+
+  async dropStaged(segments: readonly SealedSegment[]): Promise<void> {
+    for (const segment of segments) await this.#perform('write', () => this.#disk.dropStaged(segment));
+  }
+
+  #verify(segment: SealedSegment): void {
+    const doing = `read back the sealed segment of log ${segment.log}`;
+    let found: number;
+    try {
+      found = crc32c(this.#disk.sealedBytes(segment, 0, segment.byteCount));
+    } catch (error) {
+      throw storageError(doing, error);
+    }
+    if (found !== segment.crc32c) throw storageError(doing, `expected checksum ${segment.crc32c}, found ${found}`);
+  }
+
+  async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {
+    assertSealedChange(change);
+    const copied = structuredClone(change);
+    await this.#perform('write', () => this.#disk.publishSealed(copied, leaderEpoch));
+  }
+
+  async sweepSealed(log: LogId, leaderEpoch: number): Promise<void> {
+    while (!(await this.#perform('write', () => this.#disk.sweepSealed(log, leaderEpoch, SLICE_ROWS))));
+  }
+
+  releaseUnused(): void {}
+
+  async raw(): Promise<RawLogStore> {
+    const perform = <T>(step: 'read' | 'write', work: () => T): Promise<T> => this.#perform(step, work);
+    return {
+      logs: () => perform('read', () => this.#disk.logs()),
+      chunks: (log, fromOffset, maxRows) => perform('read', () => this.#disk.rawChunks(log, fromOffset, maxRows)),
+      segments: (log) =>
+        perform('read', () => this.#disk.segments(log).map((row) => ({ baseOffset: row.baseOffset, row }))),
+      sealedBytes: (segment) =>
+        perform('read', () => this.#disk.sealedBytes(segment, 0, segment.byteCount)).catch(ignore),
+      strayBytes: (log) => perform('read', () => this.#disk.strayBytes(log)),
+      apply: (change, leaderEpoch) => perform('write', () => this.#disk.applyRaw(structuredClone(change), leaderEpoch)),
+    };
+  }
+
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
     while (!(await this.#perform('write', () => this.#disk.deleteBefore(log, offset, leaderEpoch, SLICE_ROWS))));
   }
@@ -108,10 +216,18 @@ export class MemoryLogStore implements LogStore {
     while (!(await this.#perform('write', () => this.#disk.deleteLog(log, leaderEpoch, SLICE_ROWS))));
   }
 
+  takeReserve(leaderEpoch: number): Promise<void> {
+    return this.#perform('write', () => this.#disk.takeReserve(leaderEpoch));
+  }
+
+  dropReserve(leaderEpoch: number): Promise<void> {
+    return this.#perform('write', () => this.#disk.dropReserve(leaderEpoch));
+  }
+
   /** What was begun is carried through. */
   async close(): Promise<void> {
     this.#end('closed');
-    await this.#completions;
+    if (this.#state === 'closed') await this.#completions;
   }
 
   /** The tab dies: what is not committed never will be, and nobody is there to hear of what is. For simulations. */
@@ -121,18 +237,26 @@ export class MemoryLogStore implements LogStore {
 
   readonly #ended = (end: 'lost' | 'dead'): void => this.#end(end);
 
-  #end(end: State): void {
+  #wedged(doing: string): void {
+    this.#end('lost', wedgedError(doing, WEDGED_MS));
+  }
+
+  #end(end: State, reason = new KafkaError('KAFKA_STORAGE_ERROR', 'the database connection was lost')): void {
     if (this.#state !== 'open' && end !== 'dead') return;
     this.#state = end;
+    this.#watchdog?.close();
     this.#disk.release(this.#ended);
+    if (end !== 'closed') this.#over.resolve();
     if (end === 'dead') for (const leave of this.#places) leave();
-    if (end === 'lost') this.#lost.abort(new KafkaError('KAFKA_STORAGE_ERROR', 'the database connection was lost'));
+    if (end === 'lost') this.#lost.abort(reason);
   }
 
   /** Delivers in the order of the effects, as the events of one connection come. */
   #perform<T>(step: 'read' | 'write', work: () => T): Promise<T> {
     const before = this.#completions;
+    const settled = this.#watchdog?.begin(step);
     const delivered = this.#transaction(step, work).then(async (result) => {
+      settled?.();
       await Promise.all([this.#delay('completion'), before]);
       return this.#hasEnded('dead') ? (await this.#refusal()).value() : result.value();
     });
@@ -147,6 +271,9 @@ export class MemoryLogStore implements LogStore {
     this.#places.add(leave);
     try {
       await Promise.all([this.#delay(step), reached]);
+      const wedge = this.#disk.takeWedge();
+      if (wedge === 'after') attempt(work);
+      if (wedge !== undefined) return await this.#hang(leave);
       if (this.#hasEnded('lost') || this.#hasEnded('dead')) return this.#refusal();
       return attempt(work);
     } catch (error) {
@@ -155,6 +282,13 @@ export class MemoryLogStore implements LogStore {
       leave();
       this.#places.delete(leave);
     }
+  }
+
+  /** Holds up the disk until the connection is dropped, and answers never: not even then does anybody know more. */
+  async #hang(leave: () => void): Promise<never> {
+    await this.#over.promise;
+    leave();
+    return new Promise(() => {});
   }
 
   #hasEnded(end: State): boolean {
@@ -167,6 +301,16 @@ export class MemoryLogStore implements LogStore {
     const why = `the database connection is ${this.#state}: nothing was written`;
     return Promise.resolve(failed(new KafkaError('KAFKA_STORAGE_ERROR', why)));
   }
+}
+
+async function openable(disk: MemoryDisk, clock: Clock | undefined): Promise<void> {
+  if (clock === undefined) return disk.openable;
+  const opened = new AbortController();
+  const tooLate = clock.sleep(OPEN_DEADLINE_MS, opened.signal).then(() => {
+    throw storageError('open', new DOMException(`no answer in ${OPEN_DEADLINE_MS} ms`, 'TimeoutError'));
+  });
+  tooLate.catch(() => {});
+  await Promise.race([disk.openable, tooLate]).finally(() => opened.abort());
 }
 
 interface Outcome<T> {
@@ -201,4 +345,4 @@ function copyOf({ leaderEpoch, chunks, segments = [], checkpoints = [] }: Commit
   }
 }
 
-function ignore(): void {}
+function ignore(): undefined {}

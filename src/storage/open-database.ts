@@ -6,7 +6,7 @@ import { storageError, storageUnavailableError } from './storage-errors.js';
 
 /** WebKit's open sometimes never settles, Chromium's may fail while another process recovers: then once more. */
 const MAX_ATTEMPTS = 3;
-const OPEN_DEADLINE_MS = 10_000;
+const OPEN_DEADLINE_MS = 6_000;
 const BACKOFF_MS = 100;
 
 const TRANSIENT: ReadonlySet<string> = new Set(['UnknownError', 'AbortError', 'TimeoutError']);
@@ -21,6 +21,8 @@ export interface DatabaseOptions {
   readonly clock?: Clock;
   /** Default: the global one. A storage bucket has its own. */
   readonly indexedDB?: IDBFactory;
+  /** What this code takes for its version; for tests. Default: SCHEMA_VERSION. */
+  readonly schemaVersion?: number;
 }
 
 /**
@@ -28,12 +30,37 @@ export interface DatabaseOptions {
  * @throws KafkaError KAFKA_STORAGE_ERROR: no IndexedDB here (`isStorageUnavailable`), it failed or did not answer, or
  *   the database is damaged. UNSUPPORTED_VERSION: a newer version of this code made it.
  */
-export async function openDatabase(options: DatabaseOptions): Promise<IDBPDatabase<LogSchema>> {
+export function openDatabase(options: DatabaseOptions): Promise<IDBPDatabase<LogSchema>> {
+  return insistently(options, (factory, name) => openWhole(factory, name, options));
+}
+
+/**
+ * Opens the database of a newer version, as it is, for reading alone.
+ * @throws KafkaError as `openDatabase` does. UNSUPPORTED_VERSION: what lies there means something else by now.
+ */
+export function openNewerDatabase(options: DatabaseOptions): Promise<IDBPDatabase<LogSchema>> {
+  return insistently(options, async (factory, name) => {
+    const database = (await wrap(factory.open(name))) as IDBPDatabase<LogSchema>;
+    const isThere = missingStores(unwrap(database).objectStoreNames).length === 0;
+    const least = isThere ? await database.get('meta', 'minReaderVersion') : undefined;
+    const { schemaVersion = SCHEMA_VERSION } = options;
+    if (typeof least === 'number' && least <= schemaVersion) return database;
+    database.close();
+    const expected = `expected version ${schemaVersion}, found ${database.version}`;
+    const text = `${name}: ${expected}, which this version must not even read: reload the page`;
+    throw new KafkaError('UNSUPPORTED_VERSION', text);
+  });
+}
+
+async function insistently(
+  options: DatabaseOptions,
+  open: (factory: IDBFactory, name: string) => Promise<IDBPDatabase<LogSchema>>,
+): Promise<IDBPDatabase<LogSchema>> {
   const factory = factoryOf(options);
   const name = databaseName(options.clusterName, options.brokerId);
   for (let attempt = 1; ; attempt++) {
     try {
-      return await openInTime(factory, name, options);
+      return await inTime(open(factory, name), options.clock);
     } catch (error) {
       if (attempt === MAX_ATTEMPTS || isDenied(error) || !TRANSIENT.has(nameOf(error))) throw openError(name, error);
       await options.clock?.sleep(BACKOFF_MS * attempt);
@@ -54,12 +81,10 @@ function factoryOf(options: DatabaseOptions): IDBFactory {
 }
 
 /** One attempt. A success that comes after the deadline is closed again, so that it blocks nobody. */
-async function openInTime(
-  factory: IDBFactory,
-  name: string,
-  { clock, newIncarnationId }: DatabaseOptions,
+async function inTime(
+  opening: Promise<IDBPDatabase<LogSchema>>,
+  clock: Clock | undefined,
 ): Promise<IDBPDatabase<LogSchema>> {
-  const opening = openWhole(factory, name, newIncarnationId);
   if (!clock) return opening;
   const settled = new AbortController();
   const tooLate = clock.sleep(OPEN_DEADLINE_MS, settled.signal).then(() => {
@@ -77,10 +102,10 @@ async function openInTime(
 async function openWhole(
   factory: IDBFactory,
   name: string,
-  newIncarnationId: string,
+  options: DatabaseOptions,
 ): Promise<IDBPDatabase<LogSchema>> {
   for (;;) {
-    const database = await openOnce(factory, name, newIncarnationId);
+    const database = await openOnce(factory, name, options);
     const missing = missingStores(unwrap(database).objectStoreNames);
     if (missing.length === 0) return database;
     const isEmpty = database.objectStoreNames.length === 0;
@@ -90,8 +115,12 @@ async function openWhole(
   }
 }
 
-function openOnce(factory: IDBFactory, name: string, newIncarnationId: string): Promise<IDBPDatabase<LogSchema>> {
-  const request = factory.open(name, SCHEMA_VERSION);
+function openOnce(
+  factory: IDBFactory,
+  name: string,
+  { newIncarnationId, schemaVersion = SCHEMA_VERSION }: DatabaseOptions,
+): Promise<IDBPDatabase<LogSchema>> {
+  const request = factory.open(name, schemaVersion);
   request.onupgradeneeded = (event): void => {
     const { result: database, transaction } = request;
     if (transaction) upgrade(event.oldVersion, { database, transaction, newIncarnationId });

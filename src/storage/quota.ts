@@ -1,9 +1,11 @@
-/** How much the origin uses and may use, as far as the browser tells; for the text of an error. */
-export async function quotaFigures(): Promise<string> {
+import type { StorageFigures } from '../protocol/storage-state.js';
+
+/** How much the origin uses and may use, as far as the browser tells: rounded, and padded by some. */
+export async function quotaFigures(): Promise<StorageFigures> {
   try {
     const { usage, quota } = await navigator.storage.estimate();
-    return `${usage} bytes are used of a quota of ${quota}`;
+    return { usage, quota };
   } catch {
-    return 'the browser does not tell usage and quota';
+    return { usage: undefined, quota: undefined };
   }
 }

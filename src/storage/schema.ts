@@ -1,37 +1,58 @@
 import type { DBSchema } from 'idb';
-import type { Leadership, LogCheckpoint, LogId, SegmentRow } from './log-store.js';
+import type { Leadership, LogCheckpoint, LogId, SealedSegment, SegmentRow } from './log-store.js';
 
 /**
  * What lies in IndexedDB: one database for each broker, `tabstream/<cluster>/<brokerId>`.
  *
  *   object store   key                  value
  *   chunks         [log, lastOffset]    whole record batches, back to back: the hot end of every log
+ *   sealed         [log, lastOffset]    SealedSegment: the closed beginning of a log, whose rows are gone or going
+ *   sealedBytes    BytesKey             Blob, or Uint8Array where the platform stores none: the batches of one of them
  *   segments       [log, baseOffset]    SegmentRow: sizes and times, for retention and look-up by time
  *   checkpoints    log                  LogCheckpoint: where recovery starts
  *   logs           log                  LogRow; absent: a log that nothing was ever deleted from
  *   meta           'leadership'         Leadership: the epoch that fences every writer; absent: never led
  *                  'incarnation'        random id of this data, as old as the database
+ *                  'reserve'            RESERVE_BYTES of noise, see `LogStore.takeReserve`; absent while dropped
+ *                  'minReaderVersion'   the lowest SCHEMA_VERSION of the code that reads this data right, although it is
+ *                                       of a higher one; absent: only code of its own version does
  *
- * All keys are out of line. Version 2 is to add `sealed`, [log, baseOffset] → Blob of a closed segment.
+ * All keys are out of line. Bytes that no sealed segment names were never part of the log, or are no more.
  */
 export interface LogSchema extends DBSchema {
   chunks: { key: [LogId, number]; value: Uint8Array };
+  sealed: { key: [LogId, number]; value: SealedSegment };
+  sealedBytes: { key: BytesKey; value: Blob | Uint8Array };
   segments: { key: [LogId, number]; value: SegmentRow };
   checkpoints: { key: LogId; value: LogCheckpoint };
   logs: { key: LogId; value: LogRow };
-  meta: { key: 'leadership' | 'incarnation'; value: Leadership | string };
+  meta: {
+    key: 'leadership' | 'incarnation' | 'reserve' | 'minReaderVersion';
+    value: Leadership | string | Uint8Array | number;
+  };
 }
 
-export type StoreName = 'chunks' | 'segments' | 'checkpoints' | 'logs' | 'meta';
+/** log, base offset, version: a segment that is written anew gets new bytes beside the old. */
+export type BytesKey = [LogId, number, number];
+
+export type StoreName = 'chunks' | 'sealed' | 'sealedBytes' | 'segments' | 'checkpoints' | 'logs' | 'meta';
 
 export interface LogRow {
   readonly logStartOffset: number;
 }
 
 /** Raised with every change of the table above, together with a step in `UPGRADES`. */
-export const SCHEMA_VERSION: number = 1;
+export const SCHEMA_VERSION: number = 2;
 
-const STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
+/**
+ * Code from this version on reads right what the present version writes: the stores that it knows are still there and mean
+ * the same. Raised to SCHEMA_VERSION by a change for which that does not hold.
+ */
+export const MIN_READER_VERSION: number = 2; // what is sealed has left the rows, where version 1 looks for it
+
+const FIRST_STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
+const SEALED_STORES: readonly StoreName[] = ['sealed', 'sealedBytes'];
+const STORES: readonly StoreName[] = [...FIRST_STORES, ...SEALED_STORES];
 
 interface Upgrade {
   readonly database: IDBDatabase;
@@ -43,8 +64,11 @@ interface Upgrade {
 /** UPGRADES[n] leads from version n to n + 1. A released step is never changed. */
 const UPGRADES: readonly ((upgrade: Upgrade) => void)[] = [
   ({ database, transaction, newIncarnationId }): void => {
-    for (const store of STORES) database.createObjectStore(store);
+    for (const store of FIRST_STORES) database.createObjectStore(store);
     transaction.objectStore('meta').put(newIncarnationId, 'incarnation');
+  },
+  ({ database }): void => {
+    for (const store of SEALED_STORES) database.createObjectStore(store);
   },
 ];
 
@@ -56,6 +80,7 @@ export function databaseName(clusterName: string, brokerId: number): string {
 /** Leads a database of `oldVersion` (0: new) to `SCHEMA_VERSION`. */
 export function upgrade(oldVersion: number, to: Upgrade): void {
   for (const step of UPGRADES.slice(oldVersion)) step(to);
+  to.transaction.objectStore('meta').put(MIN_READER_VERSION, 'minReaderVersion');
 }
 
 /** Object stores that should be there and are not: somebody else made the database, or an upgrade was torn. */

@@ -1,6 +1,8 @@
 import { KafkaError } from '../protocol/errors.js';
+import type { StorageFigures } from '../protocol/storage-state.js';
 
 const UNAVAILABLE = 'NotSupportedError';
+const WEDGED = 'TimeoutError';
 
 /** An append or deletion of a deposed leader. */
 export function fencedError(writerEpoch: number, storedEpoch: number): KafkaError {
@@ -13,6 +15,20 @@ export function fencedError(writerEpoch: number, storedEpoch: number): KafkaErro
 /** A failure of the platform's storage. The text names what was done and the platform's name of the failure. */
 export function storageError(doing: string, cause: unknown): KafkaError {
   return new KafkaError('KAFKA_STORAGE_ERROR', `${doing}: ${describe(cause)}`, { cause });
+}
+
+/** The commit was refused for want of space. */
+export function storageFullError(doing: string, storage: StorageFigures, cause: unknown): KafkaError {
+  const { usage = 'an unknown number of', quota = 'which the browser does not tell the size' } = storage;
+  const message = `${doing} (${usage} bytes are used of a quota of ${quota}): ${describe(cause)}`;
+  return new KafkaError('KAFKA_STORAGE_ERROR', message, { cause, storage });
+}
+
+/** A request that did not settle: whether it took effect is unknown. The connection is of no use any more. */
+export function wedgedError(doing: string, limitMs: number): KafkaError {
+  const why = `no answer in ${limitMs} ms`;
+  const message = `the database connection was dropped: ${doing}: ${why}`;
+  return new KafkaError('KAFKA_STORAGE_ERROR', message, { cause: new DOMException(why, WEDGED) });
 }
 
 /** No IndexedDB here, or it may not be used: no retry helps, only another setting or browser. */
@@ -29,6 +45,11 @@ export function isQuotaExceeded(error: unknown): boolean {
 /** Opening failed because this page has no IndexedDB at all or is not let at it. */
 export function isStorageUnavailable(error: unknown): boolean {
   return causeName(error) === UNAVAILABLE;
+}
+
+/** The store was lost because a request of it did not settle. */
+export function isWedged(error: unknown): boolean {
+  return causeName(error) === WEDGED;
 }
 
 function causeName(error: unknown): string | undefined {

@@ -1,4 +1,4 @@
-import { MAX_VARLONG_BYTES, tooLong, type VarintReader } from './varint.js';
+import { MAX_VARLONG_BYTES, tooLong, type VarintReader } from './varint-reader.js';
 
 /** As `writeVarlong`, of any 64-bit integer. */
 export function writeBigVarlong(out: Uint8Array, at: number, value: bigint): number {

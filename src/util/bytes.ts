@@ -67,20 +67,3 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
   }
   return joined;
 }
-
-/** Whether no byte has its highest bit set. */
-export function isAscii(bytes: Uint8Array): boolean {
-  if (bytes.length < 8) return isAsciiByBytes(bytes, 0, bytes.length);
-  const start = -bytes.byteOffset & 3;
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + start, (bytes.length - start) >> 2);
-  let bits = 0;
-  for (let i = 0; i < words.length; i++) bits |= words[i]!;
-  const end = start + words.length * 4;
-  return (bits & 0x80808080) === 0 && isAsciiByBytes(bytes, 0, start) && isAsciiByBytes(bytes, end, bytes.length);
-}
-
-function isAsciiByBytes(bytes: Uint8Array, from: number, to: number): boolean {
-  let bits = 0;
-  for (let i = from; i < to; i++) bits |= bytes[i]!;
-  return bits < 0x80;
-}

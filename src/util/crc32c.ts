@@ -28,14 +28,15 @@ const LITTLE_ENDIAN = new Uint8Array(Int32Array.of(1).buffer)[0] === 1;
 
 /**
  * The CRC-32C (Castagnoli) of `bytes` from `from` to `to` (exclusive), unsigned: the checksum of Kafka's record batches.
- * Slices of sixteen bytes, loaded as four words where memory is aligned.
+ * Slices of sixteen bytes, loaded as four words where memory is aligned. `before`: of the bytes that come before these,
+ * where all of them together are asked for.
  */
-export function crc32c(bytes: Uint8Array, from = 0, to: number = bytes.length): number {
-  if (!LITTLE_ENDIAN || to - from < WORDS_FROM) return (byBytes(bytes, from, to, -1) ^ -1) >>> 0;
+export function crc32c(bytes: Uint8Array, from = 0, to: number = bytes.length, before = 0): number {
+  if (!LITTLE_ENDIAN || to - from < WORDS_FROM) return (byBytes(bytes, from, to, ~before) ^ -1) >>> 0;
   const start = from + (-(bytes.byteOffset + from) & 3);
   const end = start + ((to - start) & ~15);
   const words = new Int32Array(bytes.buffer, bytes.byteOffset + start, (end - start) >> 2);
-  const crc = byWords(words, byBytes(bytes, from, start, -1));
+  const crc = byWords(words, byBytes(bytes, from, start, ~before));
   return (byBytes(bytes, end, to, crc) ^ -1) >>> 0;
 }
 

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { BenchBrowser } from './browser.ts';
 import { measureColdOpen } from './rows/cold-open.ts';
 import { measureFailover } from './rows/failover.ts';
+import { measureLargeLog } from './rows/large-log.ts';
 import { measureLatency } from './rows/latency.ts';
 import { measureThroughput } from './rows/throughput.ts';
 import { type Round, rowsOf, tableOf } from './table.ts';
@@ -30,7 +31,7 @@ const plan = { rounds: Number(options.rounds), quick: options.quick, wants };
 const browser = await BenchBrowser.open();
 const rounds: Round[] = [];
 try {
-  for (const measure of [measureThroughput, measureLatency, measureFailover, measureColdOpen]) {
+  for (const measure of [measureThroughput, measureLatency, measureFailover, measureColdOpen, measureLargeLog]) {
     for await (const round of measure(browser, plan)) {
       rounds.push(round);
       process.stderr.write(

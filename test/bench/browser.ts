@@ -136,6 +136,14 @@ export class Tab {
     ) as Promise<Awaited<ReturnType<Bench[K]>>>;
   }
 
+  /** Heap and buffers of the tab's host worker. */
+  async workerBytes(): Promise<number> {
+    const worker = this.page.workers().find((candidate) => candidate.url().includes('host.worker'));
+    if (worker === undefined) throw new Error('this tab has no host worker');
+    const usage = await worker.client.send('Runtime.getHeapUsage');
+    return usage.usedSize + usage.embedderHeapUsedSize + usage.backingStorageSize;
+  }
+
   /** The page's clock minus ours, to the precision of the quickest of some round trips. */
   async clockSkewMs(): Promise<number> {
     let best = Number.POSITIVE_INFINITY;

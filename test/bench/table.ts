@@ -4,7 +4,7 @@ export type ContenderId = 'ours' | 'limit' | 'dexie' | 'idb' | 'sqlite';
 export interface Round {
   readonly id: string;
   readonly payloadBytes: number;
-  readonly unit: 'records/s' | 'ms' | 'ms p99';
+  readonly unit: 'records/s' | 'ms' | 'ms p99' | 'MB';
   readonly round: number;
   readonly figures: Partial<Record<ContenderId, number>>;
 }

@@ -3,9 +3,10 @@ import type { BrokerParts } from '../../src/broker/broker-parts.js';
 import { type FetchHandler, fetchHandler } from '../../src/broker/handle-fetch.js';
 import type { ReadContext } from '../../src/broker/read-context.js';
 import { STATIC_PARTS } from '../../src/broker/static-parts.js';
+import type { AbortedWindow } from '../../src/log/aborted-transactions.js';
 import type { LogAdvance, LogView, LogViews } from '../../src/log/log-view.js';
 import { errorName, type KafkaErrorName } from '../../src/protocol/errors.js';
-import type { FetchResponse, Requests, Responses } from '../../src/protocol/requests.js';
+import type { FetchResponse, IsolationLevel, Requests, Responses } from '../../src/protocol/requests.js';
 import { batchesIn } from '../../src/record/batch-header.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
@@ -88,8 +89,8 @@ export class TestViews implements LogViews {
     return this.#views.get(log) ?? view;
   }
 
-  announce({ log, logStartOffset, highWatermark }: LogAdvance): void {
-    this.#views.get(log)?.move(logStartOffset, highWatermark);
+  announce(advance: LogAdvance): void {
+    this.#views.get(advance.log)?.move(advance);
   }
 
   get waiterCount(): number {
@@ -104,17 +105,22 @@ class TestView implements LogView {
 
   logStartOffset: number;
   highWatermark: number;
+  lastStableOffset: number;
+  aborted: AbortedWindow | undefined;
 
   constructor(store: LogStore, log: LogId, [logStartOffset, highWatermark]: readonly [number, number]) {
     this.#store = store;
     this.#log = log;
     this.logStartOffset = logStartOffset;
     this.highWatermark = highWatermark;
+    this.lastStableOffset = highWatermark;
   }
 
-  move(logStartOffset: number, highWatermark: number): void {
+  move({ logStartOffset, highWatermark, transactions }: LogAdvance): void {
     this.logStartOffset = logStartOffset;
     this.highWatermark = Math.max(this.highWatermark, highWatermark);
+    this.lastStableOffset = transactions?.lastStableOffset ?? this.highWatermark;
+    if (transactions !== undefined) this.aborted = { ...transactions, endOffset: highWatermark };
     for (const waiter of [...this.waiters]) waiter();
   }
 
@@ -122,10 +128,10 @@ class TestView implements LogView {
     return this.#store.read(this.#log, offset, maxBytes, this.highWatermark);
   }
 
-  advancedBeyond(offset: number, signal: AbortSignal): Promise<void> {
+  advancedBeyond(offset: number, signal: AbortSignal, isolationLevel: IsolationLevel = 0): Promise<void> {
     return new Promise((resolve, reject) => {
       const check = (): void => {
-        if (this.highWatermark <= offset) return;
+        if ((isolationLevel === 0 ? this.highWatermark : this.lastStableOffset) <= offset) return;
         this.waiters.delete(check);
         drop();
         resolve();

@@ -1,5 +1,5 @@
 import { browserRuntime } from '../../src/runtime/browser-runtime.js';
-import { databaseName } from '../../src/storage/schema.js';
+import { databaseName, SCHEMA_VERSION } from '../../src/storage/schema.js';
 
 /** A cluster that no other test knows. */
 export function newClusterName(): string {
@@ -33,6 +33,21 @@ export function deleteClusterDatabase(clusterName: string): Promise<{ wasOpen: b
       wasOpen = true;
     };
     request.onsuccess = (): void => resolve({ wasOpen });
+    request.onerror = (): void => reject(request.error);
+  });
+}
+
+/** As a release whose schema is one version further on does, which allows nobody else to read its data. */
+export function upgradeClusterDatabase(clusterName: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(databaseName(clusterName, 1), SCHEMA_VERSION + 1);
+    request.onupgradeneeded = (): void => {
+      request.transaction?.objectStore('meta').put(SCHEMA_VERSION + 1, 'minReaderVersion');
+    };
+    request.onsuccess = (): void => {
+      request.result.close();
+      resolve();
+    };
     request.onerror = (): void => reject(request.error);
   });
 }

@@ -2,7 +2,7 @@ import axe from 'axe-core';
 import { assert } from 'chai';
 import { Kafka, logLevel, type Message } from '../../src/index.js';
 import { defineStreamInspector } from '../../src/inspector/index.js';
-import { deleteClusterDatabase, locksOf, newClusterName, until } from './cluster.js';
+import { deleteClusterDatabase, locksOf, newClusterName, until, upgradeClusterDatabase } from './cluster.js';
 
 const MARKUP = '<img src=x onerror="window.injected = 1">';
 const SCRIPT = '<script>window.injected = 2</script>';
@@ -182,6 +182,23 @@ describe('the stream inspector', function () {
     assert.include(textsIn('tabstream-hosts', 'tbody tr')[0], '(this tab)');
   });
 
+  it('says how the storage is while not all is well, and what to do', async () => {
+    const line = (): string => textsIn('tabstream-storage', '[role=alert]').join();
+    await until('topics are there', () => textsIn('tabstream-topics', 'tbody tr').length === 2);
+    assert.strictEqual(line(), '');
+    await deleteClusterDatabase(cluster);
+    await until('it says so', () => /^Storage reset: the data of this site was cleared.*begins anew/.test(line()));
+    await kafka.admin().createTopics({ topics: [{ topic: 'another', numPartitions: 1 }] });
+    await until('it is over', () => line() === '');
+
+    press('stream-inspector', 'Tabs');
+    await until('the host is ready', () => / ready /.test(textsIn('tabstream-hosts', 'tbody tr')[0] ?? ''));
+    await upgradeClusterDatabase(cluster);
+    await until('it says so', () => /^Storage read-only: .* newer version .* Reload the page/.test(line()));
+    inspector.remove();
+    assert.deepEqual(await deleteClusterDatabase(cluster), { wasOpen: false });
+  });
+
   it('has no accessibility fault that axe can find, in any view', async function () {
     // WebKitGTK under its driver takes axe minutes; the two others run the same tree.
     if (isWebKit()) this.skip();
@@ -263,6 +280,61 @@ describe('the stream inspector', function () {
     await broken.close();
   });
 
+  it('checks the logs, names damage, and repairs it on request', async () => {
+    press('stream-inspector', 'Check');
+    await until('the view is there', () => textsIn('tabstream-check', 'button').length === 1);
+    press('tabstream-check', 'Check all logs');
+    await until('all is whole', () =>
+      (textsIn('tabstream-check', '[role=status]')[0] ?? '').startsWith('All is whole: 6 logs, '),
+    );
+    assert.deepEqual(
+      buttonsIn('tabstream-check', '.bar').map((one) => one.innerText),
+      ['Check all logs'],
+    );
+    await damageFirstRow(cluster);
+    press('tabstream-check', 'Check all logs');
+    await until('it is found', () => textsIn('tabstream-check', 'tbody tr').length > 0);
+    assert.match(
+      textsIn('tabstream-check', 'tbody tr')[0] ?? '',
+      /^orders-0 corrupt 0–249 damaged expected a sound batch/,
+    );
+    for (const inlineSize of ['100%', '320px']) {
+      inspector.style.inlineSize = inlineSize;
+      const { violations } = await axe.run(inspector, { rules: { region: { enabled: false } } });
+      assert.deepEqual(
+        violations.map(({ id }) => id),
+        [],
+        inlineSize,
+      );
+      assert.isAtMost(shadowOf('tabstream-check').host.scrollWidth, inspector.clientWidth, inlineSize);
+    }
+    press('tabstream-check', 'Repair');
+    await until('it is mended', () => /repaired, 0 left/.test(textsIn('tabstream-check', '[role=status]')[0] ?? ''));
+    press('stream-inspector', 'Topics');
+    await openTopic('orders');
+    await until('the reader is told', () =>
+      textsIn('tabstream-records', '[role=alert]').some((text) =>
+        text.startsWith('Offsets 150 to 249 are lost (removed).'),
+      ),
+    );
+  });
+
+  it('gives a partition out as a segment of Kafka', async () => {
+    await openTopic('orders');
+    const names: string[] = [];
+    const click = HTMLAnchorElement.prototype.click;
+    HTMLAnchorElement.prototype.click = function (): void {
+      names.push(this.download);
+    };
+    try {
+      press('tabstream-records', 'Download');
+      await until('the file is there', () => names.length > 0);
+    } finally {
+      HTMLAnchorElement.prototype.click = click;
+    }
+    assert.deepEqual(names, ['00000000000000000000.log']);
+  });
+
   // ---------------------------------------------------------------- what a person sees and does
 
   function elementOf(name: string): HTMLElement | undefined {
@@ -324,6 +396,27 @@ describe('the stream inspector', function () {
     press('tabstream-records', 'Go');
   }
 });
+
+/** One byte of the first records becomes another, beside all that runs. */
+async function damageFirstRow(cluster: string): Promise<void> {
+  const database = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open(`tabstream/${cluster}/1`);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const transaction = database.transaction('chunks', 'readwrite');
+  const store = transaction.objectStore('chunks');
+  const request = store.openCursor(IDBKeyRange.bound([0], [10, Infinity]));
+  request.onsuccess = () => {
+    const cursor = request.result;
+    const bytes = cursor?.value as Uint8Array | undefined;
+    if (!new TextDecoder().decode(bytes).includes('order-100')) return cursor?.continue();
+    bytes![100]! ^= 1;
+    cursor?.update(bytes);
+  };
+  await new Promise((resolve) => (transaction.oncomplete = resolve));
+  database.close();
+}
 
 function startsWith(row: string | undefined, offset: number): boolean {
   return row?.startsWith(`${offset} `) ?? false;

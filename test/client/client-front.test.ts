@@ -24,14 +24,17 @@ function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixt
       return load();
     };
   };
-  const all = { ...STATIC_CLIENT_PARTS, ...parts };
+  const all: Required<ClientParts> = { ...STATIC_CLIENT_PARTS, ...parts };
   const Client = kafkaOn({
     runtime: cluster.runtime,
     connect: () => cluster.connect(),
     parts: {
       producer: counted('producer', all.producer),
+      recovery: counted('recovery', all.recovery),
       consumer: counted('consumer', all.consumer),
+      group: counted('group', all.group),
       admin: counted('admin', all.admin),
+      storage: counted('storage', all.storage),
     },
   });
   return { kafka: new Client({ logLevel: logLevel.NOTHING }), asked };
@@ -44,9 +47,37 @@ test('a client loads its code once, when it is first used, and nothing else', as
   kafka.consumer({ groupId: 'g' });
   kafka.admin();
   expect(asked).toEqual([]);
+  await producer.connect();
+  expect(asked).toEqual(['producer']);
   await producer.send({ topic: 'orders', messages: [{ value: 'a' }] });
   await producer.send({ topic: 'orders', messages: [{ value: 'b' }] });
-  expect(asked).toEqual(['producer']);
+  expect(asked).toEqual(['producer', 'recovery']); // what failures would need, behind the first answer
+  await kafka.close();
+});
+
+test('a consumer without a group loads nothing of groups', async () => {
+  await using cluster = new InProcessCluster();
+  const { kafka, asked } = open(cluster);
+  await kafka.consumer().assign([{ topic: 'orders', partition: 0 }]);
+  expect(asked).toEqual(['consumer']);
+  await kafka.consumer({ groupId: 'g' }).connect();
+  expect(asked.slice(1).sort()).toEqual(['consumer', 'group']);
+  await kafka.close();
+});
+
+test('a consumer in a group whose code is not all there says so, and asks for it again', async () => {
+  await using cluster = new InProcessCluster();
+  let attempts = 0;
+  const { kafka } = open(cluster, {
+    group: async () => {
+      if (++attempts === 1) throw new TypeError('offline');
+      return STATIC_CLIENT_PARTS.group();
+    },
+  });
+  const consumer = kafka.consumer({ groupId: 'g' });
+  const error = await consumer.connect().catch((caught: unknown) => caught);
+  expect(error).toMatchObject({ name: 'KafkaJSConnectionError', retriable: true });
+  await consumer.connect();
   await kafka.close();
 });
 

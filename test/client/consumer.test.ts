@@ -459,3 +459,29 @@ test('bad arguments are refused in the words of KafkaJS', async () => {
     'Offset must not be a negative number',
   );
 });
+
+// Goal: page and worker do not take turns. Method: a log of many rows; fetches are counted when a handler begins.
+test('the next fetch is under way before a handler gets the records of the last, and the first is small', async () => {
+  await topic('t');
+  const value = 'x'.repeat(5000);
+  await producer.send({ topic: 't', messages: Array.from({ length: 100 }, () => ({ value })) });
+  const consumer = kafka.consumer();
+  await consumer.assign([{ topic: 't', partition: 0, offset: '0' }]);
+  let fetches = 0;
+  consumer.on(consumer.events.FETCH_START, () => fetches++);
+  const seen: { fetches: number; records: number }[] = [];
+  let left = 100;
+  const done = deferred();
+  await consumer.run({
+    eachBatch: async ({ batch: { messages } }) => {
+      seen.push({ fetches, records: messages.length });
+      left -= messages.length;
+      if (left === 0) done.resolve();
+    },
+  });
+  await done.promise;
+  expect(seen.map((batch) => batch.fetches)).toEqual(seen.map((_, i) => i + 2));
+  expect(seen[0]?.records).toBeLessThan(15);
+  expect(seen[1]?.records).toBeGreaterThan(50);
+  await consumer.disconnect();
+});

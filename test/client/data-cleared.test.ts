@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
+import { kafkaOn } from '../../src/client/kafka.js';
+import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { type Consumer, type Kafka, logLevel } from '../../src/index.js';
+import { errorName } from '../../src/protocol/errors.js';
+import type { RequestChannel } from '../../src/protocol/request-channel.js';
+import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { readAll } from './read-all.js';
 
 // Goal: when the site's data is cleared under running clients, the cluster begins anew, and no offset of before is taken
 // for a place in the new log. Method: the new log is longer than the old one before the consumer looks again.
@@ -27,10 +33,72 @@ test('a group is joined again, and goes on at the beginning of what was written 
   });
 });
 
-async function withCluster(body: (kafka: Kafka, wipe: () => void) => Promise<void>): Promise<void> {
+test('a position that was looked up before the data was cleared, and not used yet, is used no more', async () => {
+  await withCluster(async (kafka, wipe, cluster) => {
+    await produce(kafka, 'old', OLD);
+    await kafka.admin().setOffsets({
+      groupId: 'packing',
+      topic: 'orders',
+      partitions: [{ partition: 0, offset: String(OLD) }],
+    });
+    let isDue = true;
+    const connect = async (): Promise<RequestChannel> => {
+      const channel = await cluster.connect();
+      const send: RequestChannel['send'] = async (api, request, options) => {
+        if (api === 'Fetch' && isDue) {
+          isDue = false;
+          wipe();
+          await produce(kafka, 'new', NEW);
+        }
+        return channel.send(api, request, options);
+      };
+      return { send, close: () => channel.close() };
+    };
+    const Unlucky = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+    const unlucky = new Unlucky({ clientId: 'unlucky', logLevel: logLevel.NOTHING });
+    const consumer = unlucky.consumer({ groupId: 'packing' });
+    await consumer.subscribe({ topics: ['orders'], fromBeginning: true });
+    const read: string[] = [];
+    for await (const { value, offset } of consumer) {
+      read.push(`${value}@${offset}`);
+      if (value?.toString() === `new ${NEW - 1}`) break;
+    }
+    expect(read).toEqual(Array.from({ length: NEW }, (_, i) => `new ${i}@${i}`));
+    await unlucky.close();
+  });
+});
+
+test('a batch of a producer of before is not appended under its old sequence, whatever comes first', async () => {
+  await withCluster(async (kafka, wipe, cluster) => {
+    const producer = kafka.producer();
+    await producer.send({ topic: 'orders', messages: [{ value: 'old' }] });
+    const channel = await cluster.connect();
+    const identity = await channel.send('InitProducerId', {
+      transactionalId: null,
+      transactionTimeoutMs: 1_000,
+      producerId: -1,
+      producerEpoch: -1,
+    });
+    wipe();
+    await producer.send({ topic: 'orders', messages: [{ value: 'new' }] });
+    const builder = new RecordBatchBuilder();
+    builder.append({ key: null, value: 'late', timestampMs: 0 });
+    const { producerId, producerEpoch, incarnationId } = identity;
+    const records = builder.finish({ producerId, producerEpoch, baseSequence: 7 });
+    const topicData = [{ name: 'orders', partitionData: [{ index: 0, records, incarnationId }] }];
+    const answer = await channel.send('Produce', { transactionalId: null, acks: -1, timeoutMs: 1_000, topicData });
+    expect(errorName(answer.responses[0]?.partitionResponses[0]?.errorCode ?? 0)).toBe('UNKNOWN_PRODUCER_ID');
+    expect((await readAll(kafka, 'orders')).map(({ value }) => String(value))).toEqual(['new']);
+    await channel.close();
+  });
+});
+
+async function withCluster(
+  body: (kafka: Kafka, wipe: () => void, cluster: InProcessCluster) => Promise<void>,
+): Promise<void> {
   const cluster = new InProcessCluster({ brokerConfig: { 'group.initial.rebalance.delay.ms': '0' } });
   const kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-  await body(kafka, () => cluster.disk.wipe());
+  await body(kafka, () => cluster.disk.wipe(), cluster);
   await kafka.close();
   await cluster.close();
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { kafkaOn, logLevel } from '../../src/index.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { InProcessCluster } from '../../src/testing/index.js';
@@ -109,6 +110,39 @@ describe('a send that fails for good says whether the record may be there', () =
     });
   });
 });
+
+// Goal: a producer that cannot load what failures need says so, and neither hangs nor goes on with a gap in its sequences.
+// Method: the first Produce fails in each way while the part fails to load once; then a second send gets through.
+test.each([
+  { fault: 'lost request', type: 'NETWORK_EXCEPTION' },
+  { fault: 'lost answer', type: 'NETWORK_EXCEPTION' },
+  { fault: 'not leader', type: 'NOT_LEADER_OR_FOLLOWER' },
+] as const)(
+  'a failed send whose recovery cannot be loaded fails with what failed it ($fault)',
+  async ({ fault, type }) => {
+    let faults = 1;
+    let loads = 0;
+    const Kafka = kafkaOn({
+      ...faultyPlatform(cluster, (api) => (api === 'Produce' && faults-- > 0 ? fault : 'none')),
+      parts: {
+        ...STATIC_CLIENT_PARTS,
+        recovery: async () => {
+          if (++loads === 1) throw new TypeError('offline');
+          return STATIC_CLIENT_PARTS.recovery();
+        },
+      },
+    });
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+    const producer = kafka.producer();
+    const send = (value: string) => producer.send({ topic: 't', messages: [{ value, partition: 0 }] });
+    const error = await send('first').catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ name: 'KafkaJSProtocolError', type, retriable: true });
+    await send('second');
+    const values = (await readAll(kafka, 't')).map(({ value }) => String(value));
+    expect(values).toEqual(fault === 'lost answer' ? ['first', 'second'] : ['second']);
+    await kafka.close();
+  },
+);
 
 test('a topic deleted and made again under a running producer takes its records as a new one', async () => {
   const kafka = new cluster.Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });

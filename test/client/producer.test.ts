@@ -295,6 +295,19 @@ test('an aborted send ends at once and does not disturb others', async () => {
   await producer.flush();
 });
 
+test('many sends at once, more than is encoded ahead, are all stored, in their order', async () => {
+  await using producer = kafka.producer();
+  await producer.connect();
+  const tail = 'x'.repeat(50_000);
+  const sends = Array.from({ length: 100 }, (_, i) =>
+    producer.send({ topic: 't', messages: [{ value: `${i} ${tail}` }] }),
+  );
+  const offsets = (await Promise.all(sends)).map(([answer]) => Number(answer?.baseOffset));
+  expect(offsets).toEqual(Array.from({ length: 100 }, (_, i) => i));
+  const values = (await readAll(kafka, 't')).map((message) => Number.parseInt(text(message) ?? '', 10));
+  expect(values).toEqual(offsets);
+});
+
 // Goal: callers that each wait for their answer share requests, however they began (linger 0).
 // Method: 16 loops of one record each, begun one turn after the other.
 test('senders of one record each that wait for their answers go together', async () => {

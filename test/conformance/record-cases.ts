@@ -26,11 +26,13 @@ import { type CompressionType, compressionName } from '../../src/record/compress
 import { controlRecordKey } from '../../src/record/control-record.js';
 import type { StoredRecord } from '../../src/record/record.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
-import { RecordCursor } from '../../src/record/record-batch-decoder.js';
+import { recordOf } from '../../src/record/record-batch-decoder.js';
+import { RecordCursor } from '../../src/record/record-cursor.js';
 import { readBigVarlong, writeBigVarlong } from '../../src/util/big-varint.js';
 import { crc32c } from '../../src/util/crc32c.js';
 import { murmur2, partitionFor } from '../../src/util/murmur2.js';
-import { VarintReader, writeUnsignedVarint, writeVarint, writeVarlong } from '../../src/util/varint.js';
+import { writeUnsignedVarint, writeVarint, writeVarlong } from '../../src/util/varint.js';
+import { VarintReader } from '../../src/util/varint-reader.js';
 import './codecs.js';
 
 export interface RecordCase {
@@ -293,7 +295,7 @@ async function readRecords(bytes: Uint8Array, at: number, fields: BatchFields): 
   const header = { ...fields, sizeInBytes, crc: 0, baseOffset: 0, producerId: -1, baseTimestampMs, maxTimestampMs };
   const records: StoredRecord[] = [];
   const cursor = new RecordCursor(bytes, at, header);
-  while (cursor.next()) records.push(cursor.record());
+  while (cursor.next()) records.push(recordOf(cursor));
   return records;
 }
 

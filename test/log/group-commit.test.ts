@@ -6,7 +6,7 @@ import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import type { Commit, Durability, LogStore } from '../../src/storage/log-store.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { deferred } from '../../src/util/signal.js';
-import { batch, errorOf, MemoryDisk, manualClock, readAll } from './harness.js';
+import { batch, errorOf, MemoryDisk, manualClock, readAll, transactions } from './harness.js';
 
 test('an append on an idle broker commits at once and alone', async () => {
   const { open, commits } = await gated();
@@ -158,7 +158,8 @@ async function gated(onCommitted: (advances: readonly LogAdvance[]) => void = ()
     release: () => gate.resolve(),
     open: (log: number, topicConfig: Readonly<Record<string, string>> = {}) => {
       const config = parseTopicConfig(topicConfig);
-      return PartitionLog.open({ store, groupCommit, leaderEpoch, clock, log, name: `t-${log}`, config: () => config });
+      const options = { store, groupCommit, leaderEpoch, clock, log, name: `t-${log}`, config: () => config };
+      return PartitionLog.open({ ...options, transactions });
     },
   };
 }

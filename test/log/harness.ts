@@ -1,10 +1,11 @@
 import { GroupCommit } from '../../src/log/group-commit.js';
+import * as logTransactions from '../../src/log/log-transactions.js';
 import type { LogAdvance } from '../../src/log/log-view.js';
 import { PartitionLog, type PartitionLogOptions } from '../../src/log/partition-log.js';
 import { KafkaError, type KafkaErrorName } from '../../src/protocol/errors.js';
 import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import { decodeBatch } from '../../src/record/batch-compression.js';
-import { batchesIn } from '../../src/record/batch-header.js';
+import { attributesOf, batchesIn } from '../../src/record/batch-header.js';
 import type { NewRecord } from '../../src/record/record.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import type { Clock } from '../../src/runtime/runtime.js';
@@ -13,6 +14,8 @@ import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 
 export const LOG = 7;
+
+export const transactions = async (): Promise<typeof logTransactions> => logTransactions;
 
 /** A clock that goes where the test puts it. */
 export interface ManualClock extends Clock {
@@ -31,6 +34,7 @@ export function manualClock(nowMs = 1_000_000): ManualClock {
 
 /** One elected leader over a disk; several may live on one disk, one after another. */
 export interface Leader {
+  readonly disk: MemoryDisk;
   readonly store: LogStore;
   readonly groupCommit: GroupCommit;
   readonly leaderEpoch: number;
@@ -50,6 +54,7 @@ export async function leader(disk: MemoryDisk = new MemoryDisk(), clock = manual
   const advances: LogAdvance[] = [];
   const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted: (all) => advances.push(...all) });
   return {
+    disk,
     store,
     groupCommit,
     leaderEpoch,
@@ -57,7 +62,8 @@ export async function leader(disk: MemoryDisk = new MemoryDisk(), clock = manual
     advances,
     open: ({ topicConfig = {}, ...changes } = {}) => {
       const config = parseTopicConfig(topicConfig);
-      const fixed = { store, groupCommit, leaderEpoch, clock, log: LOG, name: 'orders-3', config: () => config };
+      const options = { store, groupCommit, leaderEpoch, clock, log: LOG, name: 'orders-3', config: () => config };
+      const fixed = { ...options, transactions };
       return PartitionLog.open({ ...fixed, ...changes });
     },
   };
@@ -83,6 +89,17 @@ export function sequenced(
   producer = { id: 1, epoch: 0 },
 ): Uint8Array<ArrayBuffer> {
   return batch(values, { producerId: producer.id, producerEpoch: producer.epoch, baseSequence: sequence });
+}
+
+/** A batch inside a transaction. */
+export function transactional(
+  sequence: number,
+  values: readonly string[],
+  producer = { id: 1, epoch: 0 },
+): Uint8Array<ArrayBuffer> {
+  const attributes = attributesOf({ isTransactional: true });
+  const { id: producerId, epoch: producerEpoch } = producer;
+  return batch(values, { producerId, producerEpoch, baseSequence: sequence, attributes });
 }
 
 export interface ReadRecord {

@@ -3,9 +3,9 @@ import { recoverLog } from '../../src/log/log-recovery.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
-import { batch, LOG, leader, MemoryDisk, sequenced } from './harness.js';
+import { batch, LOG, leader, MemoryDisk, sequenced, transactions } from './harness.js';
 
-const NOW_MS = 1_000_000;
+const OPTIONS = { nowMs: 1_000_000, transactions };
 
 // Goal: a checkpoint is nothing but a shortcut: wherever a crash cuts the log, recovery with it and without it agree.
 // Method: a random log of many commits; the power goes after each of them in turn (`powerCut` keeps a prefix).
@@ -18,8 +18,8 @@ test.each([1, 2, 3])(
       commits = await writeRandomLog(disk, seed);
       disk.powerCut(survivors + 3); // three election rows come first
       const store = await MemoryLogStore.open(disk, { newIncarnationId: 'test' });
-      const recovered = await recoverLog(store, LOG, NOW_MS);
-      const replayed = await recoverLog(withoutCheckpoint(store), LOG, NOW_MS);
+      const recovered = await recoverLog(store, LOG, OPTIONS);
+      const replayed = await recoverLog(withoutCheckpoint(store), LOG, OPTIONS);
       expect(recovered.state.nextOffset).toBe(replayed.state.nextOffset);
       expect(plain(recovered.state.snapshot())).toEqual(plain(replayed.state.snapshot()));
     }
@@ -43,7 +43,7 @@ test('recovery reads a bounded part of the log, however long it is', async () =>
     },
     ends: { value: store.ends.bind(store) },
   });
-  expect((await recoverLog(counting, LOG, NOW_MS)).state.nextOffset).toBe(200);
+  expect((await recoverLog(counting, LOG, OPTIONS)).state.nextOffset).toBe(200);
   expect(bytes).toBeLessThan(1024 * 1024);
 });
 
@@ -54,21 +54,39 @@ test('leaders that write little, one after another, leave no more to replay than
     for (let i = 0; i < 3; i++) await log.append(batch(['x'.repeat(50_000)]), 'client');
   }
   const store = await MemoryLogStore.open(disk, { newIncarnationId: 'test' });
-  const { state, replayed } = await recoverLog(store, LOG, NOW_MS);
+  const { state, replayed } = await recoverLog(store, LOG, OPTIONS);
   expect(state.nextOffset).toBe(30);
   expect(replayed.bytes).toBeLessThan(256 * 1024);
 });
 
-test('a hole in the log is an error, not a shorter log', async () => {
+// What it knows of a producer may be older than batches that were deleted: it would refuse the next one for ever.
+test('a checkpoint that lies below the log start says nothing of producers', async () => {
   const disk = new MemoryDisk();
-  const { open, store } = await leader(disk);
+  const log = await (await leader(disk)).open();
+  for (let i = 0; i < 500; i++) await log.append(sequenced(i, ['a']), 'client'); // with a checkpoint
+  await log.append(sequenced(500, ['b']), 'client');
+  await log.append(batch(['c']), 'client');
+  await log.deleteRecordsBefore(501);
+  const recovered = await (await leader(disk)).open();
+  expect(await recovered.append(sequenced(501, ['d']), 'client')).toMatchObject({ baseOffset: 502 });
+});
+
+test('a hole in the log is no shorter log, and no offset of it is given again', async () => {
+  const { open, store, leaderEpoch } = await leader();
   const log = await open();
   for (const value of ['a', 'b', 'c']) await log.append(batch([value]), 'client');
-  const holed: LogStore = Object.create(store, {
-    read: { value: async () => (await store.read(LOG, 1, 1)).slice(0, 1) },
-    ends: { value: store.ends.bind(store) },
-  });
-  await expect(recoverLog(holed, LOG, NOW_MS)).rejects.toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
+  await (await store.raw()).apply({ log: LOG, deleteChunks: [1] }, leaderEpoch);
+  expect((await recoverLog(store, LOG, OPTIONS)).state.nextOffset).toBe(3);
+});
+
+test('a checkpoint that knows more than the rows tells where the log ended', async () => {
+  const { open, store, leaderEpoch } = await leader();
+  const log = await open();
+  for (let i = 0; i < 8; i++) await log.append(batch(['x'.repeat(50_000)]), 'client');
+  const { checkpoint } = await store.ends(LOG);
+  expect(checkpoint?.offset).toBeGreaterThan(4);
+  await (await store.raw()).apply({ log: LOG, deleteChunks: [3, 4, 5, 6, 7] }, leaderEpoch);
+  expect((await recoverLog(store, LOG, OPTIONS)).state.nextOffset).toBe(checkpoint?.offset);
 });
 
 /** Three leaders one after another; small segments; producers with several epochs. Returns the number of commits. */

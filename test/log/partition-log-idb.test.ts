@@ -5,7 +5,7 @@ import { offsetForTimestamp } from '../../src/log/offset-for-timestamp.js';
 import { PartitionLog } from '../../src/log/partition-log.js';
 import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import { newIdbFixture } from '../suites/idb-fixture.js';
-import { batch, errorOf, LOG, manualClock, readAll, sequenced } from './harness.js';
+import { batch, errorOf, LOG, manualClock, readAll, sequenced, transactions } from './harness.js';
 
 const CONFIG = parseTopicConfig({
   'segment.bytes': '200000',
@@ -28,6 +28,7 @@ test('a log in IndexedDB goes on under the next leader where the last one was', 
       clock,
       config: () => CONFIG,
       name: 'orders-0',
+      transactions,
     });
     expect(log.logEndOffset).toBe(term * 40);
     const value = 'x'.repeat(10_000);

@@ -7,7 +7,7 @@ import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import type { Random } from '../../src/runtime/runtime.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
-import { batch, LOG, MemoryDisk, manualClock, readAll, sequenced } from './harness.js';
+import { batch, LOG, MemoryDisk, manualClock, readAll, sequenced, transactions } from './harness.js';
 
 const ROUNDS = 25;
 const SEEDS = Array.from({ length: 60 }, (_, seed) => seed);
@@ -95,6 +95,7 @@ async function electHost(disk: MemoryDisk, random: Random, advances: LogAdvance[
     clock: manualClock(),
     config: () => CONFIG,
     name: 'orders-0',
+    transactions,
   };
   const log = await PartitionLog.open(options);
   const { promise: died, resolve: die } = Promise.withResolvers<undefined>();

@@ -46,10 +46,11 @@ describe('append', () => {
     ['no batch', new Uint8Array(0), 'INVALID_RECORD'],
     ['a batch without records', batch([]), 'INVALID_RECORD'],
     ['a control batch', batch(['a'], { attributes: 0x20 }), 'INVALID_RECORD'],
+    ['a transactional batch without a producer', batch(['a'], { attributes: 0x10 }), 'INVALID_RECORD'],
     [
-      'a transactional batch',
-      batch(['a'], { attributes: 0x10, producerId: 1, producerEpoch: 0, baseSequence: 0 }),
-      'INVALID_TXN_STATE',
+      'a plain batch behind a transactional one',
+      join(batch(['a'], { attributes: 0x10, producerId: 1, producerEpoch: 0, baseSequence: 0 }), batch(['b'])),
+      'INVALID_RECORD',
     ],
     ['a producer without a sequence', batch(['a'], { producerId: 1 }), 'INVALID_RECORD'],
     ['offset gaps', batch(['a'], { lastOffsetDelta: 3 }), 'INVALID_RECORD'],
@@ -346,3 +347,14 @@ function damaged(records: Uint8Array): Uint8Array {
   records[last] = (records[last] as number) ^ 1;
   return records;
 }
+
+test('a producer whose records were all deleted is still known to the next leader', async () => {
+  const disk = new MemoryDisk();
+  const log = await (await leader(disk)).open();
+  await log.append(sequenced(0, ['a', 'b']), 'client');
+  await log.append(sequenced(2, ['c']), 'client');
+  await log.deleteRecordsBefore(-1);
+  const successor = await (await leader(disk)).open();
+  expect(await successor.append(sequenced(2, ['c']), 'client')).toMatchObject({ duplicate: true, baseOffset: 2 });
+  expect(await successor.append(sequenced(3, ['d']), 'client')).toMatchObject({ duplicate: false, baseOffset: 3 });
+});

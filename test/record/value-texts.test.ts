@@ -22,6 +22,7 @@ function valuesOf(bytes: Uint8Array, at: number): (RecordBytes | null)[] {
   const values: (RecordBytes | null)[] = [];
   while (cursor.next()) {
     const { valueStart, valueEnd } = cursor;
+    texts.noteValue(valueStart, valueEnd);
     values.push(valueStart < 0 ? null : recordBytes(bytes, valueStart, valueEnd, texts));
   }
   return values;
@@ -40,6 +41,18 @@ test('the texts of a batch are those of its values one by one, in any place', ()
       const oneByOne = decodeRecords(bytes, before).map(({ value }) => value?.toString() ?? null);
       expect(valuesOf(bytes, before).map((value) => value?.toString() ?? null)).toEqual(oneByOne);
       expect(bytes).toEqual(copy);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('bytes that are no UTF-8 read as they do by themselves', () => {
+  const broken = fc.array(fc.constantFrom(0x41, 0x80, 0xc3, 0xe2, 0x82, 0xf0, 0xff), { maxLength: 6 });
+  fc.assert(
+    fc.property(fc.array(broken, { minLength: 4, maxLength: 12 }), (values) => {
+      const written = values.map((value) => ({ key: null, value: Uint8Array.from(value), timestampMs: 1 }));
+      const oneByOne = values.map((value) => new TextDecoder().decode(Uint8Array.from(value)));
+      expect(valuesOf(encode(written), 0).map(String)).toEqual(oneByOne);
     }),
     { numRuns: 300 },
   );

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { KafkaError } from '../../src/protocol/errors.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../../src/protocol/requests.js';
-import type { LogStore } from '../../src/storage/log-store.js';
+import { batchesIn, isControl } from '../../src/record/batch-header.js';
+import type { Commit, Durability, LogStore } from '../../src/storage/log-store.js';
 import type { CheckId } from './checkers.js';
 import type { Sabotage } from './cluster-simulation.js';
 import { type FaultKind, runScenario } from './scenario.js';
@@ -51,6 +52,18 @@ function jumpingFetch(inner: RequestChannel, chance: () => number): RequestChann
 }
 
 describe('bugs put in on purpose are caught', () => {
+  test('P6: a host that says of what it stored that nothing was written', async () => {
+    const channel: Sabotage['channel'] = (inner, _client, { random }) =>
+      tampered(inner, async (api, request, send) => {
+        const response = await send(request);
+        if (api === 'Produce' && random.next() < 0.2)
+          throw new KafkaError('KAFKA_STORAGE_ERROR', 'nothing was written');
+        return response;
+      });
+    const producer = { idempotent: false, retry: { retries: 0 } };
+    expect(await caught(['clock'], { channel, producer }, ['P6'])).toEqual(['P6']);
+  });
+
   test('C1, C2: a store that acknowledges the writes of a deposed leader, which its successor overwrites', async () => {
     const store = (inner: LogStore): LogStore => withoutFence(inner);
     expect(await caught(['freeze', 'delay'], { store }, ['C1', 'C2'])).toEqual(['C1', 'C2']);
@@ -113,6 +126,34 @@ describe('bugs put in on purpose are caught', () => {
     expect(await caught(['freeze'], { channel }, ['C8'])).toEqual(['C8']);
   });
 
+  test('C9: a host that forgets which transactions were aborted', async () => {
+    const channel: Sabotage['channel'] = (inner) =>
+      tampered(inner, async (api, request, send) => {
+        const response = await send(request);
+        if (api !== 'Fetch') return response;
+        const responses = (response as Responses['Fetch']).responses.map(({ topic, partitions }) => ({
+          topic,
+          partitions: partitions.map((partition) => ({ ...partition, abortedTransactions: [] })),
+        }));
+        return { ...response, responses };
+      });
+    expect(await caught(['clock'], { channel }, ['C9'])).toEqual(['C9']);
+  });
+
+  test('C9: a consumer that reads what is not decided', async () => {
+    const channel: Sabotage['channel'] = (inner) =>
+      tampered(inner, (api, request, send) =>
+        api === 'Fetch'
+          ? send({ ...(request as Requests['Fetch']), isolationLevel: 0 } as typeof request)
+          : send(request),
+      );
+    expect(await caught(['clock'], { channel }, ['C9'])).toEqual(['C9']);
+  });
+
+  test('C13: a disk that keeps no markers', async () => {
+    expect(await caught(['clock'], { store: withoutMarkers }, ['C13'])).toEqual(['C13']);
+  });
+
   test('C16: a view that falls back', async () => {
     const channel: Sabotage['channel'] = (inner, _client, { random }) =>
       tampered(inner, async (api, request, send) => {
@@ -163,3 +204,23 @@ function withoutFence(store: LogStore): LogStore {
     },
   });
 }
+
+/** What is written of a control batch is a plain one of as many bytes, without a producer. */
+function withoutMarkers(store: LogStore): LogStore {
+  return new Proxy(store, {
+    get(target, name) {
+      if (name === 'append') {
+        return (commit: Commit, ...rest: [Durability]): Promise<void> => {
+          for (const { bytes } of commit.chunks) {
+            for (const { header, at } of batchesIn(bytes)) if (isControl(header)) bytes.set(NO_PRODUCER, at + 43);
+          }
+          return target.append(commit, ...rest);
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+const NO_PRODUCER = new Uint8Array(8).fill(0xff);

@@ -1,7 +1,23 @@
-import type { History, Read } from './history.js';
+import { type History, type Read, visibleValues } from './history.js';
+import { compactionViolations } from './table-history.js';
 
 /** Ids as in the checklist of guarantees: what must hold on every history. */
-export type CheckId = 'C1' | 'C2' | 'C3' | 'C4' | 'C5' | 'C6' | 'C7' | 'C8' | 'C16' | 'C19' | 'C20';
+export type CheckId =
+  | 'P6'
+  | 'C1'
+  | 'C2'
+  | 'C3'
+  | 'C4'
+  | 'C5'
+  | 'C6'
+  | 'C7'
+  | 'C8'
+  | 'C9'
+  | 'C13'
+  | 'C16'
+  | 'C17'
+  | 'C19'
+  | 'C20';
 
 export interface Violation {
   readonly check: CheckId;
@@ -12,6 +28,7 @@ type Checker = (history: History) => string[];
 
 /** Each looks at the whole history and says what is wrong with it. */
 export const CHECKERS: Readonly<Record<CheckId, Checker>> = {
+  P6: refusedWrites,
   C1: lostWrites,
   C2: inconsistentOffsets,
   C3: duplicates,
@@ -20,7 +37,10 @@ export const CHECKERS: Readonly<Record<CheckId, Checker>> = {
   C6: skippingGroups,
   C7: sharedPartitions,
   C8: zombieCommits,
+  C9: uncommittedReads,
+  C13: stuckTransactions,
   C16: fallingWatermarks,
+  C17: ({ table }) => (table === undefined ? [] : compactionViolations(table)),
   C19: (history) => history.stuck,
   C20: (history) => history.leaks,
 };
@@ -29,6 +49,14 @@ export function check(history: History): Violation[] {
   return Object.entries(CHECKERS).flatMap(([id, checker]) =>
     checker(history).map((text) => ({ check: id as CheckId, text })),
   );
+}
+
+/** P6: a send that failed, and whose failure is not said to be in doubt, is nowhere to be found. */
+function refusedWrites(history: History): string[] {
+  const stored = new Set([...history.final.values()].flatMap((records) => records.map(({ value }) => value)));
+  return history.sends.flatMap(({ value, outcome, error }) => {
+    return outcome === 'failed' && stored.has(value) ? [`${value} failed (${error}), and is there`] : [];
+  });
 }
 
 /** C1: an acknowledged record is there in the end, at the offset it was given, unless it was deleted on demand. */
@@ -165,14 +193,38 @@ function zombieCommits(history: History): string[] {
   });
 }
 
-/** C16: neither the log start offset nor the high watermark ever falls for a reader. */
+/** C9: nobody reads a value of a transaction before it was decided to commit. All consumers are read_committed. */
+function uncommittedReads(history: History): string[] {
+  const transactions = new Map(
+    history.sends.flatMap(({ value, transaction }) => (transaction ? [[value, transaction]] : [])),
+  );
+  return history.reads.flatMap(({ reader, log, offset, value, atMs }) => {
+    const { outcome, decidedMs = Infinity } = transactions.get(value) ?? { outcome: 'commit', decidedMs: 0 };
+    if (outcome === 'commit' && decidedMs <= atMs) return [];
+    const state = outcome === 'commit' ? `was open until ${decidedMs}` : `ended in ${outcome}`;
+    return [`${reader} read ${value} at ${log} offset ${offset}, ${atMs}; its transaction ${state}`];
+  });
+}
+
+/** C13: once all transactions are over, the last stable offset is the high watermark. */
+function stuckTransactions({ finalEnds }: History): string[] {
+  return [...finalEnds].flatMap(([log, { highWatermark, lastStableOffset }]) =>
+    lastStableOffset === highWatermark ? [] : [`${log} is stable up to ${lastStableOffset} of ${highWatermark}`],
+  );
+}
+
+/** C16: neither the log start offset nor the high watermark nor the last stable offset ever falls for a reader. */
 function fallingWatermarks(history: History): string[] {
   const wrong: string[] = [];
   for (const [who, marks] of groupBy(history.watermarks, byReaderAndLog)) {
-    let [start, end] = [-1, -1];
-    for (const { logStartOffset, highWatermark, atMs } of marks) {
+    let [start, end, stable] = [-1, -1, -1];
+    for (const { logStartOffset, highWatermark, lastStableOffset, atMs } of marks) {
       if (logStartOffset < start) wrong.push(`${who}: log start fell from ${start} to ${logStartOffset} at ${atMs}`);
       if (highWatermark < end) wrong.push(`${who}: high watermark fell from ${end} to ${highWatermark} at ${atMs}`);
+      if (lastStableOffset < stable || lastStableOffset > highWatermark) {
+        wrong.push(`${who}: stable up to ${lastStableOffset} of ${highWatermark} at ${atMs}, before that ${stable}`);
+      }
+      stable = Math.max(stable, lastStableOffset);
       start = Math.max(start, logStartOffset);
       end = Math.max(end, highWatermark);
     }
@@ -180,16 +232,19 @@ function fallingWatermarks(history: History): string[] {
   return wrong;
 }
 
-/** By log, ascending: the offsets that somebody ever saw, or was told of. */
+/** By log, ascending: the offsets that somebody ever saw, or was told of, and that consumers are to see. */
 function knownOffsets(history: History): Map<string, readonly number[]> {
   const known = new Map<string, Set<number>>();
   const add = (log: string, offset: number): void => {
     const offsets = known.get(log) ?? new Set();
     known.set(log, offsets.add(offset));
   };
+  const isVisible = visibleValues(history);
   for (const { log, offset } of history.reads) add(log, offset);
-  for (const { log, offset } of history.sends) if (offset !== undefined) add(log, offset);
-  for (const [log, records] of history.final) for (const { offset } of records) add(log, offset);
+  for (const { log, offset, value } of history.sends) if (offset !== undefined && isVisible(value)) add(log, offset);
+  for (const [log, records] of history.final) {
+    for (const { offset, value } of records) if (isVisible(value)) add(log, offset);
+  }
   return new Map([...known].map(([log, offsets]) => [log, [...offsets].sort((a, b) => a - b)]));
 }
 

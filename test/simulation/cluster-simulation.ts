@@ -7,9 +7,9 @@ import { kafkaOn } from '../../src/client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { Host } from '../../src/cluster/host.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
-import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
+import { EARLIEST_TIMESTAMP, type IsolationLevel, LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import { decodeBatch } from '../../src/record/batch-compression.js';
-import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
+import { batchesIn, isControl, lastOffsetOf } from '../../src/record/batch-header.js';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { type Faults, NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
@@ -71,6 +71,7 @@ export class ClusterSimulation {
   readonly tabs = new Map<string, Tab>();
   readonly #options: ClusterSimulationOptions;
   #abortChance: number;
+  #unblock = (): void => {};
   #tabCount = 0;
   #clientCount = 0;
   #pending = 0;
@@ -92,6 +93,17 @@ export class ClusterSimulation {
     return [...this.tabs.values()].filter((tab) => !tab.platform.isFrozen);
   }
 
+  /** Until it is healed, or unblocked, no tab opens the database. */
+  blockOpening(): void {
+    this.unblockOpening();
+    this.#unblock = this.disk.blockOpening();
+  }
+
+  unblockOpening(): void {
+    this.#unblock();
+    this.#unblock = (): void => {};
+  }
+
   note(text: string): void {
     this.history.events.push(`${this.nowMs.toFixed(1)} ${text}`);
   }
@@ -105,7 +117,8 @@ export class ClusterSimulation {
     const { sabotage, brokerConfig = BROKER_CONFIG } = this.#options;
     const openStore = async (): Promise<LogStore> => {
       const newIncarnationId = platform.runtime.random.uuid();
-      const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay: platform.storageDelay });
+      const { storageDelay: delay, runtime } = platform;
+      const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay, clock: runtime.clock });
       stores.push(store);
       return sabotage?.store?.(store, this.disk) ?? store;
     };
@@ -289,6 +302,8 @@ export class ClusterSimulation {
     this.simulation.network.heal();
     this.#abortChance = 0;
     this.disk.setQuota(Number.POSITIVE_INFINITY);
+    this.disk.takeWedge();
+    this.unblockOpening();
     for (const tab of this.tabs.values()) {
       tab.platform.throttleTimers(0);
       this.wake(tab);
@@ -322,19 +337,28 @@ export class ClusterSimulation {
       else if (errorCode !== 0) throw new Error(`fetching ${logText(topic, partition)}: ${errorMessage}`);
       for (const bytes of records) {
         for (const { at, header } of batchesIn(bytes)) {
-          for (const { offset, value } of await decodeBatch(bytes, at)) {
+          for (const { offset, value } of isControl(header) ? [] : await decodeBatch(bytes, at)) {
             if (offset >= next) found.push({ offset, value: new TextDecoder().decode(value ?? new Uint8Array()) });
           }
           next = lastOffsetOf(header) + 1;
         }
       }
     }
-    this.history.final.set(logText(topic, partition), found);
+    const log = logText(topic, partition);
+    const lastStableOffset = await this.#offsetAt(channel, topic, partition, LATEST_TIMESTAMP, 1);
+    this.history.final.set(log, found);
+    this.history.finalEnds.set(log, { highWatermark: end, lastStableOffset });
   }
 
-  async #offsetAt(channel: RequestChannel, topic: string, partition: number, timestamp: number): Promise<number> {
+  async #offsetAt(
+    channel: RequestChannel,
+    topic: string,
+    partition: number,
+    timestamp: number,
+    isolationLevel: IsolationLevel = 0,
+  ): Promise<number> {
     const partitions = [{ partitionIndex: partition, timestamp }];
-    const answer = await channel.send('ListOffsets', { isolationLevel: 0, topics: [{ name: topic, partitions }] });
+    const answer = await channel.send('ListOffsets', { isolationLevel, topics: [{ name: topic, partitions }] });
     const { errorCode = -1, offset = -1 } = answer.topics[0]?.partitions[0] ?? {};
     if (errorCode !== 0) throw new Error(`ListOffsets of ${logText(topic, partition)}: error ${errorCode}`);
     return offset;

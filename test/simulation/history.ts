@@ -1,7 +1,14 @@
 import { topicPartitionText } from '../../src/protocol/topic-partition.js';
+import type { TableHistory } from './table-history.js';
 
 /** What is known of a finished operation. `unknown`: it may have happened (time-out, killed tab, lost answer). */
 export type Outcome = 'ok' | 'failed' | 'unknown';
+
+/** How a transaction went, by the one who decides: visible to read_committed from `decidedMs` on, or never. */
+export interface Transaction {
+  outcome: 'open' | 'commit' | 'abort';
+  decidedMs: number | undefined;
+}
 
 /** One record given to a producer. */
 export interface Send {
@@ -18,6 +25,8 @@ export interface Send {
   /** Where it was stored, if acknowledged. */
   offset: number | undefined;
   error?: string;
+  /** The one that it is part of. */
+  readonly transaction?: Transaction;
 }
 
 /** One record handed to a consumer's handler. */
@@ -59,6 +68,7 @@ export interface Watermark {
   readonly log: string;
   readonly logStartOffset: number;
   readonly highWatermark: number;
+  readonly lastStableOffset: number;
   readonly atMs: number;
 }
 
@@ -78,6 +88,10 @@ export interface History {
   readonly deletedBelow: Map<string, number>;
   /** By log: everything, read from the start when all was over. */
   readonly final: Map<string, readonly StoredValue[]>;
+  /** Of a run with a compacted topic. */
+  readonly table?: TableHistory;
+  /** By log: the ends as ListOffsets answered them when all was over. */
+  readonly finalEnds: Map<string, { readonly highWatermark: number; readonly lastStableOffset: number }>;
   /** What did not come to its end in time (C19), and what was left behind (C20); found while running. */
   readonly stuck: string[];
   readonly leaks: string[];
@@ -94,10 +108,20 @@ export function newHistory(): History {
     watermarks: [],
     deletedBelow: new Map(),
     final: new Map(),
+    finalEnds: new Map(),
     stuck: [],
     leaks: [],
     events: [],
   };
+}
+
+/** Whether a consumer may ever see a value: not what belongs to a transaction that did not commit. */
+export function visibleValues({ sends }: Pick<History, 'sends'>): (value: string) => boolean {
+  const hidden = new Set<string>();
+  for (const { value, transaction } of sends) {
+    if (transaction !== undefined && transaction.outcome !== 'commit') hidden.add(value);
+  }
+  return (value) => !hidden.has(value);
 }
 
 export function logText(topic: string, partition: number): string {

@@ -25,13 +25,14 @@ export function recordingChannel(
 
   const recordFetch = (response: Responses['Fetch']): void => {
     for (const { topic, partitions } of response.responses) {
-      for (const { partitionIndex, errorCode, logStartOffset, highWatermark } of partitions) {
+      for (const { partitionIndex, errorCode, logStartOffset, highWatermark, lastStableOffset } of partitions) {
         if (errorCode !== 0) continue;
         const log = logText(topic, partitionIndex);
-        const mark = `${logStartOffset} ${highWatermark}`;
+        const mark = `${logStartOffset} ${highWatermark} ${lastStableOffset}`;
         if (lastMarks.get(log) === mark) continue;
         lastMarks.set(log, mark);
-        history.watermarks.push({ reader: client, log, logStartOffset, highWatermark, atMs: nowMs() });
+        const marks = { logStartOffset, highWatermark, lastStableOffset };
+        history.watermarks.push({ reader: client, log, ...marks, atMs: nowMs() });
       }
     }
   };

@@ -3,7 +3,8 @@ import { LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import type { Faults } from '../../src/runtime/simulation.js';
 import { check, type Violation } from './checkers.js';
 import { ClusterSimulation, type RecordingProducer, type Sabotage, type Tab } from './cluster-simulation.js';
-import { type History, logText } from './history.js';
+import { type History, logText, visibleValues } from './history.js';
+import { Transactions } from './transactions.js';
 
 /** What may go wrong; a seed picks some of them. */
 export type FaultKind =
@@ -20,7 +21,9 @@ export type FaultKind =
   | 'disconnect'
   | 'clock'
   | 'throttle'
-  | 'blackout';
+  | 'blackout'
+  | 'wedge'
+  | 'block';
 
 const FAULT_KINDS: readonly FaultKind[] = [
   'kill',
@@ -37,6 +40,8 @@ const FAULT_KINDS: readonly FaultKind[] = [
   'clock',
   'throttle',
   'blackout',
+  'wedge',
+  'block',
 ];
 
 const ALREADY_EXISTS = 36;
@@ -44,8 +49,12 @@ const TOPIC = 'events';
 const PARTITIONS = 3;
 /** Records of this topic are deleted from the front while it is read. */
 const TRIMMED = 'trimmed';
+/** So small that segments close, and are sealed, while things go wrong. */
+const SEGMENT_BYTES = '1024';
 const GROUPS = ['group-a', 'group-b'] as const;
 const MAX_TABS = 4;
+/** The metadata log, those of the groups and of the two topics. */
+const MAX_LOGS = 2 + PARTITIONS + 1;
 
 export interface ScenarioOptions {
   readonly seed: number;
@@ -64,10 +73,12 @@ export interface ScenarioResult {
   readonly trace: readonly string[];
   readonly stepCount: number;
   readonly virtualMs: number;
+  /** Of all logs at the end. */
+  readonly sealedSegmentCount: number;
 }
 
 /**
- * One run: tabs with producers (W1), group members and direct readers (W2) and an admin (W5) while things go wrong; then
+ * One run: tabs with plain, idempotent and transactional producers (W1), group members and direct readers (W2) and an admin (W5) while things go wrong; then
  * all is healed, everything must come to its end, every partition is read, all tabs close; then the history is checked.
  */
 export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
@@ -93,6 +104,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     trace: simulation.trace,
     stepCount: simulation.stepCount,
     virtualMs: simulation.nowMs,
+    sealedSegmentCount: range(MAX_LOGS).reduce((sum, log) => sum + cluster.disk.sealedSegments(log).length, 0),
   };
 }
 
@@ -116,12 +128,14 @@ class Scenario {
   readonly #cluster: ClusterSimulation;
   readonly #faults: readonly FaultKind[];
   readonly #producers = new Map<RecordingProducer, Tab>();
+  readonly #transactions: Transactions;
   #producing = true;
   #noiseCount = 0;
 
   constructor(cluster: ClusterSimulation, faults: readonly FaultKind[]) {
     this.#cluster = cluster;
     this.#faults = faults;
+    this.#transactions = new Transactions(cluster, TOPIC);
   }
 
   async run(): Promise<void> {
@@ -163,6 +177,11 @@ class Scenario {
     if (random.next() < 0.4) {
       this.#spawn(tab, 'a reader', () => this.#cluster.reader(tab, TOPIC, range(PARTITIONS)));
     }
+    if (random.next() < 0.4) {
+      const isProducing = (): boolean => this.#producing;
+      this.#spawn(tab, 'transactions', () => this.#transactions.produce(tab, PARTITIONS, isProducing));
+    }
+    if (random.next() < 0.5) this.#spawn(tab, 'a coordinator', () => this.#transactions.coordinate(tab));
     if (random.next() < 0.3) this.#spawn(tab, 'an admin', () => this.#administrate(tab));
   }
 
@@ -263,6 +282,20 @@ class Scenario {
           cluster.note('all connections to the database are lost');
         }
         break;
+      case 'wedge':
+        if (random.next() < 0.3) {
+          cluster.disk.wedgeNext(random.next() < 0.5 ? 'before' : 'after');
+          cluster.note('a request of the database never settles');
+        }
+        break;
+      case 'block':
+        if (random.next() < 0.5) cluster.unblockOpening();
+        else {
+          cluster.blockOpening();
+          cluster.disk.disconnect();
+          cluster.note('all connections are lost, and none can be opened');
+        }
+        break;
       case 'clock':
         tab.platform.jumpWallClock((random.next() - 0.5) * 7_200_000);
         break;
@@ -288,6 +321,7 @@ class Scenario {
     }
     const last = cluster.openTab();
     this.#spawn(last, 'a reader', () => cluster.reader(last, TOPIC, range(PARTITIONS)));
+    this.#spawn(last, 'a coordinator', () => this.#transactions.coordinate(last));
     await cluster.runFor(1_000);
     this.#producing = false;
 
@@ -302,6 +336,8 @@ class Scenario {
     const open = (): number => history.sends.filter((send) => send.endMs === undefined && living(send.producer)).length;
     if (!(await cluster.runUntil(() => open() === 0))) history.stuck.push(`${open()} sends of living tabs did not end`);
 
+    if (!(await cluster.runUntil(() => this.#transactions.allEnded))) history.stuck.push('transactions did not end');
+
     await cluster.readAll(TOPIC);
     await cluster.readAll(TRIMMED);
     await this.#awaitReaders();
@@ -315,11 +351,12 @@ class Scenario {
     const who = [...GROUPS, 'a direct reader'];
     const logsOf = (reader: string): string[] =>
       reader === who[2] ? range(PARTITIONS).map((partition) => logText(TOPIC, partition)) : [...history.final.keys()];
+    const isVisible = visibleValues(history);
     const missing = (reader: string): string[] => {
       const places = new Set<string>();
       for (const log of logsOf(reader)) {
-        for (const { offset } of history.final.get(log) ?? []) {
-          if (offset >= (history.deletedBelow.get(log) ?? 0)) places.add(`${log}@${offset}`);
+        for (const { offset, value } of history.final.get(log) ?? []) {
+          if (isVisible(value) && offset >= (history.deletedBelow.get(log) ?? 0)) places.add(`${log}@${offset}`);
         }
       }
       for (const { group, log, offset } of history.reads) {
@@ -342,7 +379,13 @@ class Scenario {
 }
 
 function topicOf(name: string, numPartitions: number) {
-  return { name, numPartitions, replicationFactor: -1, assignments: [], configs: [] };
+  return {
+    name,
+    numPartitions,
+    replicationFactor: -1,
+    assignments: [],
+    configs: [{ name: 'segment.bytes', value: SEGMENT_BYTES }],
+  };
 }
 
 function range(count: number): number[] {

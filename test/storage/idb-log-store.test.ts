@@ -1,8 +1,12 @@
 import 'fake-indexeddb/auto';
+import { openDB } from 'idb';
 import { afterEach, describe, expect, it, test, vi } from 'vitest';
 import type { Clock } from '../../src/runtime/runtime.js';
+import { baseOffsetOf } from '../../src/storage/chunk.js';
 import { IdbLogStore } from '../../src/storage/idb-log-store.js';
+import type { Chunk } from '../../src/storage/log-store.js';
 import { databaseName, SCHEMA_VERSION } from '../../src/storage/schema.js';
+import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { isQuotaExceeded, isStorageUnavailable } from '../../src/storage/storage-errors.js';
 import { newIdbFixture } from '../suites/idb-fixture.js';
 import { describeLogStore } from '../suites/log-store.js';
@@ -102,15 +106,95 @@ describe('opening', () => {
 
     const torn = place();
     await makeDatabase(databaseName(torn.clusterName, 0), SCHEMA_VERSION, ['chunks', 'logs']);
-    const text = 'segments, checkpoints, meta are missing';
+    const text = 'segments, checkpoints, meta, sealed, sealedBytes are missing';
     await expect(IdbLogStore.open(torn)).rejects.toMatchObject({ message: expect.stringContaining(text) });
 
     const foreign = place();
-    const stores = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
+    const stores = ['chunks', 'segments', 'checkpoints', 'logs', 'meta', 'sealed', 'sealedBytes'];
     await makeDatabase(databaseName(foreign.clusterName, 0), SCHEMA_VERSION, stores);
     await expect(IdbLogStore.open(foreign)).rejects.toMatchObject({ message: expect.stringContaining('incarnation') });
   });
 });
+
+describe('two versions of the code', () => {
+  const chunk = { log: 1, baseOffset: 0, lastOffset: 0, bytes: new Uint8Array(64) };
+
+  /** Data of this version, upgraded by the next under the open connection of this one. */
+  async function upgraded(options: ReturnType<typeof place>): Promise<[old: IdbLogStore, newer: IdbLogStore]> {
+    const old = await IdbLogStore.open(options);
+    await old.claimLeadership(0, 'a', 1);
+    await old.append({ leaderEpoch: 1, chunks: [chunk] }, 'relaxed');
+    return [old, await IdbLogStore.open({ ...options, schemaVersion: SCHEMA_VERSION + 1 })];
+  }
+
+  test('the older gives way, does not open again, and reads on what it may', async () => {
+    const options = place();
+    const [old, newer] = await upgraded(options);
+    expect(old.lost.aborted).toBe(true);
+    await expect(IdbLogStore.open(options)).rejects.toMatchObject({ type: 'UNSUPPORTED_VERSION' });
+    const reading = await IdbLogStore.openNewer(options);
+    expect(reading.incarnationId).toBe(newer.incarnationId);
+    expect(await reading.read(1, 0, 1000)).toEqual([chunk.bytes]);
+    const { epoch } = await newer.leadership();
+    await newer.append({ leaderEpoch: epoch, chunks: [{ ...chunk, ...next() }] }, 'relaxed');
+    expect((await reading.ends(1)).lastOffset).toBe(1);
+    // It still gives way.
+    const third = await IdbLogStore.open({ ...options, schemaVersion: SCHEMA_VERSION + 2 });
+    expect(reading.lost.aborted).toBe(true);
+    await third.close();
+  });
+
+  test.each([
+    ['of a layout that this version would misread', SCHEMA_VERSION + 1],
+    ['that says nothing of who may read it', undefined],
+  ])('the older does not even read data %s', async (_what, minReaderVersion) => {
+    const options = place();
+    const [, newer] = await upgraded(options);
+    await newer.close();
+    await putMeta(databaseName(options.clusterName, 0), 'minReaderVersion', minReaderVersion);
+    await expect(IdbLogStore.openNewer(options)).rejects.toMatchObject({
+      type: 'UNSUPPORTED_VERSION',
+      message: expect.stringMatching(/must not even read/),
+    });
+  });
+
+  test('an upgrade that somebody holds up is given up in time, and a success that comes later is closed', async () => {
+    const options = place();
+    const name = databaseName(options.clusterName, 0);
+    await (await IdbLogStore.open(options)).close();
+    const deaf = await settled(indexedDB.open(name));
+    const blocked = IdbLogStore.open({ ...options, schemaVersion: SCHEMA_VERSION + 1, clock: impatient });
+    await expect(blocked).rejects.toMatchObject({
+      type: 'KAFKA_STORAGE_ERROR',
+      message: expect.stringMatching(/another tab may hold it open/),
+    });
+    deaf.close();
+    const deletion = indexedDB.deleteDatabase(name); // waits for nobody that does not give way
+    await settled(deletion);
+    expect((await indexedDB.databases()).map((database) => database.name)).not.toContain(name);
+  });
+
+  function next(): Pick<typeof chunk, 'baseOffset' | 'lastOffset' | 'bytes'> {
+    const bytes = new Uint8Array(64);
+    bytes[7] = 1;
+    return { baseOffset: 1, lastOffset: 1, bytes };
+  }
+});
+
+async function putMeta(name: string, key: string, value: unknown): Promise<void> {
+  const database = await settled(indexedDB.open(name));
+  const meta = database.transaction('meta', 'readwrite').objectStore('meta');
+  if (value === undefined) await settled(meta.delete(key));
+  else await settled(meta.put(value, key));
+  database.close();
+}
+
+function settled<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
 
 describe('a connection', () => {
   test('gives way to one that upgrades, and is lost', async () => {
@@ -162,4 +246,112 @@ test('a claim that the browser aborts without answering its requests fails and d
 async function due(signal: AbortSignal | undefined): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   signal?.throwIfAborted();
+}
+
+describe('sealed segments', () => {
+  const LOG = 3;
+
+  const timeless: Clock = { wallMs: () => 0, monotonicMs: () => 0, sleep: () => new Promise(() => {}) };
+
+  function chunk(baseOffset: number, size = 1000): Chunk {
+    const bytes = new Uint8Array(size);
+    new DataView(bytes.buffer).setBigInt64(0, BigInt(baseOffset));
+    new DataView(bytes.buffer).setInt32(8, size - 12);
+    return { log: LOG, baseOffset, lastOffset: baseOffset, bytes };
+  }
+
+  async function sealedStore(clock: Clock, count: number, size?: number): Promise<IdbLogStore> {
+    const store = await IdbLogStore.open({ ...place(), clock });
+    await store.claimLeadership(0, 'a', 1);
+    const chunks = Array.from({ length: count }, (_, offset) => chunk(offset, size));
+    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    await seal(store, chunks, count);
+    await store.sweepSealed(LOG, 1);
+    return store;
+  }
+
+  async function seal(store: IdbLogStore, chunks: readonly Chunk[], nextOffset: number): Promise<void> {
+    const builder = new SealedSegmentBuilder(LOG, 0);
+    for (const { bytes } of chunks) builder.add(bytes);
+    const sealed = [await store.stageSealed(builder.finish(nextOffset), 1)];
+    await store.publishSealed({ log: LOG, baseOffset: 0, nextOffset, sealed, segments: [] }, 1);
+  }
+
+  test('are read without an IDB transaction while their handle is fresh, and then asked for again', async () => {
+    let nowMs = 0;
+    const clock: Clock = { ...timeless, monotonicMs: () => nowMs };
+    const store = await sealedStore(clock, 100);
+    const transactions = vi.spyOn(IDBDatabase.prototype, 'transaction');
+    const read = async (offset: number): Promise<number> => {
+      const before = transactions.mock.calls.length;
+      expect((await store.read(LOG, offset, 1)).map((bytes) => baseOffsetOf(bytes))).toEqual([offset]);
+      return transactions.mock.calls.length - before;
+    };
+    expect([await read(0), await read(50), await read(99)]).toEqual([1, 0, 0]);
+    nowMs += 5001;
+    expect([await read(3), await read(4)]).toEqual([1, 0]);
+    nowMs += 5001;
+    store.releaseUnused();
+    expect([await read(3), await read(4)]).toEqual([1, 0]);
+    await store.close();
+  });
+
+  test('that another tab replaces are noticed in a few seconds', async () => {
+    let nowMs = 0;
+    const clock: Clock = { ...timeless, monotonicMs: () => nowMs };
+    const options = { ...place(), clock };
+    const store = await IdbLogStore.open(options);
+    await store.claimLeadership(0, 'a', 1);
+    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
+    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    await seal(store, chunks, 10);
+    await store.sweepSealed(LOG, 1);
+    const reader = await IdbLogStore.open(options);
+    expect((await reader.read(LOG, 0, 1)).map(baseOffsetOf)).toEqual([0]);
+    await seal(store, chunks.slice(4), 10);
+    expect((await store.read(LOG, 0, 1)).map(baseOffsetOf)).toEqual([4]);
+    nowMs += 5001;
+    expect((await reader.read(LOG, 0, 1)).map(baseOffsetOf)).toEqual([4]);
+    await Promise.all([store.close(), reader.close()]);
+  });
+
+  test('are arrays where the platform stores no Blobs, and are read all the same', async () => {
+    const put = IDBObjectStore.prototype.put;
+    vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, value, key) {
+      if (value instanceof Blob) throw new DOMException('BlobURLs are not yet supported.', 'DataCloneError');
+      return put.call(this, value, key);
+    });
+    const store = await sealedStore(timeless, 20, 30_000);
+    const read = await store.read(LOG, 7, 60_000);
+    expect(read.map((bytes) => [baseOffsetOf(bytes), bytes.byteLength])).toEqual([[7, 60_000]]);
+    await store.close();
+  });
+});
+
+test('a database of the first version opens, and its logs go on', async () => {
+  const options = place();
+  const name = databaseName(options.clusterName, 0);
+  await makeDatabase(name, 1, ['chunks', 'segments', 'checkpoints', 'logs', 'meta']);
+  const first = await openDB(name, 1);
+  const bytes = new Uint8Array(64);
+  await first.put('meta', 'of the first version', 'incarnation');
+  await first.put('meta', { epoch: 4, hostId: 'a', heartbeatMs: 1 }, 'leadership');
+  await first.put('chunks', bytes, [1, 0]);
+  first.close();
+  const store = await IdbLogStore.open(options);
+  expect(store.incarnationId).toBe('of the first version');
+  expect(await store.read(1, 0, 1000)).toEqual([bytes]);
+  expect(await store.ends(1)).toMatchObject({ lastOffset: 0, sealedEndOffset: 0 });
+  await store.append(
+    { leaderEpoch: 4, chunks: [{ log: 1, baseOffset: 1, lastOffset: 1, bytes: next(bytes) }] },
+    'relaxed',
+  );
+  expect((await store.ends(1)).lastOffset).toBe(1);
+  await store.close();
+});
+
+function next(bytes: Uint8Array): Uint8Array {
+  const behind = new Uint8Array(bytes);
+  new DataView(behind.buffer).setBigInt64(0, 1n);
+  return behind;
 }

@@ -2,7 +2,9 @@ import { describe, expect, it, test } from 'vitest';
 import type { Chunk, Commit } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore, type StorageStep } from '../../src/storage/memory-log-store.js';
+import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { isQuotaExceeded } from '../../src/storage/storage-errors.js';
+import { concatBytes } from '../../src/util/bytes.js';
 import { describeLogStore, type LogStoreFixture } from '../suites/log-store.js';
 
 async function newFixture(): Promise<LogStoreFixture> {
@@ -11,6 +13,7 @@ async function newFixture(): Promise<LogStoreFixture> {
   return {
     open: () => MemoryLogStore.open(disk, { newIncarnationId: `incarnation ${++opened}` }),
     wipe: async () => disk.wipe(),
+    damageSealed: async (log, baseOffset) => disk.damageSealed(log, baseOffset),
   };
 }
 
@@ -18,7 +21,9 @@ describeLogStore('MemoryLogStore', newFixture, { describe, it });
 
 function chunk(offset: number, size = 100): Chunk {
   const bytes = new Uint8Array(size);
-  new DataView(bytes.buffer).setBigInt64(0, BigInt(offset));
+  const view = new DataView(bytes.buffer);
+  view.setBigInt64(0, BigInt(offset));
+  view.setInt32(8, size - 12);
   return { log: 1, baseOffset: offset, lastOffset: offset, bytes };
 }
 
@@ -155,4 +160,48 @@ test('a tab that dies before the commit has written nothing and holds up nobody'
   store.kill();
   expect(await claim).toBe(2);
   expect((await next.ends(1)).lastOffset).toBeUndefined();
+});
+
+async function sealed(disk: MemoryDisk, store: MemoryLogStore): Promise<void> {
+  const builder = new SealedSegmentBuilder(1, 0);
+  for (const { bytes } of [chunk(0), chunk(1), chunk(2)]) builder.add(bytes);
+  const staged = await store.stageSealed(builder.finish(3), 1);
+  expect(disk.sizeInBytes).toBe(700);
+  await store.publishSealed({ log: 1, baseOffset: 0, nextOffset: 3, sealed: [staged], segments: [] }, 1);
+}
+
+test('a power cut may give the swept rows back and take the publication, never both tiers', async () => {
+  for (let survivors = 0; survivors < 5; survivors++) {
+    const disk = new MemoryDisk();
+    const store = await ledStore(disk);
+    await store.append(commit(0, 1, 2, 3), 'relaxed');
+    await sealed(disk, store);
+    await store.sweepSealed(1, 1);
+    expect(disk.sizeInBytes).toBe(400);
+    disk.powerCut(survivors);
+    const after = await MemoryLogStore.open(disk, { newIncarnationId: 'two' });
+    expect((await after.ends(1)).lastOffset).toBe(3);
+    expect(concatBytes(await after.read(1, 0, 1000)).byteLength).toBe(survivors === 0 ? 400 : 300);
+    await after.claimLeadership(1, 'b', 2);
+    await after.sweepSealed(1, 2);
+    expect(disk.sizeInBytes).toBe(400);
+  }
+});
+
+test('a full disk, an abort and a file that vanishes refuse to seal, and leave the log as it was', async () => {
+  let aborts = false;
+  const disk = new MemoryDisk({ aborts: () => aborts });
+  const store = await ledStore(disk);
+  await store.append(commit(0, 1, 2, 3), 'relaxed');
+  disk.setQuota(600);
+  expect(isQuotaExceeded(await sealed(disk, store).catch((error: unknown) => error))).toBe(true);
+  disk.setQuota(Infinity);
+  disk.damageSealed();
+  await expect(sealed(disk, store)).rejects.toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
+  aborts = true;
+  await expect(sealed(disk, store)).rejects.toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
+  expect(disk.sizeInBytes).toBe(400);
+  aborts = false;
+  await sealed(disk, store);
+  expect(await store.sealedSegments(1)).toHaveLength(1);
 });

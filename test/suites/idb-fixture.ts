@@ -1,4 +1,4 @@
-import { deleteDB } from 'idb';
+import { deleteDB, openDB } from 'idb';
 import { IdbLogStore } from '../../src/storage/idb-log-store.js';
 import { databaseName } from '../../src/storage/schema.js';
 import type { LogStoreFixture } from './log-store.js';
@@ -13,5 +13,10 @@ export async function newIdbFixture(): Promise<LogStoreFixture> {
   return {
     open: () => IdbLogStore.open({ clusterName, brokerId: 0, newIncarnationId: `incarnation ${++opened}` }),
     wipe: () => deleteDB(databaseName(clusterName, 0)),
+    damageSealed: async (log, baseOffset) => {
+      const database = await openDB(databaseName(clusterName, 0));
+      await database.delete('sealedBytes', IDBKeyRange.bound([log, baseOffset], [log, baseOffset, Infinity]));
+      database.close();
+    },
   };
 }

@@ -6,8 +6,12 @@ import {
   type LogId,
   type LogStore,
   MAX_ROW_BYTES,
+  type NewSealedSegment,
   type SegmentRow,
 } from '../../src/storage/log-store.js';
+import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
+import { unreadableRangeOf } from '../../src/storage/unreadable-range.js';
+import { concatBytes } from '../../src/util/bytes.js';
 
 /** The data of one broker, empty at first. */
 export interface LogStoreFixture {
@@ -15,6 +19,8 @@ export interface LogStoreFixture {
   open(): Promise<LogStore>;
   /** Deletes the data under the open connections. */
   wipe(): Promise<void>;
+  /** The bytes of a sealed segment are gone, and nothing else. */
+  damageSealed(log: LogId, baseOffset: number): Promise<void>;
 }
 
 export interface TestApi {
@@ -34,6 +40,19 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
       await body(store, fixture);
       await store.close();
     });
+
+  api.describe(`${name}: the reserve`, () => {
+    it('is taken and dropped by the leader alone, as often as one likes, and leaves all else as it is', async (store) => {
+      await store.claimLeadership(0, 'a', 11);
+      for (const act of ['takeReserve', 'takeReserve', 'dropReserve', 'dropReserve', 'takeReserve'] as const) {
+        await store[act](1);
+      }
+      assert.deepEqual(await store.leadership(), { epoch: 1, hostId: 'a', heartbeatMs: 11 });
+      for (const act of ['takeReserve', 'dropReserve'] as const) {
+        await rejectsWith('FENCED_LEADER_EPOCH', store[act](2));
+      }
+    });
+  });
 
   api.describe(`${name}: leadership`, () => {
     it('begins at epoch 0 with nobody', async (store) => {
@@ -148,6 +167,7 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
       assert.deepEqual(await store.ends(LOG), {
         logStartOffset: 0,
         lastOffset: 4,
+        sealedEndOffset: 0,
         checkpoint,
         lastSegment: segment(0, 5),
       });
@@ -269,6 +289,7 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
       assert.deepEqual(await store.ends(LOG), {
         logStartOffset: 9,
         lastOffset: undefined,
+        sealedEndOffset: 0,
         checkpoint: undefined,
         lastSegment: undefined,
       });
@@ -314,6 +335,7 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
       assert.deepEqual(await store.ends(LOG), {
         logStartOffset: 0,
         lastOffset: undefined,
+        sealedEndOffset: 0,
         checkpoint: undefined,
         lastSegment: undefined,
       });
@@ -336,6 +358,8 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
       );
     });
   });
+
+  describeSealed(name, it, api);
 
   api.describe(`${name}: connection`, () => {
     it('is lost when the data is wiped, and the next one finds a new incarnation', async (store, fixture) => {
@@ -379,9 +403,265 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
   });
 }
 
+type It = (promise: string, body: (store: LogStore, fixture: LogStoreFixture) => Promise<void>) => void;
+
+function describeSealed(name: string, it: It, api: TestApi): void {
+  api.describe(`${name}: sealed segments`, () => {
+    it('hold what the rows held: for every offset, and across both tiers', async (store, fixture) => {
+      const chunks = await filled(store, Array(200).fill(3), (at) => (at % 50 === 7 ? 70_000 : 2000));
+      const other = await fixture.open();
+      assert.lengthOf(await other.read(LOG, 0, 1), 1);
+      await seal(store, chunks.slice(0, 150));
+      for (const reader of [store, other]) await readsAlike(reader, chunks);
+      await store.sweepSealed(LOG, 1);
+      for (const reader of [store, other, await fixture.open()]) await readsAlike(reader, chunks);
+      assert.deepEqual(await other.read(LOG, 599, 10, 450), []);
+      assert.lengthOf(await other.read(LOG, 0, 1_000_000, 1), 1);
+      const { lastOffset, sealedEndOffset } = await other.ends(LOG);
+      assert.deepEqual({ lastOffset, sealedEndOffset }, { lastOffset: 599, sealedEndOffset: 450 });
+      await other.close();
+    });
+
+    it('follow each other from the beginning of the log, and take the rows of segments along', async (store) => {
+      const chunks = await filled(store, Array(30).fill(2), () => 40_000);
+      await store.append({ ...commit(1), segments: [segment(0, 20), segment(20, 40)] }, 'relaxed');
+      await refusesToPublish(store, chunks.slice(10, 20));
+      await seal(store, chunks.slice(0, 10), [segment(0, 20)]);
+      await refusesToPublish(store, chunks.slice(20, 30));
+      await refusesToPublish(store, chunks.slice(5, 15));
+      await refusesToPublish(store, chunks.slice(0, 5));
+      await seal(store, chunks.slice(10, 20), [{ ...segment(20, 40), byteCount: 77 }]);
+      assert.deepEqual(await store.segments(LOG), [segment(0, 20), { ...segment(20, 40), byteCount: 77 }]);
+      assert.deepEqual(
+        (await store.sealedSegments(LOG)).map(({ baseOffset, nextOffset, byteCount }) => [
+          baseOffset,
+          nextOffset,
+          byteCount,
+        ]),
+        [
+          [0, 20, 400_000],
+          [20, 40, 400_000],
+        ],
+      );
+      await store.sweepSealed(LOG, 1);
+      await readsAlike(store, chunks);
+    });
+
+    it('that is all of a log is where the log ends, and appends go on behind it', async (store, fixture) => {
+      const chunks = await filled(store, [3, 4]);
+      await seal(store, chunks);
+      await store.sweepSealed(LOG, 1);
+      const reopened = await fixture.open();
+      assert.strictEqual((await reopened.ends(LOG)).lastOffset, 6);
+      await store.append(commit(1, chunk(LOG, 7, 9)), 'relaxed');
+      assert.strictEqual((await reopened.ends(LOG)).lastOffset, 9);
+      await readsAlike(reopened, [...chunks, chunk(LOG, 7, 9)]);
+      await reopened.close();
+    });
+
+    it('are replaced by fewer and smaller ones; readers go on over the gaps', async (store, fixture) => {
+      const chunks = await filled(store, Array(60).fill(2), () => 30_000);
+      for (const at of [0, 20, 40]) await seal(store, chunks.slice(at, at + 20));
+      await store.sweepSealed(LOG, 1);
+      const other = await fixture.open();
+      await readsAlike(other, chunks);
+      // Offsets 0 to 9, 40 to 79 and the end of the log are compacted away.
+      const kept = chunks.filter(({ baseOffset }) => (baseOffset >= 10 && baseOffset < 40) || baseOffset >= 80);
+      const left = kept.slice(0, -3);
+      const staged = await store.stageSealed(sealedOf(left, 0, 120), 1);
+      const change = { log: LOG, baseOffset: 0, nextOffset: 120, sealed: [staged], segments: [segment(0, 120)] };
+      await store.publishSealed(change, 1);
+      for (const reader of [store, other, await fixture.open()]) {
+        for (let offset = 0; offset <= 120; offset += offset % 10 === 9 ? 1 : 9) {
+          const [first] = await reader.read(LOG, offset, 1);
+          const expected = left.find(({ lastOffset }) => lastOffset >= offset);
+          assert.deepEqual(first, expected?.bytes, `from offset ${offset}`);
+        }
+      }
+      assert.strictEqual((await other.ends(LOG)).lastOffset, 119);
+      await store.append(commit(1, chunk(LOG, 120, 121)), 'relaxed');
+      assert.deepEqual(await other.read(LOG, 115, 1000), [chunk(LOG, 120, 121).bytes]);
+      await other.close();
+    });
+
+    it('may be empty where nothing of them is left', async (store) => {
+      const chunks = await filled(store, Array(10).fill(1));
+      await seal(store, chunks.slice(0, 5));
+      const empty = await store.stageSealed(sealedOf([], 0, 5), 1);
+      await store.publishSealed({ log: LOG, baseOffset: 0, nextOffset: 5, sealed: [empty], segments: [] }, 1);
+      await store.sweepSealed(LOG, 1);
+      assert.deepEqual(
+        await store.read(LOG, 0, 10_000),
+        chunks.slice(5).map(({ bytes }) => bytes),
+      );
+      assert.deepEqual(await store.read(LOG, 0, 10_000, 5), []);
+    });
+
+    it('that are not published change nothing, and go with the next sweep', async (store, fixture) => {
+      const chunks = await filled(store, Array(10).fill(1));
+      const orphan = await store.stageSealed(sealedOf(chunks.slice(0, 5)), 1);
+      await store.close();
+      const next = await fixture.open();
+      assert.strictEqual(await next.claimLeadership(1, 'b', 2), 2);
+      await readsAlike(next, chunks);
+      assert.deepEqual(await next.sealedSegments(LOG), []);
+      await next.sweepSealed(LOG, 2);
+      await readsAlike(next, chunks);
+      const late = next.publishSealed({ log: LOG, baseOffset: 0, nextOffset: 5, sealed: [orphan], segments: [] }, 2);
+      await rejectsWith('KAFKA_STORAGE_ERROR', late);
+      await seal(next, chunks.slice(0, 5), [], 2);
+      await next.sweepSealed(LOG, 2);
+      await readsAlike(next, chunks);
+      await next.close();
+    });
+
+    it('that a dead leader published are swept by the next one', async (store, fixture) => {
+      const chunks = await filled(store, Array(100).fill(1));
+      await seal(store, chunks.slice(0, 90));
+      await store.close();
+      const next = await fixture.open();
+      assert.strictEqual(await next.claimLeadership(1, 'b', 2), 2);
+      await readsAlike(next, chunks);
+      await next.sweepSealed(LOG, 2);
+      await fixture.damageSealed(LOG, 0); // the rows are gone: nobody reads them any more
+      await rejectsWith('CORRUPT_MESSAGE', next.read(LOG, 0, 1000));
+      await next.close();
+    });
+
+    it('of a deposed leader are neither published nor swept', async (store, fixture) => {
+      const chunks = await filled(store, Array(100).fill(1));
+      await seal(store, chunks.slice(0, 10));
+      const staged = await store.stageSealed(sealedOf(chunks.slice(10, 20)), 1);
+      const next = await fixture.open();
+      await next.claimLeadership(1, 'b', 2);
+      const change = { log: LOG, baseOffset: 10, nextOffset: 20, sealed: [staged], segments: [] };
+      await rejectsWith('FENCED_LEADER_EPOCH', store.publishSealed(change, 1));
+      await rejectsWith('FENCED_LEADER_EPOCH', store.sweepSealed(LOG, 1));
+      assert.lengthOf(await next.sealedSegments(LOG), 1);
+      await readsAlike(next, chunks);
+      await next.close();
+    });
+
+    it('whose bytes are not those that were written are refused, and leave nothing', async (store) => {
+      const chunks = await filled(store, Array(10).fill(1));
+      const wrong = { ...sealedOf(chunks.slice(0, 5)), crc32c: 4711 };
+      await rejectsWith('KAFKA_STORAGE_ERROR', store.stageSealed(wrong, 1));
+      await readsAlike(store, chunks);
+      await seal(store, chunks.slice(0, 5));
+      assert.deepEqual(
+        (await store.sealedSegments(LOG)).map(({ version }) => version),
+        [1_000_000],
+      );
+    });
+
+    it('whose bytes are gone are answered from their rows, and then are a gap with a name', async (store, fixture) => {
+      const chunks = await filled(store, Array(30).fill(1));
+      await seal(store, chunks.slice(0, 10));
+      await seal(store, chunks.slice(10, 20));
+      const other = await fixture.open();
+      await fixture.damageSealed(LOG, 0);
+      await readsAlike(other, chunks);
+      await store.sweepSealed(LOG, 1);
+      for (const reader of [store, other]) {
+        const lost = await reader.read(LOG, 3, 1000).catch((error: unknown) => error);
+        const range = unreadableRangeOf(lost);
+        assert.deepEqual([range?.log, range?.baseOffset, range?.nextOffset], [LOG, 0, 10]);
+        assert.strictEqual((lost as KafkaError).type, 'CORRUPT_MESSAGE');
+        assert.include((lost as KafkaError).message, `log ${LOG}, offsets 0 to 10`);
+        const behind = await reader.read(LOG, range?.nextOffset ?? -1, 1);
+        assert.deepEqual(behind, [chunks[10]?.bytes]);
+      }
+      await other.close();
+    });
+
+    it('are deleted with the log start, whole ones only', async (store, fixture) => {
+      const chunks = await filled(store, Array(40).fill(1));
+      await store.append({ ...commit(1), segments: [segment(0, 10), segment(10, 20), segment(20, 30)] }, 'relaxed');
+      for (const at of [0, 10, 20]) await seal(store, chunks.slice(at, at + 10), [segment(at, at + 10)]);
+      const other = await fixture.open();
+      await readsAlike(other, chunks);
+      await store.deleteBefore(LOG, 15, 1);
+      assert.deepEqual(
+        (await other.sealedSegments(LOG)).map(({ baseOffset }) => baseOffset),
+        [10, 20],
+      );
+      assert.deepEqual(await other.segments(LOG), [segment(10, 20), segment(20, 30)]);
+      assert.strictEqual((await other.ends(LOG)).logStartOffset, 15);
+      const late = await store.stageSealed(sealedOf(chunks.slice(10, 20)), 1);
+      await store.deleteBefore(LOG, 35, 1);
+      assert.deepEqual(await store.sealedSegments(LOG), []);
+      await store.publishSealed({ log: LOG, baseOffset: 10, nextOffset: 20, sealed: [late], segments: [] }, 1);
+      assert.deepEqual(await store.sealedSegments(LOG), []);
+      assert.deepEqual(await (await fixture.open()).read(LOG, 0, 1), [chunks[35]?.bytes]);
+      await other.close();
+    });
+
+    it('go with their log', async (store) => {
+      const chunks = await filled(store, Array(20).fill(1));
+      await seal(store, chunks.slice(0, 10));
+      const staged = await store.stageSealed(sealedOf(chunks.slice(10, 20)), 1);
+      await readsAlike(store, chunks);
+      await store.deleteLog(LOG, 1);
+      assert.deepEqual(await store.sealedSegments(LOG), []);
+      assert.deepEqual(await store.read(LOG, 0, 1000), []);
+      const change = { log: LOG, baseOffset: 10, nextOffset: 20, sealed: [staged], segments: [] };
+      await rejectsWith('KAFKA_STORAGE_ERROR', store.publishSealed(change, 1));
+      assert.strictEqual((await store.ends(LOG)).sealedEndOffset, 0);
+    });
+  });
+}
+
+/** The chunks as one segment; without bounds it covers what they cover. */
+function sealedOf(
+  chunks: readonly Chunk[],
+  baseOffset = chunks[0]?.baseOffset ?? 0,
+  nextOffset = (chunks.at(-1)?.lastOffset ?? 0) + 1,
+): NewSealedSegment {
+  const builder = new SealedSegmentBuilder(chunks[0]?.log ?? LOG, baseOffset);
+  for (const { bytes } of chunks) builder.add(bytes);
+  return builder.finish(nextOffset);
+}
+
+/** Stages and publishes; the rows stay. */
+async function seal(
+  store: LogStore,
+  chunks: readonly Chunk[],
+  segments: readonly SegmentRow[] = [],
+  leaderEpoch = 1,
+): Promise<void> {
+  const { log, baseOffset, nextOffset } = sealedOf(chunks);
+  const sealed = [await store.stageSealed(sealedOf(chunks), leaderEpoch)];
+  await store.publishSealed({ log, baseOffset, nextOffset, sealed, segments }, leaderEpoch);
+}
+
+async function refusesToPublish(store: LogStore, chunks: readonly Chunk[]): Promise<void> {
+  const before = await store.sealedSegments(LOG);
+  await rejectsWith('KAFKA_STORAGE_ERROR', seal(store, chunks));
+  assert.deepEqual(await store.sealedSegments(LOG), before);
+}
+
+/** Reads from offsets all over the log, with bounds of all sizes, and expects the bytes of `chunks`. */
+async function readsAlike(store: LogStore, chunks: readonly Chunk[]): Promise<void> {
+  const step = Math.max(1, Math.floor(chunks.length / 10));
+  for (let at = 0; at < chunks.length; at += step) {
+    for (const offset of [chunks[at]?.baseOffset ?? 0, chunks[at]?.lastOffset ?? 0]) {
+      for (const maxBytes of [0, 5000, 200_000]) {
+        const bytes = concatBytes(await store.read(LOG, offset, maxBytes));
+        const expected = concatBytes(chunks.slice(at).map((chunk) => chunk.bytes)).subarray(0, bytes.byteLength);
+        const size = chunks[at]?.bytes.byteLength ?? 0;
+        assert.isAtLeast(bytes.byteLength, size);
+        assert.isTrue(bytes.byteLength === size || bytes.byteLength <= maxBytes, 'within maxBytes');
+        assert.isTrue(sameBytes(bytes, expected), `from offset ${offset}, at most ${maxBytes} bytes`);
+      }
+    }
+  }
+}
+
 interface ModelLog {
   start: number;
   end: number;
+  /** Where the sealed part ends. */
+  sealedEnd: number;
   chunks: Chunk[];
 }
 
@@ -391,13 +671,13 @@ async function modelRun(seed: number, stores: readonly LogStore[]): Promise<void
   const model = new Map<LogId, ModelLog>();
   let epoch = 0;
 
-  for (let step = 0; step < 60; step++) {
+  for (let step = 0; step < 80; step++) {
     const store = stores[below(stores.length)] as LogStore;
     const log = below(3);
-    const state = model.get(log) ?? { start: 0, end: 0, chunks: [] };
+    const state = model.get(log) ?? { start: 0, end: 0, sealedEnd: 0, chunks: [] };
     model.set(log, state);
     const stale = epoch === 0 || below(10) === 0;
-    switch (below(8)) {
+    switch (below(11)) {
       case 0:
         assert.strictEqual(
           await store.claimLeadership(stale ? epoch + 1 : epoch, 'x', step),
@@ -413,7 +693,7 @@ async function modelRun(seed: number, stores: readonly LogStore[]): Promise<void
         const chunks = Array.from({ length: 1 + below(6) }, () => {
           const baseOffset = state.end;
           state.end += 1 + below(4);
-          return chunk(log, baseOffset, state.end - 1, below(5) === 0 ? 5000 + below(50_000) : 12 + below(300));
+          return chunk(log, baseOffset, state.end - 1, below(5) === 0 ? 5000 + below(50_000) : 61 + below(300));
         });
         const cut = below(chunks.length + 1);
         const writes = [chunks.slice(0, cut), chunks.slice(cut)].map((part) =>
@@ -444,6 +724,30 @@ async function modelRun(seed: number, stores: readonly LogStore[]): Promise<void
         await store.deleteLog(log, epoch);
         model.delete(log);
         break;
+      case 6: {
+        // Rows are sealed; or what is sealed already is compacted, perhaps to nothing.
+        const compacts = below(3) === 0;
+        const rows = state.chunks.filter(({ baseOffset }) => compacts === baseOffset < state.sealedEnd);
+        const taken = compacts ? rows : rows.slice(0, below(rows.length + 1));
+        const sealedBounds = (await store.sealedSegments(log)).flatMap(({ baseOffset, nextOffset }) => [
+          baseOffset,
+          nextOffset,
+        ]);
+        const first = compacts ? sealedBounds[0] : (sealedBounds.at(-1) ?? taken[0]?.baseOffset);
+        const nextOffset = compacts ? sealedBounds.at(-1) : (taken.at(-1)?.lastOffset ?? -1) + 1;
+        if (stale || first === undefined || nextOffset === undefined || nextOffset <= first) break;
+        const kept = compacts ? taken.filter(() => below(3) > 0) : taken;
+        const sealed = [await store.stageSealed({ ...sealedOf(kept, first, nextOffset), log }, epoch)];
+        if (below(4) === 0) break; // the leader dies
+        await store.publishSealed({ log, baseOffset: first, nextOffset, sealed, segments: [] }, epoch);
+        state.sealedEnd = nextOffset;
+        state.chunks = state.chunks.filter((chunk) => !taken.includes(chunk) || kept.includes(chunk));
+        break;
+      }
+      case 7:
+        if (stale) await rejectsWith('FENCED_LEADER_EPOCH', store.sweepSealed(log, epoch + 1));
+        else await store.sweepSealed(log, epoch);
+        break;
       default: {
         const from = state.start + below(state.end - state.start + 2);
         const endOffset = below(2) ? undefined : below(state.end + 3);
@@ -453,18 +757,21 @@ async function modelRun(seed: number, stores: readonly LogStore[]): Promise<void
           ({ baseOffset, lastOffset }) => lastOffset >= from && baseOffset < (endOffset ?? Infinity),
         );
         const expected = from >= (endOffset ?? Infinity) ? [] : there;
-        assert.deepEqual(
-          read,
-          expected.slice(0, read.length).map(({ bytes }) => bytes),
-        );
-        if (expected.length > 0) assert.isAtLeast(read.length, 1);
-        const bytes = read.reduce((sum, { byteLength }) => sum + byteLength, 0);
-        assert.isTrue(read.length <= 1 || bytes <= maxBytes, `${bytes} of at most ${maxBytes}`);
+        const bytes = concatBytes(read);
+        const first = expected[0]?.bytes.byteLength ?? 0;
+        const wanted = concatBytes(expected.map((chunk) => chunk.bytes)).subarray(0, bytes.byteLength);
+        assert.isTrue(sameBytes(bytes, wanted), `log ${log} from ${from}`);
+        assert.isAtLeast(bytes.byteLength, first);
+        assert.isTrue(bytes.byteLength === first || bytes.byteLength <= maxBytes, `${bytes.byteLength} of ${maxBytes}`);
       }
     }
     const { logStartOffset, lastOffset } = await (stores[below(stores.length)] as LogStore).ends(log);
-    const { start, chunks } = model.get(log) ?? { start: 0, chunks: [] };
-    assert.deepEqual({ logStartOffset, lastOffset }, { logStartOffset: start, lastOffset: chunks.at(-1)?.lastOffset });
+    const { start, sealedEnd, chunks } = model.get(log) ?? { start: 0, sealedEnd: 0, chunks: [] };
+    const last = Math.max(chunks.at(-1)?.lastOffset ?? -1, sealedEnd - 1);
+    assert.deepEqual(
+      { logStartOffset, lastOffset },
+      { logStartOffset: start, lastOffset: last < start ? undefined : last },
+    );
   }
 }
 
@@ -510,6 +817,7 @@ function chunk(log: LogId, baseOffset: number, lastOffset: number, size = 64): C
   const view = new DataView(bytes.buffer);
   view.setBigInt64(0, BigInt(baseOffset));
   view.setInt32(8, size - 12);
+  if (size >= 27) view.setInt32(23, lastOffset - baseOffset);
   return { log, baseOffset, lastOffset, bytes };
 }
 

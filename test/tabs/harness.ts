@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import puppeteer, { type Browser, type CDPSession, type Page } from 'puppeteer-core';
 import { build, type InlineConfig, preview } from 'vite';
 import { chromiumArgs, chromiumPath, firefoxPath } from '../../.ci/browsers.mjs';
-import type { Acknowledged, TabApi } from './page/tab-api.js';
+import type { Acknowledged, TabApi, Variant } from './page/tab-api.js';
 
 export type BrowserName = 'chrome' | 'firefox';
 
@@ -98,14 +98,14 @@ export class TestBrowser implements AsyncDisposable {
   }
 
   /** A tab with the page under test. */
-  async openTab(): Promise<Tab> {
+  async openTab(variant?: Variant): Promise<Tab> {
     const page = await this.#browser.newPage();
     page.on('pageerror', (error) => void this.uncaught.push(String(error)));
     await page.exposeFunction('reportAck', (ack: Acknowledged) => void this.acknowledged.push(ack));
     await page.exposeFunction('reportFailure', (value: string, error: string) => {
       this.failed.push({ value, error });
     });
-    const tab = new Tab(page, this.#origin);
+    const tab = new Tab(page, this.#origin, variant);
     await tab.load();
     return tab;
   }
@@ -127,15 +127,17 @@ async function blockSiteData(profile: string): Promise<void> {
 export class Tab {
   readonly #page: Page;
   readonly #origin: string;
+  readonly #address: string;
   #devTools: CDPSession | undefined;
 
-  constructor(page: Page, origin: string) {
+  constructor(page: Page, origin: string, variant?: Variant) {
     this.#page = page;
+    this.#address = `${origin}/index.html${variant === undefined ? '' : `?variant=${variant}`}`;
     this.#origin = origin;
   }
 
   async load(): Promise<void> {
-    await this.#page.goto(`${this.#origin}/index.html`);
+    await this.#page.goto(this.#address);
     await this.#page.waitForFunction(() => window.tab !== undefined);
   }
 

@@ -7,7 +7,6 @@ import {
   int16At,
   int32At,
   int64At,
-  isAscii,
   setInt16,
   setInt32,
   setInt64,
@@ -35,18 +34,6 @@ test('integers are written and read as a big-endian DataView does it', () => {
       expect(again).toEqual(bytes.slice(7));
     }),
   );
-});
-
-test('a text of bytes is ASCII exactly if none has its highest bit set, at any alignment', () => {
-  const bytes = fc.oneof(fc.uint8Array({ max: 127, maxLength: 40 }), fc.uint8Array({ maxLength: 40 }));
-  fc.assert(
-    fc.property(bytes, fc.nat(4), (array, start) => {
-      const view = array.subarray(Math.min(start, array.length));
-      expect(isAscii(view)).toBe(view.every((byte) => byte < 128));
-    }),
-  );
-  for (let at = 0; at < 23; at++)
-    expect(isAscii(new Uint8Array(23).fill(0x80, at, at + 1).subarray(at % 4))).toBe(at < at % 4);
 });
 
 test('joined arrays are equal to their parts in a row', () => {

@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readBigVarlong, writeBigVarlong } from '../../src/util/big-varint.js';
-import {
-  VarintReader,
-  varintSize,
-  varlongSize,
-  writeUnsignedVarint,
-  writeVarint,
-  writeVarlong,
-} from '../../src/util/varint.js';
+import { varintSize, varlongSize, writeUnsignedVarint, writeVarint, writeVarlong } from '../../src/util/varint.js';
+import { VarintReader } from '../../src/util/varint-reader.js';
 
 const int32 = fc.oneof(fc.integer(), fc.integer({ min: -300, max: 300 }));
 const safeInteger = fc.oneof(fc.maxSafeInteger(), fc.integer(), fc.integer({ min: -300, max: 300 }));

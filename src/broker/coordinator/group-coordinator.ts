@@ -2,7 +2,7 @@ import type { PartitionLog } from '../../log/partition-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../../protocol/errors.js';
 import type { Requests, Responses } from '../../protocol/requests.js';
 import { batchesIn } from '../../record/batch-header.js';
-import { decodeRecords } from '../../record/record-batch-decoder.js';
+import { RecordCursor } from '../../record/record-cursor.js';
 import type { Clock, Random } from '../../runtime/runtime.js';
 import { Serial } from '../../util/serial.js';
 import { type Deferred, deferred, linkedController, onAbort } from '../../util/signal.js';
@@ -405,9 +405,10 @@ export class GroupCoordinator {
     for await (const chunk of this.#options.stored()) {
       this.#closing.signal.throwIfAborted();
       for (const { at } of batchesIn(chunk)) {
-        for (const { key, value } of decodeRecords(chunk, at)) {
+        const cursor = new RecordCursor(chunk, at);
+        while (cursor.next()) {
           count++;
-          const record = decodeOffsetsRecord(key, value);
+          const record = decodeOffsetsRecord(cursor.key(), cursor.value());
           if (record === undefined) continue;
           const { groupId } = record;
           groups.set(groupId, applyOffsetsRecord(groups.get(groupId) ?? newGroup(groupId), record, nowMs));

@@ -1,6 +1,13 @@
 import { ConfigResourceType, type GroupStateName, type HostDescription } from '../../protocol/requests.js';
 import type { GroupDescription, PartitionOffset } from './consumer.js';
 import type { AdminEvents, On } from './events.js';
+import type {
+  CheckLogsOptions,
+  ExportPartitionOptions,
+  ImportPartitionOptions,
+  LogCheck,
+  SegmentFile,
+} from './integrity.js';
 import type { RetryOptions } from './kafka.js';
 import type { Logger } from './logger.js';
 import type { PartitionMetadata } from './producer.js';
@@ -163,6 +170,19 @@ export interface Admin {
   }): Promise<void>;
   describeCluster(): Promise<ClusterDescription>;
   describeLogs(options?: { readonly topics?: readonly string[] }): Promise<LogDescription[]>;
+  /**
+   * *Ours*: reads all logs through and names what is damaged; with `repair` also mends it as far as that is possible.
+   * What is sound is never touched, and records that are lost stay lost: their place is marked.
+   */
+  checkLogs(options?: CheckLogsOptions): Promise<LogCheck>;
+  /** *Ours*: the records of a partition as files that Kafka can read, one after another. What is lost is left out. */
+  exportPartition(options: ExportPartitionOptions): AsyncIterable<SegmentFile>;
+  /**
+   * *Ours*: fills an empty partition with segments, which keep their bytes and offsets. Resolves to the bounds of the log.
+   * Throws INVALID_REQUEST where records are there already or offsets do not fit, CORRUPT_MESSAGE or INVALID_RECORD where
+   * a file holds no sound v2 batches; what came before in the order of the files is then imported.
+   */
+  importPartition(options: ImportPartitionOptions): Promise<{ low: string; high: string }>;
   listGroups(): Promise<{
     groups: { groupId: string; protocolType: string; state: GroupStateName }[];
   }>;

@@ -175,6 +175,12 @@ export interface ConsumerConfig<K = RecordBytes, V = RecordBytes> {
   readonly groupInstanceId?: string;
   readonly keySerde?: Serde<K>;
   readonly valueSerde?: Serde<V>;
+  /**
+   * *Ours*: what to do where stored records are lost to damage. skip (default): go on behind them, with the event
+   * `consumer.events.GAP` and a warning. fail: crash with a `KafkaJSGapError`, which is not retriable; whoever wants to
+   * go on seeks to its `nextOffset`.
+   */
+  readonly onGap?: 'skip' | 'fail';
 }
 
 export interface MemberDescription {

@@ -1,3 +1,5 @@
+import type { GapReason } from '../../protocol/requests.js';
+
 /** What a listener of `client.on(client.events.X, …)` gets, as in KafkaJS ("Instrumentation Events"). */
 export interface InstrumentationEvent<T = unknown> {
   readonly id: string;
@@ -28,6 +30,16 @@ export interface RequestEventPayload {
   readonly broker: string;
 }
 
+/** Records that were lost to damage of the stored data: the consumer goes on behind them. */
+export interface GapEventPayload {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fromOffset: string;
+  /** Exclusive: the next record that may be there. */
+  readonly nextOffset: string;
+  readonly reason: GapReason;
+}
+
 const networkEvents = <const P extends string>(client: P) =>
   ({
     CONNECT: `${client}.connect`,
@@ -54,7 +66,11 @@ export const CONSUMER_EVENTS = {
   END_BATCH_PROCESS: 'consumer.end_batch_process',
   STOP: 'consumer.stop',
   CRASH: 'consumer.crash',
+  /** *Ours*: `{ topic, partition, offset, error }`: the records there need a key that the consumer has not. */
+  PARTITION_UNREADABLE: 'consumer.partition_unreadable',
   REBALANCING: 'consumer.rebalancing',
   RECEIVED_UNSUBSCRIBED_TOPICS: 'consumer.received_unsubscribed_topics',
+  /** *Ours*, with a `GapEventPayload`. */
+  GAP: 'consumer.gap',
 } as const;
 export type ConsumerEvents = typeof CONSUMER_EVENTS;

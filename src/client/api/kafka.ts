@@ -3,6 +3,7 @@ import type { Admin, AdminConfig } from './admin.js';
 import type { Consumer, ConsumerConfig } from './consumer.js';
 import type { Logger, LogLevel, logCreator } from './logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './producer.js';
+import type { StorageWatch } from './storage.js';
 
 /** Exponential back-off between attempts; defaults as KafkaJS: 300 ms, factor 0.2, multiplier 2, 5 retries, 30 s. */
 export interface RetryOptions {
@@ -15,6 +16,16 @@ export interface RetryOptions {
   readonly retries?: number;
 }
 
+/** AES-GCM keys of the application, which may be non-extractable. They do not leave the page. */
+export interface EncryptionConfig {
+  /** Of the key that producers encrypt with from now on; stands in clear in each batch. At most 255 bytes of UTF-8. */
+  readonly keyId: string;
+  /** All keys that may be needed, by id, or a look-up; older ones are kept as long as records under them are read. */
+  readonly keys:
+    | Readonly<Record<string, CryptoKey>>
+    | ((keyId: string) => CryptoKey | undefined | Promise<CryptoKey | undefined>);
+}
+
 export interface KafkaConfig {
   readonly clientId?: string;
   /** Tabs of one origin that name the same cluster share it. Default `'default'`. */
@@ -24,8 +35,18 @@ export interface KafkaConfig {
    * brokers. Addresses mean nothing here. A number above 1 is refused: one broker is what this release runs.
    */
   readonly brokers?: readonly string[] | (() => readonly string[] | Promise<readonly string[]>) | number;
+  /**
+   * `'memory-if-denied'`: where IndexedDB is denied or missing, this tab runs over memory, alone, and forgets all at its
+   * end; `kafka.storage` then says `degraded-memory`. Without it, clients fail there with a typed error.
+   */
+  readonly storage?: 'memory-if-denied';
   /** The host worker, or what makes it; for bundlers that do not follow `new Worker(new URL(…))`. */
   readonly worker?: Worker | (() => Worker);
+  /**
+   * Keys, values and headers of what producers send are encrypted before they leave the page, and decrypted by consumers
+   * that have the key. Topic names, timestamps, sizes and offsets stay in clear. Not for compacted topics.
+   */
+  readonly encryption?: EncryptionConfig;
   /** After so many ms without answer a request fails with `KafkaJSRequestTimeoutError`. Default 30000. */
   readonly requestTimeout?: number;
   readonly enforceRequestTimeout?: boolean;
@@ -46,6 +67,8 @@ export interface Kafka {
   producer<K = RecordInput, V = RecordInput>(config?: ProducerConfig<K, V>): Producer<K, V>;
   consumer<K = RecordBytes, V = RecordBytes>(config?: ConsumerConfig<K, V>): Consumer<K, V>;
   admin(config?: AdminConfig): Admin;
+  /** *Ours*: full, lost, wiped, outdated storage, as it happens. */
+  readonly storage: StorageWatch;
   logger(): Logger;
   /** Disconnects every producer, consumer and admin made here, then lets go of the worker. Idempotent. */
   close(): Promise<void>;

@@ -3,19 +3,19 @@ import { CONSUMER_EVENTS } from '../api/events.js';
 import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
 import { clientShell, connecting, ending, forwarding, LazyPart } from '../client-front.js';
-import type { ClientParts } from '../client-parts.js';
 import { KafkaJSNonRetriableError } from '../errors.js';
 import { assertTopicPartition, assertTopicPartitions, notRunning, positionOf } from './arguments.js';
 
 /** A consumer whose code is loaded when it is first used: what answers at once answers here. */
-export function consumerFront<K, V>(
-  context: ClientContext,
-  load: ClientParts['consumer'],
-  config: ConsumerConfig<K, V>,
-): Consumer<K, V> {
+export function consumerFront<K, V>(context: ClientContext, config: ConsumerConfig<K, V>): Consumer<K, V> {
   assertConfig(config);
   const shell = clientShell(context, { name: 'Consumer', client: 'consumer', events: CONSUMER_EVENTS });
-  const part = new LazyPart(async () => (await load()).makeConsumer(context, shell, config));
+  const part = new LazyPart(async () => {
+    const { parts } = context;
+    const group = config.groupId === undefined ? undefined : parts.group();
+    const [{ makeConsumer }, loaded] = await Promise.all([parts.consumer(), group]);
+    return makeConsumer(context, shell, config, loaded?.consumerGroup);
+  });
   const disconnect = () => ending(part, (body) => body.disconnect());
 
   async function* messages(options?: Parameters<Consumer['messages']>[0]): AsyncGenerator<ConsumedMessage<K, V>> {
@@ -57,7 +57,11 @@ function assertConfig<K, V>({
   groupId,
   sessionTimeout = 30_000,
   heartbeatInterval = 3_000,
+  onGap = 'skip',
 }: ConsumerConfig<K, V>): void {
+  if (onGap !== 'skip' && onGap !== 'fail') {
+    throw new KafkaJSNonRetriableError(`Invalid onGap, expected 'skip' or 'fail' received ${String(onGap)}`);
+  }
   if (groupId !== undefined && (typeof groupId !== 'string' || groupId === '')) {
     throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
   }

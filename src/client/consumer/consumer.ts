@@ -1,4 +1,3 @@
-import { errorOf } from '../../protocol/errors.js';
 import type { TopicPartition } from '../../protocol/topic-partition.js';
 import { type Deferred, deferred, onAbort } from '../../util/signal.js';
 import type {
@@ -16,16 +15,9 @@ import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
-import { describeGroups } from '../describe-groups.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
-import { PartitionAssigners } from './assignors.js';
-import { type AssignedPosition, ConsumerSession, type SessionSettings, type Subscription } from './session.js';
-
-interface TopicSubscription {
-  readonly topic: string | RegExp;
-  readonly fromBeginning: boolean;
-}
+import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
 export interface ConsumerBody<K, V>
@@ -52,9 +44,10 @@ export function makeConsumer<K, V>(
   context: ClientContext,
   shell: ClientShell<ConsumerEvents>,
   config: ConsumerConfig<K, V>,
+  makeGroup?: typeof import('./consumer-group.js').consumerGroup,
 ): ConsumerBody<K, V> {
   const { runtime } = context;
-  const { groupId, sessionTimeout = 30_000, heartbeatInterval = 3_000 } = config;
+  const { groupId } = config;
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   const { restartOnFailure, ...retryConfig } = config.retry ?? {};
@@ -67,27 +60,32 @@ export function makeConsumer<K, V>(
     allowAutoTopicCreation: config.allowAutoTopicCreation ?? true,
   });
   const settings: SessionSettings<K, V> = {
-    assigners: (config.partitionAssigners ?? [PartitionAssigners.roundRobin]).map((create) =>
-      create({
-        cluster: { findTopicPartitionMetadata: (topic) => metadata.cached(topic) ?? [] },
-        groupId: groupId ?? '',
-        logger,
-      }),
-    ),
-    sessionTimeoutMs: sessionTimeout,
     rebalanceTimeoutMs: config.rebalanceTimeout ?? 60_000,
-    heartbeatIntervalMs: heartbeatInterval,
     maxBytesPerPartition: config.maxBytesPerPartition ?? 2 ** 20,
     minBytes: config.minBytes ?? 1,
     maxBytes: config.maxBytes ?? 10 * 2 ** 20,
     maxWaitMs: config.maxWaitTimeInMs ?? 5_000,
-    metadataMaxAgeMs,
     isolationLevel: config.readUncommitted === true ? 0 : 1,
+    encryption: context.encryption,
     keySerde: config.keySerde,
     valueSerde: config.valueSerde,
+    failOnGap: config.onGap === 'fail',
   };
 
-  const subscriptions: TopicSubscription[] = [];
+  const group =
+    groupId === undefined
+      ? undefined
+      : makeGroup?.({
+          connection,
+          metadata,
+          retry,
+          logger,
+          instrumentation,
+          groupId,
+          rebalanceTimeoutMs: settings.rebalanceTimeoutMs,
+          metadataMaxAgeMs,
+          config,
+        });
   let assigned: readonly AssignedPosition[] = [];
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
@@ -124,47 +122,12 @@ export function makeConsumer<K, V>(
   }
 
   async function subscribe(subscription: Parameters<Consumer['subscribe']>[0]): Promise<void> {
-    const {
-      topic,
-      topics,
-      fromBeginning = false,
-    } = subscription as {
-      topic?: string | RegExp;
-      topics?: readonly (string | RegExp)[];
-      fromBeginning?: boolean;
-    };
     if (session !== undefined)
       throw new KafkaJSNonRetriableError('Cannot subscribe to topic while consumer is running');
-    if (!topic && !topics) throw new KafkaJSNonRetriableError('Missing required argument "topics"');
-    if (topics !== undefined && topics !== null && !Array.isArray(topics)) {
-      throw new KafkaJSNonRetriableError('Argument "topics" must be an array');
-    }
-    if (groupId === undefined) {
+    if (group === undefined) {
       throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string. Without one, use "assign".');
     }
-    const wanted = topics ?? [topic!];
-    for (const entry of wanted) {
-      if (typeof entry === 'string' || entry instanceof RegExp) continue;
-      throw new KafkaJSNonRetriableError(
-        `Invalid topic ${entry} (${typeof entry}), the topic name has to be a String or a RegExp`,
-      );
-    }
-    await connect();
-    const names = wanted.filter((entry) => typeof entry === 'string');
-    if (names.length > 0) await metadata.load(names);
-    for (const entry of wanted) subscriptions.push({ topic: entry, fromBeginning });
-  }
-
-  /** The topics of all subscriptions; a later one for the same topic counts. */
-  async function subscribedTopics(): Promise<ReadonlyMap<string, boolean>> {
-    const topics = new Map<string, boolean>();
-    const hasPattern = subscriptions.some(({ topic }) => topic instanceof RegExp);
-    const existing = hasPattern ? await metadata.allTopics() : [];
-    for (const { topic, fromBeginning } of subscriptions) {
-      if (typeof topic === 'string') topics.set(topic, fromBeginning);
-      else for (const name of existing) if (matches(topic, name)) topics.set(name, fromBeginning);
-    }
-    return topics;
+    await group.subscribe(subscription);
   }
 
   async function assign(partitions: readonly AssignedPartition[]): Promise<void> {
@@ -182,17 +145,6 @@ export function makeConsumer<K, V>(
     });
     assigned = positions;
     await session?.assign(positions);
-  }
-
-  async function subscription(): Promise<Subscription> {
-    if (groupId === undefined) return { kind: 'assigned', partitions: assigned };
-    return {
-      kind: 'group',
-      groupId,
-      groupInstanceId: config.groupInstanceId ?? null,
-      topics: await subscribedTopics(),
-      refreshTopics: subscribedTopics,
-    };
   }
 
   async function run(runConfig: ConsumerRunConfig<K, V> = {}): Promise<void> {
@@ -218,12 +170,11 @@ export function makeConsumer<K, V>(
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
-      metadata,
       retry,
       logger,
       instrumentation,
       settings,
-      subscription: await subscription(),
+      reads: group === undefined ? assigned : await group.newSession(),
       config: runConfig,
       isPaused,
       setPaused,
@@ -353,13 +304,8 @@ export function makeConsumer<K, V>(
       })),
     assignment: () => session?.assignment() ?? [],
     async describeGroup(): Promise<GroupDescription> {
-      if (groupId === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
-      return connection.retry({ options: retry }, async () => {
-        const [group] = await describeGroups(connection, [groupId]);
-        const error = errorOf({ errorCode: group!.errorCode, errorMessage: null });
-        if (error?.retriable) throw error;
-        return group!;
-      });
+      if (group === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
+      return group.describe();
     },
   };
   return consumer;
@@ -417,12 +363,6 @@ class HandOver<T> {
 /** Whether a crash is worth a restart: what a retry may mend. */
 function mayPass(error: Error): boolean {
   return error instanceof KafkaJSNumberOfRetriesExceeded || (error instanceof KafkaJSError && error.retriable);
-}
-
-/** A pattern with state (`g`, `y`) must not remember where it was. */
-function matches(pattern: RegExp, topic: string): boolean {
-  pattern.lastIndex = 0;
-  return pattern.test(topic);
 }
 
 function assertRunConfig<K, V>({

@@ -1,11 +1,16 @@
 import { errorOf, type KafkaError } from '../../protocol/errors.js';
-import { EARLIEST_TIMESTAMP, type FetchResponse, LATEST_TIMESTAMP } from '../../protocol/requests.js';
+import {
+  EARLIEST_TIMESTAMP,
+  type FetchResponse,
+  LATEST_TIMESTAMP,
+  type PartitionGap,
+} from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
 import { listOffsets } from '../list-offsets.js';
 import { isRetriable, retryDelayMs } from '../retry.js';
 import type { Position } from './arguments.js';
@@ -28,6 +33,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   readonly assignmentId: number;
   /** Where to fetch next: behind what is buffered. */
   position: Position;
+  /** Records from there on were fetched before. */
+  goesOn: boolean;
   version: number;
   dropped: boolean;
   paused: boolean;
@@ -36,6 +43,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   /** A handler has a batch of it. */
   busy: boolean;
   buffered: FetchedBatch<K, V> | undefined;
+  /** What comes there cannot be decrypted: nothing is fetched until a seek. */
+  unreadable: boolean;
   failures: number;
   retryAtMs: number;
 }
@@ -48,6 +57,7 @@ interface FetcherOptions<K, V> {
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
   readonly isolationLevel: 0 | 1;
+  readonly encryption: EncryptionConfig | undefined;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
   /** Where to go on after an offset that the log does not have. */
@@ -57,9 +67,16 @@ interface FetcherOptions<K, V> {
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
+  /** A partition is held back: what comes there needs a key that is not given. */
+  readonly onUnreadable: (slot: PartitionSlot<K, V>, error: Error) => void;
+  /** Records are lost. Returns whether to go on behind them. */
+  readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
+
+/** What a partition's first fetch asks for: one row of the log, so that its first record is there soon. */
+const FIRST_FETCH_BYTES = 64 * 1024;
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
@@ -75,7 +92,7 @@ export class Fetcher<K, V> {
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
   readonly #fetches = new Set<AbortController>();
   #bufferedBytes = 0;
-  /** Which data the positions belong to: that of the first answer since they were assigned. */
+  /** Which data the positions belong to. */
   #incarnationId: string | undefined;
   #stopped = new AbortController();
 
@@ -83,26 +100,29 @@ export class Fetcher<K, V> {
     this.#options = options;
   }
 
-  /** Replaces the assignment. Batches of before are stale. */
+  /** Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. */
   assign(
     assignmentId: number,
     partitions: readonly (TopicPartition & { position: Position; paused: boolean })[],
+    incarnationId?: string,
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
-    this.#incarnationId = undefined;
+    this.#incarnationId = incarnationId;
     for (const { topic, partition, position, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,
         partition,
         assignmentId,
         position,
+        goesOn: false,
         version: 0,
         dropped: false,
         paused,
         fetch: undefined,
         busy: false,
         buffered: undefined,
+        unreadable: false,
         failures: 0,
         retryAtMs: 0,
       });
@@ -167,8 +187,10 @@ export class Fetcher<K, V> {
 
   #moveTo(slot: PartitionSlot<K, V>, position: Position): void {
     slot.position = position;
+    slot.goesOn = false;
     slot.version++;
     slot.fetch = undefined;
+    slot.unreadable = false;
     this.#discard(slot);
   }
 
@@ -203,7 +225,14 @@ export class Fetcher<K, V> {
     const nowMs = this.#options.connection.runtime.clock.monotonicMs();
     const wanting: PartitionSlot<K, V>[] = [];
     for (const slot of this.#slots.values()) {
-      if (slot.fetch !== undefined || slot.paused || slot.buffered !== undefined || slot.retryAtMs > nowMs) continue;
+      if (
+        slot.fetch !== undefined ||
+        slot.paused ||
+        slot.unreadable ||
+        slot.buffered !== undefined ||
+        slot.retryAtMs > nowMs
+      )
+        continue;
       wanting.push(slot);
     }
     if (wanting.length === 0) return;
@@ -220,10 +249,16 @@ export class Fetcher<K, V> {
     for (const slot of slots) slot.fetch = controller;
     const asked = slots.map((slot) => ({ slot, version: slot.version }));
     try {
-      await this.#lookUpPositions(asked, controller.signal);
-      await this.#fetchOnce(asked.filter(isCurrent), controller.signal);
+      // Without a position to look up it goes out in this very turn: in the next one a handler may run for long.
+      const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
+      if (ends.length > 0) await this.#lookUpPositions(ends, controller.signal);
+      await this.#fetchOnce(asked.filter(isCurrent), controller);
     } catch (error) {
-      if (!controller.signal.aborted) this.#failed(slots, toKafkaJSError(error));
+      if (!controller.signal.aborted)
+        this.#failed(
+          asked.filter(isCurrent).map(({ slot }) => slot),
+          toKafkaJSError(error),
+        );
     } finally {
       this.#fetches.delete(controller);
       controller.abort(OVER);
@@ -232,22 +267,24 @@ export class Fetcher<K, V> {
     }
   }
 
-  async #fetchOnce(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
+  async #fetchOnce(asked: readonly Asked<K, V>[], controller: AbortController): Promise<void> {
     const { connection, maxWaitMs, minBytes, maxBytes, maxBytesPerPartition, isolationLevel } = this.#options;
     if (asked.length === 0) return;
     const { clock } = connection.runtime;
     const sentAtMs = clock.monotonicMs();
+    const firstBytes = Math.min(maxBytesPerPartition, Math.max(FIRST_FETCH_BYTES, 2 * minBytes));
     this.#options.onFetchStart();
     const topics = byTopic(asked.map(({ slot }) => slot)).map(({ topic, slots }) => ({
       topic,
-      partitions: slots.map(({ partition, position }) => ({
+      partitions: slots.map(({ partition, position, goesOn }) => ({
         partition,
         fetchOffset: position as number,
-        partitionMaxBytes: maxBytesPerPartition,
+        partitionMaxBytes: goesOn ? maxBytesPerPartition : firstBytes,
       })),
     }));
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
-    const response = await connection.request('Fetch', request, { signal, waitMs: maxWaitMs });
+    const response = await connection.request('Fetch', request, { signal: controller.signal, waitMs: maxWaitMs });
+    this.#fetches.delete(controller); // what follows keeps no other from being sent
     if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
     this.#incarnationId ??= response.incarnationId;
     if (response.incarnationId !== this.#incarnationId) {
@@ -266,8 +303,11 @@ export class Fetcher<K, V> {
       const answer = answers.get(topicPartitionText(slot));
       if (answer === undefined || !isCurrent({ slot, version })) continue;
       const error = errorOf(answer);
-      if (error !== undefined) this.#partitionFailed(slot, error);
-      else if (await this.#buffer(slot, version, answer)) numberOfBatches++;
+      if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
+      else {
+        const buffering = this.#buffer(slot, version, answer);
+        if (await buffering.catch((failure) => this.#unreadable(slot, version, failure))) numberOfBatches++;
+      }
     }
     this.#options.onFetch({ numberOfBatches, durationMs: clock.monotonicMs() - sentAtMs });
   }
@@ -280,28 +320,40 @@ export class Fetcher<K, V> {
     slot.failures = 0;
     if (answer.records.length === 0) return false;
     const { topic, partition } = slot;
-    const { keySerde, valueSerde } = this.#options;
+    const { keySerde, valueSerde, encryption } = this.#options;
     const fetchOffset = slot.position as number;
     const { messages, nextOffset } = await readMessages(answer.records, fetchOffset, {
       topic,
       partition,
       keySerde,
       valueSerde,
+      encryption,
+      abortedTransactions: answer.abortedTransactions,
     });
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
     slot.position = nextOffset;
+    slot.goesOn = true;
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
+    slot.fetch = undefined; // so that the next one is under way before a handler gets this
     this.#bufferedBytes += sizeInBytes;
     this.#offer();
     return true;
   }
 
+  /** Others go on where one partition needs another key; with nothing else to read, it is the end. */
+  #unreadable(slot: PartitionSlot<K, V>, version: number, error: unknown): false {
+    if (!(error instanceof KafkaJSNonRetriableError)) throw error;
+    if (!isCurrent({ slot, version })) return false;
+    slot.unreadable = true;
+    this.#options.onUnreadable(slot, error);
+    if ([...this.#slots.values()].every(({ unreadable }) => unreadable)) this.#options.onFailure(error);
+    return false;
+  }
+
   /** Turns `earliest` and `latest` into offsets. */
-  async #lookUpPositions(asked: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
-    const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
-    if (ends.length === 0) return;
+  async #lookUpPositions(ends: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
     const { connection, isolationLevel } = this.#options;
     const queries = ends.map(({ slot: { topic, partition, position } }) => ({
       topic,
@@ -314,7 +366,11 @@ export class Fetcher<K, V> {
     }
   }
 
-  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError): void {
+  #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError, gap: PartitionGap | undefined): void {
+    if (gap !== undefined) {
+      if (this.#options.onGap(slot, gap, error)) slot.position = gap.nextOffset;
+      return;
+    }
     if (error.type === 'OFFSET_OUT_OF_RANGE') {
       this.seek(slot, this.#options.resetPosition(slot.topic));
       return;

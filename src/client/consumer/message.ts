@@ -1,11 +1,16 @@
 import { decompressBatch } from '../../record/batch-compression.js';
-import { batchesIn, compressionOf, isControl, lastOffsetOf, verifyBatch } from '../../record/batch-header.js';
-import type { RecordHeader } from '../../record/record.js';
-import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
+import { batchesIn, compressionOf, isControl, isTransactional, lastOffsetOf } from '../../record/batch-header.js';
+import { ENCRYPTED } from '../../record/compression-types.js';
+import { controlRecordType } from '../../record/control-record.js';
+import type { BatchHeader, RecordHeader } from '../../record/record.js';
+import { headersOf } from '../../record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
+import { NULL_START, RecordCursor } from '../../record/record-cursor.js';
 import type { Serde } from '../../record/serdes.js';
 import { ValueTexts } from '../../record/value-texts.js';
 import type { ConsumedMessage, MessageHeaders } from '../api/consumer.js';
+import type { EncryptionConfig } from '../api/kafka.js';
+import { encryptionPart } from '../encryption-part.js';
 
 /** What all messages of one record batch have in common. */
 interface MessageSource<K, V> {
@@ -38,7 +43,7 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
     this.#keyEnd = cursor.keyEnd;
     this.#valueStart = cursor.valueStart;
     this.#valueEnd = cursor.valueEnd;
-    this.#headers = cursor.headerCount === 0 ? undefined : cursor.headers();
+    this.#headers = cursor.headerCount === 0 ? undefined : headersOf(cursor);
   }
 
   get topic(): string {
@@ -114,11 +119,21 @@ interface MessageContext<K, V> {
   readonly partition: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
+  readonly encryption: EncryptionConfig | undefined;
+  /** As a read_committed fetch answered them; none otherwise. */
+  readonly abortedTransactions: readonly AbortedTransaction[];
+}
+
+interface AbortedTransaction {
+  readonly producerId: number;
+  readonly firstOffset: number;
 }
 
 /**
- * The messages of fetched chunks from `fetchOffset` on; checksums are verified, control batches left out.
- * @throws KafkaError CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE
+ * The messages of fetched chunks from `fetchOffset` on; control batches and what was aborted are left out. Checksums were
+ * verified by the host, on append or on the way from the store: here nobody waits for them again.
+ * @throws KafkaError CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE. KafkaJSEncryptionError: the first batch needs another
+ *   key; where others come before it, they are the answer.
  */
 export async function readMessages<K, V>(
   chunks: readonly Uint8Array[],
@@ -126,22 +141,64 @@ export async function readMessages<K, V>(
   context: MessageContext<K, V>,
 ): Promise<FetchedRecords<K, V>> {
   const messages: StoredMessage<K, V>[] = [];
+  const isAborted = abortedBatches(context.abortedTransactions);
   let nextOffset = fetchOffset;
   for (const chunk of chunks) {
     for (const { header, at } of batchesIn(chunk)) {
       if (lastOffsetOf(header) < nextOffset) continue;
-      verifyBatch(chunk, at);
+      const before = nextOffset;
       nextOffset = lastOffsetOf(header) + 1;
-      if (isControl(header)) continue;
+      if (isAborted(header, chunk, at) || isControl(header)) continue;
       const isPlain = compressionOf(header) === 0;
-      const cursor = isPlain ? new RecordCursor(chunk, at, header) : new RecordCursor(await decompressBatch(chunk, at));
+      let cursor: RecordCursor;
+      try {
+        if (isPlain) cursor = new RecordCursor(chunk, at, header);
+        else cursor = new RecordCursor(await unpacked(chunk, at, header, context.encryption));
+      } catch (error) {
+        if (before > fetchOffset) return { messages, nextOffset: before }; // what is readable comes first
+        throw error;
+      }
       const { bytes } = cursor;
       const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header);
       const source: MessageSource<K, V> = { ...context, bytes, texts, attributes: header.attributes };
       while (cursor.next()) {
+        texts.noteValue(cursor.valueStart, cursor.valueEnd);
         if (cursor.offset >= fetchOffset) messages.push(new StoredMessage(source, cursor));
       }
     }
   }
   return { messages, nextOffset };
+}
+
+/** The batch at `at` decrypted and decompressed. */
+async function unpacked(
+  bytes: Uint8Array,
+  at: number,
+  header: BatchHeader,
+  encryption: EncryptionConfig | undefined,
+): Promise<Uint8Array> {
+  if (compressionOf(header) !== ENCRYPTED) return decompressBatch(bytes, at);
+  return (await encryptionPart()).decryptFetched(bytes, at, encryption);
+}
+
+/**
+ * Tells, of batch after batch in their order, which belong to an aborted transaction: that of a producer begins where
+ * the list says and ends with an abort marker (Kafka's CompletedFetch).
+ */
+function abortedBatches(
+  transactions: readonly AbortedTransaction[],
+): (header: BatchHeader, bytes: Uint8Array, at: number) => boolean {
+  if (transactions.length === 0) return () => false;
+  const waiting = [...transactions].sort((a, b) => a.firstOffset - b.firstOffset);
+  const producers = new Set<number>();
+  return (header, bytes, at) => {
+    while (waiting[0] !== undefined && waiting[0].firstOffset <= lastOffsetOf(header)) {
+      producers.add(waiting[0].producerId);
+      waiting.shift();
+    }
+    if (!isControl(header)) return isTransactional(header) && producers.has(header.producerId);
+    const cursor = new RecordCursor(bytes, at, header);
+    if (cursor.next() && controlRecordType(cursor.key()) === 'abort') producers.delete(header.producerId);
+    return false;
+  };
 }

@@ -1,5 +1,5 @@
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import { Serial } from '../../util/serial.js';
 import type { Offsets } from '../api/consumer.js';
 
@@ -16,7 +16,7 @@ export interface OffsetToCommit extends TopicPartition {
 }
 
 interface OffsetStoreOptions {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly autoCommitIntervalMs: number | null;
   readonly autoCommitThreshold: number | null;
   /** Sends a commit for the present generation. Rejects where it is refused. */

@@ -1,6 +1,6 @@
 import { KafkaError } from '../../protocol/errors.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, EachBatchPayload, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { RetryOptions } from '../api/kafka.js';
@@ -13,7 +13,7 @@ import { type FetchedBatch, type Fetcher, isStale } from './fetcher.js';
 import { type OffsetStore, toOffsets } from './offsets.js';
 
 export interface RunLoopOptions<K, V> {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly fetcher: Fetcher<K, V>;
   readonly offsets: OffsetStore;
   readonly config: ConsumerRunConfig<K, V>;
@@ -81,7 +81,9 @@ export class RunLoop<K, V> {
     const { START_BATCH_PROCESS, END_BATCH_PROCESS } = CONSUMER_EVENTS;
     const startedMs = runtime.clock.monotonicMs();
     if (instrumentation.hears(START_BATCH_PROCESS)) instrumentation.emit(START_BATCH_PROCESS, eventPayload(shown));
-    if (config.eachBatch !== undefined) await this.#eachBatch(batch, shown);
+    // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
+    if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
+    else if (config.eachBatch !== undefined) await this.#eachBatch(batch, shown);
     else if (config.eachMessage !== undefined) await this.#eachMessage(batch);
     else this.#resolve(batch, batch.nextOffset, batch.messages.length);
     if (instrumentation.hears(END_BATCH_PROCESS)) {

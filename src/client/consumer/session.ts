@@ -1,64 +1,52 @@
-import { errorOf, KafkaError } from '../../protocol/errors.js';
-import { EARLIEST_TIMESTAMP, type IsolationLevel, LATEST_TIMESTAMP } from '../../protocol/requests.js';
+import type { KafkaError } from '../../protocol/errors.js';
+import {
+  EARLIEST_TIMESTAMP,
+  type IsolationLevel,
+  LATEST_TIMESTAMP,
+  type PartitionGap,
+} from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
-import type { Runtime } from '../../runtime/runtime.js';
-import type { Assigner, ConsumerRunConfig, GroupMember, GroupMemberAssignment, Offsets } from '../api/consumer.js';
-import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
+import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
+import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../api/events.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
-import type { ClusterMetadata } from '../cluster-metadata.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSGapError, KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';
-import { AssignerProtocol } from './assigner-protocol.js';
-import { Fetcher } from './fetcher.js';
-import { GroupMembership, type JoinedGroup } from './membership.js';
+import { Fetcher, type PartitionSlot } from './fetcher.js';
+import type { Committed, GroupHost, GroupSession, NewGroupSession } from './group-session.js';
 import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';
-
-/** What is read: as a member of a group, or by explicit choice. */
-export type Subscription =
-  | {
-      readonly kind: 'group';
-      readonly groupId: string;
-      readonly groupInstanceId: string | null;
-      /** Topic → whether to begin at its beginning where nothing is committed. */
-      readonly topics: ReadonlyMap<string, boolean>;
-      /** What the patterns stand for now. */
-      readonly refreshTopics: () => Promise<ReadonlyMap<string, boolean>>;
-    }
-  | { readonly kind: 'assigned'; readonly partitions: readonly AssignedPosition[] };
 
 export interface AssignedPosition extends TopicPartition {
   readonly position: Position;
 }
 
 export interface SessionSettings<K, V> {
-  readonly assigners: readonly Assigner[];
-  readonly sessionTimeoutMs: number;
-  readonly rebalanceTimeoutMs: number;
-  readonly heartbeatIntervalMs: number;
   readonly maxBytesPerPartition: number;
   readonly minBytes: number;
   readonly maxBytes: number;
   readonly maxWaitMs: number;
-  readonly metadataMaxAgeMs: number;
   readonly isolationLevel: IsolationLevel;
+  readonly encryption: EncryptionConfig | undefined;
+  readonly rebalanceTimeoutMs: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
+  readonly failOnGap: boolean;
 }
 
 interface SessionOptions<K, V> {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly connection: Connection;
-  readonly metadata: ClusterMetadata;
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;
   readonly instrumentation: Instrumentation<ConsumerEvents>;
-  readonly subscription: Subscription;
+  /** What is read: as a member of a group, or by explicit choice. */
+  readonly reads: NewGroupSession | readonly AssignedPosition[];
   readonly settings: SessionSettings<K, V>;
   readonly config: ConsumerRunConfig<K, V>;
   /** Shared by all sessions of a consumer: what the user paused stays paused. */
@@ -74,28 +62,23 @@ export class ConsumerSession<K, V> {
   readonly #fetcher: Fetcher<K, V>;
   readonly #offsets: OffsetStore;
   readonly #runLoop: RunLoop<K, V>;
-  readonly #membership: GroupMembership | undefined;
+  readonly #group: GroupSession | undefined;
   readonly #workers = new AbortController();
   readonly #autoCommit: boolean;
-  #topics: ReadonlyMap<string, boolean>;
-  #metadataCheckedMs: number;
-  /** As leader: the partition counts that the assignment was made from. */
-  #assignedCounts = new Map<string, number>();
   #assignmentId = 0;
   #running = true;
   #crashed = false;
 
   constructor(options: SessionOptions<K, V>) {
     this.#options = options;
-    const { connection, retry, runtime, settings, config, subscription, instrumentation, logger } = options;
-    this.#topics = subscription.kind === 'group' ? subscription.topics : new Map();
-    this.#autoCommit = subscription.kind === 'group' && (config.autoCommit ?? true);
-    this.#metadataCheckedMs = runtime.clock.monotonicMs();
+    const { connection, retry, runtime, settings, config, reads, instrumentation, logger } = options;
+    this.#group = typeof reads === 'function' ? reads(this.#groupHost()) : undefined;
+    this.#autoCommit = this.#group !== undefined && (config.autoCommit ?? true);
     this.#fetcher = new Fetcher({
       connection,
       retry,
       ...settings,
-      resetPosition: (topic) => this.#resetPosition(topic),
+      resetPosition: (topic) => this.#group?.resetPosition(topic) ?? 'earliest',
       onFetchStart: () => instrumentation.emit(CONSUMER_EVENTS.FETCH_START, { nodeId: 0 }),
       onFetch: ({ numberOfBatches, durationMs }) => {
         instrumentation.emit(CONSUMER_EVENTS.FETCH, { numberOfBatches, duration: durationMs, nodeId: 0 });
@@ -103,14 +86,21 @@ export class ConsumerSession<K, V> {
         this.#tick();
       },
       onFailure: (error) => this.#crash(error),
-      onStaleTopic: () => this.#checkTopics(),
+      onStaleTopic: () => this.#group?.checkTopics(),
+      onUnreadable: (slot, error) => this.#unreadable(slot, error),
+      onGap: (partition, gap, error) => this.#gap(partition, gap, error),
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
       runtime,
       autoCommitIntervalMs: config.autoCommitInterval ?? null,
       autoCommitThreshold: config.autoCommitThreshold ?? null,
-      commit: (offsets) => this.#commit(offsets),
+      commit: async (offsets) => {
+        if (this.#group === undefined) {
+          throw new KafkaJSNonRetriableError('Offsets can only be committed by a consumer with a groupId');
+        }
+        await this.#group.commit(offsets, toOffsets(offsets));
+      },
     });
     this.#runLoop = new RunLoop({
       runtime,
@@ -121,28 +111,27 @@ export class ConsumerSession<K, V> {
       fetcher: this.#fetcher,
       offsets: this.#offsets,
       autoCommit: this.#autoCommit,
-      heartbeat: () => this.#membership?.heartbeatIfDue() ?? Promise.resolve(),
+      heartbeat: async () => this.#group?.heartbeatIfDue(),
       pause: (topic, partition) => this.#pause({ topic, partition }),
       commitOffsets: ({ topics }) => this.commitOffsets(topics.flatMap(fromOffsets)),
       commitSoon: () => this.#commitSoon(),
       isRunning: () => this.#running,
       onFailure: (error) => this.#crash(error),
     });
-    this.#membership = subscription.kind === 'group' ? this.#newMembership(subscription) : undefined;
   }
 
   /** Resolves once there is an assignment. */
   async start(): Promise<void> {
-    const { subscription } = this.#options;
+    const { reads } = this.#options;
     this.#runLoop.start(this.#workers.signal);
-    if (subscription.kind === 'assigned') await this.assign(subscription.partitions);
-    else await this.#membership!.join();
+    if (typeof reads === 'function') await this.#group!.join();
+    else await this.assign(reads);
   }
 
   /** Lets handlers finish the record they are at, commits, leaves the group. Never rejects. */
   async stop(): Promise<void> {
     this.#running = false;
-    await this.#membership?.leave();
+    await this.#group?.leave();
     this.#fetcher.stop();
     this.#workers.abort(new KafkaJSNonRetriableError('The consumer was stopped'));
     await this.#runLoop.idle();
@@ -150,9 +139,12 @@ export class ConsumerSession<K, V> {
 
   /** Reads exactly these from now on. */
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
-    const positioned = await this.#lookUp(partitions);
+    const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
     if (!this.#running) return;
-    this.#adopt(positioned, new Map());
+    this.#adopt(
+      positioned.map((entry) => ({ ...entry, committed: -1 })),
+      incarnationId,
+    );
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -183,123 +175,30 @@ export class ConsumerSession<K, V> {
     await this.#offsets.commitOffsets(offsets);
   }
 
-  #newMembership({ groupId, groupInstanceId }: Subscription & { kind: 'group' }): GroupMembership {
-    const { connection, retry, settings, instrumentation } = this.#options;
-    return new GroupMembership({
-      connection,
-      retry,
-      groupId,
-      groupInstanceId,
-      sessionTimeoutMs: settings.sessionTimeoutMs,
-      rebalanceTimeoutMs: settings.rebalanceTimeoutMs,
-      heartbeatIntervalMs: settings.heartbeatIntervalMs,
-      protocols: () => settings.assigners.map((assigner) => assigner.protocol({ topics: [...this.#topics.keys()] })),
-      assign: (protocol, members) => this.#assignAsLeader(protocol, members),
-      onAssigned: (assignment, group) => this.#onAssigned(assignment, group),
-      onRevoked: ({ lost }) => this.#onRevoked(lost),
-      onHeartbeat: ({ memberId, generationId }) => {
-        instrumentation.emit(CONSUMER_EVENTS.HEARTBEAT, { groupId, memberId, groupGenerationId: generationId });
-        this.#tick();
-      },
+  #groupHost(): GroupHost {
+    return {
+      signal: this.#workers.signal,
+      isRunning: () => this.#running,
+      lookUp: (partitions) => this.#lookUp(partitions),
+      incarnation: () => this.#incarnation(),
+      adopt: (partitions, incarnationId) => this.#adopt(partitions, incarnationId),
+      giveUp: (commits) => this.#giveUp(commits),
+      tick: () => this.#tick(),
       onFailure: (error) => this.#crash(error),
-    });
-  }
-
-  async #assignAsLeader(protocol: string, members: readonly GroupMember[]): Promise<readonly GroupMemberAssignment[]> {
-    const assigner = this.#options.settings.assigners.find(({ name }) => name === protocol);
-    if (assigner === undefined) {
-      const text = `expected one of our assignors, found ${JSON.stringify(protocol)}`;
-      throw new KafkaJSProtocolError(new KafkaError('INCONSISTENT_GROUP_PROTOCOL', text));
-    }
-    const topics = new Set(this.#topics.keys());
-    for (const { memberMetadata } of members) {
-      for (const topic of AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? []) topics.add(topic);
-    }
-    this.#assignedCounts = await this.#partitionCounts([...topics]);
-    return assigner.assign({ members, topics: [...this.#assignedCounts.keys()].sort() });
-  }
-
-  /** Of the topics that exist. */
-  async #partitionCounts(topics: readonly string[]): Promise<Map<string, number>> {
-    const counts = new Map<string, number>();
-    for (const topic of topics) {
-      try {
-        counts.set(topic, (await this.#options.metadata.load([topic])).get(topic)!.length);
-      } catch (error) {
-        if (!(error instanceof KafkaJSProtocolError) || error.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
-      }
-    }
-    return counts;
-  }
-
-  async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
-    const { instrumentation, logger, subscription } = this.#options;
-    if (group.memberId !== group.leaderId) this.#assignedCounts.clear();
-    const given = AssignerProtocol.MemberAssignment.decode(bytes)?.assignment ?? {};
-    const groupId = subscription.kind === 'group' ? subscription.groupId : '';
-    const unsubscribed = Object.keys(given).filter((topic) => !this.#topics.has(topic));
-    if (unsubscribed.length > 0) {
-      const payload = {
-        groupId,
-        generationId: this.#membership!.member.generationId,
-        memberId: group.memberId,
-        assignedTopics: Object.keys(given),
-        topicsSubscribed: [...this.#topics.keys()],
-        topicsNotSubscribed: unsubscribed,
-      };
-      instrumentation.emit(CONSUMER_EVENTS.RECEIVED_UNSUBSCRIBED_TOPICS, payload);
-      logger.warn('Consumer group received unsubscribed topics', payload);
-    }
-    const partitions = Object.entries(given).flatMap(([topic, numbers]) =>
-      this.#topics.has(topic) ? numbers.map((partition) => ({ topic, partition })) : [],
-    );
-    const committed = await this.#fetchCommitted(groupId, partitions);
-    const positioned = await this.#lookUp(
-      partitions.map((partition) => {
-        const offset = committed.get(topicPartitionText(partition)) ?? -1;
-        return { ...partition, position: offset >= 0 ? offset : this.#resetPosition(partition.topic) };
-      }),
-    );
-    if (!this.#running) return;
-    this.#adopt(positioned, committed);
-    const payload = {
-      groupId,
-      memberId: group.memberId,
-      leaderId: group.leaderId,
-      isLeader: group.memberId === group.leaderId,
-      memberAssignment: given,
-      groupProtocol: group.groupProtocol,
-      duration: 0,
     };
-    instrumentation.emit(CONSUMER_EVENTS.GROUP_JOIN, payload);
-    logger.info('Consumer has joined the group', payload);
   }
 
-  async #fetchCommitted(groupId: string, partitions: readonly TopicPartition[]): Promise<Map<string, number>> {
-    const committed = new Map<string, number>();
-    if (partitions.length === 0) return committed;
+  /** To be asked together with positions: should the data be cleared before they are used, they are known to be old. */
+  async #incarnation(): Promise<string> {
     const { connection, retry } = this.#options;
-    const topics = [...new Set(partitions.map(({ topic }) => topic))].map((name) => ({
-      name,
-      partitionIndexes: partitions.filter(({ topic }) => topic === name).map(({ partition }) => partition),
-    }));
     const { signal } = this.#workers;
-    const response = await connection.retry({ options: retry, signal }, async () => {
-      const answer = await connection.request('OffsetFetch', { groupId, topics });
-      const error = errorOf(answer) ?? firstError(answer.topics);
-      if (error !== undefined) throw error;
-      return answer;
-    });
-    for (const { name, partitions: answers } of response.topics) {
-      for (const { partitionIndex, committedOffset } of answers) {
-        committed.set(topicPartitionText({ topic: name, partition: partitionIndex }), committedOffset);
-      }
-    }
-    return committed;
+    const request = { topics: [], allowAutoTopicCreation: false };
+    const asked = connection.retry({ options: retry, signal }, () => connection.request('Metadata', request));
+    return (await asked).incarnationId;
   }
 
   /** Offsets for the ends of logs: from here on a record that is written is a record that is read. */
-  async #lookUp(partitions: readonly AssignedPosition[]): Promise<AssignedPosition[]> {
+  async #lookUp<P extends AssignedPosition>(partitions: readonly P[]): Promise<P[]> {
     const { connection, retry, settings } = this.#options;
     const queries = partitions.flatMap(({ topic, partition, position }) =>
       typeof position === 'number'
@@ -318,18 +217,14 @@ export class ConsumerSession<K, V> {
   }
 
   /** Handlers finish the record they are at; what they finished is committed unless it is somebody else's by now. */
-  async #onRevoked(lost: boolean): Promise<void> {
-    const { instrumentation, settings, runtime, subscription, logger } = this.#options;
-    const groupId = subscription.kind === 'group' ? subscription.groupId : '';
-    if (this.#running) {
-      instrumentation.emit(CONSUMER_EVENTS.REBALANCING, { groupId, memberId: this.#membership!.member.memberId });
-    }
+  async #giveUp(commits: boolean): Promise<void> {
+    const { settings, runtime, logger } = this.#options;
     this.#fetcher.assign(this.#assignmentId, []);
     const limit = new AbortController();
     const timeout = runtime.clock.sleep(settings.rebalanceTimeoutMs, limit.signal).catch(() => {});
     await Promise.race([this.#runLoop.idle(), timeout]);
     limit.abort();
-    if (!lost && this.#autoCommit) {
+    if (commits && this.#autoCommit) {
       await this.#offsets
         .commit()
         .catch((error) => logger.warn('Offsets were not committed', { error: String(error) }));
@@ -337,61 +232,20 @@ export class ConsumerSession<K, V> {
     this.#offsets.assign(++this.#assignmentId, []);
   }
 
-  #adopt(partitions: readonly AssignedPosition[], committed: ReadonlyMap<string, number>): void {
+  #adopt(partitions: readonly (AssignedPosition & Committed)[], incarnationId: string): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
-    this.#offsets.assign(
-      id,
-      partitions.map((partition) => ({ ...partition, committed: committed.get(topicPartitionText(partition)) ?? -1 })),
-    );
+    this.#offsets.assign(id, partitions);
     this.#fetcher.assign(
       id,
       partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
+      incarnationId,
     );
-  }
-
-  /** Sends a commit for the present generation. */
-  async #commit(offsets: readonly OffsetToCommit[]): Promise<void> {
-    const { connection, retry, subscription, instrumentation } = this.#options;
-    if (subscription.kind !== 'group') {
-      throw new KafkaJSNonRetriableError('Offsets can only be committed by a consumer with a groupId');
-    }
-    const { groupId, groupInstanceId } = subscription;
-    const { memberId, generationId } = this.#membership!.member;
-    const topics = toOffsets(offsets).topics;
-    const request = {
-      groupId,
-      memberId,
-      groupInstanceId,
-      generationIdOrMemberEpoch: generationId,
-      topics: topics.map(({ topic, partitions }) => ({
-        name: topic,
-        partitions: partitions.map(({ partition, offset }) => ({
-          partitionIndex: partition,
-          committedOffset: Number(offset),
-          committedLeaderEpoch: -1,
-          committedMetadata:
-            offsets.find((entry) => entry.topic === topic && entry.partition === partition)?.metadata ?? null,
-        })),
-      })),
-    };
-    try {
-      const { signal } = this.#workers; // a stopped consumer does not try again
-      await connection.retry({ options: retry, signal }, async () => {
-        const error = firstError((await connection.request('OffsetCommit', request)).topics);
-        if (error !== undefined) throw error;
-      });
-    } catch (error) {
-      if (error instanceof KafkaJSProtocolError) this.#membership!.refused(error.type);
-      throw error;
-    }
-    const payload = { groupId, memberId, groupGenerationId: generationId, topics };
-    instrumentation.emit(CONSUMER_EVENTS.COMMIT_OFFSETS, payload);
   }
 
   #commitSoon(): void {
     this.#offsets.commit().catch((error) => {
-      if (error instanceof KafkaJSProtocolError && this.#membership?.refused(error.type)) return; // it joins again
+      if (error instanceof KafkaJSProtocolError && this.#group?.refused(error.type)) return; // it joins again
       if (this.#running) this.#crash(error);
     });
   }
@@ -401,45 +255,44 @@ export class ConsumerSession<K, V> {
     return () => this.#options.setPaused(partition, false);
   }
 
-  #resetPosition(topic: string): Position {
-    return (this.#topics.get(topic) ?? true) ? 'earliest' : 'latest';
-  }
-
   /** What is due by the clock, whoever comes by. */
   #tick(): void {
     if (!this.#running) return;
-    this.#membership?.heartbeatIfDue().catch((error) => this.#crash(error));
+    this.#group?.heartbeatIfDue().catch((error) => this.#crash(error));
     if (this.#autoCommit && this.#offsets.isCommitDue()) this.#commitSoon();
-    const nowMs = this.#options.runtime.clock.monotonicMs();
-    if (nowMs - this.#metadataCheckedMs >= this.#options.settings.metadataMaxAgeMs) this.#checkTopics();
-  }
-
-  /** Topics may have come to match a pattern, or have got partitions: then the group has to share out anew. */
-  #checkTopics(): void {
-    const { subscription, runtime, logger } = this.#options;
-    if (subscription.kind !== 'group' || !this.#running) return;
-    this.#metadataCheckedMs = runtime.clock.monotonicMs();
-    const check = async (): Promise<void> => {
-      const topics = await subscription.refreshTopics();
-      const counts = await this.#partitionCounts([...this.#assignedCounts.keys()]);
-      const changed =
-        topics.size !== this.#topics.size ||
-        [...this.#assignedCounts].some(([topic, count]) => counts.get(topic) !== count);
-      this.#topics = topics;
-      if (changed && this.#running) this.#membership!.rejoin();
-    };
-    check().catch((error) => logger.debug('Topics could not be looked up', { error: String(error) }));
+    this.#group?.checkTopicsIfDue();
   }
 
   /** All that the new data holds is new to us; a group that it does not know has to be joined again. */
   #dataLost(): void {
     this.#options.logger.warn('The stored data was cleared: going on with what was written since');
-    if (this.#membership !== undefined) {
+    if (this.#group !== undefined) {
       this.#fetcher.assign(this.#assignmentId, []);
-      this.#membership.refused('UNKNOWN_MEMBER_ID');
+      this.#group.refused('UNKNOWN_MEMBER_ID');
       return;
     }
     for (const slot of [...this.#fetcher.slots]) this.#fetcher.seek(slot, 'earliest');
+  }
+
+  #gap(
+    { topic, partition }: TopicPartition,
+    { fromOffset, nextOffset, reason }: PartitionGap,
+    error: KafkaError,
+  ): boolean {
+    const { instrumentation, logger, settings } = this.#options;
+    const offsets = { fromOffset: String(fromOffset), nextOffset: String(nextOffset) };
+    const payload: GapEventPayload = { topic, partition, ...offsets, reason };
+    logger.warn('Records are lost', payload);
+    instrumentation.emit(CONSUMER_EVENTS.GAP, payload);
+    if (!settings.failOnGap) return true;
+    this.#crash(new KafkaJSGapError(error, payload));
+    return false;
+  }
+
+  #unreadable({ topic, partition, position }: PartitionSlot<K, V>, error: Error): void {
+    const payload = { topic, partition, offset: String(position), error };
+    this.#options.logger.error(`A partition cannot be read on: ${error.message}`, payload);
+    this.#options.instrumentation.emit(CONSUMER_EVENTS.PARTITION_UNREADABLE, payload);
   }
 
   #crash(error: unknown): void {
@@ -447,18 +300,6 @@ export class ConsumerSession<K, V> {
     this.#crashed = true;
     this.#options.onCrash(toKafkaJSError(error));
   }
-}
-
-function firstError(
-  topics: readonly { readonly partitions: readonly { errorCode: number; errorMessage: string | null }[] }[],
-): KafkaError | undefined {
-  for (const { partitions } of topics) {
-    for (const partition of partitions) {
-      const error = errorOf(partition);
-      if (error !== undefined) return error;
-    }
-  }
-  return undefined;
 }
 
 function fromOffsets({ topic, partitions }: Offsets['topics'][number]): OffsetToCommit[] {

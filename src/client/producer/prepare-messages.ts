@@ -49,6 +49,7 @@ export function prepareMessages<K, V>(
   const keys = keySerde === undefined ? undefined : new Array<RecordInput | null>(count);
   const values = valueSerde === undefined ? undefined : new Array<RecordInput | null>(count);
   let headers: (NewRecordHeader[] | undefined)[] | undefined;
+  const choices: PartitionChoices = { topic, partitionMetadata, ...placement }; // once, not for each message
 
   for (let i = 0; i < count; i++) {
     const message = messages[i]!;
@@ -68,7 +69,7 @@ export function prepareMessages<K, V>(
       headers ??= new Array<NewRecordHeader[] | undefined>(count);
       headers[i] = newHeaders(topic, i, message.headers);
     }
-    partitions[i] = partitionOf(topic, { ...placement, message, key, value, partitionMetadata });
+    partitions[i] = partitionOf({ message, key, value }, choices);
   }
 
   return {
@@ -119,17 +120,21 @@ function newHeaders(topic: string, index: number, headers: IHeaders): NewRecordH
   return list;
 }
 
-interface PartitionChoice<K, V> {
+interface Placed<K, V> {
   readonly message: Message<K, V>;
   readonly key: RecordInput | null;
   readonly value: RecordInput | null;
+}
+
+interface PartitionChoices {
+  readonly topic: string;
   readonly partitionMetadata: readonly PartitionMetadata[];
   readonly byKey?: KeyPartitioner;
   readonly byMessage?: (args: PartitionerCall) => number;
 }
 
-function partitionOf<K, V>(topic: string, choice: PartitionChoice<K, V>): number {
-  const { message, key, byKey, byMessage, partitionMetadata } = choice;
+function partitionOf<K, V>({ message, key, value }: Placed<K, V>, choices: PartitionChoices): number {
+  const { topic, byKey, byMessage, partitionMetadata } = choices;
   const count = partitionMetadata.length;
   if (byMessage === undefined && (message.partition === undefined || message.partition === null)) {
     return key === null ? STICKY : byKey!(keyBytes(key), count);
@@ -140,7 +145,7 @@ function partitionOf<K, V>(topic: string, choice: PartitionChoice<K, V>): number
       : byMessage({
           topic,
           partitionMetadata: [...partitionMetadata],
-          message: { ...message, key, value: choice.value } as Message<RecordInput, RecordInput>,
+          message: { ...message, key, value } as Message<RecordInput, RecordInput>,
         });
   if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition;
   const text = `partition ${partition} of topic "${topic}" does not exist: expected 0 to ${count - 1}`;

@@ -3,18 +3,13 @@ import type { Producer, ProducerConfig } from '../api/producer.js';
 import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
 import { clientShell, connecting, ending, forwarding, LazyPart } from '../client-front.js';
-import type { ClientParts } from '../client-parts.js';
 import { KafkaJSNonRetriableError, KafkaJSNotImplemented } from '../errors.js';
 
 /** A producer whose code is loaded when it is first used: what answers at once answers here. */
-export function producerFront<K, V>(
-  context: ClientContext,
-  load: ClientParts['producer'],
-  config: ProducerConfig<K, V>,
-): Producer<K, V> {
+export function producerFront<K, V>(context: ClientContext, config: ProducerConfig<K, V>): Producer<K, V> {
   assertConfig(config);
   const shell = clientShell(context, { name: 'Producer', client: 'producer', events: PRODUCER_EVENTS });
-  const part = new LazyPart(async () => (await load()).makeProducer(context, shell, config));
+  const part = new LazyPart(async () => (await context.parts.producer()).makeProducer(context, shell, config));
   const disconnect = () => ending(part, (body) => body.disconnect());
   return {
     connect: connecting(part, context.shared),

@@ -1,7 +1,7 @@
 import { errorOf, KafkaError } from '../../protocol/errors.js';
 import type { Acks } from '../../protocol/requests.js';
 import { isInternalTopic } from '../../protocol/topic-partition.js';
-import { CompressionTypes } from '../../record/compression-types.js';
+import { NO_COMPRESSION } from '../../record/compression-types.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable } from '../../util/signal.js';
 import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
@@ -9,8 +9,9 @@ import type { Producer, ProducerBatch, ProducerConfig, RecordMetadata, TopicMess
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
+import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
-import { keyPartitionerOf, Partitioners } from './partitioner.js';
+import { DefaultPartitioner, keyPartitionerOf } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
 import { type Preparation, type PreparedMessages, prepareMessages, STICKY } from './prepare-messages.js';
 import { type BatchSettings, NO_IDENTITY, type ProducerIdentity, RecordAccumulator } from './record-accumulator.js';
@@ -18,6 +19,8 @@ import { Sender } from './sender.js';
 
 const DEFAULT_BATCH_BYTES = 60 * 1024;
 const DEFAULT_BUFFER_BYTES = 32 * 2 ** 20;
+/** More is not put into batches ahead of what is on its way: meanwhile the page gets to see the answers. */
+const MAX_UNSENT_BYTES = 2 ** 20;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 120_000;
 const DEFAULT_PRODUCE_TIMEOUT_MS = 30_000;
 const DEFAULT_METADATA_MAX_AGE_MS = 300_000;
@@ -42,8 +45,8 @@ export function makeProducer<K, V>(
   shell: ClientShell<ProducerEvents>,
   config: ProducerConfig<K, V>,
 ): ProducerBody<K, V> {
-  const { runtime } = context;
-  const { idempotent = true, createPartitioner = Partitioners.DefaultPartitioner, keySerde, valueSerde } = config;
+  const { runtime, encryption } = context;
+  const { idempotent = true, createPartitioner = DefaultPartitioner, keySerde, valueSerde } = config;
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   // The idempotent producer goes on until the delivery timeout, as in KafkaJS and Kafka.
@@ -85,6 +88,7 @@ export function makeProducer<K, V>(
       identity: () => identity,
       onReady: () => sender.wake(),
       onFailure: (batch, error) => sender.failed(batch, error),
+      encrypt: encryption && (async (bytes) => (await encryptionPart()).encryptForTopic(bytes, encryption)),
     });
     sender = new Sender({
       connection,
@@ -95,6 +99,7 @@ export function makeProducer<K, V>(
       logger,
       renewIdentity,
       onStaleTopic: (topic) => void metadata.load([topic]).catch(() => {}),
+      loadRecovery: context.parts.recovery ?? (() => import('./batch-recovery.js')),
     });
   }
 
@@ -108,17 +113,20 @@ export function makeProducer<K, V>(
   }
 
   async function initProducerId(): Promise<ProducerIdentity> {
-    const { producerId, producerEpoch } = await connection.retry({ options: context.retry }, async () => {
-      const response = await connection.request('InitProducerId', {
-        transactionalId: null,
-        transactionTimeoutMs: 60_000,
-        producerId: -1,
-        producerEpoch: -1,
-      });
-      throwOnError(response);
-      return response;
-    });
-    return { producerId, producerEpoch };
+    const { producerId, producerEpoch, incarnationId } = await connection.retry(
+      { options: context.retry },
+      async () => {
+        const response = await connection.request('InitProducerId', {
+          transactionalId: null,
+          transactionTimeoutMs: 60_000,
+          producerId: -1,
+          producerEpoch: -1,
+        });
+        throwOnError(response);
+        return response;
+      },
+    );
+    return { producerId, producerEpoch, incarnationId };
   }
 
   async function open(): Promise<void> {
@@ -195,7 +203,7 @@ export function makeProducer<K, V>(
 
   /** The fast way: everything is known and there is room, so that no promise is needed. */
   function readyNow(topicMessages: readonly TopicMessages<K, V>[]): Map<string, PreparedMessages> | undefined {
-    if (accumulator.bytes > bufferBytes) return undefined;
+    if (!hasRoom()) return undefined;
     const prepared = new Map<string, PreparedMessages>();
     for (const { topic, messages } of topicMessages) {
       const partitions = metadata.cached(topic);
@@ -205,6 +213,10 @@ export function makeProducer<K, V>(
       prepared.set(topic, ready);
     }
     return prepared;
+  }
+
+  function hasRoom(): boolean {
+    return accumulator.bytes <= bufferBytes && (sender.isIdle || sender.unsentBytes <= MAX_UNSENT_BYTES);
   }
 
   /** The slow way: after the earlier sends to the same topics, with metadata and room waited for. */
@@ -222,7 +234,7 @@ export function makeProducer<K, V>(
       for (const { topic, messages } of topicMessages) {
         prepared.set(topic, await prepareWithMetadata(topic, messages, signal));
       }
-      while (accumulator.bytes > bufferBytes) await abortable(accumulator.room(), signal);
+      while (!hasRoom()) await abortable(accumulator.room(), signal);
       signal?.throwIfAborted();
       if (status === 'disconnected') assertUsable();
       admit(prepared, send, settings);
@@ -312,7 +324,7 @@ function merged<K, V>(topicMessages: readonly TopicMessages<K, V>[]): TopicMessa
 const DEFAULT_SETTINGS: BatchSettings = {
   acks: -1,
   timeoutMs: DEFAULT_PRODUCE_TIMEOUT_MS,
-  compression: CompressionTypes.None,
+  compression: NO_COMPRESSION,
 };
 
 function settingsOf<K, V>(
@@ -332,7 +344,7 @@ function settingsOf<K, V>(
   return {
     acks: acks as Acks,
     timeoutMs: timeout ?? DEFAULT_PRODUCE_TIMEOUT_MS,
-    compression: compression ?? CompressionTypes.None,
+    compression: compression ?? NO_COMPRESSION,
   };
 }
 

@@ -1,18 +1,22 @@
 import type { Acks } from '../../protocol/requests.js';
+import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressBatch } from '../../record/batch-compression.js';
-import { readBatchHeader, writeBatchHeader } from '../../record/batch-header.js';
-import { type CompressionType, CompressionTypes } from '../../record/compression-types.js';
+import { type CompressionType, NO_COMPRESSION } from '../../record/compression-types.js';
 import type { NewRecord } from '../../record/record.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { PendingSend } from './pending-send.js';
 
 /** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
 const SEQUENCES = 2 ** 31;
+/** Each has the memory of a batch. */
+const MAX_IDLE_BUILDERS = 4;
 
 export interface ProducerIdentity {
   readonly producerId: number;
   readonly producerEpoch: number;
+  /** Of the data that knows this producer. */
+  readonly incarnationId?: string | undefined;
 }
 
 export const NO_IDENTITY: ProducerIdentity = { producerId: -1, producerEpoch: -1 };
@@ -42,8 +46,10 @@ export interface ClosedBatch {
   readonly deadlineMs: number;
   /** Kept until the end: a request takes a copy, because what is sent may be transferred. */
   bytes: Uint8Array;
+  /** In whose memory `bytes` may be, until the batch is done. */
+  builder: RecordBatchBuilder | undefined;
   baseSequence: number;
-  /** Compression is under way. */
+  /** Compression or encryption is under way. */
   preparing: boolean;
   attempts: number;
   /** Attempts that the retry limit counts: those made while a leader is being replaced are not. */
@@ -80,7 +86,7 @@ interface OpenBatch {
 }
 
 interface AccumulatorOptions {
-  readonly runtime: Runtime;
+  readonly runtime: ClientRuntime;
   readonly batchSize: number;
   readonly deliveryTimeoutMs: number;
   /** The identity that new partitions begin with. */
@@ -88,6 +94,8 @@ interface AccumulatorOptions {
   /** A batch was closed, or has become ready to be sent. */
   readonly onReady: () => void;
   readonly onFailure: (batch: ClosedBatch, error: unknown) => void;
+  /** Of whole batches; undefined: they are sent in clear. */
+  readonly encrypt: ((bytes: Uint8Array) => Promise<Uint8Array>) | undefined;
 }
 
 /** Gathers records into batches, one open batch a partition. */
@@ -157,8 +165,7 @@ export class RecordAccumulator {
     const { recordCount } = open.builder;
     const { producerId, producerEpoch } = queue.identity;
     const baseSequence = producerId < 0 ? -1 : takeSequences(queue, recordCount);
-    const bytes = open.builder.finish({ producerId, producerEpoch, baseSequence });
-    this.#builders.push(open.builder);
+    const bytes = open.builder.end({ producerId, producerEpoch, baseSequence });
     const batch: ClosedBatch = {
       queue,
       settings: open.settings,
@@ -167,6 +174,7 @@ export class RecordAccumulator {
       ordinal: queue.nextOrdinal++,
       deadlineMs: open.openedAtMs + this.#options.deliveryTimeoutMs,
       bytes,
+      builder: open.builder,
       baseSequence,
       preparing: false,
       attempts: 0,
@@ -177,8 +185,8 @@ export class RecordAccumulator {
     this.#bytes += bytes.length;
     queue.closed.push(batch);
     if (this.#sticky.get(queue.topic) === queue.partition) this.#sticky.delete(queue.topic);
-    if (open.settings.compression === CompressionTypes.None) this.#options.onReady();
-    else void this.#compress(batch);
+    if (open.settings.compression === NO_COMPRESSION && !this.#options.encrypt) this.#options.onReady();
+    else void this.#prepare(batch);
   }
 
   closeAll(): void {
@@ -196,7 +204,13 @@ export class RecordAccumulator {
   /** Forgets a batch that is done, whether it succeeded or not. */
   release(batch: ClosedBatch): void {
     this.#bytes -= batch.bytes.length;
+    this.#reuse(batch);
     this.settle(batch.queue);
+    this.wakeWaiting();
+  }
+
+  /** There may be room now. */
+  wakeWaiting(): void {
     const waiting = this.#onRoom;
     this.#onRoom = [];
     for (const wake of waiting) wake();
@@ -211,15 +225,26 @@ export class RecordAccumulator {
   /** Replaces a batch by its parts (a batch too large for its topic), sizes accounted for. */
   replace(batch: ClosedBatch, pieces: readonly ClosedBatch[]): void {
     this.#bytes -= batch.bytes.length;
+    this.#reuse(batch);
     for (const piece of pieces) {
       this.#bytes += piece.bytes.length;
       this.requeue(piece);
     }
   }
 
-  /** Resolves at the next release. */
+  /** Resolves when there may be room. */
   room(): Promise<void> {
     return new Promise((resolve) => this.#onRoom.push(resolve));
+  }
+
+  /** The memory of a batch that is done serves the next ones; when there are none, little of it is kept. */
+  #reuse(batch: ClosedBatch): void {
+    const { builder } = batch;
+    if (builder === undefined) return;
+    batch.builder = undefined; // to one batch at a time
+    builder.clear();
+    this.#builders.push(builder);
+    if (this.#bytes === 0) this.#builders.length = Math.min(this.#builders.length, MAX_IDLE_BUILDERS);
   }
 
   #open(queue: PartitionQueue, settings: BatchSettings): OpenBatch {
@@ -247,12 +272,17 @@ export class RecordAccumulator {
     };
   }
 
-  async #compress(batch: ClosedBatch): Promise<void> {
+  /** Compresses, then encrypts: what is encrypted cannot be compressed any more. */
+  async #prepare(batch: ClosedBatch): Promise<void> {
+    const { encrypt } = this.#options;
+    const { compression } = batch.settings;
     batch.preparing = true;
     try {
-      const compressed = await compressBatch(batch.bytes, 0, batch.settings.compression);
-      this.#bytes += compressed.length - batch.bytes.length;
-      batch.bytes = compressed;
+      let prepared = batch.bytes;
+      if (compression !== NO_COMPRESSION) prepared = await compressBatch(prepared, 0, compression);
+      if (encrypt !== undefined) prepared = await encrypt(prepared);
+      this.#bytes += prepared.length - batch.bytes.length;
+      batch.bytes = prepared;
       batch.preparing = false;
       this.#options.onReady();
     } catch (error) {
@@ -262,20 +292,8 @@ export class RecordAccumulator {
   }
 }
 
-/** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */
-export function resequence(batch: ClosedBatch): void {
-  const { queue } = batch;
-  const { producerId, producerEpoch } = queue.identity;
-  batch.baseSequence = takeSequences(queue, batch.recordCount);
-  writeBatchHeader(batch.bytes, 0, batch.bytes.length, {
-    ...readBatchHeader(batch.bytes),
-    producerId,
-    producerEpoch,
-    baseSequence: batch.baseSequence,
-  });
-}
-
-function takeSequences(queue: PartitionQueue, count: number): number {
+/** The first of the next `count` sequences of a partition. */
+export function takeSequences(queue: PartitionQueue, count: number): number {
   const base = queue.nextSequence;
   queue.nextSequence = (base + count) % SEQUENCES;
   return base;
@@ -290,4 +308,8 @@ function addPart(open: OpenBatch, send: PendingSend): void {
 
 function isSame(a: BatchSettings, b: BatchSettings): boolean {
   return a === b || (a.acks === b.acks && a.timeoutMs === b.timeoutMs && a.compression === b.compression);
+}
+
+export function describeBatch({ queue, recordCount }: ClosedBatch): string {
+  return `a batch of ${recordCount} records for ${topicPartitionText(queue)}`;
 }

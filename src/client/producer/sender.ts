@@ -1,21 +1,21 @@
-import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import { errorOf, KafkaError } from '../../protocol/errors.js';
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT, type ProduceRequest, type ProduceResponse } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
-import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
-import { splitBatch } from '../../record/split-batch.js';
-import type { Runtime } from '../../runtime/runtime.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
+import { LazyPart } from '../client-front.js';
+import type { ClientParts } from '../client-parts.js';
 import type { Connection } from '../connection.js';
-import { type KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
-import { retryDelayMs } from '../retry.js';
+import { type KafkaJSError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { isRetriable } from '../retry.js';
+import type { BatchRecovery } from './batch-recovery.js';
 import {
-  type BatchPart,
   type ClosedBatch,
+  describeBatch,
   type PartitionQueue,
   type ProducerIdentity,
   type RecordAccumulator,
-  resequence,
 } from './record-accumulator.js';
 
 /** A request carries at most this much (Kafka's `max.request.size`), a single larger batch apart. */
@@ -30,16 +30,6 @@ const EAGER_BYTES = 2 ** 18;
  */
 const ANSWER_TURNS = 24;
 
-/** After these the batch may or may not be in the log. */
-const IN_DOUBT: ReadonlySet<KafkaErrorName> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT']);
-
-/** The broker does not know how the sequences of this producer id go on. */
-const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
-  'OUT_OF_ORDER_SEQUENCE_NUMBER',
-  'UNKNOWN_PRODUCER_ID',
-  'INVALID_PRODUCER_EPOCH',
-]);
-
 interface SenderOptions {
   readonly connection: Connection;
   readonly accumulator: RecordAccumulator;
@@ -51,6 +41,12 @@ interface SenderOptions {
   readonly renewIdentity: (old: ProducerIdentity) => Promise<ProducerIdentity>;
   /** A partition moved or vanished: what is known of its topic is old. */
   readonly onStaleTopic: (topic: string) => void;
+  readonly loadRecovery: NonNullable<ClientParts['recovery']>;
+}
+
+interface Failure {
+  readonly batch: ClosedBatch;
+  readonly error: unknown;
 }
 
 /**
@@ -62,23 +58,43 @@ interface SenderOptions {
  */
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #runtime: Runtime;
+  readonly #runtime: ClientRuntime;
+  readonly #recovery: LazyPart<BatchRecovery>;
   #requestsInFlight = 0;
   #bytesInFlight = 0;
   #drainDue = false;
   #flushing = 0;
   #timer: { atMs: number; controller: AbortController } | undefined;
   #closed = false;
+  #prepared = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
     this.#runtime = options.connection.runtime;
+    this.#recovery = new LazyPart(async () =>
+      (await options.loadRecovery()).batchRecovery({
+        ...options,
+        runtime: this.#runtime,
+        fail: (batch, error) => this.#fail(batch, error),
+        settleFailed: (batch, error) => this.#settleFailed(batch, error),
+      }),
+    );
+  }
+
+  /** Nothing is on its way, so that no answer will come. */
+  get isIdle(): boolean {
+    return this.#requestsInFlight === 0;
+  }
+
+  /** Of the batches that are closed and not on their way. */
+  get unsentBytes(): number {
+    return this.#options.accumulator.bytes - this.#bytesInFlight;
   }
 
   /** Looks for something to send: now if there is much, else once the present step of the program is over. */
   wake(turns = 1): void {
     if (this.#closed) return;
-    if (this.#options.accumulator.bytes - this.#bytesInFlight >= EAGER_BYTES) this.#drain(false);
+    if (this.unsentBytes >= EAGER_BYTES) this.#drain(false);
     if (this.#drainDue) return;
     this.#drainDue = true;
     void passed(turns).then(() => {
@@ -101,8 +117,7 @@ export class Sender {
 
   /** A closed batch that cannot be made ready (its codec failed). */
   failed(batch: ClosedBatch, error: unknown): void {
-    const { closed } = batch.queue;
-    closed.splice(closed.indexOf(batch), 1);
+    takeOut(batch.queue.closed, batch);
     this.#fail(batch, toKafkaJSError(error));
   }
 
@@ -158,7 +173,7 @@ export class Sender {
     const oldest = queue.inFlight[0];
     if (nowMs >= batch.deadlineMs && oldest === undefined) {
       queue.closed.shift();
-      const text = `${describe(batch)} was not acknowledged within the delivery timeout`;
+      const text = `${describeBatch(batch)} was not acknowledged within the delivery timeout`;
       this.#fail(
         batch,
         new KafkaJSProtocolError(new KafkaError('REQUEST_TIMED_OUT', text), { outcomeUnknown: batch.inDoubt }),
@@ -186,27 +201,29 @@ export class Sender {
     const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
     this.#requestsInFlight++;
     this.#bytesInFlight += bytes;
+    this.#options.accumulator.wakeWaiting();
     for (const batch of batches) batch.attempts++;
     const { acks, timeoutMs } = batches[0]!.settings;
     const request: ProduceRequest = { transactionalId: null, acks, timeoutMs, topicData: topicData(batches) };
     if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed(undefined);
-    const ended = (): void => {
-      this.#requestsInFlight--;
-      this.#bytesInFlight -= bytes;
-    };
+    let failures: Failure[];
     try {
       const response = await this.#options.connection.request('Produce', request, { waitMs: timeoutMs });
-      ended();
-      if (!this.#closed) this.#answered(batches, response);
+      failures = this.#closed ? [] : this.#answered(batches, response);
     } catch (error) {
-      ended();
-      if (this.#closed) return;
-      for (const batch of batches) this.#failedOnce(batch, error);
+      failures = batches.map((batch) => ({ batch, error }));
     }
-    this.wake(ANSWER_TURNS);
+    this.#requestsInFlight--;
+    this.#bytesInFlight -= bytes;
+    this.#options.accumulator.wakeWaiting();
+    this.#prepare();
+    if (failures.length > 0) await this.#recover(failures);
+    this.wake(failures.length > 0 ? 1 : ANSWER_TURNS); // nobody sends again at once what failed
   }
 
-  #answered(batches: readonly ClosedBatch[], response: ProduceResponse): void {
+  /** Settles what was acknowledged; the answer is what was not. */
+  #answered(batches: readonly ClosedBatch[], response: ProduceResponse): Failure[] {
+    const failures: Failure[] = [];
     const answers = answersByPartition(response);
     for (const batch of batches) {
       if (batch.settings.acks === 0) {
@@ -216,13 +233,13 @@ export class Sender {
       const answer = answers.get(topicPartitionText(batch.queue))?.shift();
       if (answer === undefined) {
         const text = `expected an answer for ${topicPartitionText(batch.queue)}, found none`;
-        this.#failedOnce(batch, new KafkaError('UNKNOWN_SERVER_ERROR', text));
+        failures.push({ batch, error: new KafkaError('UNKNOWN_SERVER_ERROR', text) });
         continue;
       }
       const error = errorOf(answer);
       // A duplicate beyond what the broker remembers: it is in the log, but nobody knows where.
       if (error !== undefined && error.type !== 'DUPLICATE_SEQUENCE_NUMBER') {
-        this.#failedOnce(batch, error);
+        failures.push({ batch, error });
         continue;
       }
       const baseOffset = error === undefined ? answer.baseOffset : -1;
@@ -239,93 +256,39 @@ export class Sender {
         });
       }
     }
+    return failures;
   }
 
-  /** Decides what becomes of a batch after a failed attempt: again, in pieces, under a new producer id, or never. */
-  #failedOnce(batch: ClosedBatch, caught: unknown): void {
-    const { queue } = batch;
-    queue.inFlight.splice(queue.inFlight.indexOf(batch), 1);
-    const error = toKafkaJSError(caught);
-    const type = error instanceof KafkaJSProtocolError ? error.type : undefined;
-    if (type !== undefined && IN_DOUBT.has(type)) batch.inDoubt = true;
-    if (batch.settings.acks === 0) {
-      this.#options.logger.debug(`${describe(batch)}, sent with acks 0, failed`, { error: String(error) });
-      this.#release(batch);
-      return;
-    }
-    if (!(error instanceof KafkaJSProtocolError)) this.#fail(batch, error);
-    else if (LOST_SEQUENCE.has(error.type) && batch.baseSequence >= 0) this.#lostSequence(batch, error);
-    else if (error.type === 'MESSAGE_TOO_LARGE' && this.#canSplit(batch)) this.#split(batch);
-    else if (error.retriable) this.#retry(batch, error);
-    else this.#fail(batch, error);
-    this.wake(); // nobody sends again at once: what waited beside it goes first
+  /** Once the first answer is there, what failures need is loaded, so that hardly one waits for it. */
+  #prepare(): void {
+    if (this.#prepared) return;
+    this.#prepared = true;
+    this.#recovery.load().catch(() => {}); // the first failure tries again
   }
 
-  #retry(batch: ClosedBatch, error: KafkaJSProtocolError): void {
-    const { retry, accumulator, onStaleTopic } = this.#options;
-    const nowMs = this.#runtime.clock.monotonicMs();
-    const delayMs = retryDelayMs(error, {
-      retryCount: batch.attempts - 1,
-      options: retry,
-      random: () => this.#runtime.random.next(),
-    });
-    if (delayMs >= retry.initialRetryTime * (1 - retry.factor)) batch.countedRetries++;
-    if (batch.countedRetries > retry.retries || nowMs + delayMs >= batch.deadlineMs) {
-      const cause = new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: batch.inDoubt });
-      const limits = { retryCount: batch.attempts - 1, retryTime: delayMs };
-      this.#fail(batch, new KafkaJSNumberOfRetriesExceeded(cause, limits));
-      return;
+  /** What becomes of batches after a failed attempt. They stay in flight until the code for that is there. */
+  async #recover(failures: readonly Failure[]): Promise<void> {
+    let recovery: BatchRecovery | undefined;
+    let notLoaded: unknown;
+    try {
+      recovery = this.#recovery.loaded ?? (await this.#recovery.load());
+    } catch (error) {
+      notLoaded = error;
     }
-    if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') onStaleTopic(batch.queue.topic);
-    this.#options.logger.debug(`${describe(batch)} is sent again`, { error: error.message, delayMs });
-    batch.retryAtMs = nowMs + delayMs;
-    accumulator.requeue(batch);
-  }
-
-  /**
-   * The broker refused the sequence. Behind an earlier batch that is to be repeated this only means "too early".
-   * Otherwise the partition goes on under a new producer id, to which the old sequences mean nothing: a batch that may
-   * already be in the log must then not be sent again, or it could be there twice.
-   */
-  #lostSequence(batch: ClosedBatch, error: KafkaJSProtocolError): void {
-    const { queue } = batch;
-    const isEarlier = ({ ordinal }: ClosedBatch): boolean => ordinal < batch.ordinal;
-    const tooEarly =
-      error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier));
-    if (!tooEarly) {
-      const nowMs = this.#runtime.clock.monotonicMs();
-      if (batch.inDoubt || nowMs >= batch.deadlineMs) {
-        this.#fail(batch, new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: batch.inDoubt }));
-        return;
-      }
-      queue.broken = true;
-      if (batch.attempts > 1) batch.retryAtMs = nowMs + this.#options.retry.initialRetryTime;
+    if (this.#closed) return;
+    for (const { batch, error } of failures) {
+      takeOut(batch.queue.inFlight, batch);
+      if (recovery !== undefined) recovery.recover(batch, error);
+      else this.#fail(batch, isRetriable(toKafkaJSError(error)) ? toKafkaJSError(error) : notLoaded);
     }
-    this.#options.accumulator.requeue(batch);
   }
 
   /** Gives a partition a new producer id and its waiting batches new sequences. */
   async #repair(queue: PartitionQueue): Promise<void> {
     queue.repairing = true;
     try {
-      const identity = await this.#options.renewIdentity(queue.identity);
-      if (this.#closed) return;
-      queue.identity = identity;
-      queue.nextSequence = 0;
-      queue.established = false;
-      queue.broken = false;
-      for (const batch of [...queue.closed]) {
-        if (!batch.inDoubt) {
-          resequence(batch);
-          continue;
-        }
-        queue.closed.splice(queue.closed.indexOf(batch), 1);
-        const text = `${describe(batch)}: the sequences of producer ${queue.identity.producerId} were lost before it was acknowledged`;
-        const error = new KafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER', text);
-        this.#settleFailed(batch, new KafkaJSProtocolError(error, { outcomeUnknown: true }));
-      }
+      await (await this.#recovery.load()).repair(queue);
     } catch (error) {
-      if (this.#closed) return;
       for (const batch of queue.closed.splice(0)) this.#settleFailed(batch, toKafkaJSError(error));
     } finally {
       queue.repairing = false;
@@ -333,36 +296,9 @@ export class Sender {
     }
   }
 
-  #canSplit(batch: ClosedBatch): boolean {
-    return batch.recordCount > 1 && compressionOf(readBatchHeader(batch.bytes, 0)) === 0;
-  }
-
-  /** Halves a batch that is too large for its topic, as Kafka's producer does. */
-  #split(batch: ClosedBatch): void {
-    const half = batch.recordCount >> 1;
-    const pieces = splitBatch(batch.bytes, half).map((bytes, index): ClosedBatch => {
-      const from = index * half;
-      const to = index === 0 ? half : batch.recordCount;
-      return {
-        ...batch,
-        parts: partsWithin(batch.parts, from, to),
-        recordCount: to - from,
-        ordinal: batch.ordinal + index * 2 ** -(batch.attempts + 10),
-        bytes,
-        baseSequence: batch.baseSequence < 0 ? -1 : batch.baseSequence + from,
-        inDoubt: false,
-        retryAtMs: 0,
-      };
-    });
-    for (const { parts } of pieces) for (const { send } of parts) send.addBatch();
-    for (const { send } of batch.parts) send.succeed(undefined);
-    this.#options.accumulator.replace(batch, pieces);
-  }
-
   #done(batch: ClosedBatch): void {
-    const { inFlight } = batch.queue;
-    inFlight.splice(inFlight.indexOf(batch), 1);
-    this.#release(batch);
+    takeOut(batch.queue.inFlight, batch);
+    this.#options.accumulator.release(batch);
   }
 
   /** The end of a batch that is not in the log, or perhaps: its sequences will be missing there. */
@@ -378,10 +314,6 @@ export class Sender {
 
   #settleFailed(batch: ClosedBatch, error: unknown): void {
     for (const { send } of batch.parts) send.fail(error);
-    this.#release(batch);
-  }
-
-  #release(batch: ClosedBatch): void {
     this.#options.accumulator.release(batch);
   }
 
@@ -434,23 +366,16 @@ function answersByPartition({ responses }: ProduceResponse): Map<string, Produce
 }
 
 function topicData(batches: readonly ClosedBatch[]): ProduceRequest['topicData'] {
-  const topics = new Map<string, { index: number; records: Uint8Array }[]>();
+  const topics = new Map<string, ProduceRequest['topicData'][number]['partitionData'][number][]>();
   for (const { queue, bytes } of batches) {
+    const { incarnationId } = queue.identity;
     let partitions = topics.get(queue.topic);
     if (partitions === undefined) topics.set(queue.topic, (partitions = []));
-    partitions.push({ index: queue.partition, records: bytes.slice() });
+    partitions.push({ index: queue.partition, records: bytes.slice(), incarnationId });
   }
   return Array.from(topics, ([name, partitionData]) => ({ name, partitionData }));
 }
 
-/** The parts of a batch that lie in [from, to), counted from there. */
-function partsWithin(parts: readonly BatchPart[], from: number, to: number): BatchPart[] {
-  return parts.flatMap(({ send, first }, index) => {
-    const end = parts[index + 1]?.first ?? Number.POSITIVE_INFINITY;
-    return first < to && end > from ? [{ send, first: Math.max(first, from) - from }] : [];
-  });
-}
-
-function describe(batch: ClosedBatch): string {
-  return `a batch of ${batch.recordCount} records for ${topicPartitionText(batch.queue)}`;
+function takeOut(batches: ClosedBatch[], batch: ClosedBatch): void {
+  batches.splice(batches.indexOf(batch), 1);
 }

@@ -1,6 +1,6 @@
 import { type Consumer, Kafka, type Producer } from '../../../src/index.js';
 import { ByteTally, type Contender, Tally } from './contender.js';
-import { numberOf } from './values.js';
+import { makeValues, numberOf, percentile } from './values.js';
 
 const TOPIC = 'bench';
 const MESSAGES_PER_SEND = 1000;
@@ -81,6 +81,66 @@ export async function firstRecord({ name }: { name: string }): Promise<number> {
   });
   await consumer.disconnect();
   return elapsed;
+}
+
+/** Everything from the start, into a handler that does nothing. */
+export async function readThrough({ name, count }: { name: string; count: number }): Promise<void> {
+  const consumer = new Kafka({ clientId: 'bench', cluster: name }).consumer();
+  await consumer.connect();
+  await readFrom(consumer, 0, count);
+  await consumer.disconnect();
+}
+
+const STRETCHES = 11;
+
+/** What it costs to append `count` records to a log and to fetch as many from its middle, in ms: medians. */
+export async function stretchCost(args: {
+  name: string;
+  count: number;
+  size: number;
+}): Promise<{ append: number; fetch: number }> {
+  const { name, count, size } = args;
+  const values = makeValues(count, size);
+  const kafka = new Kafka({ clientId: 'bench', cluster: name });
+  const producer = kafka.producer();
+  const consumer = kafka.consumer();
+  const admin = kafka.admin();
+  await Promise.all([producer.connect(), consumer.connect(), admin.connect()]);
+  const messages = values.map((value) => ({ value }));
+  await producer.send({ topic: TOPIC, messages }); // in a new cluster this makes the topic, and fills it to about 1 MB
+  const append: number[] = [];
+  const fetch: number[] = [];
+  for (let i = 0; i < STRETCHES; i++) {
+    const start = performance.now();
+    await producer.send({ topic: TOPIC, messages });
+    append.push(performance.now() - start);
+  }
+  for (let i = 0; i < STRETCHES; i++) {
+    const [partition] = await admin.fetchTopicOffsets(TOPIC);
+    const middle = Math.max(0, Math.floor(Number(partition?.high) / 2) - count * (i + 1));
+    const start = performance.now();
+    await readFrom(consumer, middle, count);
+    fetch.push(performance.now() - start);
+  }
+  await kafka.close();
+  return { append: percentile(append, 0.5), fetch: percentile(fetch, 0.5) };
+}
+
+async function readFrom(consumer: Consumer, offset: number, count: number): Promise<void> {
+  await consumer.assign([{ topic: TOPIC, partition: 0, offset: String(offset) }]);
+  await new Promise<void>((done, failed) => {
+    let left = count;
+    consumer.on(consumer.events.CRASH, (event) => failed(event.payload.error));
+    consumer
+      .run({
+        eachBatch: async ({ batch }) => {
+          left -= batch.messages.length;
+          if (left <= 0) done();
+        },
+      })
+      .catch(failed);
+  });
+  await consumer.stop();
 }
 
 let stopped = false;

@@ -1,7 +1,7 @@
 import * as Comlink from 'comlink';
 import { type Jobs, jobsOf } from './contender.js';
 import { dexie } from './dexie.js';
-import { firstRecord, ours, sendForever, stopSending } from './ours.js';
+import { firstRecord, ours, readThrough, sendForever, stopSending, stretchCost } from './ours.js';
 import { plainIdb } from './plain-idb.js';
 import { raw } from './raw.js';
 import { latency, percentile } from './values.js';
@@ -38,6 +38,8 @@ const bench = {
   call: (id: string, job: string, args: unknown): unknown => contender(id)[job]?.(args as never),
   now: (): number => performance.timeOrigin + performance.now(),
   firstRecord,
+  readThrough,
+  stretchCost,
   /** What opening the database and reading its last row costs, worker start included on both sides. */
   async bareOpen(args: { name: string; store: string }): Promise<number> {
     const start = performance.now();

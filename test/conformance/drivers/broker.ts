@@ -23,9 +23,10 @@ import {
   type TransactionConfig,
 } from '../../../src/log/transactional-producers.js';
 import { KafkaError, type KafkaErrorName } from '../../../src/protocol/errors.js';
+import { compactedLog } from './compacted-log.js';
 
 export function createBrokerDriver(): object {
-  return { leaderEpochCache, producerState: producerStates(), assign };
+  return { leaderEpochCache, producerState: producerStates(), assign, compactedLog };
 }
 
 const ASSIGNORS = new Map([

@@ -1,5 +1,7 @@
-import { type Consumer, Kafka } from '../../../src/index.js';
-import type { Acknowledged, Read, TabApi, TabReports } from './tab-api.js';
+import type { Consumer, StorageState } from '../../../src/index.js';
+import { databaseName } from '../../../src/storage/schema.js';
+import { type Acknowledged, type Read, type TabApi, type TabReports, type Variant, WEDGE_CHANNEL } from './tab-api.js';
+import { kafkaOf } from './variants.js';
 
 /** What paces a producer: the harness's answer to each report. Timers would be throttled in hidden tabs. */
 const SENDS_IN_FLIGHT = 8;
@@ -7,15 +9,57 @@ const PADDING = '#';
 
 /** Set by the harness before the page loads; what was reported survives the tab. */
 const reports = window as unknown as Partial<TabReports>;
-const kafka = new Kafka({ clientId: 'tab-under-test' });
+const kafka = kafkaOf((new URLSearchParams(location.search).get('variant') ?? undefined) as Variant | undefined);
+const storageStates: StorageState[] = [];
 const followed: Read[] = [];
+/** Kept from the garbage collector. */
+const held: IDBDatabase[] = [];
 let isProducing = false;
 let nextPageShow = untilPageShow();
 let production: Promise<void> = Promise.resolve();
 
 const api: TabApi = {
-  async createTopic(topic, partitions) {
-    await kafka.admin().createTopics({ topics: [{ topic, numPartitions: partitions }] });
+  async createTopic(topic, partitions, config = {}) {
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
+    await kafka.admin().createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }] });
+  },
+
+  watchStorage() {
+    void (async () => {
+      for await (const state of kafka.storage.changes()) storageStates.push(state);
+    })();
+  },
+
+  storageStates: () => storageStates,
+
+  async sendOne(topic, value, paddingBytes = 0) {
+    const producer = kafka.producer();
+    const messages = [{ value: value + padding(paddingBytes), partition: 0 }];
+    try {
+      const [metadata] = await producer.send({ topic, messages });
+      return Number(metadata?.baseOffset);
+    } finally {
+      await producer.disconnect();
+    }
+  },
+
+  async commitOffset(groupId, topic, offset) {
+    await kafka.admin().setOffsets({ groupId, topic, partitions: [{ partition: 0, offset: String(offset) }] });
+  },
+
+  usage: async () => (await navigator.storage.estimate()).usage ?? 0,
+
+  wedgeNextWrite() {
+    new BroadcastChannel(WEDGE_CHANNEL).postMessage('now');
+  },
+
+  async holdDatabase() {
+    const opening = indexedDB.open(databaseName('default', 1));
+    await new Promise((resolve, reject) => {
+      opening.onsuccess = resolve;
+      opening.onerror = () => reject(opening.error);
+    });
+    held.push(opening.result);
   },
 
   async startProducing(name, topic, partitions, { paddingBytes = 0, deliveryTimeoutMs } = {}) {

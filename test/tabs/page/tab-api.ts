@@ -1,6 +1,14 @@
+import type { StorageState } from '../../../src/index.js';
+
+/** Other clients than the usual one: see variants.ts. */
+export type Variant = 'memory-if-denied' | 'newer' | 'wedging';
+
+/** A message here wedges the next write of each tab of the variant `wedging`. */
+export const WEDGE_CHANNEL = 'wedge';
+
 /** What a tab under test can do, as `window.tab`. */
 export interface TabApi {
-  createTopic(topic: string, partitions: number): Promise<void>;
+  createTopic(topic: string, partitions: number, config?: Readonly<Record<string, string>>): Promise<void>;
   /** Sends `name:0`, `name:1`, … to the partitions in turn, many at a time, until stopped. Idempotent. */
   startProducing(name: string, topic: string, partitions: number, options?: ProducingOptions): Promise<void>;
   /** Resolves when all that was sent is answered. */
@@ -11,6 +19,19 @@ export interface TabApi {
   /** By partition. */
   endOffsets(topic: string): Promise<number[]>;
   hosts(): Promise<Host[]>;
+  /** From now on. */
+  watchStorage(): void;
+  /** Every state since then. */
+  storageStates(): readonly StorageState[];
+  /** One record, alone. Rejects as the send does. */
+  sendOne(topic: string, value: string, paddingBytes?: number): Promise<number>;
+  /** Of a group that has no members. */
+  commitOffset(groupId: string, topic: string, offset: number): Promise<void>;
+  /** Bytes, as the browser estimates them. */
+  usage(): Promise<number>;
+  wedgeNextWrite(): void;
+  /** Holds the cluster's database open, deaf for those who want to upgrade it, until the answer's tab is closed. */
+  holdDatabase(): Promise<void>;
 }
 
 export interface ProducingOptions {

@@ -1,0 +1,141 @@
+import { type CheckedLog, checkLog } from '../log/check-log.js';
+import type { PartitionLog } from '../log/partition-log.js';
+import { type LogToRepair, repairLog } from '../log/repair-log.js';
+import { errorFields, NO_ERROR } from '../protocol/errors.js';
+import type { CheckLogsRequest, CheckLogsResponse, LogFinding, Requests, Responses } from '../protocol/requests.js';
+import type { LogId, LogStore } from '../storage/log-store.js';
+import type { RawLogStore } from '../storage/raw-log-store.js';
+import type { Controller } from './controller.js';
+import { handleImportLog } from './handle-import-log.js';
+import { unknownPartition } from './handle-metadata.js';
+import type { MetadataImage, PartitionImage, TopicImage } from './metadata-image.js';
+import { METADATA_LOG } from './metadata-records.js';
+
+/** The partition that stands for logs which no topic has. */
+const NO_PARTITION = -1;
+
+/** What looks for damage, mends it, and brings whole logs in and out. */
+export type IntegrityApi = 'CheckLogs' | 'ImportLog';
+
+export interface IntegrityContext {
+  readonly store: LogStore;
+  readonly leaderEpoch: number;
+  readonly controller: Controller;
+  readonly recovery: () => LogToRepair['recovery'];
+  readonly open: (topic: TopicImage, partition: PartitionImage) => Promise<PartitionLog>;
+  /** Does `work` while the log is closed. */
+  readonly exclusively: <T>(topic: TopicImage, partition: PartitionImage, work: () => Promise<T>) => Promise<T>;
+}
+
+type Handlers = {
+  readonly [A in IntegrityApi]: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
+};
+
+export function integrityHandlers(context: IntegrityContext): Handlers {
+  return {
+    CheckLogs: (request, signal) => checkLogs(context, request, signal),
+    ImportLog: (request) => handleImportLog(context, request),
+  };
+}
+
+type PartitionCheck = CheckLogsResponse['topics'][number]['partitions'][number];
+type Checked = Omit<PartitionCheck, 'errorCode' | 'errorMessage' | 'partitionIndex'>;
+
+/** One log after another: no more than one is held in memory, and in parts. */
+async function checkLogs(
+  context: IntegrityContext,
+  request: CheckLogsRequest,
+  signal: AbortSignal | undefined,
+): Promise<CheckLogsResponse> {
+  const topics: CheckLogsResponse['topics'][number][] = [];
+  for (const { name, partitions } of request.topics) {
+    const checked: PartitionCheck[] = [];
+    for (const partitionIndex of partitions) {
+      try {
+        const found = await checkPartition(context, { name, partitionIndex, repair: request.repair }, signal);
+        checked.push({ partitionIndex, ...NO_ERROR, ...found });
+      } catch (error) {
+        signal?.throwIfAborted();
+        checked.push({ partitionIndex, ...errorFields(error), checkedBytes: 0, findings: [], gaps: [] });
+      }
+    }
+    topics.push({ name, partitions: checked });
+  }
+  return { topics };
+}
+
+async function checkPartition(
+  context: IntegrityContext,
+  {
+    name,
+    partitionIndex,
+    repair,
+  }: { readonly name: string; readonly partitionIndex: number; readonly repair: boolean },
+  signal: AbortSignal | undefined,
+): Promise<Checked> {
+  const { store, leaderEpoch, controller } = context;
+  const raw = await store.raw();
+  if (name === '' && partitionIndex === NO_PARTITION) return checkOrphans(context, raw, repair);
+  const target = (log: LogId): LogToRepair => ({ store, raw, log, leaderEpoch, recovery: context.recovery(), signal });
+  if (name === '') {
+    const exclusively = <T>(work: () => Promise<T>): Promise<T> => controller.exclusively(work);
+    return checkOne(target(METADATA_LOG), repair, exclusively);
+  }
+  const topic = controller.image.topics.get(name);
+  const partition = topic?.partitions[partitionIndex];
+  if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, partitionIndex);
+  return checkOne(target(partition.log), repair, async (work) => {
+    // What only the memory of an open log knows of the damaged part, such as its producers, is kept.
+    await (await context.open(topic, partition)).writeCheckpoint();
+    return context.exclusively(topic, partition, work);
+  });
+}
+
+async function checkOne(
+  target: LogToRepair,
+  repair: boolean,
+  exclusively: <T>(work: () => Promise<T>) => Promise<T>,
+): Promise<Checked> {
+  const found = await checkLog(target);
+  if (!repair || found.findings.length === 0) return answer(target.log, found, undefined);
+  return answer(target.log, found, await exclusively(() => repairLog(target)));
+}
+
+/** What a second check does not find any more is repaired; what it alone finds is said, too. */
+function answer(log: LogId, { findings, gaps, checkedBytes }: CheckedLog, after: CheckedLog | undefined): Checked {
+  const left = after?.findings ?? findings;
+  const isLeft = (finding: LogFinding): boolean => left.some((other) => isSame(other, finding));
+  const isNew = (finding: LogFinding): boolean => !findings.some((other) => isSame(other, finding));
+  const known = findings.map((finding) => ({ ...finding, log, repaired: !isLeft(finding) }));
+  const fresh = left.filter(isNew).map((finding) => ({ ...finding, log, repaired: false }));
+  return { checkedBytes, gaps: after?.gaps ?? gaps, findings: [...known, ...fresh] };
+}
+
+function isSame(a: LogFinding, b: LogFinding): boolean {
+  return a.kind === b.kind && a.fromOffset === b.fromOffset && a.nextOffset === b.nextOffset;
+}
+
+/** Logs that no topic has and that do not wait for their deletion. Dropped only where no record of a topic can be lost. */
+async function checkOrphans(context: IntegrityContext, raw: RawLogStore, repair: boolean): Promise<Checked> {
+  const { store, leaderEpoch, controller, recovery } = context;
+  const metadata = await checkLog({ store, raw, log: METADATA_LOG, recovery: recovery(), signal: undefined });
+  const isWhole = metadata.gaps.length === 0 && metadata.findings.length === 0;
+  const known = knownLogs(controller.image);
+  const findings: Checked['findings'][number][] = [];
+  for (const log of await raw.logs()) {
+    if (known.has(log)) continue;
+    const { logStartOffset, lastOffset = logStartOffset - 1 } = await store.ends(log);
+    const repaired = repair && isWhole && log < controller.image.nextLogId && !knownLogs(controller.image).has(log);
+    if (repaired) await store.deleteLog(log, leaderEpoch);
+    const why = isWhole ? '' : '; it is kept, for the metadata log is damaged';
+    const detail = `expected a topic that has log ${log}, found none${why}`;
+    findings.push({ kind: 'orphan', log, fromOffset: logStartOffset, nextOffset: lastOffset + 1, detail, repaired });
+  }
+  return { checkedBytes: 0, gaps: [], findings };
+}
+
+function knownLogs({ topics, removedLogs }: MetadataImage): Set<LogId> {
+  const logs = new Set([METADATA_LOG, ...removedLogs]);
+  for (const { partitions } of topics.values()) for (const { log } of partitions) logs.add(log);
+  return logs;
+}

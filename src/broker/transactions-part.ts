@@ -1,0 +1,4 @@
+/** What a cluster with transactions needs beyond one without: loaded when the first is met. */
+export { LogTransactions, markerBatch } from '../log/log-transactions.js';
+export { writeTxnMarkers } from './handle-txn-markers.js';
+export { committedPart, storedLastStableOffset } from './read-committed.js';

@@ -1,0 +1,278 @@
+import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import type { TopicPartition } from '../../protocol/topic-partition.js';
+import type { Assigner, GroupMember, GroupMemberAssignment, Offsets } from '../api/consumer.js';
+import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
+import type { RetryOptions } from '../api/kafka.js';
+import type { Logger } from '../api/logger.js';
+import type { ClusterMetadata } from '../cluster-metadata.js';
+import type { Connection } from '../connection.js';
+import { KafkaJSProtocolError } from '../errors.js';
+import type { Instrumentation } from '../instrumentation.js';
+import type { Position } from './arguments.js';
+import { AssignerProtocol } from './assigner-protocol.js';
+import { GroupMembership, type JoinedGroup } from './membership.js';
+import type { OffsetToCommit } from './offsets.js';
+import type { AssignedPosition } from './session.js';
+
+/** -1: nothing is. */
+export interface Committed {
+  readonly committed: number;
+}
+
+/** What a group does with the session that it belongs to. */
+export interface GroupHost {
+  /** Ends with the session. */
+  readonly signal: AbortSignal;
+  readonly isRunning: () => boolean;
+  /** Offsets in place of the ends of logs. */
+  readonly lookUp: <P extends AssignedPosition>(partitions: readonly P[]) => Promise<P[]>;
+  /** Which data there is: to be asked together with positions in it. */
+  readonly incarnation: () => Promise<string>;
+  /** Reads exactly these from now on, positions in the data of that incarnation. */
+  readonly adopt: (partitions: readonly (AssignedPosition & Committed)[], incarnationId: string) => void;
+  /** Lets handlers finish the record they are at, and commits that where it is still ours. Reads nothing more. */
+  readonly giveUp: (commits: boolean) => Promise<void>;
+  /** A heartbeat was answered: what else is due? */
+  readonly tick: () => void;
+  /** The group cannot go on. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export interface GroupSessionOptions {
+  readonly connection: Connection;
+  readonly metadata: ClusterMetadata;
+  readonly retry: Required<RetryOptions>;
+  readonly logger: Logger;
+  readonly instrumentation: Instrumentation<ConsumerEvents>;
+  readonly groupId: string;
+  readonly groupInstanceId: string | null;
+  readonly assigners: readonly Assigner[];
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly metadataMaxAgeMs: number;
+  /** Topic → whether to begin at its beginning where nothing is committed. */
+  readonly topics: ReadonlyMap<string, boolean>;
+  /** What the patterns stand for now. */
+  readonly refreshTopics: () => Promise<ReadonlyMap<string, boolean>>;
+}
+
+export type NewGroupSession = (host: GroupHost) => GroupSession;
+
+/** What a session in a group does more than one with an assignment of its own: membership, sharing out, commits. */
+export class GroupSession {
+  readonly #options: GroupSessionOptions;
+  readonly #host: GroupHost;
+  readonly #membership: GroupMembership;
+  #topics: ReadonlyMap<string, boolean>;
+  #metadataCheckedMs: number;
+  /** As leader: the partition counts that the assignment was made from. */
+  #assignedCounts = new Map<string, number>();
+
+  constructor(options: GroupSessionOptions, host: GroupHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#topics = options.topics;
+    this.#metadataCheckedMs = options.connection.runtime.clock.monotonicMs();
+    const { groupId, assigners, instrumentation } = options;
+    this.#membership = new GroupMembership({
+      ...options,
+      protocols: () => assigners.map((assigner) => assigner.protocol({ topics: [...this.#topics.keys()] })),
+      assign: (protocol, members) => this.#assignAsLeader(protocol, members),
+      onAssigned: (assignment, group) => this.#onAssigned(assignment, group),
+      onRevoked: ({ lost }) => this.#onRevoked(lost),
+      onHeartbeat: ({ memberId, generationId }) => {
+        instrumentation.emit(CONSUMER_EVENTS.HEARTBEAT, { groupId, memberId, groupGenerationId: generationId });
+        host.tick();
+      },
+      onFailure: host.onFailure,
+    });
+  }
+
+  /** Resolves once there is an assignment, rejects where joining failed for good. */
+  join(): Promise<void> {
+    return this.#membership.join();
+  }
+
+  /** Gives up what is assigned, then leaves. Never rejects. */
+  leave(): Promise<void> {
+    return this.#membership.leave();
+  }
+
+  heartbeatIfDue(): Promise<void> {
+    return this.#membership.heartbeatIfDue();
+  }
+
+  /** A request of the present generation was refused by the coordinator. True where that is ours to deal with. */
+  refused(error: KafkaErrorName): boolean {
+    return this.#membership.refused(error);
+  }
+
+  /** Where to begin where nothing is committed, or what was is gone. */
+  resetPosition(topic: string): Position {
+    return (this.#topics.get(topic) ?? true) ? 'earliest' : 'latest';
+  }
+
+  /** Sends a commit for the present generation; `topics` are the same offsets in KafkaJS's form. */
+  async commit(offsets: readonly OffsetToCommit[], { topics }: Offsets): Promise<void> {
+    const { connection, retry, groupId, groupInstanceId, instrumentation } = this.#options;
+    const { memberId, generationId } = this.#membership.member;
+    const request = {
+      groupId,
+      memberId,
+      groupInstanceId,
+      generationIdOrMemberEpoch: generationId,
+      topics: topics.map(({ topic, partitions }) => ({
+        name: topic,
+        partitions: partitions.map(({ partition, offset }) => ({
+          partitionIndex: partition,
+          committedOffset: Number(offset),
+          committedLeaderEpoch: -1,
+          committedMetadata:
+            offsets.find((entry) => entry.topic === topic && entry.partition === partition)?.metadata ?? null,
+        })),
+      })),
+    };
+    try {
+      const { signal } = this.#host; // a stopped consumer does not try again
+      await connection.retry({ options: retry, signal }, async () => {
+        const error = firstError((await connection.request('OffsetCommit', request)).topics);
+        if (error !== undefined) throw error;
+      });
+    } catch (error) {
+      if (error instanceof KafkaJSProtocolError) this.refused(error.type);
+      throw error;
+    }
+    const payload = { groupId, memberId, groupGenerationId: generationId, topics };
+    instrumentation.emit(CONSUMER_EVENTS.COMMIT_OFFSETS, payload);
+  }
+
+  checkTopicsIfDue(): void {
+    const { connection, metadataMaxAgeMs } = this.#options;
+    if (connection.runtime.clock.monotonicMs() - this.#metadataCheckedMs >= metadataMaxAgeMs) this.checkTopics();
+  }
+
+  /** Topics may have come to match a pattern, or have got partitions: then the group has to share out anew. */
+  checkTopics(): void {
+    const { connection, logger, refreshTopics } = this.#options;
+    if (!this.#host.isRunning()) return;
+    this.#metadataCheckedMs = connection.runtime.clock.monotonicMs();
+    const check = async (): Promise<void> => {
+      const topics = await refreshTopics();
+      const counts = await this.#partitionCounts([...this.#assignedCounts.keys()]);
+      const changed =
+        topics.size !== this.#topics.size ||
+        [...this.#assignedCounts].some(([topic, count]) => counts.get(topic) !== count);
+      this.#topics = topics;
+      if (changed && this.#host.isRunning()) this.#membership.rejoin();
+    };
+    check().catch((error) => logger.debug('Topics could not be looked up', { error: String(error) }));
+  }
+
+  async #assignAsLeader(protocol: string, members: readonly GroupMember[]): Promise<readonly GroupMemberAssignment[]> {
+    const assigner = this.#options.assigners.find(({ name }) => name === protocol);
+    if (assigner === undefined) {
+      const text = `expected one of our assignors, found ${JSON.stringify(protocol)}`;
+      throw new KafkaJSProtocolError(new KafkaError('INCONSISTENT_GROUP_PROTOCOL', text));
+    }
+    const topics = new Set(this.#topics.keys());
+    for (const { memberMetadata } of members) {
+      for (const topic of AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? []) topics.add(topic);
+    }
+    this.#assignedCounts = await this.#partitionCounts([...topics]);
+    return assigner.assign({ members, topics: [...this.#assignedCounts.keys()].sort() });
+  }
+
+  /** Of the topics that exist. */
+  async #partitionCounts(topics: readonly string[]): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    for (const topic of topics) {
+      try {
+        counts.set(topic, (await this.#options.metadata.load([topic])).get(topic)!.length);
+      } catch (error) {
+        if (!(error instanceof KafkaJSProtocolError) || error.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
+      }
+    }
+    return counts;
+  }
+
+  async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
+    const { groupId, instrumentation, logger } = this.#options;
+    if (group.memberId !== group.leaderId) this.#assignedCounts.clear();
+    const given = AssignerProtocol.MemberAssignment.decode(bytes)?.assignment ?? {};
+    const unsubscribed = Object.keys(given).filter((topic) => !this.#topics.has(topic));
+    if (unsubscribed.length > 0) {
+      const payload = {
+        groupId,
+        generationId: this.#membership.member.generationId,
+        memberId: group.memberId,
+        assignedTopics: Object.keys(given),
+        topicsSubscribed: [...this.#topics.keys()],
+        topicsNotSubscribed: unsubscribed,
+      };
+      instrumentation.emit(CONSUMER_EVENTS.RECEIVED_UNSUBSCRIBED_TOPICS, payload);
+      logger.warn('Consumer group received unsubscribed topics', payload);
+    }
+    const partitions = Object.entries(given).flatMap(([topic, numbers]) =>
+      this.#topics.has(topic) ? numbers.map((partition) => ({ topic, partition })) : [],
+    );
+    const [incarnationId, committed] = await Promise.all([this.#host.incarnation(), this.#fetchCommitted(partitions)]);
+    const positioned = await this.#host.lookUp(
+      committed.map((entry) => ({
+        ...entry,
+        position: entry.committed >= 0 ? entry.committed : this.resetPosition(entry.topic),
+      })),
+    );
+    if (!this.#host.isRunning()) return;
+    this.#host.adopt(positioned, incarnationId);
+    const payload = {
+      groupId,
+      memberId: group.memberId,
+      leaderId: group.leaderId,
+      isLeader: group.memberId === group.leaderId,
+      memberAssignment: given,
+      groupProtocol: group.groupProtocol,
+      duration: 0,
+    };
+    instrumentation.emit(CONSUMER_EVENTS.GROUP_JOIN, payload);
+    logger.info('Consumer has joined the group', payload);
+  }
+
+  async #fetchCommitted(partitions: readonly TopicPartition[]): Promise<(TopicPartition & Committed)[]> {
+    if (partitions.length === 0) return [];
+    const { connection, retry, groupId } = this.#options;
+    const topics = [...new Set(partitions.map(({ topic }) => topic))].map((name) => ({
+      name,
+      partitionIndexes: partitions.filter(({ topic }) => topic === name).map(({ partition }) => partition),
+    }));
+    const { signal } = this.#host;
+    const response = await connection.retry({ options: retry, signal }, async () => {
+      const answer = await connection.request('OffsetFetch', { groupId, topics });
+      const error = errorOf(answer) ?? firstError(answer.topics);
+      if (error !== undefined) throw error;
+      return answer;
+    });
+    return response.topics.flatMap(({ name, partitions: answers }) =>
+      answers.map(({ partitionIndex, committedOffset }) => ({
+        topic: name,
+        partition: partitionIndex,
+        committed: committedOffset,
+      })),
+    );
+  }
+
+  async #onRevoked(lost: boolean): Promise<void> {
+    const { groupId, instrumentation } = this.#options;
+    if (this.#host.isRunning()) {
+      instrumentation.emit(CONSUMER_EVENTS.REBALANCING, { groupId, memberId: this.#membership.member.memberId });
+    }
+    await this.#host.giveUp(!lost);
+  }
+}
+
+function firstError(
+  topics: readonly { readonly partitions: readonly { errorCode: number; errorMessage: string | null }[] }[],
+): KafkaError | undefined {
+  const errors = topics.flatMap(({ partitions }) => partitions.map(errorOf));
+  return errors.find((error) => error !== undefined);
+}

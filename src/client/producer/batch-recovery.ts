@@ -1,0 +1,178 @@
+import { KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
+import { splitBatch } from '../../record/split-batch.js';
+import { writeBatchHeader } from '../../record/write-batch-header.js';
+import type { ClientRuntime } from '../../runtime/runtime.js';
+import type { RetryOptions } from '../api/kafka.js';
+import type { Logger } from '../api/logger.js';
+import { KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { retryDelayMs } from '../retry.js';
+import {
+  type BatchPart,
+  type ClosedBatch,
+  describeBatch,
+  type PartitionQueue,
+  type ProducerIdentity,
+  type RecordAccumulator,
+  takeSequences,
+} from './record-accumulator.js';
+
+/** After these the batch may or may not be in the log. */
+const IN_DOUBT: ReadonlySet<KafkaErrorName> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT']);
+
+/** The broker does not know how the sequences of this producer id go on. */
+const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'INVALID_PRODUCER_EPOCH',
+]);
+
+interface RecoveryOptions {
+  readonly runtime: ClientRuntime;
+  readonly accumulator: RecordAccumulator;
+  readonly retry: Required<RetryOptions>;
+  readonly logger: Logger;
+  readonly renewIdentity: (old: ProducerIdentity) => Promise<ProducerIdentity>;
+  readonly onStaleTopic: (topic: string) => void;
+  /** The end of a batch, whose sequences will be missing. */
+  readonly fail: (batch: ClosedBatch, error: unknown) => void;
+  /** The same, under a producer id that is no longer used. */
+  readonly settleFailed: (batch: ClosedBatch, error: unknown) => void;
+}
+
+/** What a sender needs when something fails; see `batchRecovery`. */
+export interface BatchRecovery {
+  /** Decides what becomes of a batch after a failed attempt: again, in pieces, under a new producer id, or never. */
+  recover(batch: ClosedBatch, error: unknown): void;
+  /** Gives a partition a new producer id and its waiting batches new sequences. Rejects where there is no id. */
+  repair(queue: PartitionQueue): Promise<void>;
+}
+
+/** The part of a `Sender` that is loaded behind its first acknowledgement, or with the first failure. */
+export function batchRecovery(options: RecoveryOptions): BatchRecovery {
+  const { runtime, accumulator, retry, logger, fail } = options;
+
+  function recover(batch: ClosedBatch, caught: unknown): void {
+    const error = toKafkaJSError(caught);
+    if (error instanceof KafkaJSProtocolError && IN_DOUBT.has(error.type)) batch.inDoubt = true;
+    if (batch.settings.acks === 0) {
+      logger.debug(`${describeBatch(batch)}, sent with acks 0, failed`, { error: String(error) });
+      accumulator.release(batch);
+    } else if (!(error instanceof KafkaJSProtocolError)) fail(batch, error);
+    else if (LOST_SEQUENCE.has(error.type) && batch.baseSequence >= 0) lostSequence(batch, error);
+    else if (error.type === 'MESSAGE_TOO_LARGE' && canSplit(batch)) split(batch);
+    else if (error.retriable) sendAgain(batch, error);
+    else fail(batch, error);
+  }
+
+  function sendAgain(batch: ClosedBatch, error: KafkaJSProtocolError): void {
+    const nowMs = runtime.clock.monotonicMs();
+    const retryCount = batch.attempts - 1;
+    const delayMs = retryDelayMs(error, { retryCount, options: retry, random: () => runtime.random.next() });
+    if (delayMs >= retry.initialRetryTime * (1 - retry.factor)) batch.countedRetries++;
+    if (batch.countedRetries > retry.retries || nowMs + delayMs >= batch.deadlineMs) {
+      const limits = { retryCount, retryTime: delayMs };
+      fail(batch, new KafkaJSNumberOfRetriesExceeded(asIs(error, batch), limits));
+      return;
+    }
+    if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') options.onStaleTopic(batch.queue.topic);
+    logger.debug(`${describeBatch(batch)} is sent again`, { error: error.message, delayMs });
+    batch.retryAtMs = nowMs + delayMs;
+    accumulator.requeue(batch);
+  }
+
+  /**
+   * The broker refused the sequence. Behind an earlier batch that is to be repeated this only means "too early".
+   * Otherwise the partition goes on under a new producer id, to which the old sequences mean nothing: a batch that may
+   * already be in the log must then not be sent again, or it could be there twice.
+   */
+  function lostSequence(batch: ClosedBatch, error: KafkaJSProtocolError): void {
+    const { queue } = batch;
+    const isEarlier = ({ ordinal }: ClosedBatch): boolean => ordinal < batch.ordinal;
+    const tooEarly =
+      error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier));
+    if (!tooEarly) {
+      const nowMs = runtime.clock.monotonicMs();
+      // Other data knows nothing of the batch, whatever became of it in that which was cleared.
+      const inDoubt = batch.inDoubt && error.type !== 'UNKNOWN_PRODUCER_ID';
+      if (inDoubt || nowMs >= batch.deadlineMs) {
+        fail(batch, asIs(error, batch));
+        return;
+      }
+      queue.broken = true;
+      if (batch.attempts > 1) batch.retryAtMs = nowMs + retry.initialRetryTime;
+    }
+    accumulator.requeue(batch);
+  }
+
+  /** Halves a batch that is too large for its topic, as Kafka's producer does. */
+  function split(batch: ClosedBatch): void {
+    const half = batch.recordCount >> 1;
+    const pieces = splitBatch(batch.bytes, half).map((bytes, index): ClosedBatch => {
+      const from = index * half;
+      const to = index === 0 ? half : batch.recordCount;
+      return {
+        ...batch,
+        parts: partsWithin(batch.parts, from, to),
+        recordCount: to - from,
+        ordinal: batch.ordinal + index * 2 ** -(batch.attempts + 10),
+        bytes,
+        builder: undefined,
+        baseSequence: batch.baseSequence < 0 ? -1 : batch.baseSequence + from,
+        inDoubt: false,
+        retryAtMs: 0,
+      };
+    });
+    for (const { parts } of pieces) for (const { send } of parts) send.addBatch();
+    for (const { send } of batch.parts) send.succeed(undefined);
+    accumulator.replace(batch, pieces);
+  }
+
+  async function repair(queue: PartitionQueue): Promise<void> {
+    const identity = await options.renewIdentity(queue.identity);
+    const isOtherData = identity.incarnationId !== queue.identity.incarnationId;
+    queue.identity = identity;
+    queue.nextSequence = 0;
+    queue.established = false;
+    queue.broken = false;
+    for (const batch of [...queue.closed]) {
+      if (!batch.inDoubt || isOtherData) {
+        batch.inDoubt = false;
+        resequence(batch);
+        continue;
+      }
+      queue.closed.splice(queue.closed.indexOf(batch), 1);
+      const text = `${describeBatch(batch)}: the sequences of producer ${identity.producerId} were lost before it was acknowledged`;
+      const error = new KafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER', text);
+      options.settleFailed(batch, new KafkaJSProtocolError(error, { outcomeUnknown: true }));
+    }
+  }
+
+  return { recover, repair };
+}
+
+/** The error of the last attempt, with what is unknown of all of them. */
+function asIs(error: KafkaJSProtocolError, { inDoubt }: ClosedBatch): KafkaJSProtocolError {
+  return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: inDoubt });
+}
+
+function canSplit({ recordCount, bytes }: ClosedBatch): boolean {
+  return recordCount > 1 && compressionOf(readBatchHeader(bytes, 0)) === 0;
+}
+
+/** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */
+function resequence(batch: ClosedBatch): void {
+  const { queue, bytes } = batch;
+  const { producerId, producerEpoch } = queue.identity;
+  const baseSequence = takeSequences(queue, batch.recordCount);
+  batch.baseSequence = baseSequence;
+  writeBatchHeader(bytes, 0, bytes.length, { ...readBatchHeader(bytes), producerId, producerEpoch, baseSequence });
+}
+
+/** The parts of a batch that lie in [from, to), counted from there. */
+function partsWithin(parts: readonly BatchPart[], from: number, to: number): BatchPart[] {
+  return parts.flatMap(({ send, first }, index) => {
+    const end = parts[index + 1]?.first ?? Number.POSITIVE_INFINITY;
+    return first < to && end > from ? [{ send, first: Math.max(first, from) - from }] : [];
+  });
+}

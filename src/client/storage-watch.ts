@@ -1,0 +1,46 @@
+import type { DescribeStorageRequest, DescribeStorageResponse } from '../protocol/requests.js';
+import type { StorageState } from '../protocol/storage-state.js';
+import type { StorageWatchOptions } from './api/storage.js';
+import type { ClientContext } from './client-context.js';
+import { Connection } from './connection.js';
+
+const NOTHING_KNOWN: DescribeStorageRequest = { host: '', version: -1 };
+
+/** A watch has no events of its own. */
+const SILENT = { events: { REQUEST: '', REQUEST_TIMEOUT: '' }, hears: () => false, emit: () => {} };
+
+/** See `StorageWatch.state`. */
+export async function storageState(context: ClientContext, options: StorageWatchOptions): Promise<StorageState> {
+  for await (const state of storageChanges(context, options)) return state;
+  options.signal?.throwIfAborted();
+  throw new Error('a watch begins with the state now');
+}
+
+/** See `StorageWatch.changes`. */
+export async function* storageChanges(
+  context: ClientContext,
+  { signal }: StorageWatchOptions,
+): AsyncIterableIterator<StorageState> {
+  let isOver = false;
+  const close = async (): Promise<void> => {
+    isOver = true;
+    await connection.close();
+  };
+  const connection = new Connection({ ...context, instrumentation: SILENT, ...context.track(close) });
+  let known = NOTHING_KNOWN;
+  try {
+    while (!isOver && !signal?.aborted) {
+      const asked = known;
+      // Nobody knows how long it stays as it is: no time-out. The death of the worker ends the request.
+      const options = { signal, timeoutMs: Number.POSITIVE_INFINITY };
+      const attempt = (): Promise<DescribeStorageResponse> => connection.request('DescribeStorage', asked, options);
+      const { host, version, changes } = await connection.retry({ options: context.retry, signal }, attempt);
+      known = { host, version };
+      for (const { state } of changes) yield state;
+    }
+  } catch (error) {
+    if (!isOver && !signal?.aborted) throw error;
+  } finally {
+    await connection.close();
+  }
+}

@@ -1,0 +1,196 @@
+import { endOffsetOf } from '../log/end-offset.js';
+import { readSound } from '../log/sound-batches.js';
+import { takeChunks } from '../storage/chunk.js';
+import type { LogId, LogStore } from '../storage/log-store.js';
+
+/** What is read ahead of one reader at a time, from the first to the largest: so that the store is never idle. */
+const MIN_WINDOW_BYTES = 1024 * 1024;
+const MAX_WINDOW_BYTES = 2 * 1024 * 1024;
+/** How much is read ahead of all readers of a host together; beyond, the one that was silent longest goes without. */
+export const MAX_AHEAD_BYTES: number = 16 * 1024 * 1024;
+
+/** Where a reader goes on. */
+interface Place {
+  readonly log: LogId;
+  readonly offset: number;
+}
+
+/** What was read before anybody asks, because whoever read up to there will go on. */
+interface Stream {
+  readonly log: LogId;
+  /** Of the first record that the reader does not have. */
+  offset: number;
+  /** From `offset` on. */
+  readonly ready: Uint8Array[];
+  /** What follows `ready`, while it is being read. Never rejects. */
+  coming: Promise<void> | undefined;
+  failure: { readonly error: unknown } | undefined;
+  /** One past the last offset of `ready`. */
+  endOffset: number;
+  /** Up to where the log is committed, as its reader last knew. */
+  limitOffset: number;
+  /** How much is read next, once no more than half of it is left. */
+  windowBytes: number;
+  /** Of `ready` and of what is coming. */
+  heldBytes: number;
+  /** Nobody will ask for it any more: it counts for nothing. */
+  dropped: boolean;
+}
+
+/**
+ * Reads the logs of one host from its store, ahead of those who read in order: the store works while they do, in larger
+ * reads the longer they go on. Readers are known by where they go on, so that several may read one log.
+ */
+export class ReadAhead {
+  readonly #store: LogStore;
+  /** By place; the order is that of last use. Whose reader waits for it is not here. */
+  readonly #streams = new Map<string, Stream>();
+  /** Below it offsets of a log may be missing: as reads have learned it, see `SoundRead`. */
+  readonly #holesEndOffsets = new Map<LogId, number>();
+  #heldBytes = 0;
+
+  constructor(store: LogStore) {
+    this.#store = store;
+  }
+
+  /**
+   * As `LogStore.read`; like that of IndexedDB, it may answer less than there is once it has half of `maxBytes`. The bytes
+   * are sound.
+   * @throws LogGapError: what lies at `offset` is lost.
+   */
+  async read({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
+    const stream = this.#take({ log, offset });
+    if (stream === undefined) return this.#begin({ log, offset }, maxBytes, limitOffset);
+    stream.limitOffset = limitOffset;
+    stream.windowBytes = Math.min(2 * stream.windowBytes, MAX_WINDOW_BYTES);
+    const chunks = await this.#takeReady(stream, maxBytes);
+    if (chunks.length === 0) {
+      this.#drop(stream);
+      if (stream.failure !== undefined) throw stream.failure.error;
+      return this.#sound({ log, offset }, maxBytes, limitOffset);
+    }
+    stream.offset = endOf(chunks);
+    this.#keep(stream);
+    return chunks;
+  }
+
+  async #takeReady(stream: Stream, maxBytes: number): Promise<Uint8Array[]> {
+    const taken: Uint8Array[] = [];
+    for (let takenBytes = 0; takenBytes < maxBytes / 2; takenBytes = bytesOf(taken)) {
+      this.#fill(stream);
+      if (stream.ready.length === 0) await stream.coming;
+      const more = takeChunks(stream.ready, { takenBytes, maxBytes, endOffset: Infinity });
+      if (more.length === 0) break;
+      stream.ready.splice(0, more.length);
+      this.#hold(stream, -bytesOf(more));
+      taken.push(...more);
+    }
+    return taken;
+  }
+
+  /** Nobody reads on from there: what follows is kept elsewhere. */
+  forget(place: Place): void {
+    const stream = this.#take(place);
+    if (stream !== undefined) this.#drop(stream);
+  }
+
+  /** The log is not read any more. */
+  forgetLog(log: LogId): void {
+    for (const stream of this.#streams.values()) if (stream.log === log) this.forget(stream);
+    this.#holesEndOffsets.delete(log);
+  }
+
+  async #begin({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
+    const chunks = await this.#sound({ log, offset }, maxBytes, limitOffset);
+    if (chunks.length === 0) return chunks;
+    const endOffset = endOf(chunks);
+    this.#keep({
+      log,
+      offset: endOffset,
+      ready: [],
+      coming: undefined,
+      failure: undefined,
+      endOffset,
+      limitOffset,
+      windowBytes: MIN_WINDOW_BYTES,
+      heldBytes: 0,
+      dropped: false,
+    });
+    return chunks;
+  }
+
+  /** Until its reader comes again. */
+  #keep(stream: Stream): void {
+    if (stream.offset >= stream.limitOffset) return this.#drop(stream);
+    this.forget(stream); // two readers at one place go on as one
+    this.#streams.set(keyOf(stream), stream);
+    this.#fill(stream);
+  }
+
+  /** Reads on where half of the window is empty, and again as long as it is. */
+  #fill(stream: Stream): void {
+    const { windowBytes, heldBytes, endOffset, limitOffset, coming, dropped } = stream;
+    if (dropped || coming !== undefined || endOffset >= limitOffset || heldBytes > windowBytes / 2) return;
+    this.#hold(stream, windowBytes);
+    for (const silent of this.#streams.values()) {
+      if (this.#heldBytes <= MAX_AHEAD_BYTES) break;
+      if (silent !== stream) this.forget(silent);
+    }
+    stream.coming = this.#readOn(stream, windowBytes).then((chunks) => {
+      stream.coming = undefined;
+      this.#hold(stream, bytesOf(chunks) - windowBytes);
+      if (chunks.length === 0) return;
+      stream.ready.push(...chunks);
+      stream.endOffset = endOf(chunks);
+      this.#fill(stream);
+    });
+  }
+
+  async #readOn(stream: Stream, maxBytes: number): Promise<readonly Uint8Array[]> {
+    const { log, endOffset, limitOffset } = stream;
+    stream.failure = undefined;
+    try {
+      return await this.#sound({ log, offset: endOffset }, maxBytes, limitOffset);
+    } catch (error) {
+      stream.failure = { error };
+      return [];
+    }
+  }
+
+  async #sound({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<Uint8Array[]> {
+    const known = this.#holesEndOffsets.get(log) ?? 0;
+    const stretch = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: known });
+    if (stretch.holesEndOffset > known) this.#holesEndOffsets.set(log, stretch.holesEndOffset);
+    return [...stretch.chunks];
+  }
+
+  #take(place: Place): Stream | undefined {
+    const key = keyOf(place);
+    const stream = this.#streams.get(key);
+    this.#streams.delete(key);
+    return stream;
+  }
+
+  #drop(stream: Stream): void {
+    this.#hold(stream, -stream.heldBytes);
+    stream.dropped = true;
+  }
+
+  #hold(stream: Stream, bytes: number): void {
+    if (stream.dropped) return;
+    stream.heldBytes += bytes;
+    this.#heldBytes += bytes;
+  }
+}
+
+function keyOf({ log, offset }: Place): string {
+  return `${log}/${offset}`;
+}
+
+function bytesOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+}
+
+function endOf(chunks: readonly Uint8Array[]): number {
+  return endOffsetOf(chunks[chunks.length - 1] as Uint8Array);
+}

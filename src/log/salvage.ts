@@ -1,0 +1,119 @@
+import { KafkaError } from '../protocol/errors.js';
+import type { GapReason } from '../protocol/requests.js';
+import { batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
+import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
+import { crc32c } from '../util/crc32c.js';
+import { LogGapError } from './log-gap.js';
+import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
+
+/** Some MiB at most. */
+const SLICE_ROWS = 32;
+
+/** A row or a sealed segment. */
+interface Piece {
+  /** As its key says. */
+  readonly lastOffset: number;
+  /** undefined: they cannot be read. */
+  readonly bytes: Uint8Array | undefined;
+  readonly isSealed: boolean;
+  /** Nothing of a sealed segment is damaged: where it leaves out offsets, compaction did. */
+  readonly isIntact: boolean;
+}
+
+/**
+ * Reads on where `readSound` found nothing sound at its offset: with the keys of the rows, and whole sealed segments, since
+ * damaged bytes do not say where they end.
+ * @throws LogGapError: the records at `offset` are lost. KafkaError OFFSET_OUT_OF_RANGE: they were deleted meanwhile.
+ */
+export async function salvage(store: LogStore, read: SoundRead): Promise<SoundStretch> {
+  const { log, offset, endOffset } = read;
+  const ends = await store.ends(log);
+  if (ends.logStartOffset > offset) {
+    throw new KafkaError('OFFSET_OUT_OF_RANGE', `log ${log} begins at offset ${ends.logStartOffset}, found ${offset}`);
+  }
+  let nextOffset = offset;
+  let lossReason: GapReason | undefined;
+  for await (const piece of piecesFrom(store, log, offset, ends)) {
+    if (nextOffset >= endOffset) break;
+    const { bytes, lastOffset } = piece;
+    const { at, offset: found, reason } = firstReadable(piece, nextOffset);
+    lossReason ??= reason;
+    nextOffset = found;
+    if (bytes === undefined || at === undefined) continue;
+    if (lossReason !== undefined) break;
+    const wanted = bytes.slice(at, at + Math.max(read.maxBytes, soundSizeAt(bytes, at) ?? 0));
+    const { baseOffset } = batchSpanAt(bytes, at); // proved: it need not be again
+    return soundStretch([wanted], { offset: baseOffset, holesEndOffset: piece.isIntact ? lastOffset + 1 : 0 });
+  }
+  const end = Math.min(nextOffset, endOffset);
+  if (lossReason !== undefined) throw new LogGapError(log, { fromOffset: offset, nextOffset: end, reason: lossReason });
+  if (nextOffset < endOffset && nextOffset >= ends.sealedEndOffset) {
+    throw new LogGapError(log, { fromOffset: offset, nextOffset: endOffset, reason: 'missing' });
+  }
+  return { chunks: [], nextOffset: end, holesEndOffset: end }; // all of it was compacted away
+}
+
+/** The first record at or above `nextOffset` that can be read, else where the piece ends; and why not all can. */
+function firstReadable(
+  piece: Piece,
+  nextOffset: number,
+): { readonly at?: number; readonly offset: number; readonly reason?: GapReason | undefined } {
+  const { bytes, lastOffset, isIntact } = piece;
+  if (bytes === undefined) return { offset: lastOffset + 1, reason: 'unreadable' };
+  let next = nextOffset;
+  let reason: GapReason | undefined;
+  for (let at = 0; ; at++) {
+    const found = findSoundBatch(bytes, at, (span) => span.lastOffset >= next && span.baseOffset <= lastOffset);
+    if (found === undefined) break;
+    at = found;
+    if (isContradicted(piece, bytes, at, next)) continue;
+    const span = batchSpanAt(bytes, at);
+    if (span.baseOffset > next && !isIntact) reason ??= at === 0 ? 'missing' : 'corrupt';
+    if (!isGap(span)) return { at, offset: Math.max(span.baseOffset, next), reason };
+    reason ??= 'removed';
+    next = span.lastOffset + 1;
+  }
+  if (next <= lastOffset && !isIntact) reason ??= 'corrupt';
+  return { offset: Math.max(next, lastOffset + 1), reason };
+}
+
+/** Its base offset, which no checksum covers, does not fit what is around it. */
+function isContradicted(
+  { lastOffset: end, isSealed, isIntact }: Piece,
+  bytes: Uint8Array,
+  at: number,
+  next: number,
+): boolean {
+  if (isIntact) return false;
+  const { baseOffset, lastOffset } = batchSpanAt(bytes, at);
+  if (lastOffset > end) return true;
+  if (baseOffset === next) return false;
+  const behind = at + (soundSizeAt(bytes, at) ?? 0);
+  if (behind === bytes.byteLength) return !isSealed && lastOffset < end;
+  if (soundSizeAt(bytes, behind) === undefined) return false;
+  const { baseOffset: following } = batchSpanAt(bytes, behind);
+  return isSealed ? following <= lastOffset : following !== lastOffset + 1;
+}
+
+/** All that ends at or behind `offset`: sealed segments, then rows. */
+async function* piecesFrom(
+  store: LogStore,
+  log: LogId,
+  offset: number,
+  { sealedEndOffset }: LogEnds,
+): AsyncGenerator<Piece, void, undefined> {
+  const raw = await store.raw();
+  const sealed = offset < sealedEndOffset ? await store.sealedSegments(log) : [];
+  for (const segment of sealed.filter(({ nextOffset }) => nextOffset > offset)) {
+    const bytes = await raw.sealedBytes(segment);
+    const isIntact = bytes?.byteLength === segment.byteCount && crc32c(bytes) === segment.crc32c;
+    yield { lastOffset: segment.nextOffset - 1, bytes, isSealed: true, isIntact };
+  }
+  for (let from = Math.max(offset, sealedEndOffset); ; ) {
+    const rows = await raw.chunks(log, from, SLICE_ROWS);
+    for (const row of rows) yield { ...row, isSealed: false, isIntact: false };
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < SLICE_ROWS) return;
+    from = last.lastOffset + 1;
+  }
+}

@@ -1,0 +1,26 @@
+import type { PartitionLog } from './partition-log.js';
+import { type ClosedSegments, rewriteSegments } from './rewrite-segments.js';
+import { rollUp } from './roll-up.js';
+
+/**
+ * Seals the closed segments of a log, oldest first, each for itself, and deletes their rows: see `LogStore.stageSealed`.
+ * What an earlier leader began, it ends. Resolves when nothing is left, or with the signal.
+ * @throws KafkaError as `rewriteSegments`; NOT_LEADER_OR_FOLLOWER
+ */
+export async function sealClosedSegments(log: PartitionLog, signal: AbortSignal): Promise<void> {
+  for (let isMore = true; isMore && !signal.aborted; )
+    isMore = await log.rewriteClosed((closed) => sealNext(closed, signal));
+}
+
+/** Resolves to whether there is more to seal. */
+async function sealNext(closed: ClosedSegments, signal: AbortSignal): Promise<boolean> {
+  const { store, log, leaderEpoch, logStartOffset, sealedEndOffset } = closed;
+  const unsealed = closed.rows.filter(({ nextOffset }) => nextOffset > Math.max(sealedEndOffset, logStartOffset));
+  const next = unsealed[0];
+  // Rows of an earlier pass, and sealed segments below the log start, go before anything is put behind them.
+  await store.sweepSealed(log, leaderEpoch);
+  if (next === undefined) return false;
+  await rewriteSegments({ ...closed, rows: [next] }, [rollUp], signal);
+  await store.sweepSealed(log, leaderEpoch);
+  return unsealed.length > 1;
+}

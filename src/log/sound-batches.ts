@@ -1,0 +1,53 @@
+import { KafkaError } from '../protocol/errors.js';
+import type { PartitionGap } from '../protocol/requests.js';
+import type { LogStore } from '../storage/log-store.js';
+import { unreadableRangeOf } from '../storage/unreadable-range.js';
+import { LogGapError } from './log-gap.js';
+import { type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
+
+/**
+ * As `LogStore.read`, but of sound batches alone, from the one that holds `offset` on: checksums hold, and no offset is
+ * left out. What lies before damage is answered first.
+ * @throws LogGapError: damage at `offset` itself. KafkaError KAFKA_STORAGE_ERROR, OFFSET_OUT_OF_RANGE
+ */
+export async function readSound(store: LogStore, read: SoundRead): Promise<SoundStretch> {
+  const { log, offset, maxBytes, endOffset } = read;
+  if (offset >= endOffset) return { ...read, chunks: [], nextOffset: offset };
+  try {
+    const stretch = soundStretch(await store.read(log, offset, maxBytes, endOffset), read);
+    if (stretch.chunks.length > 0) return stretch;
+  } catch (error) {
+    if (unreadableRangeOf(error) === undefined) throw error;
+  }
+  return (await salvagePart()).salvage(store, read);
+}
+
+/**
+ * The sound chunks of a log from `offset` to `endOffset` (exclusive), or to where it ends. Gaps are left out; `onGap` hears
+ * of each.
+ */
+export async function* soundChunks(
+  store: LogStore,
+  from: SoundRead,
+  onGap: (gap: PartitionGap) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let read = from; read.offset < read.endOffset; ) {
+    try {
+      const { chunks, nextOffset, holesEndOffset } = await readSound(store, read);
+      yield* chunks;
+      if (nextOffset === read.offset) return;
+      read = { ...read, offset: nextOffset, holesEndOffset };
+    } catch (error) {
+      if (!(error instanceof LogGapError)) throw error;
+      onGap(error.gap);
+      read = { ...read, offset: error.gap.nextOffset };
+    }
+  }
+}
+
+/** Damage is rare: what deals with it is loaded then. */
+function salvagePart(): Promise<typeof import('./salvage.js')> {
+  return import('./salvage.js').catch((cause: unknown) => {
+    throw new KafkaError('KAFKA_STORAGE_ERROR', `a part of the worker could not be loaded: ${cause}`, { cause });
+  });
+}

@@ -1,0 +1,102 @@
+import { KafkaError } from '../protocol/errors.js';
+import { type BatchSpan, batchSizeAt, batchSpanAt, hasMagic, isGap, soundSizeAt } from '../record/batch-header.js';
+import type { LogId } from '../storage/log-store.js';
+
+/** What is read, and where: as `LogStore.read`. */
+export interface SoundRead {
+  readonly log: LogId;
+  readonly offset: number;
+  readonly maxBytes: number;
+  /** Exclusive. */
+  readonly endOffset: number;
+  /** Below it offsets may be missing, because compaction took them: as an earlier read answered, at first 0. */
+  readonly holesEndOffset: number;
+}
+
+/** The begin of what a store has answered, as far as it is sound. */
+export interface SoundStretch {
+  /** Whole batches, each checked; the first of them holds the offset asked for, or is the next one. */
+  readonly chunks: readonly Uint8Array[];
+  /** Behind the last batch; the offset asked for where there is none. */
+  readonly nextOffset: number;
+  /** For the next read: the end of a sealed segment that was found intact, with what it leaves out. */
+  readonly holesEndOffset: number;
+}
+
+/**
+ * What of `rows`, which follow each other in a log, is sound. Nothing where that is doubtful: a batch that begins before
+ * `offset` proves its base offset, which no checksum covers, by the batch before or behind it.
+ */
+export function soundStretch(
+  rows: readonly Uint8Array[],
+  { offset, holesEndOffset }: Pick<SoundRead, 'offset' | 'holesEndOffset'>,
+): SoundStretch {
+  const chunks: Uint8Array[] = [];
+  let nextOffset = offset;
+  let isDoubtful = false;
+  for (const row of rows) {
+    const isFirst = chunks.length === 0;
+    const { at: start, isProved } = isFirst ? batchHolding(row, offset, holesEndOffset) : { at: 0, isProved: true };
+    let at = start;
+    for (let size: number | undefined; at < row.byteLength; at += size) {
+      const span = batchSpanAt(row, at);
+      const isStart = isFirst && at === start;
+      const isNext = span.baseOffset === nextOffset || isStart || span.baseOffset > nextOffset;
+      const isSound = isNext && span.baseOffset <= Math.max(nextOffset, holesEndOffset) && !isGap(span);
+      size = isSound ? soundSizeAt(row, at) : undefined;
+      if (size === undefined) break;
+      isDoubtful = isStart && span.baseOffset < offset && !isProved;
+      nextOffset = span.lastOffset + 1;
+    }
+    if (at > start) chunks.push(at - start === row.byteLength ? row : row.subarray(start, at));
+    if (at < row.byteLength) break;
+  }
+  return isDoubtful ? { chunks: [], nextOffset: offset, holesEndOffset } : { chunks, nextOffset, holesEndOffset };
+}
+
+/**
+ * Where the first sound batch begins, from byte `from` on, that `isWanted`; undefined where there is none. Batches are
+ * looked for at every byte: what a damaged length says of the next one means nothing.
+ */
+export function findSoundBatch(
+  row: Uint8Array,
+  from: number,
+  isWanted: (span: BatchSpan) => boolean,
+): number | undefined {
+  for (let at = from; at < row.byteLength; at++) {
+    if (sizeAt(row, at) !== undefined && isWanted(batchSpanAt(row, at)) && soundSizeAt(row, at) !== undefined)
+      return at;
+  }
+  return undefined;
+}
+
+/** Where the batch begins that holds `offset`, or the next one; the end of the row where it has no such batch. */
+function batchHolding(
+  row: Uint8Array,
+  offset: number,
+  holesEndOffset: number,
+): { readonly at: number; readonly isProved: boolean } {
+  let at = 0;
+  let endOffset: number | undefined;
+  for (let size = sizeAt(row, at); size !== undefined; size = sizeAt(row, at)) {
+    const { lastOffset } = batchSpanAt(row, at);
+    if (lastOffset >= offset) break;
+    endOffset = lastOffset + 1;
+    at += size;
+  }
+  const isWanted = ({ baseOffset, lastOffset }: BatchSpan): boolean =>
+    lastOffset >= offset && baseOffset <= Math.max(offset, holesEndOffset) && baseOffset >= (endOffset ?? 0);
+  const found = findSoundBatch(row, at, isWanted) ?? row.byteLength;
+  return { at: found, isProved: found < row.byteLength && batchSpanAt(row, found).baseOffset === endOffset };
+}
+
+/** As the length of the batch says. */
+function sizeAt(row: Uint8Array, at: number): number | undefined {
+  if (!hasMagic(row, at)) return undefined;
+  try {
+    return batchSizeAt(row, at);
+  } catch (error) {
+    if (error instanceof KafkaError) return undefined;
+    throw error;
+  }
+}

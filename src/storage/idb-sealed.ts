@@ -1,0 +1,411 @@
+import { KafkaError } from '../protocol/errors.js';
+import type { Clock } from '../runtime/runtime.js';
+import { concatBytes } from '../util/bytes.js';
+import { crc32c } from '../util/crc32c.js';
+import { Serial } from '../util/serial.js';
+import type { LogId, NewSealedSegment, SealedChange, SealedSegment } from './log-store.js';
+import type { BytesKey, LogRow, StoreName } from './schema.js';
+import {
+  assertSealedChange,
+  isOfEarlierLeader,
+  readingSealed,
+  type SealedRead,
+  sealedChangeError,
+  sealedChangeProblem,
+  stagedVersion,
+} from './sealed-segment.js';
+import { storageError } from './storage-errors.js';
+import { unreadable } from './unreadable-range.js';
+
+/** Handles of sealed bytes that are kept open: each keeps the disk space of a segment that is deleted meanwhile. */
+const MAX_HANDLES = 8;
+/** After so long a handle is asked for again: its segment may have been replaced, or deleted. */
+const HANDLE_MS = 5_000;
+/** Written bytes are read back in pieces: a checksum of one holds the thread for about a millisecond. */
+const VERIFY_BYTES = 1024 * 1024;
+/** Rows that one slice takes: an append waits for it no longer than for a chunk's write. */
+const SLICE_ROWS = 8;
+
+type SealedBytes = Blob | Uint8Array;
+
+interface Handle {
+  readonly segment: SealedSegment;
+  readonly bytes: SealedBytes;
+  readonly readMs: number;
+}
+
+export interface IdbSealedOptions {
+  /** Runs a work that awaits only requests of its IDB transaction, fenced where an epoch is given. */
+  readonly transaction: SealedTransaction;
+  /** Without one every read asks for its handle. */
+  readonly clock: Clock | undefined;
+}
+
+export type SealedTransaction = <T>(
+  doing: string,
+  scope: StoreName[],
+  mode: IDBTransactionMode,
+  work: (transaction: IDBTransaction) => Promise<T>,
+  options?: { readonly leaderEpoch?: number; readonly durability?: IDBTransactionDurability },
+) => Promise<T>;
+
+/** The sealed part of the logs of one database, for `IdbLogStore`, which loads it once there is one. */
+export class IdbSealed {
+  readonly #transaction: SealedTransaction;
+  readonly #clock: Clock | undefined;
+  /** In order of last use. */
+  #handles: Handle[] = [];
+  /** Whatever writes `sealedBytes` takes its turn here: an append must not wait for one that waits for another. */
+  readonly #bytesTurn = new Serial();
+  #storesBlobs = true;
+
+  constructor({ transaction, clock }: IdbSealedOptions) {
+    this.#transaction = transaction;
+    this.#clock = clock;
+  }
+
+  /**
+   * As `LogStore.read`, of the sealed part alone; undefined where it ends at or below `offset`. Without an IDB
+   * transaction while the handle is kept. `endOffset` of the answer: how far the sealed part is known to reach.
+   */
+  async read(
+    log: LogId,
+    wanted: SealedRead,
+  ): Promise<{ readonly chunks: Uint8Array[]; readonly endOffset: number } | undefined> {
+    for (let { offset } = wanted; ; ) {
+      const found = await this.#readOne(log, { ...wanted, offset });
+      if (found === undefined) return undefined;
+      const endOffset = found.segment.nextOffset;
+      if (found.chunks.length > 0 || endOffset >= wanted.endOffset) return { chunks: found.chunks, endOffset };
+      offset = endOffset; // the rest of the segment was compacted away
+    }
+  }
+
+  async #readOne(
+    log: LogId,
+    wanted: SealedRead,
+  ): Promise<{ readonly chunks: Uint8Array[]; readonly segment: SealedSegment } | undefined> {
+    const kept = this.#keptHandle(log, wanted.offset);
+    if (kept !== undefined) {
+      try {
+        return { chunks: await chunksOf(kept, wanted), segment: kept.segment };
+      } catch {
+        this.#drop(kept); // replaced or deleted meanwhile, perhaps: a fresh one tells
+      }
+    }
+    const fresh = await this.#freshHandle(log, wanted.offset);
+    if (fresh === undefined) return undefined;
+    try {
+      return { chunks: await chunksOf(fresh, wanted), segment: fresh.segment };
+    } catch (error) {
+      this.#drop(fresh);
+      throw error instanceof KafkaError ? error : unreadable(fresh.segment, 'its bytes', error);
+    }
+  }
+
+  #keptHandle(log: LogId, offset: number): Handle | undefined {
+    this.releaseUnused();
+    const at = this.#handles.findIndex(
+      ({ segment }) => segment.log === log && segment.baseOffset <= offset && segment.nextOffset > offset,
+    );
+    if (at < 0) return undefined;
+    const [found] = this.#handles.splice(at, 1);
+    if (found) this.#handles.push(found);
+    return found;
+  }
+
+  async #freshHandle(log: LogId, offset: number): Promise<Handle | undefined> {
+    const doing = `read the sealed segment of log ${log} at offset ${offset}`;
+    const handle = await this.#transaction(doing, ['sealed', 'sealedBytes'], 'readonly', async (transaction) => {
+      const segment = await resultOf<SealedSegment | undefined>(
+        transaction.objectStore('sealed').get(rowsFrom(log, offset)),
+      );
+      if (segment === undefined) return undefined;
+      const bytes = await resultOf<SealedBytes | undefined>(transaction.objectStore('sealedBytes').get(keyOf(segment)));
+      return { segment, bytes };
+    });
+    if (handle === undefined) return undefined;
+    const { segment, bytes } = handle;
+    if (bytes === undefined) throw unreadable(segment, 'its bytes, found none');
+    const fresh: Handle = { segment, bytes, readMs: this.#clock?.monotonicMs() ?? 0 };
+    if (this.#clock === undefined) return fresh;
+    this.#handles.push(fresh);
+    if (this.#handles.length > MAX_HANDLES) this.#handles.shift();
+    return fresh;
+  }
+
+  #drop(handle: Handle): void {
+    this.#handles = this.#handles.filter((kept) => kept !== handle);
+  }
+
+  /** Lets go of the handles that may be stale, and of the disk space that they hold. */
+  releaseUnused(): void {
+    if (this.#handles.length === 0) return;
+    const sinceMs = (this.#clock?.monotonicMs() ?? 0) - HANDLE_MS;
+    this.#handles = this.#handles.filter(({ readMs }) => readMs >= sinceMs);
+  }
+
+  /** As `LogStore.stageSealed`. Not fenced: bytes that no segment names harm nobody. */
+  stage(segment: NewSealedSegment, leaderEpoch: number): Promise<SealedSegment> {
+    return this.#bytesTurn.run(async () => {
+      const { parts, ...row } = segment;
+      const version = await this.#write(row, parts, leaderEpoch);
+      const staged: SealedSegment = { ...row, version };
+      try {
+        await this.#verify(staged);
+      } catch (error) {
+        await this.#deleteBytes([staged]).catch(() => {}); // else the next sweep takes them
+        throw error;
+      }
+      return staged;
+    });
+  }
+
+  async #write(
+    segment: Omit<SealedSegment, 'version'>,
+    parts: readonly Uint8Array[],
+    leaderEpoch: number,
+  ): Promise<number> {
+    if (this.#storesBlobs) {
+      const outcome = { isRefused: false };
+      try {
+        const bytes = new Blob(parts as Uint8Array<ArrayBuffer>[]);
+        const version = await this.#put(segment, bytes, { leaderEpoch, outcome });
+        if (!outcome.isRefused) return version;
+      } catch (error) {
+        if (!outcome.isRefused) throw error;
+      }
+      this.#storesBlobs = false;
+    }
+    return this.#put(segment, concatBytes(parts), { leaderEpoch, outcome: { isRefused: false } });
+  }
+
+  /** Resolves to the version that the bytes got. */
+  #put(
+    { log, baseOffset, nextOffset }: Omit<SealedSegment, 'version'>,
+    bytes: SealedBytes,
+    { leaderEpoch, outcome }: { readonly leaderEpoch: number; readonly outcome: { isRefused: boolean } },
+  ): Promise<number> {
+    const doing = `seal offsets ${baseOffset} to ${nextOffset} of log ${log}`;
+    const work = async (transaction: IDBTransaction): Promise<number> => {
+      const store = transaction.objectStore('sealedBytes');
+      const versions = IDBKeyRange.bound([log, baseOffset, 0], [log, baseOffset, Infinity]);
+      const last = await resultOf(store.openKeyCursor(versions, 'prev'));
+      const version = stagedVersion(last === null ? 0 : (last.key as BytesKey)[2], leaderEpoch);
+      if (bytes instanceof Blob) outcome.isRefused = !(await putBlob(store, bytes, [log, baseOffset, version]));
+      else await resultOf(store.put(bytes, [log, baseOffset, version] satisfies BytesKey));
+      return version;
+    };
+    return this.#transaction(doing, ['sealedBytes'], 'readwrite', work, { durability: 'strict' });
+  }
+
+  async #verify(segment: SealedSegment): Promise<void> {
+    const doing = `read back the sealed segment of log ${segment.log}`;
+    const bytes = await this.#transaction(doing, ['sealedBytes'], 'readonly', (transaction) =>
+      resultOf<SealedBytes | undefined>(transaction.objectStore('sealedBytes').get(keyOf(segment))),
+    );
+    let found = 0;
+    try {
+      if (bytes === undefined) throw new Error('it is not there');
+      for (let at = 0; at < segment.byteCount; at += VERIFY_BYTES) {
+        const piece = await sliceOf(bytes, at, Math.min(at + VERIFY_BYTES, segment.byteCount));
+        found = crc32c(piece, 0, piece.byteLength, found);
+      }
+    } catch (error) {
+      throw storageError(doing, error);
+    }
+    if (found === segment.crc32c) return;
+    throw storageError(doing, new Error(`expected checksum ${segment.crc32c}, found ${found}`));
+  }
+
+  /** As `LogStore.publishSealed`. */
+  async publish(change: SealedChange, leaderEpoch: number): Promise<void> {
+    assertSealedChange(change);
+    const { log, baseOffset, nextOffset } = change;
+    const doing = `publish what is sealed of log ${log}, offsets ${baseOffset} to ${nextOffset}`;
+    const scope: StoreName[] = ['meta', 'logs', 'chunks', 'sealed', 'sealedBytes', 'segments'];
+    await this.#bytesTurn.run(() =>
+      this.#transaction(doing, scope, 'readwrite', (transaction) => publishIn(transaction, change), { leaderEpoch }),
+    );
+    this.#handles = this.#handles.filter(({ segment }) => segment.log !== log || segment.baseOffset < baseOffset);
+  }
+
+  /** As `LogStore.sweepSealed`. */
+  async sweep(log: LogId, leaderEpoch: number): Promise<void> {
+    const doing = `delete what is sealed of log ${log}`;
+    const scope: StoreName[] = ['meta', 'sealed', 'sealedBytes'];
+    const look = (transaction: IDBTransaction): Promise<boolean> => hasSealed(transaction, log);
+    if (!(await this.#transaction(doing, scope, 'readonly', look, { leaderEpoch }))) return;
+    for (let isMore = true; isMore; ) {
+      isMore = await this.#transaction(
+        doing,
+        ['meta', 'sealed', 'chunks'],
+        'readwrite',
+        async (transaction) => {
+          const last = await resultOf(transaction.objectStore('sealed').openKeyCursor(rowsFrom(log, 0), 'prev'));
+          if (last === null) return false;
+          const chunks = transaction.objectStore('chunks');
+          const covered = IDBKeyRange.bound([log], last.key);
+          const keys = await resultOf(chunks.getAllKeys(covered, SLICE_ROWS));
+          if (keys.length > 0) await resultOf(chunks.delete(IDBKeyRange.bound(keys[0], keys.at(-1))));
+          return keys.length === SLICE_ROWS;
+        },
+        { leaderEpoch },
+      );
+    }
+    await this.#bytesTurn.run(() =>
+      this.#transaction(
+        doing,
+        ['meta', 'logs', 'sealed', 'sealedBytes'],
+        'readwrite',
+        async (transaction) => {
+          const logStartOffset = await logStartIn(transaction, log);
+          await resultOf(transaction.objectStore('sealed').delete(below(log, logStartOffset)));
+          const segments = await resultOf<SealedSegment[]>(transaction.objectStore('sealed').getAll(rowsFrom(log, 0)));
+          const named = new Set(segments.map((segment) => keyOf(segment).join()));
+          const bytes = transaction.objectStore('sealedBytes');
+          const keys = (await resultOf(bytes.getAllKeys(rowsFrom(log, 0)))) as BytesKey[];
+          for (const key of keys) {
+            if (isOfEarlierLeader(key[2], leaderEpoch) && !named.has(key.join())) await resultOf(bytes.delete(key));
+          }
+        },
+        { leaderEpoch },
+      ),
+    );
+  }
+
+  /** Forgets the segments that lie wholly below `offset`, and their bytes; for Infinity all that there is of the log. */
+  async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
+    const doing = `delete what is sealed of log ${log} before offset ${offset}`;
+    await this.#bytesTurn.run(() =>
+      this.#transaction(
+        doing,
+        ['meta', 'sealed', 'sealedBytes'],
+        'readwrite',
+        async (transaction) => {
+          const sealed = transaction.objectStore('sealed');
+          const passed = await resultOf<SealedSegment[]>(sealed.getAll(below(log, offset)));
+          const bytes = transaction.objectStore('sealedBytes');
+          if (offset === Infinity) await resultOf(bytes.delete(rowsFrom(log, 0)));
+          else for (const segment of passed) await resultOf(bytes.delete(keyOf(segment)));
+          await resultOf(sealed.delete(below(log, offset)));
+        },
+        { leaderEpoch },
+      ),
+    );
+    this.#handles = this.#handles.filter(({ segment }) => segment.log !== log || segment.nextOffset > offset);
+  }
+
+  /** As `LogStore.dropStaged`. */
+  dropStaged(segments: readonly SealedSegment[]): Promise<void> {
+    return this.#bytesTurn.run(() => this.#deleteBytes(segments));
+  }
+
+  async #deleteBytes(segments: readonly SealedSegment[]): Promise<void> {
+    await this.#transaction('drop sealed bytes', ['sealedBytes'], 'readwrite', async (transaction) => {
+      for (const segment of segments) await resultOf(transaction.objectStore('sealedBytes').delete(keyOf(segment)));
+    });
+  }
+}
+
+async function publishIn(transaction: IDBTransaction, change: SealedChange): Promise<void> {
+  const { log, baseOffset, nextOffset, segments } = change;
+  const sealed = transaction.objectStore('sealed');
+  const bytes = transaction.objectStore('sealedBytes');
+  const logStartOffset = await logStartIn(transaction, log);
+  if (nextOffset <= logStartOffset) {
+    for (const segment of change.sealed) await resultOf(bytes.delete(keyOf(segment)));
+    return;
+  }
+  const range = IDBKeyRange.bound([log, baseOffset], [log, nextOffset - 1]);
+  const replaced = await resultOf<SealedSegment[]>(sealed.getAll(range));
+  const sealedBefore = (await resultOf(sealed.openKeyCursor(below(log, baseOffset), 'prev')))?.key as
+    | [LogId, number]
+    | undefined;
+  const after = await resultOf<SealedSegment | undefined>(sealed.get(rowsFrom(log, nextOffset)));
+  const chunks = transaction.objectStore('chunks');
+  const firstRow = (await resultOf(chunks.getKey(rowsFrom(log, logStartOffset)))) as [LogId, number] | undefined;
+  const problem = sealedChangeProblem(change, {
+    sealedBefore: sealedBefore && sealedBefore[1] + 1,
+    within: replaced,
+    sealedAfter: after?.baseOffset,
+    firstRow: firstRow?.[1],
+  });
+  if (problem !== undefined) throw sealedChangeError(change, problem);
+  for (const segment of change.sealed) {
+    const isThere = (await resultOf(bytes.getKey(keyOf(segment)))) !== undefined;
+    if (!isThere) throw sealedChangeError(change, `the bytes staged for offset ${segment.baseOffset} are gone`);
+  }
+  for (const segment of replaced) await resultOf(bytes.delete(keyOf(segment)));
+  await resultOf(sealed.delete(range));
+  for (const segment of change.sealed) await resultOf(sealed.put(segment, [log, segment.nextOffset - 1]));
+  const rows = transaction.objectStore('segments');
+  await resultOf(rows.delete(IDBKeyRange.bound([log, baseOffset], [log, nextOffset], false, true)));
+  for (const segment of segments) await resultOf(rows.put(segment, [log, segment.baseOffset]));
+}
+
+async function chunksOf({ segment, bytes }: Handle, wanted: SealedRead): Promise<Uint8Array[]> {
+  const reading = readingSealed(segment, wanted);
+  let step = reading.next();
+  while (!step.done) step = reading.next(await sliceOf(bytes, step.value.from, step.value.to));
+  return step.value;
+}
+
+async function sliceOf(bytes: SealedBytes, from: number, to: number): Promise<Uint8Array> {
+  if (bytes instanceof Uint8Array) return bytes.slice(from, to);
+  return new Uint8Array(await bytes.slice(from, to).arrayBuffer());
+}
+
+function keyOf({ log, baseOffset, version }: SealedSegment): BytesKey {
+  return [log, baseOffset, version];
+}
+
+async function hasSealed(transaction: IDBTransaction, log: LogId): Promise<boolean> {
+  const segment = await resultOf(transaction.objectStore('sealed').getKey(rowsFrom(log, 0)));
+  return (
+    segment !== undefined ||
+    (await resultOf(transaction.objectStore('sealedBytes').getKey(rowsFrom(log, 0)))) !== undefined
+  );
+}
+
+async function logStartIn(transaction: IDBTransaction, log: LogId): Promise<number> {
+  const row = await resultOf<LogRow | undefined>(transaction.objectStore('logs').get(log));
+  return row?.logStartOffset ?? 0;
+}
+
+/** What ends below `offset`. */
+function below(log: LogId, offset: number): IDBKeyRange {
+  return IDBKeyRange.bound([log], [log, offset], false, true);
+}
+
+function rowsFrom(log: LogId, offset: number): IDBKeyRange {
+  return IDBKeyRange.bound([log, offset], [log, Infinity]);
+}
+
+/**
+ * False where the platform stores no Blobs, as WebKit in an ephemeral session: some versions throw a DataCloneError, some
+ * fail the request with an UnknownError and abort the IDB transaction.
+ */
+function putBlob(store: IDBObjectStore, blob: Blob, key: BytesKey): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    try {
+      const request = store.put(blob, key);
+      request.onsuccess = (): void => resolve(true);
+      request.onerror = (): void => {
+        if (request.error?.name === 'UnknownError') resolve(false);
+        else reject(request.error);
+      };
+    } catch (error) {
+      if (error instanceof DOMException && error.name === 'DataCloneError') resolve(false);
+      else reject(error);
+    }
+  });
+}
+
+/** The only request of its IDB transaction at the moment; what aborts that says the one who runs it. */
+function resultOf<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = (): void => resolve(request.result);
+    request.onerror = (): void => reject(request.error);
+  });
+}

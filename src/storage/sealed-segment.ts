@@ -1,0 +1,222 @@
+import type { KafkaError } from '../protocol/errors.js';
+import { assert } from '../util/assert.js';
+import { int32At, int64At } from '../util/bytes.js';
+import { crc32c } from '../util/crc32c.js';
+import type { LogId, NewSealedSegment, SealedChange, SealedIndexEntry, SealedSegment } from './log-store.js';
+import { storageError } from './storage-errors.js';
+import { unreadable } from './unreadable-range.js';
+
+/** A look-up reads about this much too much. */
+const INDEX_INTERVAL_BYTES = 64 * 1024;
+
+/** The head of a batch, as far as a store looks at it: baseOffset 8 · batchLength 4 · … · lastOffsetDelta 4 at 23. */
+const LENGTH_AT = 8;
+const LAST_OFFSET_DELTA_AT = 23;
+const LOG_OVERHEAD_BYTES = 12;
+const MIN_BATCH_BYTES = LAST_OFFSET_DELTA_AT + 4;
+
+/** Gathers the batches of a segment, in offset order, and what is to be known of them. */
+export class SealedSegmentBuilder {
+  readonly #log: LogId;
+  readonly #baseOffset: number;
+  readonly #parts: Uint8Array[] = [];
+  readonly #index: SealedIndexEntry[] = [];
+  #byteCount = 0;
+  #crc32c = 0;
+  #endOffset: number;
+
+  constructor(log: LogId, baseOffset: number) {
+    this.#log = log;
+    this.#baseOffset = baseOffset;
+    this.#endOffset = baseOffset;
+  }
+
+  get byteCount(): number {
+    return this.#byteCount;
+  }
+
+  /** One or more whole batches; the bytes must not change any more. */
+  add(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.byteLength; ) {
+      const batch = batchAt(bytes, at);
+      assert(batch !== undefined, 'a segment is made of whole batches');
+      assert(batch.baseOffset >= this.#endOffset, `expected a batch from offset ${this.#endOffset} on`);
+      const position = this.#byteCount + at;
+      const last = this.#index.at(-1);
+      if (last === undefined || position - last.position >= INDEX_INTERVAL_BYTES) {
+        this.#index.push({ offset: batch.baseOffset, position });
+      }
+      this.#endOffset = batch.lastOffset + 1;
+      at = batch.end;
+    }
+    this.#crc32c = crc32c(bytes, 0, bytes.byteLength, this.#crc32c);
+    this.#byteCount += bytes.byteLength;
+    this.#parts.push(bytes);
+  }
+
+  /** The segment answers for all offsets up to `nextOffset` (exclusive). */
+  finish(nextOffset: number): NewSealedSegment {
+    assert(nextOffset >= this.#endOffset, `expected a bound behind the last batch, ${this.#endOffset} or more`);
+    assert(nextOffset > this.#baseOffset, `expected a segment that covers an offset, found ${nextOffset}`);
+    return {
+      log: this.#log,
+      baseOffset: this.#baseOffset,
+      nextOffset,
+      byteCount: this.#byteCount,
+      crc32c: this.#crc32c,
+      index: this.#index,
+      parts: this.#parts,
+    };
+  }
+}
+
+/** Versions that one leader may give to the bytes of one base offset. */
+const VERSIONS_PER_EPOCH = 1_000_000;
+
+/** The version of bytes that a leader stages beside those of `lastVersion`: epochs tell whose bytes nobody will publish. */
+export function stagedVersion(lastVersion: number, leaderEpoch: number): number {
+  return Math.max(lastVersion + 1, leaderEpoch * VERSIONS_PER_EPOCH);
+}
+
+export function isOfEarlierLeader(version: number, leaderEpoch: number): boolean {
+  return version < leaderEpoch * VERSIONS_PER_EPOCH;
+}
+
+/** What every store checks before it publishes. */
+export function assertSealedChange({ log, baseOffset, nextOffset, sealed, segments }: SealedChange): void {
+  let end = baseOffset;
+  for (const segment of sealed) {
+    assert(segment.log === log && segment.baseOffset === end, `expected a segment of log ${log} from offset ${end} on`);
+    end = segment.nextOffset;
+  }
+  assert(end === nextOffset && end > baseOffset, `expected segments up to offset ${nextOffset}, found ${end}`);
+  for (const row of segments) {
+    const within = row.log === log && row.baseOffset >= baseOffset && row.nextOffset <= nextOffset;
+    assert(within, `a segment's row lies within the change`);
+  }
+}
+
+/** What is stored around the range of a change. */
+export interface SealedSurroundings {
+  /** Where the sealed part before the range ends; undefined where there is none. */
+  readonly sealedBefore: number | undefined;
+  /** Sealed segments that end in the range. */
+  readonly within: readonly SealedSegment[];
+  /** The base offset of the first sealed segment that ends behind the range. */
+  readonly sealedAfter: number | undefined;
+  /** The last offset of the first row that is not deleted. */
+  readonly firstRow: number | undefined;
+}
+
+/** Why a change may not be published: the sealed part of a log is its beginning, without a hole. */
+export function sealedChangeProblem(
+  { baseOffset, nextOffset }: SealedChange,
+  { sealedBefore, within, sealedAfter, firstRow }: SealedSurroundings,
+): string | undefined {
+  const first = within[0]?.baseOffset;
+  if (first !== undefined && first < baseOffset) return `it cuts the sealed segment at ${first}`;
+  if (sealedAfter !== undefined && sealedAfter < nextOffset) return `it cuts the sealed segment at ${sealedAfter}`;
+  if (sealedAfter !== undefined && within.length === 0) return `what lies behind it is sealed from ${sealedAfter} on`;
+  if (sealedBefore !== undefined && sealedBefore !== baseOffset) return `what is sealed ends at ${sealedBefore}`;
+  if (sealedBefore !== undefined || first === baseOffset) return undefined;
+  if (first !== undefined) return `what is sealed begins at ${first}`;
+  return firstRow !== undefined && firstRow < baseOffset
+    ? `rows lie before it, the first up to ${firstRow}`
+    : undefined;
+}
+
+export function sealedChangeError({ log, baseOffset, nextOffset }: SealedChange, problem: string): KafkaError {
+  return storageError(`publish offsets ${baseOffset} to ${nextOffset} of log ${log}`, problem);
+}
+
+/** What of a segment is wanted: as `LogStore.read`. */
+export interface SealedRead {
+  readonly offset: number;
+  readonly maxBytes: number;
+  readonly endOffset: number;
+}
+
+/** The bytes between two positions. */
+export interface SealedSlice {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Reads a sealed segment: asks for slices, takes their bytes, and returns the chunks from the one that holds the offset,
+ * or the next one, on. No chunk: nothing more of the segment is wanted.
+ * @throws KafkaError CORRUPT_MESSAGE
+ */
+export function* readingSealed(
+  segment: SealedSegment,
+  wanted: SealedRead,
+): Generator<SealedSlice, Uint8Array[], Uint8Array> {
+  const { index } = segment;
+  for (let at = Math.max(0, indexOf(index, wanted.offset)); at < index.length; ) {
+    const from = positionOf(segment, at);
+    let next = at + 1;
+    while (next < index.length && positionOf(segment, next + 1) - from <= wanted.maxBytes) next++;
+    const to = positionOf(segment, next);
+    const bytes = yield { from, to };
+    if (bytes.byteLength !== to - from) throw unreadable(segment, `${to - from} bytes, found ${bytes.byteLength}`);
+    const taken = takeBatches(segment, bytes, wanted);
+    if (taken !== undefined) return taken.byteLength > 0 ? [taken] : [];
+    at = next; // all that was read lies below the offset
+  }
+  return [];
+}
+
+/** The batches that are asked for; undefined where all of them lie below. */
+function takeBatches(
+  segment: SealedSegment,
+  bytes: Uint8Array,
+  { offset, maxBytes, endOffset }: SealedRead,
+): Uint8Array | undefined {
+  let from: number | undefined;
+  let at = 0;
+  while (at < bytes.byteLength) {
+    const batch = batchAt(bytes, at);
+    if (batch === undefined) throw unreadable(segment, 'whole batches');
+    if (batch.lastOffset >= offset) {
+      if (batch.baseOffset >= endOffset) break;
+      if (from !== undefined && batch.end - from > maxBytes) break;
+      from ??= at;
+    }
+    at = batch.end;
+  }
+  if (from === undefined) return at < bytes.byteLength ? new Uint8Array(0) : undefined;
+  return at - from === bytes.buffer.byteLength ? bytes : bytes.slice(from, at);
+}
+
+/** The last entry at or below `offset`; -1 where all are above. */
+function indexOf(index: readonly SealedIndexEntry[], offset: number): number {
+  let low = 0;
+  let high = index.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (index[middle]!.offset <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+function positionOf({ index, byteCount }: SealedSegment, at: number): number {
+  return index[at]?.position ?? byteCount;
+}
+
+interface BatchBounds {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  /** Where the next one begins. */
+  readonly end: number;
+}
+
+/** undefined where the bytes are no whole batch. */
+function batchAt(bytes: Uint8Array, at: number): BatchBounds | undefined {
+  if (at + MIN_BATCH_BYTES > bytes.byteLength) return undefined;
+  const baseOffset = int64At(bytes, at);
+  const end = at + LOG_OVERHEAD_BYTES + int32At(bytes, at + LENGTH_AT);
+  const lastOffsetDelta = int32At(bytes, at + LAST_OFFSET_DELTA_AT);
+  const isWhole = end >= at + MIN_BATCH_BYTES && end <= bytes.byteLength && lastOffsetDelta >= 0;
+  return isWhole ? { baseOffset, lastOffset: baseOffset + lastOffsetDelta, end } : undefined;
+}

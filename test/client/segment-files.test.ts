@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Kafka, logLevel, type SegmentFile } from '../../src/index.js';
+import { readBatchHeader } from '../../src/record/batch-header.js';
+import { InProcessCluster } from '../../src/testing/index.js';
+import { readAll } from './read-all.js';
+
+interface Vector {
+  readonly name: string;
+  readonly bytes: string;
+  readonly batches: readonly { readonly head: Readonly<Record<string, unknown>> }[];
+}
+
+const fixture = new URL('../fixtures/records/batches.json', import.meta.url);
+const { vectors } = JSON.parse(readFileSync(fixture, 'utf8')) as { readonly vectors: readonly Vector[] };
+
+let cluster: InProcessCluster;
+let kafka: Kafka;
+
+beforeEach(async () => {
+  cluster = new InProcessCluster();
+  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
+});
+
+afterEach(async () => {
+  await kafka.close();
+  await cluster.close();
+});
+
+// Goal: a file of Kafka comes in and goes out byte for byte. Method: each segment of the fixtures, which other
+// implementations wrote, into an empty partition and out again. What is beyond the safe integers is refused.
+describe('the segments of other implementations', () => {
+  test.each(vectors)('$name', async ({ bytes: hex, batches }) => {
+    const bytes = Buffer.from(hex, 'hex');
+    const admin = kafka.admin();
+    await admin.createTopics({ topics: [{ topic: 'copy' }] });
+    const imported = admin.importPartition({ topic: 'copy', partition: 0, segments: [new Blob([bytes])] });
+    const isUnsafe = batches.some(({ head }) =>
+      Object.values(head).some((field) => !Number.isSafeInteger(Number(field)) && /^-?\d+$/.test(String(field))),
+    );
+    if (isUnsafe) {
+      await expect(imported).rejects.toMatchObject({ type: 'INVALID_RECORD' });
+      return;
+    }
+    const { baseOffset } = readBatchHeader(bytes);
+    expect((await imported).low).toBe(String(baseOffset));
+    const [file] = await filesOf('copy');
+    expect(file?.name).toBe(`${String(baseOffset).padStart(20, '0')}.log`);
+    expect(Buffer.from(await file!.log.arrayBuffer()).toString('hex')).toBe(hex);
+    expect((await admin.checkLogs()).findings).toEqual([]);
+  });
+});
+
+test('a partition moves to another cluster in several segments, and goes on there', async () => {
+  const producer = kafka.producer();
+  await producer.connect();
+  for (let i = 0; i < 30; i++)
+    await producer.send({ topic: 'orders', messages: [{ key: `k${i}`, value: 'x'.repeat(400) }] });
+  const admin = kafka.admin();
+  await admin.deleteTopicRecords({ topic: 'orders', partitions: [{ partition: 0, offset: '7' }] });
+  const files = await filesOf('orders', { segmentBytes: 4096 });
+  expect(files.length).toBeGreaterThan(2);
+  expect(files.map(({ baseOffset }) => baseOffset)).toEqual([
+    '7',
+    ...files.slice(0, -1).map(({ nextOffset }) => nextOffset),
+  ]);
+
+  await using other = new InProcessCluster();
+  const there = new other.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
+  const otherAdmin = there.admin();
+  await otherAdmin.createTopics({ topics: [{ topic: 'orders' }] });
+  const segments = files.map(({ log }) => log);
+  expect(await otherAdmin.importPartition({ topic: 'orders', partition: 0, segments })).toEqual({
+    low: '7',
+    high: '30',
+  });
+  const read = await readAll(there, 'orders');
+  expect(read.map(({ offset, key }) => `${offset} ${key}`)).toEqual(
+    Array.from({ length: 23 }, (_, i) => `${i + 7} k${i + 7}`),
+  );
+  const otherProducer = there.producer();
+  await otherProducer.connect();
+  const [sent] = await otherProducer.send({ topic: 'orders', messages: [{ value: 'next' }] });
+  expect(sent?.baseOffset).toBe('30');
+  expect((await otherAdmin.checkLogs()).findings).toEqual([]);
+  await there.close();
+});
+
+test('what does not fit is refused by name, and nothing is changed', async () => {
+  const producer = kafka.producer();
+  await producer.connect();
+  for (let i = 0; i < 3; i++) await producer.send({ topic: 'orders', messages: [{ value: `v${i}` }] });
+  const [file] = await filesOf('orders');
+  const admin = kafka.admin();
+  const into = (topic: string, ...segments: Blob[]) => admin.importPartition({ topic, partition: 0, segments });
+  await expect(into('orders', file!.log)).rejects.toMatchObject({ type: 'INVALID_REQUEST' });
+  await admin.createTopics({ topics: [{ topic: 'copy' }] });
+  const bytes = new Uint8Array(await file!.log.arrayBuffer());
+  await expect(into('copy', new Blob([bytes.slice(0, -5)]))).rejects.toMatchObject({ type: 'CORRUPT_MESSAGE' });
+  const damaged = bytes.slice();
+  damaged[100]! ^= 1;
+  await expect(into('copy', new Blob([damaged]))).rejects.toMatchObject({ type: 'CORRUPT_MESSAGE' });
+  expect(await admin.fetchTopicOffsets('copy')).toMatchObject([{ low: '0', high: '0' }]);
+  expect(await into('copy', file!.log)).toEqual({ low: '0', high: '3' });
+  await expect(into('copy', file!.log)).rejects.toMatchObject({ type: 'INVALID_REQUEST' });
+  await expect(into('nowhere', file!.log)).rejects.toMatchObject({ type: 'UNKNOWN_TOPIC_OR_PARTITION' });
+});
+
+test('the indexes are those of Kafka: last offset and position about every 4 KiB, greatest times', async () => {
+  const producer = kafka.producer();
+  await producer.connect();
+  for (let i = 0; i < 12; i++) {
+    await producer.send({ topic: 'orders', messages: [{ value: 'x'.repeat(1500), timestamp: String(1000 + i) }] });
+  }
+  const [file] = await filesOf('orders');
+  const size = file!.log.size / 12;
+  const index = new DataView(await file!.index.arrayBuffer());
+  const entries = Array.from({ length: index.byteLength / 8 }, (_, i) => [
+    index.getInt32(i * 8),
+    index.getInt32(i * 8 + 4),
+  ]);
+  expect(entries).toEqual([
+    [3, 3 * size],
+    [6, 6 * size],
+    [9, 9 * size],
+  ]);
+  const times = new DataView(await file!.timeIndex.arrayBuffer());
+  const all = Array.from({ length: times.byteLength / 12 }, (_, i) => [
+    Number(times.getBigInt64(i * 12)),
+    times.getInt32(i * 12 + 8),
+  ]);
+  expect(all).toEqual([
+    [1003, 3],
+    [1006, 6],
+    [1009, 9],
+    [1011, 11],
+  ]);
+});
+
+async function filesOf(topic: string, options: { segmentBytes?: number } = {}): Promise<SegmentFile[]> {
+  const files: SegmentFile[] = [];
+  for await (const file of kafka.admin().exportPartition({ topic, partition: 0, ...options })) files.push(file);
+  return files;
+}

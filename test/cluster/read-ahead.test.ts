@@ -1,0 +1,140 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { MAX_AHEAD_BYTES, ReadAhead } from '../../src/cluster/read-ahead.js';
+import { writeBatchHeader } from '../../src/record/write-batch-header.js';
+import { baseOffsetOf } from '../../src/storage/chunk.js';
+import type { LogStore } from '../../src/storage/log-store.js';
+import { MemoryDisk } from '../../src/storage/memory-disk.js';
+import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import { settled } from './settled.js';
+
+const KIB = 1024;
+
+let disk: MemoryDisk;
+let store: MemoryLogStore;
+/** What the store was asked for: the bytes of each read, in order. */
+let asked: number[];
+let given: number;
+let ahead: ReadAhead;
+
+beforeEach(async () => {
+  disk = new MemoryDisk();
+  store = await MemoryLogStore.open(disk, { newIncarnationId: 'one' });
+  await store.claimLeadership(0, 'leader', 0);
+  asked = [];
+  given = 0;
+  const read: LogStore['read'] = async (log, offset, maxBytes, endOffset) => {
+    asked.push(maxBytes);
+    const chunks = await store.read(log, offset, maxBytes, endOffset);
+    given += chunks.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
+    return chunks;
+  };
+  ahead = new ReadAhead(Object.create(store, { read: { value: read } }));
+});
+
+/** Appends chunks of these sizes, each of one batch of three records. Returns the end of the log. */
+async function fill(log: number, sizes: readonly number[]): Promise<number> {
+  const chunks = sizes.map((size, i) => {
+    return { log, baseOffset: 3 * i, lastOffset: 3 * i + 2, bytes: batchLike(3 * i, size) };
+  });
+  await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+  return 3 * sizes.length;
+}
+
+/** A sound batch of three records, which are not looked at here. */
+function batchLike(baseOffset: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  writeBatchHeader(bytes, 0, size, {
+    baseOffset,
+    partitionLeaderEpoch: 1,
+    attributes: 0,
+    lastOffsetDelta: 2,
+    baseTimestampMs: 0,
+    maxTimestampMs: 0,
+    producerId: -1,
+    producerEpoch: -1,
+    baseSequence: -1,
+    recordCount: 3,
+  });
+  return bytes;
+}
+
+describe('reading ahead', () => {
+  // Goal: whoever reads in order gets every chunk once, whoever else reads, and however much each asks for.
+  test('gives each of many readers the log in order', async () => {
+    const end = await fill(
+      1,
+      [...Array(40).keys()].map((i) => 100 + ((i * 7919) % 60_000)),
+    );
+    const turns = fc.array(fc.record({ reader: fc.nat(3), maxBytes: fc.integer({ min: 1, max: 300_000 }) }), {
+      minLength: 1,
+      maxLength: 60,
+    });
+    await fc.assert(
+      fc.asyncProperty(turns, async (all) => {
+        const places = [0, 0, 30, 60];
+        for (const { reader, maxBytes } of all) {
+          const offset = places[reader]!;
+          const chunks = await ahead.read({ log: 1, offset }, maxBytes, end);
+          expect(chunks.map(baseOffsetOf)).toEqual(chunks.map((_, i) => offset + 3 * i));
+          if (offset < end) expect(chunks.length).toBeGreaterThan(0);
+          const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+          if (chunks.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
+          places[reader] = offset + 3 * chunks.length;
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('asks for more the longer a reader goes on, for nothing twice, and answers at least half of what fits', async () => {
+    const end = await fill(1, Array(400).fill(60 * KIB));
+    for (let offset = 0; offset < end; ) {
+      const chunks = await ahead.read({ log: 1, offset }, 192 * KIB, end);
+      offset += 3 * chunks.length;
+      expect(chunks.length === 3 || offset === end).toBe(true);
+      await settled();
+    }
+    expect(asked.slice(0, 4)).toEqual([192 * KIB, 1024 * KIB, 2048 * KIB, 2048 * KIB]);
+    expect(given).toBe(400 * 60 * KIB);
+  });
+
+  test('waits for what is being read rather than answer with a rest', async () => {
+    const end = await fill(1, Array(100).fill(60 * KIB));
+    const lengths: number[] = [];
+    for (let offset = 0; offset < end; offset += 3 * (lengths.at(-1) ?? 0)) {
+      lengths.push((await ahead.read({ log: 1, offset }, 1024 * KIB, end)).length);
+    }
+    expect(Math.min(...lengths.slice(0, -1))).toBeGreaterThanOrEqual(9);
+  });
+
+  test('is bounded, however many logs are read', async () => {
+    for (let log = 0; log < 60; log++) {
+      const end = await fill(log, Array(40).fill(60 * KIB));
+      const [first] = await ahead.read({ log, offset: 0 }, 60 * KIB, end);
+      await ahead.read({ log, offset: 3 }, 60 * KIB, end);
+      expect(first?.byteLength).toBe(60 * KIB);
+      await settled();
+    }
+    const before = asked.length;
+    let kept = 0;
+    for (let log = 0; log < 60; log++) {
+      const reads = asked.length;
+      await ahead.read({ log, offset: 6 }, 60 * KIB, 9);
+      if (asked.length === reads) kept++;
+    }
+    expect(asked.length).toBeGreaterThan(before);
+    expect(kept * 16 * 60 * KIB).toBeLessThanOrEqual(MAX_AHEAD_BYTES);
+    expect(kept).toBeGreaterThan(0);
+  });
+
+  test('tells a reader of a failure, once it comes to that place', async () => {
+    const end = await fill(1, Array(40).fill(60 * KIB));
+    await ahead.read({ log: 1, offset: 0 }, 3 * 60 * KIB, end);
+    await settled();
+    disk.disconnect();
+    const kept = await ahead.read({ log: 1, offset: 9 }, 4096 * KIB, end);
+    expect(kept.map(baseOffsetOf)[0]).toBe(9);
+    await expect(ahead.read({ log: 1, offset: 9 + 3 * kept.length }, 1024 * KIB, end)).rejects.toThrow();
+  });
+});

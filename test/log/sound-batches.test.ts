@@ -1,0 +1,159 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { LogGapError } from '../../src/log/log-gap.js';
+import { readSound } from '../../src/log/sound-batches.js';
+import type { PartitionGap } from '../../src/protocol/requests.js';
+import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
+import { decodeRecords } from '../../src/record/record-batch-decoder.js';
+import type { RawChange } from '../../src/storage/raw-log-store.js';
+import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
+import { batch, type Leader, LOG, leader } from './harness.js';
+
+// Goal: whatever byte of a log is damaged, whoever reads it gets every record outside of the damaged batches, none of
+// them changed, in order, and hears of every offset that is left out. Method: logs of random rows; one byte of one row or
+// of a sealed segment becomes another; the log is read by random amounts. (A leader epoch is covered by no checksum.)
+test('a damaged byte costs its batch, and nothing else', async () => {
+  const damage = fc.record({
+    rows: fc.array(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 }), {
+      minLength: 1,
+      maxLength: 6,
+    }),
+    sealed: fc.boolean(),
+    row: fc.nat(),
+    byte: fc.nat(),
+    bits: fc.integer({ min: 1, max: 255 }),
+    maxBytes: fc.integer({ min: 1, max: 600 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(damage, async ({ rows, sealed, row, byte, bits, maxBytes }) => {
+      const { lead, chunks } = await logOf(rows);
+      const chunk = chunks[row % chunks.length]!;
+      const at = byte % chunk.bytes.byteLength;
+      const hit = [...batchesIn(chunk.bytes)].findLast((found) => found.at <= at)!;
+      if (at - hit.at >= 12 && at - hit.at < 16) return; // the leader epoch
+      const damaged = new Uint8Array(chunk.bytes);
+      damaged[at]! ^= bits;
+      if (sealed)
+        await seal(
+          lead,
+          chunks.map(({ bytes }) => bytes),
+          chunk.bytes,
+          damaged,
+        );
+      else await change(lead, { log: LOG, putChunks: [{ ...chunk, bytes: damaged }] });
+      const { values, gaps } = await readWhole(lead, maxBytes);
+      const lost = { from: hit.header.baseOffset, to: lastOffsetOf(hit.header) + 1 };
+      const all = rows.flat().flatMap((count, index) => Array.from({ length: count }, (_, i) => `${index}.${i}`));
+      expect(values).toEqual(all.filter((_, offset) => offset < lost.from || offset >= lost.to));
+      expect(gaps).toEqual([{ fromOffset: lost.from, nextOffset: lost.to, reason: 'corrupt' }]);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a row that is gone is a gap with both ends', async () => {
+  const { lead, chunks } = await logOf([[1], [2, 1], [3]]);
+  await change(lead, { log: LOG, deleteChunks: [chunks[1]!.lastOffset] });
+  const { values, gaps } = await readWhole(lead, 100);
+  expect(values).toEqual(['0.0', '3.0', '3.1', '3.2']);
+  expect(gaps).toEqual([{ fromOffset: 1, nextOffset: 4, reason: 'missing' }]);
+});
+
+test('the last row cut at every byte: what lies before is read', async () => {
+  const { lead, chunks } = await logOf([[1], [2, 1]]);
+  const last = chunks.at(-1)!;
+  const ends = [...batchesIn(last.bytes)].map(({ header, at }) => ({
+    end: at + header.sizeInBytes,
+    lastOffset: lastOffsetOf(header),
+  }));
+  for (let size = 0; size < last.bytes.byteLength; size++) {
+    await change(lead, { log: LOG, putChunks: [{ ...last, bytes: last.bytes.subarray(0, size) }] });
+    const whole = ends.findLast(({ end }) => end <= size)?.lastOffset ?? 0;
+    const { values, gaps } = await readWhole(lead, 1000);
+    expect(values).toEqual(['0.0', '1.0', '1.1', '2.0'].slice(0, whole + 1));
+    expect(gaps).toEqual([{ fromOffset: whole + 1, nextOffset: 4, reason: 'corrupt' }]);
+    const reopened = await lead.open();
+    expect(reopened.logEndOffset).toBe(4); // what was given once is not given again
+  }
+});
+
+test('a sealed segment whose bytes are gone is a gap', async () => {
+  const { lead, chunks, disk } = await logOf([[2], [1], [1]]);
+  await seal(
+    lead,
+    chunks.slice(0, 2).map(({ bytes }) => bytes),
+  );
+  disk.damageSealed(LOG, 0);
+  const { values, gaps } = await readWhole(lead, 1000);
+  expect(values).toEqual(['2.0']);
+  expect(gaps).toEqual([{ fromOffset: 0, nextOffset: 3, reason: 'unreadable' }]);
+  expect((await lead.open()).logEndOffset).toBe(4);
+});
+
+/** One row for each list, one batch for each number of records in it, whose values name batch and record. */
+async function logOf(rows: readonly (readonly number[])[]) {
+  const lead = await leader();
+  const log = await lead.open();
+  let index = 0;
+  for (const row of rows) {
+    const batches = row.map((count) => {
+      const values = Array.from({ length: count }, (_, i) => `${index}.${i}`);
+      index++;
+      return batch(values);
+    });
+    await log.append(Uint8Array.from(batches.flatMap((bytes) => [...bytes])), 'client');
+  }
+  const chunks = await (await lead.store.raw()).chunks(LOG, 0, 1000);
+  return { lead, chunks, disk: lead.disk };
+}
+
+async function change({ store, leaderEpoch }: Leader, what: RawChange): Promise<void> {
+  await (await store.raw()).apply(what, leaderEpoch);
+}
+
+/** Rows become one sealed segment; then the bytes of one of them are replaced. */
+async function seal(
+  { store, leaderEpoch, disk }: Leader,
+  rows: readonly Uint8Array[],
+  sound?: Uint8Array,
+  damaged?: Uint8Array,
+): Promise<void> {
+  const heads = rows.flatMap((bytes) => [...batchesIn(bytes)].map(({ header }) => header));
+  const range = { log: LOG, baseOffset: 0, nextOffset: lastOffsetOf(heads.at(-1)!) + 1 };
+  const builder = new SealedSegmentBuilder(LOG, range.baseOffset);
+  for (const bytes of rows) builder.add(bytes);
+  const staged = await store.stageSealed(builder.finish(range.nextOffset), leaderEpoch);
+  await store.publishSealed({ ...range, sealed: [staged], segments: [] }, leaderEpoch);
+  await store.sweepSealed(LOG, leaderEpoch);
+  if (sound === undefined || damaged === undefined) return;
+  const position = rows.slice(0, rows.indexOf(sound)).reduce((size, { byteLength }) => size + byteLength, 0);
+  for (const [i, byte] of damaged.entries()) if (byte !== sound[i]) disk.damageSealedByte(LOG, 0, position + i, byte);
+}
+
+async function readWhole({ store }: Leader, maxBytes: number) {
+  const { lastOffset = -1 } = await store.ends(LOG);
+  const values: string[] = [];
+  const gaps: PartitionGap[] = [];
+  let holesEndOffset = 0;
+  for (let offset = 0; offset <= lastOffset; ) {
+    try {
+      const read = { log: LOG, offset, maxBytes, endOffset: lastOffset + 1, holesEndOffset };
+      const { chunks, nextOffset, ...stretch } = await readSound(store, read);
+      holesEndOffset = Math.max(holesEndOffset, stretch.holesEndOffset);
+      for (const chunk of chunks) {
+        for (const { at } of batchesIn(chunk)) {
+          const records = decodeRecords(chunk, at).filter((record) => record.offset >= offset);
+          values.push(...records.map(({ value }) => new TextDecoder().decode(value ?? new Uint8Array())));
+        }
+      }
+      expect(nextOffset).toBeGreaterThan(offset);
+      offset = nextOffset;
+    } catch (error) {
+      if (!(error instanceof LogGapError)) throw error;
+      expect(error.gap.fromOffset).toBe(offset);
+      gaps.push(error.gap);
+      offset = error.gap.nextOffset;
+    }
+  }
+  return { values, gaps };
+}
