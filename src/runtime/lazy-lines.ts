@@ -6,9 +6,11 @@ export function lazyLines(load: () => Promise<Lines>): Lines {
     open: (name, onMessage) => {
       let end: LinesEnd | undefined;
       let isClosed = false;
-      let loading: Promise<void> | undefined;
+      let isLoading = false;
       const join = (): void => {
-        loading ??= load().then(
+        if (isLoading) return end?.join();
+        isLoading = true;
+        load().then(
           (lines) => {
             if (isClosed) return;
             end = lines.open(name, onMessage);
@@ -20,7 +22,7 @@ export function lazyLines(load: () => Promise<Lines>): Lines {
       return {
         join,
         post: (to, message) => {
-          join();
+          if (end === undefined) join();
           return end?.post(to, message) ?? false;
         },
         drop: (to) => end?.drop(to),

@@ -307,3 +307,28 @@ test('many sends at once, more than is encoded ahead, are all stored, in their o
   const values = (await readAll(kafka, 't')).map((message) => Number.parseInt(text(message) ?? '', 10));
   expect(values).toEqual(offsets);
 });
+
+// Goal: callers that each wait for their answer share requests, however they began (linger 0).
+// Method: 16 loops of one record each, begun one turn after the other.
+test('senders of one record each that wait for their answers go together', async () => {
+  await topic('one');
+  await using producer = kafka.producer();
+  await producer.connect();
+  await producer.send({ topic: 'one', messages: [{ value: 'first' }] });
+  let requests = 0;
+  producer.on(producer.events.REQUEST, ({ payload }) => {
+    if ((payload as { apiName: string }).apiName === 'Produce') requests++;
+  });
+  const rounds = 10;
+  const loop = async (): Promise<void> => {
+    for (let i = 0; i < rounds; i++) await producer.send({ topic: 'one', messages: [{ value: 'x' }] });
+  };
+  const loops: Promise<void>[] = [];
+  for (let i = 0; i < 16; i++) {
+    loops.push(loop());
+    await Promise.resolve();
+  }
+  await Promise.all(loops);
+  expect(requests).toBeLessThanOrEqual(rounds + 2);
+  expect(await readAll(kafka, 'one')).toHaveLength(1 + 16 * rounds);
+});

@@ -24,6 +24,11 @@ const MAX_REQUEST_BYTES = 2 ** 20;
 const MAX_REQUEST_BATCHES = MAX_PRODUCER_BATCHES_IN_FLIGHT / 4;
 /** What is ready goes at once when it is this much, even while the caller goes on sending. */
 const EAGER_BYTES = 2 ** 18;
+/**
+ * Turns of the microtask queue that an answer takes through the promises of `send` to whoever sends again, with some to
+ * spare. What waits goes with those: else two groups of senders would take turns for ever, each waiting for the other.
+ */
+const ANSWER_TURNS = 24;
 
 interface SenderOptions {
   readonly connection: Connection;
@@ -87,12 +92,12 @@ export class Sender {
   }
 
   /** Looks for something to send: now if there is much, else once the present step of the program is over. */
-  wake(): void {
+  wake(turns = 1): void {
     if (this.#closed) return;
     if (this.unsentBytes >= EAGER_BYTES) this.#drain(false);
     if (this.#drainDue) return;
     this.#drainDue = true;
-    void Promise.resolve().then(() => {
+    void passed(turns).then(() => {
       this.#drainDue = false;
       if (!this.#closed) this.#drain(this.#requestsInFlight === 0 || this.#flushing > 0);
     });
@@ -213,7 +218,7 @@ export class Sender {
     this.#options.accumulator.wakeWaiting();
     this.#prepare();
     if (failures.length > 0) await this.#recover(failures);
-    this.wake();
+    this.wake(failures.length > 0 ? 1 : ANSWER_TURNS); // nobody sends again at once what failed
   }
 
   /** Settles what was acknowledged; the answer is what was not. */
@@ -334,6 +339,10 @@ export class Sender {
       () => {}, // aborted for an earlier one, or closed
     );
   }
+}
+
+async function passed(turns: number): Promise<void> {
+  for (let i = 0; i < turns; i++) await Promise.resolve();
 }
 
 function canGoTogether({ settings: a }: ClosedBatch, { settings: b }: ClosedBatch): boolean {
