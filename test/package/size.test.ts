@@ -59,11 +59,8 @@ test('what is loaded later is known here', async () => {
     'compressed-batches',
     'consumer',
     'consumer-group',
-<<<<<<< HEAD
     'encryption',
     'integrity',
-=======
->>>>>>> latency
     'introducer',
     'producer',
     'storage-watch',
@@ -71,10 +68,7 @@ test('what is loaded later is known here', async () => {
   expect(partsOf(await builtWorker('workers/host.worker.ts'))).toEqual([
     'admin-handlers',
     'compressed-batches',
-<<<<<<< HEAD
     'create-topics',
-=======
->>>>>>> latency
     'direct-lines',
     'group-coordinator',
     'idb-deletion',
