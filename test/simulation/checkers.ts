@@ -206,7 +206,7 @@ function uncommittedReads(history: History): string[] {
   });
 }
 
-/** C13: once all transactions are over, the last stable offset reaches the high watermark, which was read before it. */
+/** C13: once all transactions are over, the last stable offset is the high watermark, or what it was when asked first. */
 function stuckTransactions({ finalEnds }: History): string[] {
   return [...finalEnds].flatMap(([log, { highWatermark, lastStableOffset }]) =>
     lastStableOffset >= highWatermark ? [] : [`${log} is stable up to ${lastStableOffset} of ${highWatermark}`],
