@@ -1,6 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { LogFinding, PartitionGap } from '../protocol/requests.js';
-import { isTransactional, readBatchHeader } from '../record/batch-header.js';
+import { isTransactional, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
+import type { BatchHeader } from '../record/record.js';
 import type { LogId, LogStore, SealedSegment, SegmentRow } from '../storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
@@ -53,7 +54,8 @@ export async function checkLog(
   const { logStartOffset, sealedEndOffset, checkpoint } = await store.ends(log);
   const endOffset = before.state.nextOffset;
   const closed = await raw.segments(log);
-  const replay = new Replay(target, logStartOffset, [
+  const known = closed.map(({ row }) => row);
+  const replay = new Replay(target, logStartOffset, known, [
     ...closed.map(({ baseOffset }) => baseOffset).filter((offset) => offset > logStartOffset && offset < endOffset),
     before.state.segment.baseOffset,
   ]);
@@ -125,10 +127,11 @@ export async function checkLog(
     });
   }
 
-  const segments = replay.segments(closed.map(({ row }) => row));
+  const segments = replay.segments(known);
   const isDamaged = findings.some(({ kind }) => kind !== 'leftover');
-  const known = closed.map(({ row }) => row);
-  const wrongRow = segments.findIndex((row, index) => !agree(row, known[index], replay.compacted.has(row.baseOffset)));
+  const wrongRow = segments.findIndex((row, index) => {
+    return replay.untrue.has(row.baseOffset) || !agree(row, known, index, replay.compacted.has(row.baseOffset));
+  });
   if (wrongRow >= 0 || known.length !== segments.length) {
     const at = wrongRow < 0 ? segments.length : wrongRow;
     const row = segments[at];
@@ -238,9 +241,13 @@ class Replay {
   readonly #closed: SegmentRow[] = [];
   /** Base offsets of segments that compaction has left holes in. */
   readonly compacted: Set<number> = new Set();
+  /** Base offsets of segments whose index of times promises too much. */
+  readonly untrue: Set<number> = new Set();
+  readonly #known: ReadonlyMap<number, SegmentRow>;
 
-  constructor(target: LogToCheck, logStartOffset: number, bounds: readonly number[]) {
+  constructor(target: LogToCheck, logStartOffset: number, known: readonly SegmentRow[], bounds: readonly number[]) {
     this.#target = target;
+    this.#known = new Map(known.map((row) => [row.baseOffset, row]));
     this.#bounds = [...new Set(bounds)].filter((offset) => offset > logStartOffset).sort((a, b) => a - b);
     const { nowMs, transactions: _, ...producerConfig } = target.recovery;
     this.state = new LogState(logStartOffset, undefined, nowMs, producerConfig);
@@ -270,8 +277,18 @@ class Replay {
     }
     const isCompacted = header.baseOffset > this.state.nextOffset || header.recordCount <= header.lastOffsetDelta;
     if (isCompacted) this.compacted.add(this.state.segment.baseOffset);
+    this.#checkIndex(header);
     const batch = this.state.read(bytes, { header, at: 0 });
     this.state.adopt([batch], this.#staged(batch));
+  }
+
+  /** An entry says of what timestamps all records before its offset are at most; nothing else is asked of it. */
+  #checkIndex(header: BatchHeader): void {
+    const { baseOffset, maxTimestampMs } = this.state.segment;
+    const entries = this.#known.get(baseOffset)?.timeIndex ?? [];
+    const last = lastOffsetOf(header);
+    const within = entries.filter(({ offset }) => offset >= header.baseOffset && offset <= last);
+    if (within.some((entry) => entry.maxTimestampMs < maxTimestampMs)) this.untrue.add(baseOffset);
   }
 
   /** Behind damage, what a producer wrote may not fit what is left of it. */
@@ -295,22 +312,23 @@ class Replay {
       );
       const isCut = rows.length === 0 && old !== undefined && old.baseOffset < row.baseOffset;
       const before = rows.at(-1);
-      const startPosition = before ? before.startPosition + before.byteCount : (first?.startPosition ?? 0);
+      const startPosition = before ? before.startPosition + before.byteCount : Math.max(0, first?.startPosition ?? 0);
       rows.push(isCut ? { ...old, log } : { ...row, startPosition });
     }
     return rows;
   }
 }
 
-function agree(row: SegmentRow, known: SegmentRow | undefined, isCompacted: boolean): boolean {
+function agree(row: SegmentRow, rows: readonly SegmentRow[], index: number, isCompacted: boolean): boolean {
+  const known = rows[index];
   if (known === undefined) return false;
-  const fields = ['log', 'baseOffset', 'nextOffset', 'startPosition', 'byteCount'] as const;
+  const fields = ['log', 'baseOffset', 'nextOffset', 'byteCount'] as const;
   if (fields.some((field) => row[field] !== known[field])) return false;
+  // What was rewritten has become shorter since it got its place.
+  const before = rows[index - 1];
+  if (known.startPosition < (before === undefined ? 0 : before.startPosition + before.byteCount)) return false;
   // Compaction may keep the times of what it took out.
-  if (isCompacted) return known.maxTimestampMs >= row.maxTimestampMs;
-  return (
-    row.maxTimestampMs === known.maxTimestampMs && JSON.stringify(row.timeIndex) === JSON.stringify(known.timeIndex)
-  );
+  return isCompacted ? known.maxTimestampMs >= row.maxTimestampMs : known.maxTimestampMs === row.maxTimestampMs;
 }
 
 function describe(row: SegmentRow | undefined): string {

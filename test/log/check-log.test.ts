@@ -4,6 +4,7 @@ import { type CheckedLog, checkLog } from '../../src/log/check-log.js';
 import { LogGapError } from '../../src/log/log-gap.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';
 import { repairLog } from '../../src/log/repair-log.js';
+import { sealClosedSegments } from '../../src/log/segment-sealer.js';
 import { readSound } from '../../src/log/sound-batches.js';
 import { batchesIn, isGap, lastOffsetOf } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
@@ -87,7 +88,10 @@ const DAMAGERS: Readonly<Record<string, Damager>> = {
     const fields = ['byteCount', 'nextOffset', 'maxTimestampMs', 'startPosition'] as const;
     const field = fields[random.below(fields.length + 1)];
     const others = rows.filter((_, index) => index !== at);
-    const wrong: SegmentRow[] = field === undefined ? [] : [{ ...row, [field]: row[field] + 1 + random.below(9) }];
+    const wrong: SegmentRow[] =
+      field === undefined
+        ? []
+        : [{ ...row, [field]: field === 'startPosition' ? -1 : row[field] + 1 + random.below(9) }];
     await raw.apply(
       { log: LOG, segments: [...others, ...wrong].sort((a, b) => a.baseOffset - b.baseOffset) },
       lead.leaderEpoch,
@@ -223,6 +227,28 @@ async function append(
   const { baseOffset } = await log.append(bytes, 'client');
   for (const [index, value] of texts.entries()) values.set(baseOffset + index, value);
 }
+
+// What sealing rolls up has fewer bytes than its place among all that was ever written, and an index of what it was.
+test('a log whose closed segments were sealed and rolled up is whole', async () => {
+  const { open, store, leaderEpoch } = await leader();
+  const log = await open({ topicConfig: { 'segment.bytes': '200000' } });
+  for (let i = 0; (await store.segments(LOG)).length < 3; i++) {
+    const records = Array.from({ length: 5 }, (_, record) => `value ${i} ${record} `.padEnd(600, '.'));
+    await log.append(sequenced(5 * i, records), 'client');
+  }
+  expect((await store.segments(LOG)).some(({ timeIndex }) => timeIndex.length > 0)).toBe(true);
+  await sealClosedSegments(log, new AbortController().signal);
+  const raw = await store.raw();
+  const target = { store, raw, log: LOG, leaderEpoch, recovery: RECOVERY, signal: undefined };
+  expect((await checkLog(target)).findings).toEqual([]);
+  const rows = await store.segments(LOG);
+  const [first] = rows;
+  const [entry] = first?.timeIndex ?? [];
+  expect(entry).toBeDefined();
+  const untrue = { ...first!, timeIndex: [{ ...entry!, maxTimestampMs: entry!.maxTimestampMs - 1 }] };
+  await raw.apply({ log: LOG, segments: [untrue, ...rows.slice(1)] }, leaderEpoch);
+  expect((await checkLog(target)).findings).toMatchObject([{ kind: 'segment-row' }]);
+});
 
 async function seal({ store, leaderEpoch }: Leader, segments: readonly SegmentRow[]): Promise<void> {
   const range = { log: LOG, baseOffset: segments[0]!.baseOffset, nextOffset: segments.at(-1)!.nextOffset };
