@@ -69,7 +69,7 @@ export function checkRow(row: RowToCheck): CheckedRow {
     }
     const span = batchSpanAt(bytes, at);
     const batch = bytes.subarray(at, at + size);
-    const right = next + span.lastOffset - span.baseOffset;
+    const right = next + span.lastOffsetDelta;
     if (span.baseOffset === next && span.lastOffset <= end) {
       keep(batch, span);
       at += size;

@@ -1,6 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { GapReason } from '../protocol/requests.js';
-import { batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
+import { type BatchSpan, batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
 import { crc32c } from '../util/crc32c.js';
 import { LogGapError } from './log-gap.js';
@@ -13,6 +13,8 @@ const SLICE_ROWS = 32;
 interface Piece {
   /** As its key says. */
   readonly lastOffset: number;
+  /** As its key says; undefined for rows. */
+  readonly baseOffset?: number;
   /** undefined: they cannot be read. */
   readonly bytes: Uint8Array | undefined;
   readonly isSealed: boolean;
@@ -42,8 +44,8 @@ export async function salvage(store: LogStore, read: SoundRead): Promise<SoundSt
     if (bytes === undefined || at === undefined) continue;
     if (lossReason !== undefined) break;
     const wanted = bytes.slice(at, at + Math.max(read.maxBytes, soundSizeAt(bytes, at) ?? 0));
-    const { baseOffset } = batchSpanAt(bytes, at); // proved: it need not be again
-    return soundStretch([wanted], { offset: baseOffset, holesEndOffset: piece.isIntact ? lastOffset + 1 : 0 });
+    const { baseOffset } = batchSpanAt(bytes, at);
+    return soundStretch([wanted], { offset: baseOffset, holesEndOffset: piece.isIntact ? lastOffset + 1 : 0 }, true);
   }
   const end = Math.min(nextOffset, endOffset);
   if (lossReason !== undefined) throw new LogGapError(log, { fromOffset: offset, nextOffset: end, reason: lossReason });
@@ -62,11 +64,12 @@ function firstReadable(
   if (bytes === undefined) return { offset: lastOffset + 1, reason: 'unreadable' };
   let next = nextOffset;
   let reason: GapReason | undefined;
+  const counted = isIntact ? NONE : countedOffsets(piece, bytes);
   for (let at = 0; ; at++) {
     const found = findSoundBatch(bytes, at, (span) => span.lastOffset >= next && span.baseOffset <= lastOffset);
     if (found === undefined) break;
     at = found;
-    if (isContradicted(piece, bytes, at, next)) continue;
+    if (!isIntact && isContradicted(piece, bytes, at, { next, counted: counted.get(at) })) continue;
     const span = batchSpanAt(bytes, at);
     if (span.baseOffset > next && !isIntact) reason ??= at === 0 ? 'missing' : 'corrupt';
     if (!isGap(span)) return { at, offset: Math.max(span.baseOffset, next), reason };
@@ -79,13 +82,13 @@ function firstReadable(
 
 /** Its base offset, which no checksum covers, does not fit what is around it. */
 function isContradicted(
-  { lastOffset: end, isSealed, isIntact }: Piece,
+  { lastOffset: end, isSealed }: Piece,
   bytes: Uint8Array,
   at: number,
-  next: number,
+  { next, counted }: { readonly next: number; readonly counted: number | undefined },
 ): boolean {
-  if (isIntact) return false;
   const { baseOffset, lastOffset } = batchSpanAt(bytes, at);
+  if (counted !== undefined) return baseOffset !== counted;
   if (lastOffset > end) return true;
   if (baseOffset === next) return false;
   const behind = at + (soundSizeAt(bytes, at) ?? 0);
@@ -93,6 +96,39 @@ function isContradicted(
   if (soundSizeAt(bytes, behind) === undefined) return false;
   const { baseOffset: following } = batchSpanAt(bytes, behind);
   return isSealed ? following <= lastOffset : following !== lastOffset + 1;
+}
+
+/**
+ * By position: where each batch must begin, counted back from where the piece ends, over sound batches, since checksums
+ * cover how many offsets each has. Nothing where the count may be wrong: no batch of a row agrees with it, so that its end
+ * is gone; or a sealed segment has holes, so that it does not begin where its key says.
+ */
+function countedOffsets({ baseOffset, lastOffset, isSealed }: Piece, bytes: Uint8Array): ReadonlyMap<number, number> {
+  const found: { readonly at: number; readonly end: number; readonly span: BatchSpan }[] = [];
+  for (let at = findSoundBatch(bytes, 0, isAny); at !== undefined; ) {
+    const end = at + (soundSizeAt(bytes, at) ?? 0);
+    found.push({ at, end, span: batchSpanAt(bytes, at) });
+    at = findSoundBatch(bytes, end, isAny);
+  }
+  const counted = new Map<number, number>();
+  let isAgreed = false;
+  let nextOffset = lastOffset + 1;
+  let begin = bytes.byteLength;
+  for (const { at, end, span } of found.reverse()) {
+    if (end !== begin) break;
+    begin = at;
+    nextOffset -= span.lastOffsetDelta + 1;
+    counted.set(at, nextOffset);
+    if (span.baseOffset === nextOffset) isAgreed = true;
+  }
+  const isRight = isSealed ? begin === 0 && nextOffset === baseOffset : isAgreed;
+  return isRight ? counted : NONE;
+}
+
+const NONE: ReadonlyMap<number, number> = new Map();
+
+function isAny(): boolean {
+  return true;
 }
 
 /** All that ends at or behind `offset`: sealed segments, then rows. */
@@ -107,7 +143,7 @@ async function* piecesFrom(
   for (const segment of sealed.filter(({ nextOffset }) => nextOffset > offset)) {
     const bytes = await raw.sealedBytes(segment);
     const isIntact = bytes?.byteLength === segment.byteCount && crc32c(bytes) === segment.crc32c;
-    yield { lastOffset: segment.nextOffset - 1, bytes, isSealed: true, isIntact };
+    yield { baseOffset: segment.baseOffset, lastOffset: segment.nextOffset - 1, bytes, isSealed: true, isIntact };
   }
   for (let from = Math.max(offset, sealedEndOffset); ; ) {
     const rows = await raw.chunks(log, from, SLICE_ROWS);

@@ -25,15 +25,17 @@ export interface SoundStretch {
 
 /**
  * What of `rows`, which follow each other in a log, is sound. Nothing where that is doubtful: a batch that begins before
- * `offset` proves its base offset, which no checksum covers, by the batch before or behind it.
+ * `offset`, or that another one overlaps, proves its base offset, which no checksum covers, by the batch before or behind it.
  */
 export function soundStretch(
   rows: readonly Uint8Array[],
   { offset, holesEndOffset }: Pick<SoundRead, 'offset' | 'holesEndOffset'>,
+  isFirstProved = false,
 ): SoundStretch {
   const chunks: Uint8Array[] = [];
   let nextOffset = offset;
   let isDoubtful = false;
+  let isAlone = false;
   for (const row of rows) {
     const isFirst = chunks.length === 0;
     const { at: start, isProved } = isFirst ? batchHolding(row, offset, holesEndOffset) : { at: 0, isProved: true };
@@ -44,8 +46,13 @@ export function soundStretch(
       const isNext = span.baseOffset === nextOffset || isStart || span.baseOffset > nextOffset;
       const isSound = isNext && span.baseOffset <= Math.max(nextOffset, holesEndOffset) && !isGap(span);
       size = isSound ? soundSizeAt(row, at) : undefined;
-      if (size === undefined) break;
-      isDoubtful = isStart && span.baseOffset < offset && !isProved;
+      if (size === undefined) {
+        // One of the two is out of place, and only the one before this proves the first.
+        if (isAlone && at > 0 && span.baseOffset < nextOffset && soundSizeAt(row, at) !== undefined) isDoubtful = true;
+        break;
+      }
+      isAlone = isStart && !isProved && !isFirstProved;
+      isDoubtful = isAlone && span.baseOffset < offset;
       nextOffset = span.lastOffset + 1;
     }
     if (at > start) chunks.push(at - start === row.byteLength ? row : row.subarray(start, at));

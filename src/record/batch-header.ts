@@ -236,13 +236,20 @@ export function verifyBatchBytes(bytes: Uint8Array, at = 0): number {
 export interface BatchSpan {
   readonly baseOffset: number;
   readonly lastOffset: number;
+  /** As it is stored: a damaged base offset may be too large to add to. */
+  readonly lastOffsetDelta: number;
   readonly attributes: number;
 }
 
 export function batchSpanAt(bytes: Uint8Array, at: number): BatchSpan {
   const baseOffset = int64At(bytes, at + BASE_OFFSET_AT);
-  const lastOffset = baseOffset + int32At(bytes, at + LAST_OFFSET_DELTA_AT);
-  return { baseOffset, lastOffset, attributes: int16At(bytes, at + ATTRIBUTES_AT) };
+  const lastOffsetDelta = int32At(bytes, at + LAST_OFFSET_DELTA_AT);
+  return {
+    baseOffset,
+    lastOffset: baseOffset + lastOffsetDelta,
+    lastOffsetDelta,
+    attributes: int16At(bytes, at + ATTRIBUTES_AT),
+  };
 }
 
 /** Whether a v2 batch may begin at `at`. */

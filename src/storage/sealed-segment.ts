@@ -159,28 +159,35 @@ export function* readingSealed(
     const to = positionOf(segment, next);
     const bytes = yield { from, to };
     if (bytes.byteLength !== to - from) throw unreadable(segment, `${to - from} bytes, found ${bytes.byteLength}`);
-    const taken = takeBatches(segment, bytes, wanted);
+    const taken = takeBatches(segment, bytes, { ...wanted, nextOffset: index[next]?.offset ?? segment.nextOffset });
     if (taken !== undefined) return taken.byteLength > 0 ? [taken] : [];
     at = next; // all that was read lies below the offset
   }
   return [];
 }
 
-/** The batches that are asked for; undefined where all of them lie below. */
+/**
+ * The batches that are asked for; undefined where all of them lie below. The first of them must end before what follows
+ * it, at `nextOffset` at the latest: else a base offset is damaged, and readers would take it for the one they want.
+ */
 function takeBatches(
   segment: SealedSegment,
   bytes: Uint8Array,
-  { offset, maxBytes, endOffset }: SealedRead,
+  { offset, maxBytes, endOffset, nextOffset }: SealedRead & { readonly nextOffset: number },
 ): Uint8Array | undefined {
   let from: number | undefined;
+  let first: BatchBounds | undefined;
   let at = 0;
   while (at < bytes.byteLength) {
     const batch = batchAt(bytes, at);
     if (batch === undefined) throw unreadable(segment, 'whole batches');
+    if (first?.end === at && batch.baseOffset <= first.lastOffset) throw unreadable(segment, 'ascending offsets');
     if (batch.lastOffset >= offset) {
       if (batch.baseOffset >= endOffset) break;
       if (from !== undefined && batch.end - from > maxBytes) break;
       from ??= at;
+      first ??= batch;
+      if (first.lastOffset >= nextOffset) throw unreadable(segment, `offsets below ${nextOffset}`);
     }
     at = batch.end;
   }

@@ -11,7 +11,8 @@ import { batch, type Leader, LOG, leader } from './harness.js';
 
 // Goal: whatever byte of a log is damaged, whoever reads it gets every record outside of the damaged batches, none of
 // them changed, in order, and hears of every offset that is left out. Method: logs of random rows; one byte of one row or
-// of a sealed segment becomes another; the log is read by random amounts. (A leader epoch is covered by no checksum.)
+// of a sealed segment becomes another; the log is read from its start by random amounts. (A leader epoch is covered by no
+// checksum.)
 test('a damaged byte costs its batch, and nothing else', async () => {
   const damage = fc.record({
     rows: fc.array(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 }), {
@@ -47,7 +48,20 @@ test('a damaged byte costs its batch, and nothing else', async () => {
       expect(values).toEqual(all.filter((_, offset) => offset < lost.from || offset >= lost.to));
       expect(gaps).toEqual([{ fromOffset: lost.from, nextOffset: lost.to, reason: 'corrupt' }]);
     }),
-    { numRuns: 300 },
+    {
+      numRuns: 300,
+      examples: [
+        // A batch that says it begins where the next one does.
+        [{ rows: [[4, 4], [1]], sealed: false, row: 0, byte: 7, bits: 4, maxBytes: 1 }],
+        [{ rows: [[4, 4], [1]], sealed: true, row: 0, byte: 7, bits: 4, maxBytes: 1 }],
+        [{ rows: [[4], [1]], sealed: true, row: 0, byte: 7, bits: 4, maxBytes: 1 }],
+        [{ rows: [[4, 4, 4]], sealed: true, row: 0, byte: 7, bits: 4, maxBytes: 600 }],
+        [{ rows: [[4, 4, 4]], sealed: false, row: 0, byte: 7, bits: 4, maxBytes: 600 }],
+        // One that says it begins far below all others.
+        [{ rows: [[4, 2, 4]], sealed: false, row: 0, byte: 2147483624, bits: 128, maxBytes: 1 }],
+        [{ rows: [[1, 1], [1, 1], [1]], sealed: true, row: 2, byte: 0, bits: 128, maxBytes: 213 }],
+      ],
+    },
   );
 });
 

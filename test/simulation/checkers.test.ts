@@ -4,6 +4,8 @@ import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../../src/protocol/requests.js';
 import { batchesIn, isControl } from '../../src/record/batch-header.js';
 import type { Commit, Durability, LogStore } from '../../src/storage/log-store.js';
+import { setInt32 } from '../../src/util/bytes.js';
+import { crc32c } from '../../src/util/crc32c.js';
 import type { CheckId } from './checkers.js';
 import type { Sabotage } from './cluster-simulation.js';
 import { type FaultKind, runScenario } from './scenario.js';
@@ -205,14 +207,21 @@ function withoutFence(store: LogStore): LogStore {
   });
 }
 
-/** What is written of a control batch is a plain one of as many bytes, without a producer. */
+/**
+ * What is written of a control batch is one of as many bytes that ends no transaction: it names no producer. It is sound,
+ * or it would count as damage.
+ */
 function withoutMarkers(store: LogStore): LogStore {
   return new Proxy(store, {
     get(target, name) {
       if (name === 'append') {
         return (commit: Commit, ...rest: [Durability]): Promise<void> => {
           for (const { bytes } of commit.chunks) {
-            for (const { header, at } of batchesIn(bytes)) if (isControl(header)) bytes.set(NO_PRODUCER, at + 43);
+            for (const { header, at } of batchesIn(bytes)) {
+              if (!isControl(header)) continue;
+              bytes.set(NO_PRODUCER, at + PRODUCER_ID_AT);
+              setInt32(bytes, at + CRC_AT, crc32c(bytes, at + CRC_AT + 4, at + header.sizeInBytes) | 0);
+            }
           }
           return target.append(commit, ...rest);
         };
@@ -223,4 +232,7 @@ function withoutMarkers(store: LogStore): LogStore {
   });
 }
 
+/** In a batch. */
+const CRC_AT = 17;
+const PRODUCER_ID_AT = 43;
 const NO_PRODUCER = new Uint8Array(8).fill(0xff);

@@ -130,7 +130,8 @@ interface AbortedTransaction {
 }
 
 /**
- * The messages of fetched chunks from `fetchOffset` on; control batches and what was aborted are left out. Checksums were
+ * The messages of fetched chunks from `fetchOffset` on, each once: chunks overlap where the log was merged into other batches
+ * while the host read it. Control batches and what was aborted are left out. Checksums were
  * verified by the host, on append or on the way from the store: here nobody waits for them again.
  * @throws KafkaError CORRUPT_MESSAGE, UNSUPPORTED_COMPRESSION_TYPE. KafkaJSEncryptionError: the first batch needs another
  *   key; where others come before it, they are the answer.
@@ -163,7 +164,7 @@ export async function readMessages<K, V>(
       const source: MessageSource<K, V> = { ...context, bytes, texts, attributes: header.attributes };
       while (cursor.next()) {
         texts.noteValue(cursor.valueStart, cursor.valueEnd);
-        if (cursor.offset >= fetchOffset) messages.push(new StoredMessage(source, cursor));
+        if (cursor.offset >= before) messages.push(new StoredMessage(source, cursor));
       }
     }
   }
