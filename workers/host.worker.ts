@@ -1,5 +1,7 @@
 import type { BrokerParts } from '../src/broker/broker-parts.js';
 import { Host } from '../src/cluster/host.js';
+import type { BatchKeys } from '../src/log/batch-keys.js';
+import type { EncryptionKeys } from '../src/protocol/encryption-keys.js';
 import { KafkaError } from '../src/protocol/errors.js';
 import { browserRuntime } from '../src/runtime/browser-runtime.js';
 import { lazyLines } from '../src/runtime/lazy-lines.js';
@@ -24,11 +26,13 @@ const PARTS: BrokerParts = {
   transactions: () => loaded(import('../src/broker/transactions-part.js')),
 };
 
-serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIfDenied }, introducer) => {
+serveRequests(self, async (start, introducer) => {
+  const { clusterName, brokerConfig, label, visible, memoryIfDenied, keyRings = [] } = start;
   const lines = lazyLines(async () => (await import('../src/runtime/direct-lines.js')).directLines(introducer));
   const runtime = { ...browserRuntime(), lines };
   const { clock, random } = runtime;
   const options = () => ({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });
+  let keys = keysOf(keyRings);
   const host = await Host.start({
     runtime,
     openStore: () => IdbLogStore.open(options()),
@@ -39,6 +43,7 @@ serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIf
     brokerConfig,
     label,
     visible,
+    batchKeys: () => keys(),
   });
   void clock.sleep(PRELOAD_AFTER_MS).then(preload);
   return {
@@ -46,9 +51,19 @@ serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIf
     lockName: host.lockName,
     requests: host,
     visibility: (isVisible) => host.setVisible(isVisible),
+    keyRings: (rings) => (keys = keysOf(rings)),
     close: () => host.close(),
   };
 });
+
+/** Loaded where there are keys; one object for the same rings. */
+function keysOf(rings: readonly EncryptionKeys[]): () => Promise<BatchKeys | undefined> {
+  let keys: BatchKeys | undefined;
+  return async () => {
+    if (rings.length > 0) keys ??= (await loaded(import('../src/log/key-rings.js'))).batchKeys(rings);
+    return keys;
+  };
+}
 
 /** Of this worker alone, and gone with it. */
 async function openMemory(newIncarnationId: string): Promise<LogStore> {

@@ -1,3 +1,4 @@
+import type { BatchKeys } from '../log/batch-keys.js';
 import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
@@ -54,6 +55,8 @@ export interface BrokerOptions {
   readonly isFull?: boolean;
   /** Called when the disk is full, and when there is room again. Must not throw. */
   readonly onFull?: (figures: StorageFigures | undefined) => void;
+  /** The keys that the application gave to this host; undefined: none. */
+  readonly batchKeys?: (() => Promise<BatchKeys | undefined>) | undefined;
 }
 
 /** What the elected host answers; the other APIs are answered by every host (ReadContext). */
@@ -497,9 +500,9 @@ interface LogSurroundings extends BrokerOptions {
 }
 
 function openLog(options: LogSurroundings, log: LogId, name: string, config: () => TopicConfig): Promise<PartitionLog> {
-  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs, onSegmentClosed } = options;
+  const { store, groupCommit, leaderEpoch, clock, parts, producerIdExpirationMs, onSegmentClosed, batchKeys } = options;
   const { transactions } = parts;
-  const place = { store, groupCommit, log, leaderEpoch, config, clock, name };
+  const place = { store, groupCommit, log, leaderEpoch, config, clock, name, batchKeys };
   return PartitionLog.open({
     ...place,
     transactions,

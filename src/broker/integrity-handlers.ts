@@ -56,7 +56,7 @@ async function checkLogs(
         checked.push({ partitionIndex, ...NO_ERROR, ...found });
       } catch (error) {
         signal?.throwIfAborted();
-        checked.push({ partitionIndex, ...errorFields(error), checkedBytes: 0, findings: [], gaps: [] });
+        checked.push({ partitionIndex, ...errorFields(error), checkedBytes: 0, findings: [], gaps: [], keyIds: [] });
       }
     }
     topics.push({ name, partitions: checked });
@@ -102,13 +102,17 @@ async function checkOne(
 }
 
 /** What a second check does not find any more is repaired; what it alone finds is said, too. */
-function answer(log: LogId, { findings, gaps, checkedBytes }: CheckedLog, after: CheckedLog | undefined): Checked {
+function answer(
+  log: LogId,
+  { findings, gaps, checkedBytes, keyIds }: CheckedLog,
+  after: CheckedLog | undefined,
+): Checked {
   const left = after?.findings ?? findings;
   const isLeft = (finding: LogFinding): boolean => left.some((other) => isSame(other, finding));
   const isNew = (finding: LogFinding): boolean => !findings.some((other) => isSame(other, finding));
   const known = findings.map((finding) => ({ ...finding, log, repaired: !isLeft(finding) }));
   const fresh = left.filter(isNew).map((finding) => ({ ...finding, log, repaired: false }));
-  return { checkedBytes, gaps: after?.gaps ?? gaps, findings: [...known, ...fresh] };
+  return { checkedBytes, gaps: after?.gaps ?? gaps, keyIds: [...keyIds], findings: [...known, ...fresh] };
 }
 
 function isSame(a: LogFinding, b: LogFinding): boolean {
@@ -131,7 +135,7 @@ async function checkOrphans(context: IntegrityContext, raw: RawLogStore, repair:
     const detail = `expected a topic that has log ${log}, found none${why}`;
     findings.push({ kind: 'orphan', log, fromOffset: logStartOffset, nextOffset: lastOffset + 1, detail, repaired });
   }
-  return { checkedBytes: 0, gaps: [], findings };
+  return { checkedBytes: 0, gaps: [], keyIds: [], findings };
 }
 
 function knownLogs({ topics, removedLogs }: MetadataImage): Set<LogId> {

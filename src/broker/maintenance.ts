@@ -1,3 +1,4 @@
+import type { BatchKeys } from '../log/batch-keys.js';
 import type { PartitionLog } from '../log/partition-log.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
@@ -31,6 +32,7 @@ export interface MaintenanceContext {
   readonly segmentsClosed: () => Promise<ReadonlySet<LogId>>;
   /** After every retention. */
   readonly onRetained: () => Promise<void>;
+  readonly batchKeys?: (() => Promise<BatchKeys | undefined>) | undefined;
 }
 
 /** What a broker does when nobody asks: retention, sealing, compaction, and the deletion of what was removed. */
@@ -99,7 +101,7 @@ export class Maintenance {
 
   async #keepSealed(): Promise<void> {
     if (!(await this.#slept(SEALING_AFTER_MS))) return;
-    const { store, leaderEpoch, clock, parts, signal, partitions, segmentsClosed } = this.#context;
+    const { store, leaderEpoch, clock, parts, signal, partitions, segmentsClosed, batchKeys } = this.#context;
     try {
       const { keepSealed } = await abortable(parts.sealing(), signal);
       await keepSealed({
@@ -110,6 +112,7 @@ export class Maintenance {
         partitions,
         logs: () => this.#openers(),
         segmentsClosed,
+        batchKeys,
       });
     } catch (error) {
       ignoreKafkaError(error); // a part that cannot be loaded: the next leader seals

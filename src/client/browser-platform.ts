@@ -13,11 +13,12 @@ const browserPlatform: ClientPlatform = {
     runtime ??= pageRuntime();
     return runtime;
   },
-  connect({ clusterName, brokerConfig, label, worker, memoryIfDenied }) {
+  connect({ clusterName, brokerConfig, label, worker, memoryIfDenied, keys }) {
     warmStorage();
     return openWorkerLink({
       runtime: this.runtime,
       start: { clusterName, brokerConfig, label: pageLabel() ?? label, memoryIfDenied },
+      keys,
       workerUrl: 'workers/host.worker',
       newWorker: typeof worker === 'function' ? worker : () => worker ?? newHostWorker(),
     });

@@ -20,6 +20,7 @@ export async function checkLogs(
   const logs = wanted === undefined ? [...CLUSTER, ...partitions] : partitions;
   const findings: LogCheckFinding[] = [];
   const gaps: LogCheck['gaps'][number][] = [];
+  const keyIds = new Map<string, readonly string[]>();
   let checkedBytes = 0;
   for (const [index, { topic, partition }] of logs.entries()) {
     signal?.throwIfAborted();
@@ -31,6 +32,8 @@ export async function checkLogs(
       if (error?.type === 'UNKNOWN_TOPIC_OR_PARTITION') continue; // deleted meanwhile
       if (error !== undefined) throw error;
       checkedBytes += answer.checkedBytes;
+      const known = keyIds.get(topic) ?? [];
+      if (answer.keyIds.length > 0) keyIds.set(topic, [...new Set([...known, ...answer.keyIds])]);
       const place = topic === '' ? { topic: null, partition: null } : { topic, partition };
       for (const { fromOffset, nextOffset, ...finding } of answer.findings) {
         findings.push({ ...place, ...finding, fromOffset: String(fromOffset), nextOffset: String(nextOffset) });
@@ -41,5 +44,5 @@ export async function checkLogs(
     }
   }
   onProgress?.({ checkedLogs: logs.length, logs: logs.length, checkedBytes });
-  return { checkedLogs: logs.length, checkedBytes, findings, gaps };
+  return { checkedLogs: logs.length, checkedBytes, findings, gaps, keyIds: Object.fromEntries(keyIds) };
 }

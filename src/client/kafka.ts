@@ -1,3 +1,4 @@
+import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { RecordBytes } from '../record/record-bytes.js';
@@ -5,7 +6,7 @@ import type { ClientRuntime } from '../runtime/runtime.js';
 import { adminFront } from './admin-front.js';
 import type { Admin, AdminConfig } from './api/admin.js';
 import type { Consumer, ConsumerConfig } from './api/consumer.js';
-import type { Kafka, KafkaConfig } from './api/kafka.js';
+import type { EncryptionConfig, Kafka, KafkaConfig } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './api/producer.js';
 import type { StorageWatch } from './api/storage.js';
@@ -38,6 +39,8 @@ export interface ClientPlatform {
     readonly label: string;
     readonly worker?: KafkaConfig['worker'];
     readonly memoryIfDenied: boolean;
+    /** For the host that it starts or finds in this page. */
+    readonly keys: EncryptionKeys | undefined;
   }): Promise<RequestChannel> | RequestChannel;
 }
 
@@ -72,6 +75,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
             brokerConfig,
             label: clientId,
             memoryIfDenied,
+            keys: keysForHost(config.encryption),
             ...(worker && { worker }),
           }),
         ),
@@ -122,6 +126,12 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
       return this.close();
     }
   };
+}
+
+/** A look-up stays with the page, and the host does without. */
+function keysForHost(encryption: EncryptionConfig | undefined): EncryptionKeys | undefined {
+  if (encryption === undefined || typeof encryption.keys === 'function') return undefined;
+  return { keyId: encryption.keyId, keys: { ...encryption.keys } };
 }
 
 /** Addresses mean nothing in a browser; a number is a wish, and only the wish for one broker can be granted. */

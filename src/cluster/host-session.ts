@@ -1,4 +1,4 @@
-import { Broker, type BrokerApi } from '../broker/broker.js';
+import { Broker, type BrokerApi, type BrokerOptions } from '../broker/broker.js';
 import type { BrokerParts } from '../broker/broker-parts.js';
 import { fetchHandler } from '../broker/handle-fetch.js';
 import { handleListOffsets } from '../broker/handle-list-offsets.js';
@@ -53,6 +53,7 @@ export interface HostSessionOptions {
   /** How the storage of this host is; `storageChanged` says that it is another now. */
   readonly storage: () => StorageState;
   readonly onStorage: (event: StorageEvent) => void;
+  readonly batchKeys: BrokerOptions['batchKeys'];
 }
 
 interface Leading {
@@ -349,7 +350,7 @@ export class HostSession {
   // ---------------------------------------------------------------- leading
 
   async #openBroker(epoch: number): Promise<void> {
-    const { runtime, store, parts, clusterName, brokerConfig } = this.#options;
+    const { runtime, store, parts, clusterName, brokerConfig, batchKeys } = this.#options;
     const opening = Broker.open({
       clusterId: clusterName,
       store,
@@ -358,6 +359,7 @@ export class HostSession {
       clock: runtime.clock,
       random: runtime.random,
       configs: brokerConfig,
+      batchKeys,
       onAdvance: (advance) => this.#views.announce(advance),
       isFull: this.#options.storage().status === 'full',
       onFull: (figures) => this.#options.onStorage(figures ? { type: 'Refused', ...figures } : { type: 'RoomFound' }),

@@ -1,3 +1,4 @@
+import type { BrokerOptions } from '../broker/broker.js';
 import { parseBrokerConfig } from '../broker/broker-config.js';
 import type { BrokerParts } from '../broker/broker-parts.js';
 import { KafkaError } from '../protocol/errors.js';
@@ -30,6 +31,8 @@ export interface HostOptions {
   /** What a person may call this tab. */
   readonly label: string;
   readonly visible?: boolean;
+  /** The keys that this tab's application gave to this host, should it lead; asked anew at each use. */
+  readonly batchKeys?: BrokerOptions['batchKeys'];
 }
 
 /** What was opened. */
@@ -199,7 +202,7 @@ export class Host implements RequestChannel {
   }
 
   #sessionOptions(what: Opened, store: LogStore): HostSessionOptions {
-    const { runtime, parts, clusterName, brokerConfig = {}, label } = this.#options;
+    const { runtime, parts, clusterName, brokerConfig = {}, label, batchKeys } = this.#options;
     // Other tabs have memories of their own: no message and no lock is shared with them.
     const alone = what === 'memory';
     return {
@@ -209,6 +212,7 @@ export class Host implements RequestChannel {
       clusterName: alone ? `${clusterName}/memory/${store.incarnationId}` : clusterName,
       brokerConfig,
       label,
+      batchKeys,
       visible: this.#visible,
       readOnly: what === 'newer-database',
       storage: () => this.#storage.state,

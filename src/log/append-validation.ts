@@ -16,6 +16,7 @@ import {
 import { ENCRYPTED } from '../record/compression-types.js';
 import type { BatchHeader } from '../record/record.js';
 import { NULL_START } from '../record/record-cursor.js';
+import type { BatchKeys } from './batch-keys.js';
 
 /** Who appends: `client` is checked in full; `coordinator` is the broker itself, writing internal topics. */
 export type AppendOrigin = 'client' | 'coordinator';
@@ -65,15 +66,22 @@ export function beginsTransactional(records: Uint8Array): boolean {
 
 /**
  * Refuses records without a key, for compacted topics: compaction could not tell what they replace. The only check that
- * decodes records; those of encrypted batches are refused, since no key is here.
+ * decodes records; those of encrypted batches are refused where `batchKeys` do not open them.
  * @throws KafkaError INVALID_RECORD; UNSUPPORTED_COMPRESSION_TYPE: they cannot be looked at.
  */
-export async function checkKeys(records: Uint8Array, name: string): Promise<void> {
+export async function checkKeys(
+  records: Uint8Array,
+  name: string,
+  batchKeys: (() => Promise<BatchKeys | undefined>) | undefined,
+): Promise<void> {
   for (const { at, header } of batchesIn(records)) {
-    if (compressionOf(header) === ENCRYPTED) {
-      throw refused('INVALID_RECORD', name, 'records whose keys can be read, for it is compacted', 'encrypted ones');
+    const isEncrypted = compressionOf(header) === ENCRYPTED;
+    const opened = isEncrypted ? await (await batchKeys?.())?.open(records, at) : undefined;
+    if (isEncrypted && opened === undefined) {
+      const expected = 'records whose keys can be read, for it is compacted';
+      throw refused('INVALID_RECORD', name, expected, 'encrypted ones under a key that the leading tab has not');
     }
-    const cursor = await openBatch(records, at);
+    const cursor = opened === undefined ? await openBatch(records, at) : await openBatch(opened.clear, 0);
     for (let index = 0; cursor.next(); index++) {
       if (cursor.keyStart !== NULL_START) continue;
       throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${index}`);

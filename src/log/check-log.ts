@@ -1,5 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { LogFinding, PartitionGap } from '../protocol/requests.js';
+import { readableKeyId } from '../record/batch-encryption.js';
 import { isTransactional, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { LogId, LogStore, SealedSegment, SegmentRow } from '../storage/log-store.js';
@@ -31,6 +32,8 @@ export interface CheckedLog {
   readonly findings: readonly LogFinding[];
   readonly gaps: readonly PartitionGap[];
   readonly checkedBytes: number;
+  /** Under which keys batches are encrypted. */
+  readonly keyIds: ReadonlySet<string>;
   /** Rows whose key is not their last offset, with their last offset. */
   readonly misplaced: readonly { readonly row: RawChunk; readonly lastOffset: number }[];
   /** All that follows from the batches, from the log start on: what should be kept of them. */
@@ -62,6 +65,7 @@ export async function checkLog(
   const findings: LogFinding[] = [];
   const gaps: PartitionGap[] = [];
   const misplaced: { row: RawChunk; lastOffset: number }[] = [];
+  const keyIds = new Set<string>();
   let checkedBytes = 0;
   let nextOffset = logStartOffset;
 
@@ -71,6 +75,8 @@ export async function checkLog(
     for (const part of piece.parts) {
       if (isGapPart(part)) gaps.push({ fromOffset: part.fromOffset, nextOffset: part.nextOffset, reason: 'removed' });
       await replay.take(part);
+      const keyId = part.bytes && readableKeyId(part.bytes);
+      if (keyId !== undefined) keyIds.add(keyId);
     }
     nextOffset = Math.max(nextOffset, piece.nextOffset);
     checkedBytes += piece.row.bytes.byteLength;
@@ -148,7 +154,16 @@ export async function checkLog(
   if (wrong !== undefined) {
     findings.push({ kind: 'checkpoint', fromOffset: checkpoint?.offset ?? 0, nextOffset: endOffset, detail: wrong });
   }
-  return { findings, gaps, checkedBytes, misplaced, state: replay.state, segments, otherProducers: others.entries };
+  return {
+    findings,
+    gaps,
+    checkedBytes,
+    keyIds,
+    misplaced,
+    state: replay.state,
+    segments,
+    otherProducers: others.entries,
+  };
 }
 
 /** A single batch whose place and key agree: it is its offset that is wrong. */

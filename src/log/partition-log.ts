@@ -15,6 +15,7 @@ import { Serial } from '../util/serial.js';
 import type { AbortedTransaction } from './aborted-transactions.js';
 import { isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
+import type { BatchKeys } from './batch-keys.js';
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
@@ -57,6 +58,8 @@ export interface PartitionLogOptions {
   readonly transactions: () => Promise<TransactionsPart>;
   /** Kafka's `producer.id.expiration.ms`; default: Kafka's. */
   readonly producerIdExpirationMs?: number | undefined;
+  /** For encrypted batches to a compacted log; undefined: none is here. */
+  readonly batchKeys?: (() => Promise<BatchKeys | undefined>) | undefined;
 }
 
 export interface AppendResult {
@@ -330,7 +333,7 @@ export class PartitionLog {
     this.#waitingCount++;
     try {
       return await this.#entrance.run(async () => {
-        if (this.#checksKeys(origin)) await checkKeys(records, this.name);
+        if (this.#checksKeys(origin)) await checkKeys(records, this.name, this.#options.batchKeys);
         while (!this.#isReady || this.#needsTransactions(records)) await this.#getReady();
         // From here on no await: a commit may fail at any.
         return this.#place(records, origin);

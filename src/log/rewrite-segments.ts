@@ -1,5 +1,5 @@
 import { KafkaError } from '../protocol/errors.js';
-import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
+import { batchesIn, lastOffsetOf, verifyBatch } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { LogId, LogStore, SealedSegment, SegmentRow } from '../storage/log-store.js';
 import { SealedSegmentBuilder } from '../storage/sealed-segment.js';
@@ -80,7 +80,7 @@ async function stageAll(
   let builder = new SealedSegmentBuilder(log, baseOffset);
   let byteCount = 0;
   let maxTimestampMs = -1;
-  let batches = batchesOf(closed, { baseOffset, nextOffset }, signal);
+  let batches = batchesOf(closed, signal);
   for (const transform of transforms) batches = transform(batches);
   for await (const group of batches) {
     signal.throwIfAborted();
@@ -98,12 +98,13 @@ async function stageAll(
   return { byteCount, maxTimestampMs };
 }
 
-/** The batches of a range, without a hole where the log may have none. */
-async function* batchesOf(
-  { store, log, logStartOffset, sealedEndOffset }: ClosedSegments,
-  { baseOffset, nextOffset }: { readonly baseOffset: number; readonly nextOffset: number },
+/** The batches of the rows, without a hole where the log may have none. */
+export async function* batchesOf(
+  { store, log, logStartOffset, sealedEndOffset, rows }: ClosedSegments,
   signal: AbortSignal,
 ): AsyncIterable<readonly StoredBatch[]> {
+  const { baseOffset } = present(rows[0], 'there is a segment to read');
+  const { nextOffset } = present(rows.at(-1), 'there is a segment to read');
   let next = Math.max(baseOffset, logStartOffset);
   while (next < nextOffset) {
     signal.throwIfAborted();
@@ -121,6 +122,17 @@ async function* batchesOf(
       return; // the end of what is sealed was compacted away
     }
     yield group;
+  }
+}
+
+/** Whether a batch is as it was written. */
+export function isSound({ bytes }: StoredBatch): boolean {
+  try {
+    verifyBatch(bytes);
+    return true;
+  } catch (error) {
+    if (error instanceof KafkaError) return false;
+    throw error;
   }
 }
 

@@ -1,7 +1,6 @@
-import { KafkaError } from '../protocol/errors.js';
-import { readBatchHeader, verifyBatch } from '../record/batch-header.js';
+import { readBatchHeader } from '../record/batch-header.js';
 import { canMerge, isMergeable, mergeBatches } from '../record/merge-batches.js';
-import type { StoredBatch } from './rewrite-segments.js';
+import { isSound, type StoredBatch } from './rewrite-segments.js';
 
 /** What a merged batch holds at most. */
 const MERGED_BYTES = 60 * 1024;
@@ -39,16 +38,6 @@ export async function* rollUp(batches: AsyncIterable<readonly StoredBatch[]>): A
     if (done.length > 0) yield done;
   }
   yield endRun();
-}
-
-function isSound({ bytes }: StoredBatch): boolean {
-  try {
-    verifyBatch(bytes);
-    return true;
-  } catch (error) {
-    if (error instanceof KafkaError) return false;
-    throw error;
-  }
 }
 
 function merged(run: readonly StoredBatch[]): StoredBatch {

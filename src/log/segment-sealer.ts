@@ -1,26 +1,33 @@
+import type { BatchKeys } from './batch-keys.js';
 import type { PartitionLog } from './partition-log.js';
-import { type ClosedSegments, rewriteSegments } from './rewrite-segments.js';
+import { type BatchTransform, type ClosedSegments, rewriteSegments } from './rewrite-segments.js';
 import { rollUp } from './roll-up.js';
+import { rotation } from './rotate-segments.js';
 
 /**
  * Seals the closed segments of a log, oldest first, each for itself, and deletes their rows: see `LogStore.stageSealed`.
- * What an earlier leader began, it ends. Resolves when nothing is left, or with the signal.
+ * What an earlier leader began, it ends. With `keys`, what is encrypted comes under the one in use. Resolves when nothing is left, or with the signal.
  * @throws KafkaError as `rewriteSegments`; NOT_LEADER_OR_FOLLOWER
  */
-export async function sealClosedSegments(log: PartitionLog, signal: AbortSignal): Promise<void> {
+export async function sealClosedSegments(log: PartitionLog, signal: AbortSignal, keys?: BatchKeys): Promise<void> {
+  const transforms = keys?.rotates ? [rotation(keys), rollUp] : [rollUp];
   for (let isMore = true; isMore && !signal.aborted; )
-    isMore = await log.rewriteClosed((closed) => sealNext(closed, signal));
+    isMore = await log.rewriteClosed((closed) => sealNext(closed, transforms, signal));
 }
 
 /** Resolves to whether there is more to seal. */
-async function sealNext(closed: ClosedSegments, signal: AbortSignal): Promise<boolean> {
+async function sealNext(
+  closed: ClosedSegments,
+  transforms: readonly BatchTransform[],
+  signal: AbortSignal,
+): Promise<boolean> {
   const { store, log, leaderEpoch, logStartOffset, sealedEndOffset } = closed;
   const unsealed = closed.rows.filter(({ nextOffset }) => nextOffset > Math.max(sealedEndOffset, logStartOffset));
   const next = unsealed[0];
   // Rows of an earlier pass, and sealed segments below the log start, go before anything is put behind them.
   await store.sweepSealed(log, leaderEpoch);
   if (next === undefined) return false;
-  await rewriteSegments({ ...closed, rows: [next] }, [rollUp], signal);
+  await rewriteSegments({ ...closed, rows: [next] }, transforms, signal);
   await store.sweepSealed(log, leaderEpoch);
   return unsealed.length > 1;
 }

@@ -162,6 +162,8 @@ export interface CheckLogsResponse {
       readonly findings: readonly (LogFinding & { readonly log: number; readonly repaired: boolean })[];
       /** What earlier repairs took out: no damage any more, and no records. */
       readonly gaps: readonly PartitionGap[];
+      /** Of the keys under which batches are encrypted. */
+      readonly keyIds: readonly string[];
     })[];
   }[];
 }

@@ -23,7 +23,7 @@ const VERSION = 1;
 const PREFIX_BYTES = 3;
 const NONCE_BYTES = 12;
 const HEAD_BYTES = 16;
-const MAX_KEY_ID_BYTES = 255;
+export const MAX_KEY_ID_BYTES = 255;
 
 const UTF8 = new TextDecoder();
 
@@ -79,20 +79,19 @@ export async function decryptBatch(
   return replaceRecords(bytes, at, await cipher.open(keyId, sealed), compression);
 }
 
-/** The batch at `at` under the cipher's current key; undefined where it is under that already, or not encrypted. */
-export async function rotateBatch(
-  bytes: Uint8Array,
-  at: number,
-  cipher: BatchCipher,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const keyId = encryptionKeyId(bytes, at);
-  if (keyId === undefined || keyId === cipher.keyId) return undefined;
-  return encryptBatch(await decryptBatch(bytes, at, cipher), 0, cipher);
-}
-
 /** Which key the batch at `at` is encrypted with; undefined: none. @throws KafkaError CORRUPT_MESSAGE */
 export function encryptionKeyId(bytes: Uint8Array, at = 0): string | undefined {
   return isEncrypted(readBatchHeader(bytes, at)) ? envelopeOf(bytes, at).keyId : undefined;
+}
+
+/** As `encryptionKeyId`; undefined also where the envelope is of a later version. */
+export function readableKeyId(bytes: Uint8Array, at = 0): string | undefined {
+  try {
+    return encryptionKeyId(bytes, at);
+  } catch (error) {
+    if (error instanceof KafkaError && error.type === 'CORRUPT_MESSAGE') return undefined;
+    throw error;
+  }
 }
 
 export function isEncrypted(header: Pick<BatchHeader, 'attributes'>): boolean {

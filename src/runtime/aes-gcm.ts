@@ -1,5 +1,5 @@
 /** AES-GCM by WebCrypto, with nonces of 96 random bits (NIST SP 800-38D: at most 2^32 for one key). */
-const NAME = 'AES-GCM';
+export const AES_GCM = 'AES-GCM';
 const NONCE_BYTES = 12;
 
 export interface Sealed {
@@ -13,7 +13,7 @@ export async function sealAesGcm(
   { plaintext, additionalData }: { readonly plaintext: Uint8Array; readonly additionalData: Uint8Array },
 ): Promise<Sealed> {
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
-  const algorithm = { name: NAME, iv: nonce, additionalData: own(additionalData) };
+  const algorithm = { name: AES_GCM, iv: nonce, additionalData: own(additionalData) };
   return { nonce, ciphertext: new Uint8Array(await crypto.subtle.encrypt(algorithm, key, own(plaintext))) };
 }
 
@@ -22,7 +22,7 @@ export async function openAesGcm(
   key: CryptoKey,
   { nonce, ciphertext, additionalData }: Sealed & { readonly additionalData: Uint8Array },
 ): Promise<Uint8Array> {
-  const algorithm = { name: NAME, iv: own(nonce), additionalData: own(additionalData) };
+  const algorithm = { name: AES_GCM, iv: own(nonce), additionalData: own(additionalData) };
   return new Uint8Array(await crypto.subtle.decrypt(algorithm, key, own(ciphertext)));
 }
 

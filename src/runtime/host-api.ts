@@ -1,3 +1,4 @@
+import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
@@ -12,6 +13,8 @@ export interface HostStart {
   readonly visible: boolean;
   /** Run over memory where storage is denied. */
   readonly memoryIfDenied?: boolean;
+  /** As `HostApi.keyRings`. */
+  readonly keyRings?: readonly EncryptionKeys[];
 }
 
 export interface HostStarted {
@@ -42,6 +45,8 @@ export interface HostApi {
   /** Nobody waits for that call any more. */
   cancel(callId: number): void;
   visibility(visible: boolean): void;
+  /** All keys that the page has given so far, of each `Kafka` for itself, oldest first. */
+  keyRings(rings: readonly EncryptionKeys[]): void;
   close(): Promise<void>;
 }
 

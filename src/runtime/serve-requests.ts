@@ -1,4 +1,5 @@
 import { type Endpoint, expose, transfer } from 'comlink';
+import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { AssertionError, assert, present } from '../util/assert.js';
@@ -9,6 +10,7 @@ import { responseBuffers } from './record-buffers.js';
 export interface ServedHost extends HostStarted {
   readonly requests: RequestChannel;
   visibility(visible: boolean): void;
+  keyRings?(rings: readonly EncryptionKeys[]): void;
   /** Leaves the cluster in order. */
   close(): Promise<void>;
 }
@@ -55,6 +57,7 @@ export function serveRequests(
     },
     cancel: (callId) => calls.get(callId)?.abort(new KafkaError('REQUEST_TIMED_OUT', 'the client waits no longer')),
     visibility: (visible) => host?.visibility(visible),
+    keyRings: (rings) => host?.keyRings?.(rings),
     close: async () => host?.close(),
   };
   expose(api, endpoint);

@@ -1,3 +1,4 @@
+import { type EncryptionKeys, withKeys } from '../protocol/encryption-keys.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
@@ -6,7 +7,9 @@ import { isPageVisible, watchPage } from './page-lifecycle.js';
 import { WorkerPeer, type WorkerPeerOptions } from './worker-peer.js';
 
 export interface WorkerLinkOptions extends Omit<WorkerPeerOptions, 'start'> {
-  readonly start: Omit<HostStart, 'visible'>;
+  readonly start: Omit<HostStart, 'visible' | 'keyRings'>;
+  /** For this worker and those that take its place. */
+  readonly keys?: EncryptionKeys | undefined;
 }
 
 type State =
@@ -30,10 +33,12 @@ export class WorkerLink implements RequestChannel {
   readonly #options: WorkerLinkOptions;
   readonly #stopWatching: () => void;
   #state: State;
+  #keyRings: readonly EncryptionKeys[];
   #closing: Promise<void> | undefined;
 
   constructor(options: WorkerLinkOptions) {
     this.#options = options;
+    this.#keyRings = options.keys ? [options.keys] : [];
     this.#state = { status: 'open', peer: this.#newPeer() };
     this.#stopWatching = watchPage({
       suspend: () => this.#suspend(),
@@ -49,6 +54,14 @@ export class WorkerLink implements RequestChannel {
 
   async send<A extends ApiName>(api: A, request: Requests[A], { signal }: SendOptions = {}): Promise<Responses[A]> {
     return this.#peer().send(api, request, signal);
+  }
+
+  /** The keys of one more `Kafka` of this page. */
+  giveKeys(keys: EncryptionKeys): void {
+    const rings = withKeys(this.#keyRings, keys);
+    if (rings === this.#keyRings) return;
+    this.#keyRings = rings;
+    if (this.#state.status === 'open') this.#state.peer.keyRings(this.#keyRings);
   }
 
   close(): Promise<void> {
@@ -87,6 +100,7 @@ export class WorkerLink implements RequestChannel {
   }
 
   #newPeer(): WorkerPeer {
-    return new WorkerPeer({ ...this.#options, start: { ...this.#options.start, visible: isPageVisible() } });
+    const { start, ...options } = this.#options;
+    return new WorkerPeer({ ...options, start: { ...start, keyRings: this.#keyRings, visible: isPageVisible() } });
   }
 }

@@ -21,6 +21,7 @@ export async function openWorkerLink(options: WorkerLinkOptions): Promise<Reques
   const { clusterName } = options.start;
   const entry = entryOf(options);
   entry.users++;
+  if (options.keys) entry.link.giveKeys(options.keys);
   let isOpen = true;
   const close = async (): Promise<void> => {
     if (!isOpen) return;

@@ -1,4 +1,5 @@
 import { proxy, transfer, wrap } from 'comlink';
+import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import { abortable, linkedController, onAbort } from '../util/signal.js';
@@ -31,7 +32,7 @@ export class WorkerPeer {
   readonly started: Promise<HostStarted>;
   readonly #options: WorkerPeerOptions;
   readonly #worker: Worker | undefined;
-  readonly #host: Pick<HostApi, 'start' | 'send' | 'cancel' | 'visibility' | 'close'> | undefined;
+  readonly #host: Pick<HostApi, keyof HostApi> | undefined;
   readonly #ended: AbortController = new AbortController();
   /** What ends each call that is in flight, by its number. */
   readonly #calls: Map<number, (error: unknown) => void> = new Map();
@@ -61,6 +62,11 @@ export class WorkerPeer {
   visibility(visible: boolean): void {
     if (this.#isStarted) this.#host?.visibility(visible);
     else this.started.then(() => this.#host?.visibility(visible)).catch(() => {}); // nobody to tell
+  }
+
+  /** See `HostApi.keyRings`. Those of the start are known. */
+  keyRings(rings: readonly EncryptionKeys[]): void {
+    this.started.then(() => this.#host?.keyRings(rings)).catch(() => {}); // nobody to tell
   }
 
   /** Fails what is in flight, lets the host say goodbye, and ends the worker. */
@@ -172,13 +178,14 @@ export class WorkerPeer {
 }
 
 /** Each property of a Comlink proxy is a new proxy: taken once, not with each call. */
-function hostApi(worker: Worker): Pick<HostApi, 'start' | 'send' | 'cancel' | 'visibility' | 'close'> {
-  const { start, send, cancel, visibility, close } = wrap<HostApi>(worker);
+function hostApi(worker: Worker): Pick<HostApi, keyof HostApi> {
+  const { start, send, cancel, visibility, keyRings, close } = wrap<HostApi>(worker);
   return {
     start,
     send,
     cancel: (callId) => void cancel(callId),
     visibility: (visible) => void visibility(visible),
+    keyRings: (rings) => void keyRings(rings),
     close,
   };
 }

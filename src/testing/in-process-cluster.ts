@@ -1,7 +1,10 @@
 import { STATIC_PARTS } from '../broker/static-parts.js';
-import { type KafkaConstructor, kafkaOn } from '../client/kafka.js';
+import { type ClientPlatform, type KafkaConstructor, kafkaOn } from '../client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../client/static-client-parts.js';
 import { Host } from '../cluster/host.js';
+import type { BatchKeys } from '../log/batch-keys.js';
+import { batchKeys } from '../log/key-rings.js';
+import { type EncryptionKeys, withKeys } from '../protocol/encryption-keys.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { inProcessRuntime } from '../runtime/node-runtime.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -27,6 +30,8 @@ export class InProcessCluster {
   readonly Kafka: KafkaConstructor;
   readonly #brokerConfig: Readonly<Record<string, string>>;
   readonly #hosts = new Set<Host>();
+  #keyRings: readonly EncryptionKeys[] = [];
+  #keys: BatchKeys | undefined;
   #shared: Promise<Host> | undefined;
   #users = 0;
 
@@ -34,7 +39,10 @@ export class InProcessCluster {
     this.name = options.name ?? 'default';
     this.runtime = options.runtime ?? inProcessRuntime();
     this.#brokerConfig = options.brokerConfig ?? {};
-    const connect = (): Promise<RequestChannel> => this.connect();
+    const connect: ClientPlatform['connect'] = ({ keys }) => {
+      if (keys) this.#giveKeys(keys);
+      return this.connect();
+    };
     this.Kafka = kafkaOn({ runtime: this.runtime, parts: STATIC_CLIENT_PARTS, connect });
   }
 
@@ -48,6 +56,7 @@ export class InProcessCluster {
       clusterName: this.name,
       brokerConfig: this.#brokerConfig,
       label,
+      batchKeys: async () => this.#keys,
     });
     this.#hosts.add(host);
     return host;
@@ -77,6 +86,13 @@ export class InProcessCluster {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** All hosts have the keys of all clients. */
+  #giveKeys(keys: EncryptionKeys): void {
+    const rings = withKeys(this.#keyRings, keys);
+    if (rings !== this.#keyRings) this.#keys = batchKeys(rings);
+    this.#keyRings = rings;
   }
 
   async #closeShared(): Promise<void> {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   CompressionTypes,
   type Consumer,
@@ -179,9 +179,53 @@ test('a look-up by time answers the beginning of the batch: never a record too f
   expect(await offsetAt(2_002)).toBe('3');
 });
 
-test('a compacted topic refuses what is encrypted: nobody could tell which record replaces which', async () => {
-  const kafka = open({ keyId: 'k1', keys: { k1: await newKey() } });
+describe('a compacted topic', () => {
   const configEntries = [{ name: 'cleanup.policy', value: 'compact' }];
-  await kafka.admin().createTopics({ topics: [{ topic: TOPIC, configEntries }] });
-  await expect(send(kafka, ['secret'])).rejects.toMatchObject({ type: 'INVALID_RECORD' });
+
+  test('refuses what is encrypted where its keys stay with the page: nobody could tell what replaces what', async () => {
+    const key = await newKey();
+    const kafka = open({ keyId: 'k1', keys: () => key });
+    await kafka.admin().createTopics({ topics: [{ topic: TOPIC, configEntries }] });
+    await expect(send(kafka, ['secret'])).rejects.toMatchObject({
+      type: 'INVALID_RECORD',
+      message: expect.stringContaining('a key that the leading tab has not'),
+    });
+  });
+
+  test('takes it where the leading tab has the keys, and stores it encrypted', async () => {
+    const kafka = open({ keyId: 'k1', keys: { k1: await newKey() } });
+    await kafka.admin().createTopics({ topics: [{ topic: TOPIC, configEntries }] });
+    await send(kafka, ['secret']);
+    expect(stored()).not.toContain('secret');
+    expect(await read(kafka, 1)).toEqual(['secret']);
+  });
 });
+
+test('the keys in use are named by a check of the logs, topic by topic', async () => {
+  const [k1, k2] = [await newKey(), await newKey()];
+  const kafka = open({ keyId: 'k1', keys: { k1 } });
+  await send(kafka, ['old']);
+  await send(open({ keyId: 'k2', keys: { k1, k2 } }), ['new']);
+  await send(open({ keyId: 'k2', keys: { k2 } }), ['other'], {}, 'others');
+  await send(open(), ['clear'], {}, 'in-clear');
+  expect((await kafka.admin().checkLogs()).keyIds).toEqual({ [TOPIC]: ['k1', 'k2'], others: ['k2'] });
+});
+
+test('old records come under the new key by themselves once their segment has closed', async () => {
+  const [k1, k2] = [await newKey(), await newKey()];
+  const first = open({ keyId: 'k1', keys: { k1 } });
+  const configEntries = [{ name: 'segment.bytes', value: '1024' }];
+  await first.admin().createTopics({ topics: [{ topic: TOPIC, configEntries }] });
+  for (let i = 0; i < 6; i++) await send(first, [`old ${i} `.padEnd(300, '.')]);
+  await first.close();
+  await cluster.close(); // the last tab is closed; another is opened
+  const kafka = open({ keyId: 'k2', keys: { k1, k2 } });
+  await send(kafka, ['new '.padEnd(300, '.')]); // closes what is old
+  const inUse = async () => (await kafka.admin().checkLogs({ topics: [TOPIC] })).keyIds[TOPIC];
+  await vi.waitFor(async () => expect(await inUse()).toEqual(['k2']), { timeout: 15_000, interval: 200 });
+  const values = await read(open({ keyId: 'k2', keys: { k2 } }), 7);
+  expect(values.map((value) => value.replaceAll('.', '').trim())).toEqual([
+    ...[0, 1, 2, 3, 4, 5].map((i) => `old ${i}`),
+    'new',
+  ]);
+}, 30_000);

@@ -2,13 +2,7 @@ import { createDecipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compressBatch, decodeBatch } from '../../src/record/batch-compression.js';
-import {
-  type BatchCipher,
-  decryptBatch,
-  encryptBatch,
-  encryptionKeyId,
-  rotateBatch,
-} from '../../src/record/batch-encryption.js';
+import { type BatchCipher, decryptBatch, encryptBatch, encryptionKeyId } from '../../src/record/batch-encryption.js';
 import {
   BATCH_HEADER_BYTES,
   compressionOf,
@@ -149,27 +143,6 @@ test('every changed byte of the envelope is noticed', async () => {
     writeBatchHeader(changed, 0, changed.length, header); // with a checksum that fits
     await expect(decryptBatch(changed, 0, one)).rejects.toThrow();
   }
-});
-
-test('rotation brings a batch under the current key, the rest as it was; it leaves alone what needs none', async () => {
-  const known = await keys('old', 'new');
-  const [old, current] = [cipher('old', known), cipher('new', known)];
-  const encrypted = await encryptBatch(batch(), 0, old);
-  stampBatch(encrypted, 0, { baseOffset: 912, partitionLeaderEpoch: 4 });
-  const rotated = (await rotateBatch(encrypted, 0, current)) ?? new Uint8Array();
-  expect([encryptionKeyId(encrypted), encryptionKeyId(rotated)]).toEqual(['old', 'new']);
-  const { crc: _old, ...before } = readBatchHeader(encrypted);
-  const { crc: _new, ...after } = readBatchHeader(rotated);
-  expect(after).toEqual(before);
-  const withoutOld = cipher('new', new Map([...known].filter(([id]) => id === 'new')));
-  expect(decodeRecords(await decryptBatch(rotated, 0, withoutOld)).map(({ value }) => String(value))).toEqual([
-    'two teapots',
-    'one cup',
-  ]);
-  expect(await rotateBatch(rotated, 0, current)).toBeUndefined();
-  expect(await rotateBatch(batch(), 0, current)).toBeUndefined();
-  expect(encryptionKeyId(batch())).toBeUndefined();
-  await expect(rotateBatch(encrypted, 0, withoutOld)).rejects.toThrow('no key old');
 });
 
 test('who has no keys at all gets a typed error, not wrong records', async () => {

@@ -32,6 +32,8 @@ export interface LogCheck {
     /** Exclusive. */
     readonly nextOffset: string;
   }[];
+  /** By topic, of the keys under which records are encrypted; a key that is not here any more is no longer needed. */
+  readonly keyIds: Readonly<Record<string, readonly string[]>>;
 }
 
 /** *Ours*: something that is not as it should be. */

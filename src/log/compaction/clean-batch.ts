@@ -6,15 +6,17 @@ import {
   compressionOf,
   deleteHorizonMs,
   isControl,
+  readBatchHeader,
   timestampType,
 } from '../../record/batch-header.js';
-import type { CompressionType } from '../../record/compression-types.js';
+import { type CompressionType, ENCRYPTED } from '../../record/compression-types.js';
 import type { BatchHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
 import { emptiedBatch, withDeleteHorizon } from '../../record/rewritten-batch.js';
 import { writeBatchHeader } from '../../record/write-batch-header.js';
 import { varlongSize, writeVarint, writeVarlong } from '../../util/varint.js';
 import { VarintReader } from '../../util/varint-reader.js';
+import type { BatchKeys } from '../batch-keys.js';
 import { type BatchRetention, batchRetention, hasExpired, type RetentionRules } from './batch-retention.js';
 import type { CleanedTransactions } from './cleaned-transactions.js';
 import type { DirtyPart } from './offset-map.js';
@@ -22,13 +24,14 @@ import type { DirtyPart } from './offset-map.js';
 export interface Cleaning extends RetentionRules {
   readonly dirty: DirtyPart;
   readonly transactions: CleanedTransactions;
+  readonly batchKeys: BatchKeys | undefined;
 }
 
 /**
  * What compaction leaves of a batch: the same bytes, a batch of the same head with fewer records, an empty one, or
  * nothing. Every batch of the log has to come by, in order. Offsets and sequences never change; a batch that keeps
- * tombstones for the first time gets its delete horizon (KIP-534). A batch that cannot be decompressed here is kept
- * whole.
+ * tombstones for the first time gets its delete horizon (KIP-534). A batch that cannot be decompressed or
+ * decrypted here is kept whole; what is decrypted is encrypted again, under the key that is in use.
  * @throws KafkaError CORRUPT_MESSAGE: its records cannot be read.
  */
 export async function cleanBatch(
@@ -36,9 +39,35 @@ export async function cleanBatch(
   batch: BatchAt,
   cleaning: Cleaning,
 ): Promise<Uint8Array | undefined> {
-  const { header, at } = batch;
+  const { header } = batch;
   const retention = batchRetention(bytes, batch, cleaning.transactions, cleaning);
   if (retention.discardsRecords) return retention.staysEmpty ? emptiedBatch(header) : undefined;
+  return compressionOf(header) === ENCRYPTED
+    ? cleanEncrypted(bytes, batch, retention, cleaning)
+    : cleanClear(bytes, batch, retention, cleaning);
+}
+
+async function cleanEncrypted(
+  bytes: Uint8Array,
+  batch: BatchAt,
+  retention: BatchRetention,
+  cleaning: Cleaning,
+): Promise<Uint8Array | undefined> {
+  const opened = await cleaning.batchKeys?.open(bytes, batch.at);
+  if (opened === undefined) return whole(bytes, batch);
+  const { clear, isCurrent } = opened;
+  const cleaned = await cleanClear(clear, { at: 0, header: readBatchHeader(clear) }, retention, cleaning);
+  if (cleaned === undefined || cleaned.length === BATCH_HEADER_BYTES) return cleaned;
+  return cleaned === clear && isCurrent ? whole(bytes, batch) : opened.seal(cleaned);
+}
+
+async function cleanClear(
+  bytes: Uint8Array,
+  batch: BatchAt,
+  retention: BatchRetention,
+  cleaning: Cleaning,
+): Promise<Uint8Array | undefined> {
+  const { header, at } = batch;
   const type = compressionOf(header);
   if (type === 0) return cleanUncompressed(bytes, batch, retention, cleaning);
 
@@ -51,8 +80,21 @@ export async function cleanBatch(
   return compressBatch(cleaned, 0, type as CompressionType);
 }
 
-/** @throws KafkaError CORRUPT_MESSAGE */
-export async function decompressed(bytes: Uint8Array, at: number): Promise<Uint8Array | undefined> {
+/**
+ * The batch at `at`, which is compressed or encrypted, as neither; undefined where that cannot be done here.
+ * @throws KafkaError CORRUPT_MESSAGE
+ */
+export async function laidOpen(
+  bytes: Uint8Array,
+  at: number,
+  batchKeys: BatchKeys | undefined,
+): Promise<Uint8Array | undefined> {
+  if (compressionOf(readBatchHeader(bytes, at)) !== ENCRYPTED) return decompressed(bytes, at);
+  const clear = (await batchKeys?.open(bytes, at))?.clear;
+  return clear === undefined || compressionOf(readBatchHeader(clear)) === 0 ? clear : decompressed(clear, 0);
+}
+
+async function decompressed(bytes: Uint8Array, at: number): Promise<Uint8Array | undefined> {
   try {
     return await decompressBatch(bytes, at);
   } catch (error) {

@@ -5,6 +5,7 @@ import type { BatchHeader } from '../../record/record.js';
 import type { LogId, SegmentRow } from '../../storage/log-store.js';
 import type { AbortedTransaction } from '../aborted-transactions.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from '../active-segment.js';
+import type { BatchKeys } from '../batch-keys.js';
 import type { RetentionRules } from './batch-retention.js';
 import { type Cleaning, cleanBatch } from './clean-batch.js';
 import type { CleanablePart } from './cleanable-part.js';
@@ -31,6 +32,8 @@ export interface PassRules extends Pick<TopicConfig, 'deleteRetentionMs' | 'segm
   readonly nowMs: number;
   /** Of the offset map: see `slotsWithin`. */
   readonly mapSlots: number;
+  /** For what is encrypted; undefined: that is kept whole. */
+  readonly batchKeys?: BatchKeys | undefined;
 }
 
 /** What is to take the place of neighbouring segments, all at once. */
@@ -62,14 +65,14 @@ export async function* compactionPass(
   part: CleanablePart,
   rules: PassRules,
 ): AsyncGenerator<CleanedSegments, number, undefined> {
-  const { nowMs, deleteRetentionMs } = rules;
+  const { nowMs, deleteRetentionMs, batchKeys } = rules;
   const { endOffset } = part;
-  const dirty = await readDirtyPart(log, part, rules.mapSlots);
+  const dirty = await readDirtyPart(log, part, rules);
   const passEnd = dirty.latestOffset + 1;
   const segments = log.segments.filter(({ baseOffset }) => baseOffset < passEnd);
   const transactions = new CleanedTransactions(log.abortedTransactions);
   const { producer } = log;
-  const cleaning: Cleaning = { nowMs, deleteRetentionMs, endOffset, producer, dirty, transactions };
+  const cleaning: Cleaning = { nowMs, deleteRetentionMs, endOffset, producer, dirty, transactions, batchKeys };
   for (const group of segmentGroups(segments, rules.segmentBytes)) yield await cleanSegments(log, group, cleaning);
   return passEnd;
 }
@@ -77,13 +80,13 @@ export async function* compactionPass(
 async function readDirtyPart(
   log: LogToClean,
   { firstDirtyOffset, endOffset }: CleanablePart,
-  mapSlots: number,
+  { mapSlots, batchKeys }: PassRules,
 ): Promise<OffsetMapBuilder['dirty']> {
   const inPart = log.abortedTransactions.filter((transaction) => {
     return transaction.lastOffset >= firstDirtyOffset && transaction.firstOffset < endOffset;
   });
   const transactions = new CleanedTransactions(inPart);
-  const builder = new OffsetMapBuilder(new OffsetMap(mapSlots), transactions, firstDirtyOffset);
+  const builder = new OffsetMapBuilder(new OffsetMap(mapSlots), { transactions, firstDirtyOffset, batchKeys });
   for await (const { bytes, batch } of batchesBetween(log, firstDirtyOffset, endOffset)) {
     if (!(await builder.add(bytes, batch))) return builder.dirty;
   }

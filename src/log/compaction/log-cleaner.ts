@@ -7,6 +7,7 @@ import type { Clock } from '../../runtime/runtime.js';
 import type { LogId, LogStore, SegmentRow } from '../../storage/log-store.js';
 import { SealedSegmentBuilder } from '../../storage/sealed-segment.js';
 import { type AbortedTransaction, packAborted, unpackAborted } from '../aborted-transactions.js';
+import type { BatchKeys } from '../batch-keys.js';
 import type { PartitionLog } from '../partition-log.js';
 import {
   type CleanablePart,
@@ -28,6 +29,7 @@ export interface LogCleanerOptions {
   readonly clock: Clock;
   /** How large the offset map of a pass may become. */
   readonly mapBytes?: number;
+  readonly batchKeys?: (() => Promise<BatchKeys | undefined>) | undefined;
 }
 
 /** A log whose `cleanup.policy` includes compact. */
@@ -134,7 +136,7 @@ export class LogCleaner {
   }
 
   async #clean({ compacted, segments, part, abortedTransactions }: DueLog, signal: AbortSignal): Promise<void> {
-    const { store, clock, leaderEpoch } = this.#options;
+    const { store, clock, leaderEpoch, batchKeys } = this.#options;
     const { log } = compacted;
     const leader = await compacted.open();
     // What a dead leader left; and from here on recovery replays nothing of these segments.
@@ -151,8 +153,9 @@ export class LogCleaner {
       },
     };
     const { deleteRetentionMs, segmentBytes } = compacted.config();
-    const rules = { deleteRetentionMs, segmentBytes, nowMs: clock.wallMs(), mapSlots: this.#mapSlots };
-    const pass = compactionPass(source, part, rules);
+    const rules = { deleteRetentionMs, segmentBytes, nowMs: clock.wallMs() };
+    const means = { mapSlots: this.#mapSlots, batchKeys: await batchKeys?.() };
+    const pass = compactionPass(source, part, { ...rules, ...means });
     let step = await pass.next();
     for (; !step.done; step = await pass.next()) {
       signal.throwIfAborted();

@@ -1,6 +1,7 @@
 import { type BatchAt, compressionOf, isControl, lastOffsetOf } from '../../record/batch-header.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
-import { decompressed } from './clean-batch.js';
+import type { BatchKeys } from '../batch-keys.js';
+import { laidOpen } from './clean-batch.js';
 import type { CleanedTransactions } from './cleaned-transactions.js';
 import type { DirtyPart, OffsetMap } from './offset-map.js';
 
@@ -12,10 +13,23 @@ export class OffsetMapBuilder {
   readonly #offsets: OffsetMap;
   readonly #transactions: CleanedTransactions;
   readonly #firstDirtyOffset: number;
+  readonly #batchKeys: BatchKeys | undefined;
   #latestOffset: number;
 
-  constructor(offsets: OffsetMap, transactions: CleanedTransactions, firstDirtyOffset: number) {
+  constructor(
+    offsets: OffsetMap,
+    {
+      transactions,
+      firstDirtyOffset,
+      batchKeys,
+    }: {
+      readonly transactions: CleanedTransactions;
+      readonly firstDirtyOffset: number;
+      readonly batchKeys: BatchKeys | undefined;
+    },
+  ) {
     this.#offsets = offsets;
+    this.#batchKeys = batchKeys;
     this.#transactions = transactions;
     this.#firstDirtyOffset = firstDirtyOffset;
     this.#latestOffset = firstDirtyOffset - 1;
@@ -34,7 +48,7 @@ export class OffsetMapBuilder {
     const { header, at } = batch;
     if (isControl(header)) this.#transactions.passControlBatch(bytes, batch);
     else if (!this.#transactions.passDataBatch(batch)) {
-      const plain = compressionOf(header) === 0 ? bytes : await decompressed(bytes, at);
+      const plain = compressionOf(header) === 0 ? bytes : await laidOpen(bytes, at, this.#batchKeys);
       // Records that cannot be read here replace nothing.
       if (plain && !this.#addRecords(plain === bytes ? new RecordCursor(bytes, at, header) : new RecordCursor(plain))) {
         return false;

@@ -37,12 +37,17 @@ function record(key: string, value: string | null, timestampMs = 100): NewRecord
 
 /** A pass in which the dirty part is `dirty`, and all is known of it. */
 async function cleaningOf(dirty: readonly Uint8Array[], rules: Partial<RetentionRules> = {}): Promise<Cleaning> {
-  const builder = new OffsetMapBuilder(new OffsetMap(100), new CleanedTransactions([]), 0);
+  const builder = new OffsetMapBuilder(new OffsetMap(100), {
+    transactions: new CleanedTransactions([]),
+    firstDirtyOffset: 0,
+    batchKeys: undefined,
+  });
   for (const bytes of dirty) await builder.add(bytes, { header: verifyBatch(bytes), at: 0 });
   builder.reached(1000);
   return {
     dirty: builder.dirty,
     transactions: new CleanedTransactions([]),
+    batchKeys: undefined,
     nowMs: NOW_MS,
     deleteRetentionMs: DELETE_RETENTION_MS,
     endOffset: 1000,
