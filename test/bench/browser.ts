@@ -10,9 +10,12 @@ import { chromiumPath } from '../../.ci/browsers.mjs';
 import type { Bench } from './page/page.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
+const ROOT = join(HERE, '../..');
+/** The package as it is published: applications bundle that and not our sources, and its worker is cut into other chunks. */
+const PACKAGE = join(ROOT, '.bench/dist');
 const TYPES: Record<string, string> = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
-/** One Chromium with one profile on disk, over the built bench page, served so that clocks tick in 5 µs (COOP, COEP). */
+/** One Chromium with one profile on disk, over the bench page built with the built package, served so that clocks tick in 5 µs (COOP, COEP). */
 export class BenchBrowser {
   readonly #server: Server;
   readonly #url: string;
@@ -29,11 +32,13 @@ export class BenchBrowser {
   static async open(): Promise<BenchBrowser> {
     const folder = mkdtempSync(join(tmpdir(), 'tabstream-bench-'));
     const pages = join(folder, 'pages');
+    await buildPackage();
     await build({
       configFile: false,
       root: join(HERE, 'page'),
       logLevel: 'error',
       worker: { format: 'es' },
+      resolve: { alias: [{ find: /^.*\/src\/index\.js$/, replacement: join(PACKAGE, 'index.js') }] },
       build: { outDir: pages, emptyOutDir: true, target: 'es2022' },
     });
     const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -89,6 +94,13 @@ export class BenchBrowser {
     await this.#browser.close();
     this.#server.close();
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function buildPackage(): Promise<void> {
+  for (const mode of ['lib', 'worker']) {
+    const configFile = join(ROOT, 'vite.config.ts');
+    await build({ configFile, root: ROOT, mode, logLevel: 'error', build: { outDir: PACKAGE } });
   }
 }
 
