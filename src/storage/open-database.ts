@@ -86,10 +86,7 @@ function factoryOf(options: DatabaseOptions): IDBFactory {
 }
 
 /** One attempt. A success that comes after the deadline is closed again, so that it blocks nobody. */
-async function inTime(
-  opening: Promise<IDBDatabase>,
-  clock: Clock | undefined,
-): Promise<IDBDatabase> {
+async function inTime(opening: Promise<IDBDatabase>, clock: Clock | undefined): Promise<IDBDatabase> {
   if (!clock) return opening;
   const settled = new AbortController();
   const tooLate = clock.sleep(OPEN_DEADLINE_MS, settled.signal).then(() => {
@@ -104,11 +101,7 @@ async function inTime(
 }
 
 /** Opens, and makes anew a database without any object store, which holds nothing. */
-async function openWhole(
-  factory: IDBFactory,
-  name: string,
-  options: DatabaseOptions,
-): Promise<IDBDatabase> {
+async function openWhole(factory: IDBFactory, name: string, options: DatabaseOptions): Promise<IDBDatabase> {
   for (;;) {
     const database = await openOnce(factory, name, options);
     const missing = missingStores(database.objectStoreNames);

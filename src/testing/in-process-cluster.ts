@@ -1,7 +1,7 @@
-import { STATIC_PARTS } from '../broker/static-parts.js';
 import { type KafkaConstructor, kafkaOn } from '../client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../client/static-client-parts.js';
 import { Host } from '../cluster/host.js';
+import { STATIC_CLUSTER_PARTS } from '../cluster/static-cluster-parts.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { inProcessRuntime } from '../runtime/node-runtime.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -44,7 +44,7 @@ export class InProcessCluster {
     const host = await Host.start({
       runtime,
       openStore: () => MemoryLogStore.open(disk, { newIncarnationId: runtime.random.uuid() }),
-      parts: STATIC_PARTS,
+      parts: STATIC_CLUSTER_PARTS,
       clusterName: this.name,
       brokerConfig: this.#brokerConfig,
       label,

@@ -1,0 +1,6 @@
+import { STATIC_PARTS } from '../broker/static-parts.js';
+import type { ClusterParts } from './cluster-parts.js';
+import { Transport } from './transport.js';
+
+/** The parts of a host that is one module graph: see `STATIC_PARTS`. */
+export const STATIC_CLUSTER_PARTS: ClusterParts = { ...STATIC_PARTS, transport: async () => ({ Transport }) };
