@@ -22,6 +22,7 @@ const PARTS: ClusterParts = {
   room: () => loaded(import('../src/broker/room-keeper.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
   transactions: () => loaded(import('../src/broker/transactions-part.js')),
+  readAhead: () => loaded(import('../src/cluster/read-ahead.js')),
   transport: () => loaded(import('../src/cluster/transport.js')),
 };
 

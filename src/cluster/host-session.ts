@@ -121,7 +121,8 @@ export class HostSession {
     const answer: AnswerRequest = (api, request, signal) =>
       this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal);
     this.#transport = new LazyTransport({ clusterName, hostId, runtime, answer }, parts.transport);
-    this.#views = new HostLogViews({ clusterName, runtime, store, alone, transactions: parts.transactions });
+    const { transactions, readAhead } = parts;
+    this.#views = new HostLogViews({ clusterName, runtime, store, alone, transactions, readAhead });
     this.#metadata = new MetadataFollower({ views: this.#views, clock });
     this.#reads = {
       clusterId: clusterName,
