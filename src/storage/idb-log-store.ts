@@ -17,7 +17,6 @@ import {
   MAX_ROW_BYTES,
   type NewSealedSegment,
   NO_LEADERSHIP,
-  RESERVE_BYTES,
   type SealedChange,
   type SealedSegment,
   type SegmentRow,
@@ -306,20 +305,14 @@ export class IdbLogStore implements LogStore {
       durability,
     );
 
-  /** One value, which Chromium keeps in a file of its own: its deletion gives back the space at once, that of rows does not. */
-  takeReserve(leaderEpoch: number): Promise<void> {
-    return this.#transaction('take the reserve', ['meta'], 'readwrite', async (transaction) => {
-      const meta = transaction.objectStore('meta');
-      await fence(transaction, leaderEpoch);
-      if ((await resultOf(meta.count('reserve'))) === 0) await resultOf(meta.put(noise(RESERVE_BYTES), 'reserve'));
-    });
+  async takeReserve(leaderEpoch: number): Promise<void> {
+    const { takeReserve } = await loaded(import('./idb-reserve.js'));
+    await takeReserve(this.#fenced, leaderEpoch);
   }
 
-  dropReserve(leaderEpoch: number): Promise<void> {
-    return this.#transaction('drop the reserve', ['meta'], 'readwrite', async (transaction) => {
-      await fence(transaction, leaderEpoch);
-      await resultOf(transaction.objectStore('meta').delete('reserve'));
-    });
+  async dropReserve(leaderEpoch: number): Promise<void> {
+    const { dropReserve } = await loaded(import('./idb-reserve.js'));
+    await dropReserve(this.#fenced, leaderEpoch);
   }
 
   /** What was begun is carried through by the browser. */
@@ -458,19 +451,6 @@ async function storedLeadership(transaction: IDBTransaction): Promise<Leadership
 async function fence(transaction: IDBTransaction, leaderEpoch: number): Promise<void> {
   const { epoch } = await storedLeadership(transaction);
   if (epoch !== leaderEpoch) throw fencedError(leaderEpoch, epoch);
-}
-
-/** Bytes that no database compresses (xorshift32). */
-function noise(byteCount: number): Uint8Array {
-  const words = new Uint32Array(byteCount / 4);
-  let word = 0x9e3779b9;
-  for (let at = 0; at < words.length; at++) {
-    word ^= word << 13;
-    word ^= word >>> 17;
-    word ^= word << 5;
-    words[at] = word;
-  }
-  return new Uint8Array(words.buffer);
 }
 
 async function putLeadership(transaction: IDBTransaction, leadership: Leadership): Promise<void> {
