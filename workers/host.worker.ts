@@ -1,4 +1,4 @@
-import type { BrokerParts } from '../src/broker/broker-parts.js';
+import type { ClusterParts } from '../src/cluster/cluster-parts.js';
 import { Host } from '../src/cluster/host.js';
 import type { BatchKeys } from '../src/log/batch-keys.js';
 import type { EncryptionKeys } from '../src/protocol/encryption-keys.js';
@@ -14,7 +14,7 @@ declare const self: DedicatedWorkerGlobalScope;
 /** A host that has started loads its parts when there is time, so that none is waited for when it is elected. */
 const PRELOAD_AFTER_MS = 1000;
 
-const PARTS: BrokerParts = {
+const PARTS: ClusterParts = {
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
   topics: () => loaded(import('../src/broker/create-topics.js')),
   maintenance: () => loaded(import('../src/broker/maintenance.js')),
@@ -24,6 +24,8 @@ const PARTS: BrokerParts = {
   room: () => loaded(import('../src/broker/room-keeper.js')),
   timestamps: () => loaded(import('../src/log/offset-for-timestamp.js')),
   transactions: () => loaded(import('../src/broker/transactions-part.js')),
+  readAhead: () => loaded(import('../src/cluster/read-ahead.js')),
+  transport: () => loaded(import('../src/cluster/transport.js')),
 };
 
 serveRequests(self, async (start, introducer) => {

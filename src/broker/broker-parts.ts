@@ -6,7 +6,9 @@
 export interface BrokerParts {
   readonly groups: () => Promise<Pick<typeof import('./coordinator/group-coordinator.js'), 'GroupCoordinator'>>;
   /** Makes topics, those that come by themselves included. */
-  readonly topics: () => Promise<Pick<typeof import('./create-topics.js'), 'createTopics' | 'createOffsetsTopic'>>;
+  readonly topics: () => Promise<
+    Pick<typeof import('./create-topics.js'), 'createTopics' | 'createMissing' | 'createOffsetsTopic'>
+  >;
   readonly admin: () => Promise<Pick<typeof import('./admin-handlers.js'), 'adminHandlers'>>;
   /** What a broker does when nobody asks. */
   readonly maintenance: () => Promise<Pick<typeof import('./maintenance.js'), 'Maintenance'>>;

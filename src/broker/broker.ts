@@ -230,21 +230,14 @@ export class Broker {
 
   #toIntegrity<A extends IntegrityApi>(api: A): (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]> {
     return async (request, signal) => {
-      const { store, leaderEpoch, clock, parts } = this.#options;
-      const { integrityHandlers } = await abortable(parts.integrity(), this.#closing.signal);
-      const { transactions } = parts;
+      const { integrityHandlers } = await abortable(this.#options.parts.integrity(), this.#closing.signal);
       const handlers = integrityHandlers({
-        store,
-        leaderEpoch,
+        ...this.#options,
+        ...this.#producerConfig(),
         controller: this.#controller,
-        recovery: () => ({ nowMs: clock.wallMs(), transactions, ...this.#producerConfig() }),
-        open: (topic, partition) => this.#open(topic, partition),
-        exclusively: async (topic, partition, work) => {
-          const result = await this.#logs.exclusively(partition.log, work, () => this.#newLog(topic, partition));
-          const { logStartOffset, logEndOffset: highWatermark } = await this.#open(topic, partition);
-          this.#groupCommit.announce({ log: partition.log, leaderEpoch, logStartOffset, highWatermark, chunks: [] });
-          return result;
-        },
+        groupCommit: this.#groupCommit,
+        logs: this.#logs,
+        newLog: (topic, partition) => this.#newLog(topic, partition),
       });
       const ended = linkedController(this.#closing.signal, signal);
       try {
@@ -325,19 +318,12 @@ export class Broker {
 
   /** Kafka's auto.create.topics.enable. Resolves to why topics could not be created. */
   async #createMissing(request: Requests['Metadata']): Promise<ReadonlyMap<string, ErrorFields>> {
-    const { topics, allowAutoTopicCreation } = request;
-    const missing = (image: MetadataImage): Requests['CreateTopics']['topics'] =>
-      (topics ?? []).filter(({ name }) => !image.topics.has(name) && name !== GROUP_OFFSETS_TOPIC).map(withDefaults);
-    const wantsOffsets = topics?.some(({ name }) => name === GROUP_OFFSETS_TOPIC) ?? false;
-    if (!allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
-    if (wantsOffsets) await this.#offsetsLog();
-    if (missing(this.image).length === 0) return new Map();
-    const { createTopics } = await this.#topicsPart();
-    const created = await this.#controller.change((image) =>
-      createTopics(image, { topics: missing(image), validateOnly: false }, this.#creation()),
-    );
-    const failed = created.topics.filter(({ errorCode }) => errorCode !== 0);
-    return new Map(failed.map(({ name, errorCode, errorMessage }) => [name, { errorCode, errorMessage }]));
+    const names = (request.topics ?? []).map(({ name }) => name);
+    if (!request.allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
+    if (names.includes(GROUP_OFFSETS_TOPIC)) await this.#offsetsLog();
+    if (names.every((name) => this.image.topics.has(name))) return new Map();
+    const { createMissing } = await this.#topicsPart();
+    return createMissing(names, this.#creation(), (decide) => this.#controller.change(decide));
   }
 
   #topicsPart(): ReturnType<BrokerParts['topics']> {
@@ -523,10 +509,6 @@ async function readImage({ store, followed }: BrokerOptions): Promise<MetadataIm
   // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
   const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
   return { ...read, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
-}
-
-function withDefaults({ name }: { readonly name: string }): Requests['CreateTopics']['topics'][number] {
-  return { name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] };
 }
 
 function ignore(): void {}

@@ -1,4 +1,4 @@
-import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
+import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
 import { assertLegalTopicName } from '../protocol/topic-name.js';
 import { GROUP_OFFSETS_TOPIC, isInternalTopic } from '../protocol/topic-partition.js';
@@ -58,6 +58,24 @@ export function createTopics(
     }
   });
   return { records, answer: { topics } };
+}
+
+/** Makes those of the topics that are not there, with the broker's defaults. Resolves to why some could not be made. */
+export async function createMissing(
+  names: readonly string[],
+  creation: TopicCreation,
+  change: (decide: (image: MetadataImage) => Change<Responses['CreateTopics']>) => Promise<Responses['CreateTopics']>,
+): Promise<ReadonlyMap<string, ErrorFields>> {
+  const { topics } = await change((image) => {
+    const missing = names.filter((name) => !image.topics.has(name)).map(withDefaults);
+    return createTopics(image, { topics: missing, validateOnly: false }, creation);
+  });
+  const failed = topics.filter(({ errorCode }) => errorCode !== 0);
+  return new Map(failed.map(({ name, errorCode, errorMessage }) => [name, { errorCode, errorMessage }]));
+}
+
+function withDefaults(name: string): NewTopic {
+  return { name, numPartitions: -1, replicationFactor: -1, assignments: [], configs: [] };
 }
 
 /** The topic of group offsets, one partition; nothing where it exists. */

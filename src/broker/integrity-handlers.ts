@@ -1,15 +1,19 @@
 import { type CheckedLog, checkLog } from '../log/check-log.js';
+import type { GroupCommit } from '../log/group-commit.js';
 import type { PartitionLog } from '../log/partition-log.js';
 import { type LogToRepair, repairLog } from '../log/repair-log.js';
 import { errorFields, NO_ERROR } from '../protocol/errors.js';
 import type { CheckLogsRequest, CheckLogsResponse, LogFinding, Requests, Responses } from '../protocol/requests.js';
+import type { Clock } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import type { RawLogStore } from '../storage/raw-log-store.js';
+import type { BrokerParts } from './broker-parts.js';
 import type { Controller } from './controller.js';
 import { handleImportLog } from './handle-import-log.js';
 import { unknownPartition } from './handle-metadata.js';
 import type { MetadataImage, PartitionImage, TopicImage } from './metadata-image.js';
 import { METADATA_LOG } from './metadata-records.js';
+import type { PartitionLogs } from './partition-logs.js';
 
 /** The partition that stands for logs which no topic has. */
 const NO_PARTITION = -1;
@@ -17,10 +21,20 @@ const NO_PARTITION = -1;
 /** What looks for damage, mends it, and brings whole logs in and out. */
 export type IntegrityApi = 'CheckLogs' | 'ImportLog';
 
-export interface IntegrityContext {
+/** What a broker gives. */
+export interface IntegrityOptions {
   readonly store: LogStore;
   readonly leaderEpoch: number;
+  readonly clock: Clock;
+  readonly parts: Pick<BrokerParts, 'transactions'>;
+  readonly producerIdExpirationMs: number;
   readonly controller: Controller;
+  readonly groupCommit: GroupCommit;
+  readonly logs: PartitionLogs;
+  readonly newLog: (topic: TopicImage, partition: PartitionImage) => Promise<PartitionLog>;
+}
+
+export interface IntegrityContext extends Pick<IntegrityOptions, 'store' | 'leaderEpoch' | 'controller'> {
   readonly recovery: () => LogToRepair['recovery'];
   readonly open: (topic: TopicImage, partition: PartitionImage) => Promise<PartitionLog>;
   /** Does `work` while the log is closed. */
@@ -31,7 +45,21 @@ type Handlers = {
   readonly [A in IntegrityApi]: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
 };
 
-export function integrityHandlers(context: IntegrityContext): Handlers {
+export function integrityHandlers(options: IntegrityOptions): Handlers {
+  const { store, leaderEpoch, controller, clock, parts, producerIdExpirationMs, groupCommit, logs, newLog } = options;
+  const open: IntegrityContext['open'] = (topic, partition) => logs.get(partition.log, () => newLog(topic, partition));
+  const { transactions } = parts;
+  const context: IntegrityContext = {
+    ...{ store, leaderEpoch, controller, open },
+    recovery: () => ({ nowMs: clock.wallMs(), transactions, producerIdExpirationMs }),
+    exclusively: async (topic, partition, work) => {
+      const { log } = partition;
+      const result = await logs.exclusively(log, work, () => newLog(topic, partition));
+      const { logStartOffset, logEndOffset: highWatermark } = await open(topic, partition);
+      groupCommit.announce({ log, leaderEpoch, logStartOffset, highWatermark, chunks: [] });
+      return result;
+    },
+  };
   return {
     CheckLogs: (request, signal) => checkLogs(context, request, signal),
     ImportLog: (request) => handleImportLog(context, request),

@@ -3,6 +3,11 @@ import type { StorageState } from '../protocol/storage-state.js';
 /** Raised when a message changes its meaning; a host ignores, or refuses by name, what another version sent. */
 export const CLUSTER_PROTOCOL_VERSION: number = 1;
 
+/** The channel on which a host gets what is meant for it alone. */
+export function inboxName(clusterName: string, hostId: string): string {
+  return `tabstream/${clusterName}/host/${hostId}`;
+}
+
 /** How a host presents itself to the others. */
 export interface HostPresence {
   readonly hostId: string;

@@ -1,5 +1,4 @@
 import { Broker, type BrokerApi, type BrokerOptions } from '../broker/broker.js';
-import type { BrokerParts } from '../broker/broker-parts.js';
 import { fetchHandler } from '../broker/handle-fetch.js';
 import { handleListOffsets } from '../broker/handle-list-offsets.js';
 import { BROKER_NODE, handleMetadata } from '../broker/handle-metadata.js';
@@ -12,14 +11,16 @@ import type { StorageState } from '../protocol/storage-state.js';
 import type { Channel, HeldLock, Runtime } from '../runtime/runtime.js';
 import type { LogStore } from '../storage/log-store.js';
 import { abortable, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
+import type { ClusterParts } from './cluster-parts.js';
 import { ControllerElection } from './controller-election.js';
 import { type Claimant, TICK_MS } from './election-state.js';
 import { CLUSTER_PROTOCOL_VERSION, type HostEnvelope, type HostMessage, parseHostEnvelope } from './host-messages.js';
 import { Hosts, hostLockName } from './hosts.js';
+import { LazyTransport } from './lazy-transport.js';
 import { HostLogViews } from './log-views.js';
 import { MetadataFollower } from './metadata-follower.js';
 import type { StorageEvent } from './storage-machine.js';
-import { type Answer, Transport } from './transport.js';
+import type { Answer, AnswerRequest } from './transport.js';
 
 /** How long a request waits for somebody to lead. */
 export const LEADER_WAIT_MS: number = 20_000;
@@ -43,7 +44,7 @@ const METADATA_APIS: ReadonlySet<ApiName> = new Set<ApiName>([
 export interface HostSessionOptions {
   readonly runtime: Runtime;
   readonly store: LogStore;
-  readonly parts: BrokerParts;
+  readonly parts: ClusterParts;
   readonly clusterName: string;
   readonly brokerConfig: Readonly<Record<string, string>>;
   readonly label: string;
@@ -80,7 +81,7 @@ export class HostSession {
   readonly #channel: Channel;
   readonly #hosts: Hosts;
   readonly #election: ControllerElection;
-  readonly #transport: Transport;
+  readonly #transport: LazyTransport;
   readonly #views: HostLogViews;
   readonly #metadata: MetadataFollower;
   readonly #reads: ReadContext;
@@ -118,13 +119,11 @@ export class HostSession {
       post,
       onGone: (gone) => this.#hostGone(gone),
     });
-    this.#transport = new Transport({
-      clusterName,
-      hostId,
-      runtime,
-      answer: (api, request, signal) => this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal),
-    });
-    this.#views = new HostLogViews({ clusterName, runtime, store, alone, transactions: parts.transactions });
+    const answer: AnswerRequest = (api, request, signal) =>
+      this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal);
+    this.#transport = new LazyTransport({ clusterName, hostId, runtime, answer }, parts.transport);
+    const { transactions, readAhead } = parts;
+    this.#views = new HostLogViews({ clusterName, runtime, store, alone, transactions, readAhead });
     this.#metadata = new MetadataFollower({ views: this.#views, clock });
     this.#reads = {
       clusterId: clusterName,
@@ -287,6 +286,10 @@ export class HostSession {
     const untilMs = clock.monotonicMs() + LEADER_WAIT_MS;
     for (;;) {
       const leader = await this.#awaitLeader(untilMs, signal);
+      if (leader.hostId !== this.hostId && !this.#transport.isLoaded) {
+        await abortable(this.#transport.load(), signal);
+        continue; // another may lead by now
+      }
       const changed = this.#leaderChanged.promise;
       try {
         const answer = await this.#ask(leader, api, request, signal);
@@ -399,8 +402,7 @@ export class HostSession {
   // ---------------------------------------------------------------- other hosts
 
   #hostGone(hostId: string): void {
-    this.#transport.fail(hostId, new KafkaError('NETWORK_EXCEPTION', `host ${hostId} is gone; the outcome is unknown`));
-    this.#transport.forget(hostId);
+    this.#transport.gone(hostId, new KafkaError('NETWORK_EXCEPTION', `host ${hostId} is gone; the outcome is unknown`));
     const { leader } = this.#election;
     if (leader?.hostId === hostId) this.#election.dispatch({ type: 'Resigned', ...leader });
   }
@@ -410,6 +412,7 @@ export class HostSession {
     if (envelope === undefined || envelope.incarnationId !== this.#options.store.incarnationId) return;
     const { from, message } = envelope;
     if (from === this.hostId) return; // an echo
+    if (!this.#transport.isLoaded) this.#transport.load().catch(() => {}); // whoever needs it tries again
     this.#hosts.receive(from, message);
     if (this.#options.readOnly) return;
     this.#election.receive(from, message);

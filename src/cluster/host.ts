@@ -1,6 +1,5 @@
 import type { BrokerOptions } from '../broker/broker.js';
 import { parseBrokerConfig } from '../broker/broker-config.js';
-import type { BrokerParts } from '../broker/broker-parts.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
 import type { ApiName, DescribeStorageRequest, Requests, Responses } from '../protocol/requests.js';
@@ -9,6 +8,7 @@ import type { LogStore } from '../storage/log-store.js';
 import { isStorageUnavailable, isWedged } from '../storage/storage-errors.js';
 import { unreachable } from '../util/assert.js';
 import { abortable, deferred, onAbort } from '../util/signal.js';
+import type { ClusterParts } from './cluster-parts.js';
 import { HostSession, type HostSessionOptions } from './host-session.js';
 import { initialStorage, type StorageEffect, type StorageEvent } from './storage-machine.js';
 import { StorageMonitor } from './storage-monitor.js';
@@ -24,7 +24,7 @@ export interface HostOptions {
   readonly openNewerStore?: () => Promise<LogStore>;
   /** A store over memory, where the application allows that in place of a denied database. */
   readonly openMemory?: (() => Promise<LogStore>) | undefined;
-  readonly parts: BrokerParts;
+  readonly parts: ClusterParts;
   readonly clusterName: string;
   /** Static configs of the broker, should this host lead; by Kafka's dotted names. */
   readonly brokerConfig?: Readonly<Record<string, string>>;

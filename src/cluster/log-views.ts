@@ -9,7 +9,8 @@ import type { LogId, LogStore } from '../storage/log-store.js';
 import { free } from '../util/free.js';
 import { deferred, onAbort } from '../util/signal.js';
 import { Announcements } from './announcements.js';
-import { ReadAhead } from './read-ahead.js';
+import type { ClusterParts } from './cluster-parts.js';
+import { LazyReadAhead } from './lazy-read-ahead.js';
 import { type TailBudget, TailCache } from './tail-cache.js';
 
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
@@ -30,13 +31,14 @@ export interface HostLogViewsOptions {
   readonly alone: () => boolean;
   /** Asked for where a log has transactions. */
   readonly transactions: () => Promise<TransactionsPart>;
+  readonly readAhead: ClusterParts['readAhead'];
 }
 
 /** The views of one host: each fed by the leader's announcements and by the shared database. */
 export class HostLogViews implements LogViews {
   readonly #options: HostLogViewsOptions;
   readonly #budget: TailBudget = { bytes: 0 };
-  readonly #ahead: ReadAhead;
+  readonly #ahead: LazyReadAhead;
   readonly #views = new Map<LogId, Promise<HostLogView>>();
   /** Of logs that this host leads and does not read. */
   readonly #told = new Map<LogId, Announcements>();
@@ -45,7 +47,7 @@ export class HostLogViews implements LogViews {
 
   constructor(options: HostLogViewsOptions) {
     this.#options = options;
-    this.#ahead = new ReadAhead(options.store);
+    this.#ahead = new LazyReadAhead(options.store, options.readAhead);
   }
 
   open(log: LogId): Promise<HostLogView> {
@@ -139,7 +141,7 @@ interface HostLogViewOptions {
   readonly transactions: HostLogViewsOptions['transactions'];
   readonly announcements: Announcements;
   readonly budget: TailBudget;
-  readonly ahead: ReadAhead;
+  readonly ahead: LazyReadAhead;
 }
 
 interface Waiter {

@@ -10,7 +10,7 @@ const MAX_WINDOW_BYTES = 2 * 1024 * 1024;
 export const MAX_AHEAD_BYTES: number = 16 * 1024 * 1024;
 
 /** Where a reader goes on. */
-interface Place {
+export interface Place {
   readonly log: LogId;
   readonly offset: number;
 }

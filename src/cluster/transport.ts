@@ -4,7 +4,7 @@ import type { StorageFigures } from '../protocol/storage-state.js';
 import type { Channel, LinesEnd, Runtime } from '../runtime/runtime.js';
 import { AssertionError, unreachable } from '../util/assert.js';
 import { deferred, linkedController, onAbort } from '../util/signal.js';
-import { CLUSTER_PROTOCOL_VERSION } from './host-messages.js';
+import { CLUSTER_PROTOCOL_VERSION, inboxName } from './host-messages.js';
 
 /** How long an answer may take beyond what the request itself asks for. */
 export const CALL_TIMEOUT_MS: number = 30_000;
@@ -19,11 +19,6 @@ const MAX_CALLERS = 256;
 const MAX_CALLS = 4096;
 /** Ends of other hosts' channels that are kept open for sending. */
 const MAX_LINES = 64;
-
-/** The channel on which a host gets what is meant for it alone. */
-export function inboxName(clusterName: string, hostId: string): string {
-  return `tabstream/${clusterName}/host/${hostId}`;
-}
 
 /** An answer, with how far the leader's metadata log reached when it was given. */
 export interface Answer<A extends ApiName = ApiName> {
@@ -52,7 +47,7 @@ type Reply =
 
 type Message = Question | Reply;
 
-interface Envelope {
+export interface Envelope {
   readonly version: number;
   readonly from: string;
   /** Of the request, counted by its caller from 1 on. */
@@ -95,7 +90,6 @@ interface Caller {
  */
 export class Transport {
   readonly #options: TransportOptions;
-  readonly #inbox: Channel;
   readonly #direct: LinesEnd | undefined;
   readonly #lines = new Map<string, Channel>();
   readonly #calls = new Map<number, Call>();
@@ -105,9 +99,8 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     this.#options = options;
-    const { runtime, clusterName, hostId } = options;
-    this.#inbox = runtime.channels.open(inboxName(clusterName, hostId), (data) => this.#receive(data));
-    this.#direct = runtime.lines?.open(hostId, (data, reply) => this.#receive(data, reply));
+    const { runtime, hostId } = options;
+    this.#direct = runtime.lines?.open(hostId, (data, reply) => this.receive(data, reply));
   }
 
   /**
@@ -167,7 +160,6 @@ export class Transport {
     for (const call of [...this.#calls.values()]) call.reject(closed());
     for (const { working } of this.#callers.values()) for (const work of working.values()) work.abort(closed());
     this.#callers.clear();
-    this.#inbox.close();
     this.#direct?.close();
     for (const line of this.#lines.values()) line.close();
     this.#lines.clear();
@@ -193,10 +185,13 @@ export class Transport {
     call.reject(new KafkaError('REQUEST_TIMED_OUT', text));
   }
 
-  /** `reply` leads back over the line on which it came; undefined: it came over our channel. */
-  #receive(data: unknown, reply?: (envelope: Envelope) => void): void {
+  /**
+   * Takes what came for this host. `reply` leads back over the line on which it came; undefined: it came over our channel
+   * (`inboxName`).
+   */
+  receive(data: unknown, reply?: (envelope: Envelope) => void): void {
     const envelope = parseEnvelope(data);
-    if (envelope === undefined) return;
+    if (envelope === undefined || this.#closing.signal.aborted) return;
     const { version, from, id, message } = envelope;
     const answer = (answered: Reply): void => this.#answer(from, id, answered, reply);
     if (version !== CLUSTER_PROTOCOL_VERSION) this.#refuseVersion(envelope, answer);

@@ -1,30 +1,30 @@
-import { type IDBPDatabase, type IDBPTransaction, unwrap } from 'idb';
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import { AssertionError, assert } from '../util/assert.js';
 import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
 import { CommitChain, type CommitLink } from './commit-chain.js';
 import type { IdbDeletion } from './idb-deletion.js';
+import { completionOf, resultOf } from './idb-request.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
 import {
   type Commit,
   type Durability,
   type Leadership,
+  type LogCheckpoint,
   type LogEnds,
   type LogId,
   type LogStore,
   MAX_ROW_BYTES,
   type NewSealedSegment,
   NO_LEADERSHIP,
-  RESERVE_BYTES,
   type SealedChange,
   type SealedSegment,
   type SegmentRow,
 } from './log-store.js';
-import { type DatabaseOptions, openDatabase, openNewerDatabase } from './open-database.js';
+import { type DatabaseOptions, metaRow, openDatabase, openNewerDatabase } from './open-database.js';
 import { quotaFigures } from './quota.js';
 import type { RawLogStore } from './raw-log-store.js';
-import type { LogSchema, StoreName } from './schema.js';
+import type { LogRow, StoreName } from './schema.js';
 import type { SealedRead } from './sealed-segment.js';
 import { fencedError, isQuotaExceeded, storageError, storageFullError, wedgedError } from './storage-errors.js';
 import { unreadableRangeOf } from './unreadable-range.js';
@@ -35,7 +35,6 @@ const MAX_FIGURES = 1000;
 
 const RELAXED: IDBTransactionOptions = { durability: 'relaxed' };
 
-type Transaction = IDBPTransaction<LogSchema, StoreName[], 'readwrite'>;
 interface ReadRows {
   readonly rows: Uint8Array[];
   readonly isSealed: boolean;
@@ -44,13 +43,12 @@ interface ReadRows {
 /**
  * A `LogStore` in IndexedDB; `schema.ts` says what lies where.
  *
- * Appends and reads work on the raw objects: idb's proxies and its promise for each request cost a tenth of a small
- * commit. All else goes through idb.
+ * All here works on the raw objects: idb's proxies and its promise for each request cost a tenth of a small commit, and
+ * would be a part of what a worker loads to start. What is loaded later goes through idb.
  */
 export class IdbLogStore implements LogStore {
   readonly incarnationId: string;
-  readonly #database: IDBPDatabase<LogSchema>;
-  readonly #raw: IDBDatabase;
+  readonly #database: IDBDatabase;
   readonly #chain: CommitChain = new CommitChain();
   readonly #clock: Clock | undefined;
   /** The mean size of the rows read last. */
@@ -76,9 +74,9 @@ export class IdbLogStore implements LogStore {
     return IdbLogStore.#over(await openNewerDatabase(options), options);
   }
 
-  static async #over(database: IDBPDatabase<LogSchema>, options: DatabaseOptions): Promise<IdbLogStore> {
+  static async #over(database: IDBDatabase, options: DatabaseOptions): Promise<IdbLogStore> {
     try {
-      const incarnationId = await database.get('meta', 'incarnation');
+      const incarnationId = await metaRow(database, 'incarnation');
       if (typeof incarnationId === 'string') return new IdbLogStore(database, incarnationId, options);
       throw storageError(`open ${database.name}`, 'the incarnation row is missing: somebody else wrote here');
     } catch (error) {
@@ -87,15 +85,14 @@ export class IdbLogStore implements LogStore {
     }
   }
 
-  private constructor(database: IDBPDatabase<LogSchema>, incarnationId: string, { clock }: DatabaseOptions) {
+  private constructor(database: IDBDatabase, incarnationId: string, { clock }: DatabaseOptions) {
     this.incarnationId = incarnationId;
     this.#clock = clock;
     this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));
     this.#database = database;
-    this.#raw = unwrap(database);
     // Whoever wants to upgrade or delete must not wait for us (W3C IndexedDB, "versionchange").
-    this.#raw.onversionchange = (): void => this.#lose('another tab upgrades or deletes it');
-    this.#raw.onclose = (): void => this.#lose('the browser closed it');
+    this.#database.onversionchange = (): void => this.#lose('another tab upgrades or deletes it');
+    this.#database.onclose = (): void => this.#lose('the browser closed it');
   }
 
   get lost(): AbortSignal {
@@ -129,7 +126,7 @@ export class IdbLogStore implements LogStore {
     const link = this.#chain.begin();
     const settled = this.#watchdog?.begin('append');
     try {
-      await appendAll(this.#raw, commit, durability, link);
+      await appendAll(this.#database, commit, durability, link);
       this.#chain.decide(link, 'committed');
     } catch (error) {
       this.#chain.decide(link, 'failed');
@@ -171,7 +168,7 @@ export class IdbLogStore implements LogStore {
   async #readRows(log: LogId, { offset, maxBytes, endOffset }: SealedRead): Promise<ReadRows> {
     const settled = this.#watchdog?.begin('read');
     try {
-      const transaction = this.#raw.transaction(['chunks', 'sealed'], 'readonly', RELAXED);
+      const transaction = this.#database.transaction(['chunks', 'sealed'], 'readonly', RELAXED);
       const store = transaction.objectStore('chunks');
       const taken: Uint8Array[] = [];
       let takenBytes = 0;
@@ -181,7 +178,7 @@ export class IdbLogStore implements LogStore {
         // The last chunk is read again where more are wanted, because its key, the last offset, is not known here.
         const again = taken.length === 0 ? 0 : 1;
         const count = Math.min(again + rowsToAsk(maxBytes - takenBytes, maxBytes, rowBytes), endOffset - from);
-        const rows = await resultOf<Uint8Array[]>(transaction, store.getAll(rowsFrom(log, from), count));
+        const rows = await resultOf<Uint8Array[]>(store.getAll(rowsFrom(log, from), count));
         const fresh = again ? rows.slice(1) : rows;
         const fit = takeChunks(fresh, { takenBytes, maxBytes, endOffset });
         const freshBytes = bytesOf(fresh);
@@ -195,7 +192,7 @@ export class IdbLogStore implements LogStore {
       }
       remember(this.#rowBytes, log, rowBytes);
       if (holdsOffset(taken, offset)) return { rows: taken, isSealed: false };
-      const sealed = await resultOf(transaction, transaction.objectStore('sealed').getKey(rowsFrom(log, offset)));
+      const sealed = await resultOf(transaction.objectStore('sealed').getKey(rowsFrom(log, offset)));
       return { rows: taken, isSealed: sealed !== undefined };
     } catch (error) {
       throw this.#failure(`read log ${log} from offset ${offset}`, error);
@@ -208,16 +205,16 @@ export class IdbLogStore implements LogStore {
     const scope: StoreName[] = ['logs', 'chunks', 'sealed', 'checkpoints', 'segments'];
     return this.#transaction(`read the ends of log ${log}`, scope, 'readonly', async (transaction) => {
       const [row, lastChunk, lastSealed, checkpoint, lastSegment] = await Promise.all([
-        transaction.objectStore('logs').get(log),
-        transaction.objectStore('chunks').openKeyCursor(rowsFrom(log, 0), 'prev'),
-        transaction.objectStore('sealed').openKeyCursor(rowsFrom(log, 0), 'prev'),
-        transaction.objectStore('checkpoints').get(log),
-        transaction.objectStore('segments').openCursor(rowsFrom(log, 0), 'prev'),
+        resultOf<LogRow | undefined>(transaction.objectStore('logs').get(log)),
+        lastOffsetIn(transaction.objectStore('chunks'), log),
+        lastOffsetIn(transaction.objectStore('sealed'), log),
+        resultOf<LogCheckpoint | undefined>(transaction.objectStore('checkpoints').get(log)),
+        resultOf(transaction.objectStore('segments').openCursor(rowsFrom(log, 0), 'prev')),
       ]);
       const logStartOffset = row?.logStartOffset ?? 0;
-      const sealedEndOffset = lastSealed ? lastSealed.key[1] + 1 : 0;
-      if (lastSealed) remember(this.#sealedEnds, log, sealedEndOffset);
-      const lastOffset = Math.max(lastChunk?.key[1] ?? -1, sealedEndOffset - 1);
+      const sealedEndOffset = lastSealed + 1;
+      if (sealedEndOffset > 0) remember(this.#sealedEnds, log, sealedEndOffset);
+      const lastOffset = Math.max(lastChunk, lastSealed);
       return {
         logStartOffset,
         // What a torn deletion left behind is below the log start and does not count.
@@ -231,7 +228,7 @@ export class IdbLogStore implements LogStore {
 
   segments(log: LogId): Promise<SegmentRow[]> {
     return this.#transaction(`read the segments of log ${log}`, ['segments'], 'readonly', (transaction) =>
-      transaction.objectStore('segments').getAll(rowsFrom(log, 0)),
+      resultOf<SegmentRow[]>(transaction.objectStore('segments').getAll(rowsFrom(log, 0))),
     );
   }
 
@@ -251,7 +248,7 @@ export class IdbLogStore implements LogStore {
 
   sealedSegments(log: LogId): Promise<SealedSegment[]> {
     return this.#transaction(`read the sealed segments of log ${log}`, ['sealed'], 'readonly', (transaction) =>
-      transaction.objectStore('sealed').getAll(rowsFrom(log, 0)),
+      resultOf<SealedSegment[]>(transaction.objectStore('sealed').getAll(rowsFrom(log, 0))),
     );
   }
 
@@ -301,34 +298,28 @@ export class IdbLogStore implements LogStore {
       doing,
       scope,
       mode,
-      async (wrapped) => {
-        if (leaderEpoch !== undefined) await fence(wrapped, leaderEpoch);
-        return work(unwrap(wrapped));
+      async (transaction) => {
+        if (leaderEpoch !== undefined) await fence(transaction, leaderEpoch);
+        return work(transaction);
       },
       durability,
     );
 
-  /** One value, which Chromium keeps in a file of its own: its deletion gives back the space at once, that of rows does not. */
-  takeReserve(leaderEpoch: number): Promise<void> {
-    return this.#transaction('take the reserve', ['meta'], 'readwrite', async (transaction) => {
-      const meta = transaction.objectStore('meta');
-      await fence(transaction, leaderEpoch);
-      if ((await meta.count('reserve')) === 0) await meta.put(noise(RESERVE_BYTES), 'reserve');
-    });
+  async takeReserve(leaderEpoch: number): Promise<void> {
+    const { takeReserve } = await loaded(import('./idb-reserve.js'));
+    await takeReserve(this.#fenced, leaderEpoch);
   }
 
-  dropReserve(leaderEpoch: number): Promise<void> {
-    return this.#transaction('drop the reserve', ['meta'], 'readwrite', async (transaction) => {
-      await fence(transaction, leaderEpoch);
-      await transaction.objectStore('meta').delete('reserve');
-    });
+  async dropReserve(leaderEpoch: number): Promise<void> {
+    const { dropReserve } = await loaded(import('./idb-reserve.js'));
+    await dropReserve(this.#fenced, leaderEpoch);
   }
 
   /** What was begun is carried through by the browser. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#watchdog?.close();
-    this.#raw.close();
+    this.#database.close();
   }
 
   /**
@@ -339,20 +330,21 @@ export class IdbLogStore implements LogStore {
     doing: string,
     scope: StoreName[],
     mode: IDBTransactionMode,
-    work: (transaction: Transaction) => Promise<T>,
+    work: (transaction: IDBTransaction) => Promise<T>,
     durability: IDBTransactionDurability = 'relaxed',
   ): Promise<T> {
     const settled = this.#watchdog?.begin(doing);
     try {
-      const transaction = this.#database.transaction(scope, mode as 'readwrite', { durability });
+      const transaction = this.#database.transaction(scope, mode, { durability });
+      const done = completionOf(transaction);
       try {
         // Both at once: where an IDB transaction aborts, Chromium may leave its requests without an answer.
         const result = work(transaction);
-        const completed = Promise.all([result, transaction.done]).then(([value]) => value);
+        const completed = Promise.all([result, done]).then(([value]) => value);
         return await (mode === 'readonly' ? Promise.race([result, completed]) : completed);
       } catch (error) {
         abort(transaction);
-        await transaction.done.catch(() => {});
+        await done.catch(() => {});
         // Where the quota is spent, the requests say AbortError and the IDB transaction says why.
         throw transaction.error ?? error;
       }
@@ -388,7 +380,7 @@ export class IdbLogStore implements LogStore {
 
   #end(reason: KafkaError): void {
     this.#watchdog?.close();
-    this.#raw.close();
+    this.#database.close();
     this.#lost.abort(reason);
   }
 }
@@ -448,33 +440,21 @@ function loaded<T>(part: Promise<T>): Promise<T> {
   });
 }
 
-async function storedLeadership(transaction: Transaction): Promise<Leadership> {
-  const row = (await transaction.objectStore('meta').get('leadership')) ?? NO_LEADERSHIP;
+async function storedLeadership(transaction: IDBTransaction): Promise<Leadership> {
+  const stored = await resultOf<Leadership | undefined>(transaction.objectStore('meta').get('leadership'));
+  const row = stored ?? NO_LEADERSHIP;
   assert(typeof row === 'object' && 'epoch' in row, 'the leadership row holds a Leadership');
   return row;
 }
 
 /** @throws KafkaError FENCED_LEADER_EPOCH */
-async function fence(transaction: Transaction, leaderEpoch: number): Promise<void> {
+async function fence(transaction: IDBTransaction, leaderEpoch: number): Promise<void> {
   const { epoch } = await storedLeadership(transaction);
   if (epoch !== leaderEpoch) throw fencedError(leaderEpoch, epoch);
 }
 
-/** Bytes that no database compresses (xorshift32). */
-function noise(byteCount: number): Uint8Array {
-  const words = new Uint32Array(byteCount / 4);
-  let word = 0x9e3779b9;
-  for (let at = 0; at < words.length; at++) {
-    word ^= word << 13;
-    word ^= word >>> 17;
-    word ^= word << 5;
-    words[at] = word;
-  }
-  return new Uint8Array(words.buffer);
-}
-
-async function putLeadership(transaction: Transaction, leadership: Leadership): Promise<void> {
-  await transaction.objectStore('meta').put(leadership, 'leadership');
+async function putLeadership(transaction: IDBTransaction, leadership: Leadership): Promise<void> {
+  await resultOf(transaction.objectStore('meta').put(leadership, 'leadership'));
 }
 
 function remember(figures: Map<LogId, number>, log: LogId, figure: number): void {
@@ -499,16 +479,13 @@ function bytesOf(rows: readonly Uint8Array[]): number {
   return rows.reduce((bytes, row) => bytes + row.byteLength, 0);
 }
 
-/** The only request of its IDB transaction at the moment. */
-function resultOf<T>(transaction: IDBTransaction, request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = (): void => resolve(request.result);
-    request.onerror = (): void => reject(request.error);
-    transaction.onabort = (): void => reject(transaction.error);
-  });
+/** The last offset that a row of the log is keyed by; -1: there is no row. */
+async function lastOffsetIn(store: IDBObjectStore, log: LogId): Promise<number> {
+  const cursor = await resultOf(store.openKeyCursor(rowsFrom(log, 0), 'prev'));
+  return cursor ? (cursor.key as [LogId, number])[1] : -1;
 }
 
-function abort(transaction: Transaction): void {
+function abort(transaction: IDBTransaction): void {
   try {
     transaction.abort();
   } catch {

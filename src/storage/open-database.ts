@@ -1,6 +1,6 @@
-import { type IDBPDatabase, unwrap, wrap } from 'idb';
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
+import { resultOf } from './idb-request.js';
 import { databaseName, type LogSchema, missingStores, SCHEMA_VERSION, upgrade } from './schema.js';
 import { storageError, storageUnavailableError } from './storage-errors.js';
 
@@ -30,7 +30,7 @@ export interface DatabaseOptions {
  * @throws KafkaError KAFKA_STORAGE_ERROR: no IndexedDB here (`isStorageUnavailable`), it failed or did not answer, or
  *   the database is damaged. UNSUPPORTED_VERSION: a newer version of this code made it.
  */
-export function openDatabase(options: DatabaseOptions): Promise<IDBPDatabase<LogSchema>> {
+export function openDatabase(options: DatabaseOptions): Promise<IDBDatabase> {
   return insistently(options, (factory, name) => openWhole(factory, name, options));
 }
 
@@ -38,11 +38,11 @@ export function openDatabase(options: DatabaseOptions): Promise<IDBPDatabase<Log
  * Opens the database of a newer version, as it is, for reading alone.
  * @throws KafkaError as `openDatabase` does. UNSUPPORTED_VERSION: what lies there means something else by now.
  */
-export function openNewerDatabase(options: DatabaseOptions): Promise<IDBPDatabase<LogSchema>> {
+export function openNewerDatabase(options: DatabaseOptions): Promise<IDBDatabase> {
   return insistently(options, async (factory, name) => {
-    const database = (await wrap(factory.open(name))) as IDBPDatabase<LogSchema>;
-    const isThere = missingStores(unwrap(database).objectStoreNames).length === 0;
-    const least = isThere ? await database.get('meta', 'minReaderVersion') : undefined;
+    const database = await resultOf(factory.open(name));
+    const isThere = missingStores(database.objectStoreNames).length === 0;
+    const least = isThere ? await metaRow(database, 'minReaderVersion') : undefined;
     const { schemaVersion = SCHEMA_VERSION } = options;
     if (typeof least === 'number' && least <= schemaVersion) return database;
     database.close();
@@ -52,10 +52,15 @@ export function openNewerDatabase(options: DatabaseOptions): Promise<IDBPDatabas
   });
 }
 
+/** A row of `meta`, by itself. */
+export function metaRow(database: IDBDatabase, key: LogSchema['meta']['key']): Promise<unknown> {
+  return resultOf(database.transaction('meta').objectStore('meta').get(key));
+}
+
 async function insistently(
   options: DatabaseOptions,
-  open: (factory: IDBFactory, name: string) => Promise<IDBPDatabase<LogSchema>>,
-): Promise<IDBPDatabase<LogSchema>> {
+  open: (factory: IDBFactory, name: string) => Promise<IDBDatabase>,
+): Promise<IDBDatabase> {
   const factory = factoryOf(options);
   const name = databaseName(options.clusterName, options.brokerId);
   for (let attempt = 1; ; attempt++) {
@@ -81,10 +86,7 @@ function factoryOf(options: DatabaseOptions): IDBFactory {
 }
 
 /** One attempt. A success that comes after the deadline is closed again, so that it blocks nobody. */
-async function inTime(
-  opening: Promise<IDBPDatabase<LogSchema>>,
-  clock: Clock | undefined,
-): Promise<IDBPDatabase<LogSchema>> {
+async function inTime(opening: Promise<IDBDatabase>, clock: Clock | undefined): Promise<IDBDatabase> {
   if (!clock) return opening;
   const settled = new AbortController();
   const tooLate = clock.sleep(OPEN_DEADLINE_MS, settled.signal).then(() => {
@@ -99,19 +101,15 @@ async function inTime(
 }
 
 /** Opens, and makes anew a database without any object store, which holds nothing. */
-async function openWhole(
-  factory: IDBFactory,
-  name: string,
-  options: DatabaseOptions,
-): Promise<IDBPDatabase<LogSchema>> {
+async function openWhole(factory: IDBFactory, name: string, options: DatabaseOptions): Promise<IDBDatabase> {
   for (;;) {
     const database = await openOnce(factory, name, options);
-    const missing = missingStores(unwrap(database).objectStoreNames);
+    const missing = missingStores(database.objectStoreNames);
     if (missing.length === 0) return database;
     const isEmpty = database.objectStoreNames.length === 0;
     database.close();
     if (!isEmpty) throw storageError(`open ${name}`, `object stores ${missing.join(', ')} are missing`);
-    await wrap(factory.deleteDatabase(name));
+    await resultOf(factory.deleteDatabase(name));
   }
 }
 
@@ -119,13 +117,13 @@ function openOnce(
   factory: IDBFactory,
   name: string,
   { newIncarnationId, schemaVersion = SCHEMA_VERSION }: DatabaseOptions,
-): Promise<IDBPDatabase<LogSchema>> {
+): Promise<IDBDatabase> {
   const request = factory.open(name, schemaVersion);
   request.onupgradeneeded = (event): void => {
     const { result: database, transaction } = request;
     if (transaction) upgrade(event.oldVersion, { database, transaction, newIncarnationId });
   };
-  return wrap(request) as Promise<IDBPDatabase<LogSchema>>;
+  return resultOf(request);
 }
 
 function openError(name: string, error: unknown): unknown {

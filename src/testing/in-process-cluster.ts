@@ -1,7 +1,7 @@
-import { STATIC_PARTS } from '../broker/static-parts.js';
 import { type ClientPlatform, type KafkaConstructor, kafkaOn } from '../client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../client/static-client-parts.js';
 import { Host } from '../cluster/host.js';
+import { STATIC_CLUSTER_PARTS } from '../cluster/static-cluster-parts.js';
 import type { BatchKeys } from '../log/batch-keys.js';
 import { batchKeys } from '../log/key-rings.js';
 import { type EncryptionKeys, withKeys } from '../protocol/encryption-keys.js';
@@ -52,7 +52,7 @@ export class InProcessCluster {
     const host = await Host.start({
       runtime,
       openStore: () => MemoryLogStore.open(disk, { newIncarnationId: runtime.random.uuid() }),
-      parts: STATIC_PARTS,
+      parts: STATIC_CLUSTER_PARTS,
       clusterName: this.name,
       brokerConfig: this.#brokerConfig,
       label,

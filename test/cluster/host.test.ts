@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import { Host } from '../../src/cluster/host.js';
+import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import type { HostDescription } from '../../src/protocol/requests.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { Simulation } from '../../src/runtime/simulation.js';
@@ -41,7 +41,9 @@ async function open(name: string, { locks = true } = {}): Promise<Tab> {
     stores.push(store);
     return store;
   };
-  const host = await run(Host.start({ runtime, openStore, parts: STATIC_PARTS, clusterName: 'c', label: name }));
+  const host = await run(
+    Host.start({ runtime, openStore, parts: STATIC_CLUSTER_PARTS, clusterName: 'c', label: name }),
+  );
   return { platform, host, stores };
 }
 
@@ -192,7 +194,7 @@ describe('hosts of one cluster', () => {
     const { runtime } = simulation.tab('a');
     const openStore = (): Promise<never> => Promise.reject(new Error('no IndexedDB here'));
     await expect(
-      run(Host.start({ runtime, openStore, parts: STATIC_PARTS, clusterName: 'c', label: 'a' })),
+      run(Host.start({ runtime, openStore, parts: STATIC_CLUSTER_PARTS, clusterName: 'c', label: 'a' })),
     ).rejects.toThrow('no IndexedDB');
   });
 });

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { HostLogViews } from '../../src/cluster/log-views.js';
+import { ReadAhead } from '../../src/cluster/read-ahead.js';
 import type { LogAdvance } from '../../src/log/log-view.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
@@ -43,7 +44,9 @@ async function party(name: string): Promise<Party> {
   const tab = simulation.tab(name);
   const options = { newIncarnationId: 'one', delay: tab.storageDelay };
   const store = await run(MemoryLogStore.open(disk, options));
-  const views = new HostLogViews({ clusterName: 'c', runtime: tab.runtime, store, alone: () => false, transactions });
+  const { runtime } = tab;
+  const readAhead = async () => ({ ReadAhead });
+  const views = new HostLogViews({ clusterName: 'c', runtime, store, alone: () => false, transactions, readAhead });
   return { tab, store, views };
 }
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { fetchHandler } from '../../src/broker/handle-fetch.js';
 import { EMPTY_IMAGE, type MetadataImage } from '../../src/broker/metadata-image.js';
-import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import { readMessages } from '../../src/client/consumer/message.js';
 import { HostLogViews } from '../../src/cluster/log-views.js';
+import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import { GroupCommit } from '../../src/log/group-commit.js';
 import { PartitionLog } from '../../src/log/partition-log.js';
 import type { Requests, Responses } from '../../src/protocol/requests.js';
@@ -58,15 +58,16 @@ test.each(SEEDS)('a host reads what was committed, and no more, whatever news it
   const party = async (name: string) => {
     const { runtime, storageDelay } = simulation.tab(name);
     const store = await run(MemoryLogStore.open(disk, { newIncarnationId: 'one', delay: storageDelay }));
-    const { transactions } = STATIC_PARTS;
-    const views = new HostLogViews({ clusterName: 'c', runtime, store, alone: () => false, transactions });
+    const { transactions, readAhead } = STATIC_CLUSTER_PARTS;
+    const alone = () => false;
+    const views = new HostLogViews({ clusterName: 'c', runtime, store, alone, transactions, readAhead });
     const { clock } = runtime;
     const reads = {
       clusterId: 'c',
       clock,
       views,
       store,
-      parts: STATIC_PARTS,
+      parts: STATIC_CLUSTER_PARTS,
       image: () => image(),
       leaderEpoch: () => 1,
     };
@@ -88,7 +89,7 @@ test.each(SEEDS)('a host reads what was committed, and no more, whatever news it
       ...{ store: leader.store, groupCommit, log: LOG, leaderEpoch: 1, name: 't-0' },
       config: () => CONFIG,
       clock: leader.clock,
-      transactions: STATIC_PARTS.transactions,
+      transactions: STATIC_CLUSTER_PARTS.transactions,
     }),
   );
   const writer = new RandomWriter(log, random);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import { Host, type HostOptions } from '../../src/cluster/host.js';
+import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import { errorName, KafkaError } from '../../src/protocol/errors.js';
 import type { StorageState, StorageStatus } from '../../src/protocol/storage-state.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
@@ -41,7 +41,7 @@ async function open(name: string, options: Partial<HostOptions> = {}): Promise<T
   const platform = simulation.tab(name);
   const { runtime } = platform;
   const openStore = (): Promise<MemoryLogStore> => openOn(disk, platform);
-  const parts = STATIC_PARTS;
+  const parts = STATIC_CLUSTER_PARTS;
   const host = await run(Host.start({ runtime, openStore, parts, clusterName: 'c', label: name, ...options }));
   const states: StorageState[] = [];
   void follow(host, states);

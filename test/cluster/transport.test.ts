@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { inboxName } from '../../src/cluster/host-messages.js';
 import { type Answer, Transport } from '../../src/cluster/transport.js';
 import { KafkaError } from '../../src/protocol/errors.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
@@ -11,6 +12,7 @@ interface Party {
   readonly transport: Transport;
   /** What it was asked to do, each time. */
   readonly carriedOut: string[];
+  close(): void;
 }
 
 function party(simulation: Simulation, hostId: string, workMs = 0): Party {
@@ -28,7 +30,12 @@ function party(simulation: Simulation, hostId: string, workMs = 0): Party {
       return answerOf(key);
     },
   });
-  return { tab, transport, carriedOut };
+  const inbox = tab.runtime.channels.open(inboxName('c', hostId), (data) => transport.receive(data));
+  const close = (): void => {
+    transport.close();
+    inbox.close();
+  };
+  return { tab, transport, carriedOut, close };
 }
 
 const ask = (from: Party, to: string, key: string, signal?: AbortSignal): Promise<Answer> =>
@@ -124,7 +131,7 @@ describe('a call to another host', () => {
     const call = ask(a, 'b', 'x');
     call.catch(() => {});
     await simulation.run({ maxMs: 50 });
-    a.transport.close();
+    a.close();
     expect(await outcome(simulation, call)).toBe('NETWORK_EXCEPTION');
     expect([a.tab.openTimers, a.tab.openChannels]).toEqual([0, 0]);
   });
@@ -188,8 +195,8 @@ describe('a direct line between two hosts', () => {
     await madeBetween(hosts);
     const { simulation, a, b } = hosts;
     expect(b.tab.openChannels).toBeGreaterThan(1);
-    a.transport.close();
-    b.transport.close();
+    a.close();
+    b.close();
     await simulation.run({ maxMs: 50 });
     expect([a.tab.openChannels, b.tab.openChannels]).toEqual([0, 0]);
   });

@@ -1,4 +1,3 @@
-import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import type { Consumer } from '../../src/client/api/consumer.js';
 import type { Kafka } from '../../src/client/api/kafka.js';
 import { logLevel } from '../../src/client/api/logger.js';
@@ -6,6 +5,7 @@ import type { Producer, ProducerConfig } from '../../src/client/api/producer.js'
 import { kafkaOn } from '../../src/client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { Host } from '../../src/cluster/host.js';
+import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import { EARLIEST_TIMESTAMP, type IsolationLevel, LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import { decodeBatch } from '../../src/record/batch-compression.js';
@@ -126,7 +126,7 @@ export class ClusterSimulation {
     const host = Host.start({
       runtime,
       openStore,
-      parts: STATIC_PARTS,
+      parts: STATIC_CLUSTER_PARTS,
       clusterName: CLUSTER,
       brokerConfig,
       label: name,

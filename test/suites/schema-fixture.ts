@@ -1,8 +1,8 @@
 import { assert } from 'chai';
-import { STATIC_PARTS } from '../../src/broker/static-parts.js';
 import { kafkaOn } from '../../src/client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { Host } from '../../src/cluster/host.js';
+import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import { type Kafka, logLevel } from '../../src/index.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
 import { IdbLogStore } from '../../src/storage/idb-log-store.js';
@@ -24,7 +24,7 @@ export function describeSchemaFixture(name: string, load: () => Promise<SchemaFi
     const runtime = inProcessRuntime();
     const openStore = (): Promise<IdbLogStore> =>
       IdbLogStore.open({ clusterName, brokerId, newIncarnationId: 'not asked for' });
-    const host = await Host.start({ runtime, openStore, parts: STATIC_PARTS, clusterName, label: 'newest' });
+    const host = await Host.start({ runtime, openStore, parts: STATIC_CLUSTER_PARTS, clusterName, label: 'newest' });
     const KafkaHere = kafkaOn({
       runtime,
       parts: STATIC_CLIENT_PARTS,

@@ -1,6 +1,6 @@
 import type { Endpoint } from 'comlink';
-import { STATIC_PARTS } from '../../../src/broker/static-parts.js';
 import { Host } from '../../../src/cluster/host.js';
+import { STATIC_CLUSTER_PARTS } from '../../../src/cluster/static-cluster-parts.js';
 import { browserRuntime } from '../../../src/runtime/browser-runtime.js';
 import { serveRequests } from '../../../src/runtime/serve-requests.js';
 import { IdbLogStore } from '../../../src/storage/idb-log-store.js';
@@ -20,7 +20,7 @@ serveRequests(globalThis as unknown as Endpoint, async ({ clusterName, label, vi
   const schemaVersion = SCHEMA_VERSION + (variant === 'newer' ? 1 : 0);
   const openStore = (): Promise<IdbLogStore> =>
     IdbLogStore.open({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid(), schemaVersion });
-  const host = await Host.start({ runtime, openStore, parts: STATIC_PARTS, clusterName, label, visible });
+  const host = await Host.start({ runtime, openStore, parts: STATIC_CLUSTER_PARTS, clusterName, label, visible });
   return {
     hostId: host.lockName,
     lockName: host.lockName,
