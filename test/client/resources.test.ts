@@ -53,6 +53,20 @@ test('a client that is disconnected while it connects holds nothing afterwards',
   await cluster.close();
 });
 
+test('a producer that cannot connect holds nothing afterwards, whenever it tries', async () => {
+  const { runtime, open } = countingRuntime(inProcessRuntime());
+  let closeCount = 0;
+  const send = async (): Promise<never> => {
+    throw new KafkaError('INVALID_REQUEST', 'no ids');
+  };
+  const Kafka = kafkaOn({ runtime, connect: () => ({ send, close: async () => void closeCount++ }) });
+  const producer = new Kafka({ logLevel: logLevel.NOTHING }).producer();
+  for (const attempt of [1, 2]) {
+    await expect(producer.connect()).rejects.toThrow('no ids');
+    expect([open().timers, closeCount]).toEqual([0, attempt]);
+  }
+});
+
 test('an attempt that waits for its turn ends when its client is disconnected', async () => {
   const { runtime, open } = countingRuntime(inProcessRuntime());
   const refused = deferred();

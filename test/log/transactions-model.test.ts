@@ -21,22 +21,26 @@ const SEEDS = Array.from({ length: 16 }, (_, seed) => seed);
 // producers, epochs, open and aborted transactions, segments and the last stable offset.
 // Method: random logs of plain, idempotent and transactional producers with changing epochs, markers and refused
 // appends, under three leaders, with small segments; the last chunk, of several batches, is cut at every byte.
-test.each(SEEDS)('recovery equals a full replay wherever the last chunk is cut (seed %i)', async (seed) => {
-  const disk = new MemoryDisk();
-  await writeRandomLog(disk, seededRandom(seed), seed % 3 === 0 ? 20_000 : 60);
-  const store = await MemoryLogStore.open(disk, { newIncarnationId: 'test' });
-  const chunks = await store.read(LOG, 0, Number.MAX_SAFE_INTEGER);
-  const last = chunks.at(-1) ?? new Uint8Array();
-  const stride = last.length > 4_000 ? 97 : 1; // bulky ones are there to have checkpoints in mid-log
-  for (let cut = last.length; cut > 0; cut -= stride) {
-    const torn = cutStore(store, chunks, cut);
-    const recovered = await recoverLog(torn, LOG, OPTIONS);
-    const replayed = await recoverLog(withoutCheckpoint(torn), LOG, OPTIONS);
-    expect(plain(recovered)).toEqual(plain(replayed));
-    const whole = [...chunks.slice(0, -1), last.subarray(0, wholeBatchesEnd(last.subarray(0, cut)))];
-    await expectModel(torn, recovered, model(whole));
-  }
-});
+test.each(SEEDS)(
+  'recovery equals a full replay wherever the last chunk is cut (seed %i)',
+  { timeout: 120_000 },
+  async (seed) => {
+    const disk = new MemoryDisk();
+    await writeRandomLog(disk, seededRandom(seed), seed % 3 === 0 ? 20_000 : 60);
+    const store = await MemoryLogStore.open(disk, { newIncarnationId: 'test' });
+    const chunks = await store.read(LOG, 0, Number.MAX_SAFE_INTEGER);
+    const last = chunks.at(-1) ?? new Uint8Array();
+    const stride = last.length > 4_000 ? 97 : 1; // bulky ones are there to have checkpoints in mid-log
+    for (let cut = last.length; cut > 0; cut -= stride) {
+      const torn = cutStore(store, chunks, cut);
+      const recovered = await recoverLog(torn, LOG, OPTIONS);
+      const replayed = await recoverLog(withoutCheckpoint(torn), LOG, OPTIONS);
+      expect(plain(recovered)).toEqual(plain(replayed));
+      const whole = [...chunks.slice(0, -1), last.subarray(0, wholeBatchesEnd(last.subarray(0, cut)))];
+      await expectModel(torn, recovered, model(whole));
+    }
+  },
+);
 
 interface Model {
   readonly endOffset: number;

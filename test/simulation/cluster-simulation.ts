@@ -208,8 +208,9 @@ export class ClusterSimulation {
     });
     tab.clients.add(consumer);
     await consumer.connect();
-    await consumer.subscribe({ topics, fromBeginning: true });
     tab.stopping.signal.throwIfAborted(); // after `disconnect` a client would connect anew
+    await consumer.subscribe({ topics, fromBeginning: true });
+    tab.stopping.signal.throwIfAborted();
     const { clock, random } = tab.platform.runtime;
     await consumer.run({
       autoCommitInterval: 500,

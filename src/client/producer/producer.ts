@@ -131,7 +131,12 @@ export function makeProducer<K, V>(
 
   async function open(): Promise<void> {
     await connection.open();
-    if (idempotent) identity = await initProducerId();
+    try {
+      if (idempotent) identity = await initProducerId();
+    } catch (error) {
+      await connection.close(); // `disconnect` ends what was connected, which this never will be
+      throw error;
+    }
     newPipeline();
     status = 'connected';
     wasConnected = true;
