@@ -64,6 +64,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
       if (typeof name !== 'string' || name === '') {
         throw new KafkaJSNonRetriableError(`Invalid cluster name ${JSON.stringify(name)}, expected a non-empty string`);
       }
+      const keys = keysForHost(config.encryption);
       this.#context = {
         get runtime() {
           return platform.runtime;
@@ -75,7 +76,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
             brokerConfig,
             label: clientId,
             memoryIfDenied,
-            keys: keysForHost(config.encryption),
+            keys,
             ...(worker && { worker }),
           }),
         ),
@@ -131,7 +132,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
 /** A look-up stays with the page, and the host does without. */
 function keysForHost(encryption: EncryptionConfig | undefined): EncryptionKeys | undefined {
   if (encryption === undefined || typeof encryption.keys === 'function') return undefined;
-  return { keyId: encryption.keyId, keys: { ...encryption.keys } };
+  return { keyId: encryption.keyId, keys: encryption.keys };
 }
 
 /** Addresses mean nothing in a browser; a number is a wish, and only the wish for one broker can be granted. */

@@ -13,8 +13,6 @@ export interface HostStart {
   readonly visible: boolean;
   /** Run over memory where storage is denied. */
   readonly memoryIfDenied?: boolean;
-  /** As `HostApi.keyRings`. */
-  readonly keyRings?: readonly EncryptionKeys[];
 }
 
 export interface HostStarted {
