@@ -273,14 +273,16 @@ export class RecordAccumulator {
   }
 
   /** Compresses, then encrypts: what is encrypted cannot be compressed any more. */
-  async #prepare(batch: ClosedBatch): Promise<void> {
+  async prepared(bytes: Uint8Array, { compression }: BatchSettings): Promise<Uint8Array> {
     const { encrypt } = this.#options;
-    const { compression } = batch.settings;
+    const compressed = compression === NO_COMPRESSION ? bytes : await compressBatch(bytes, 0, compression);
+    return encrypt === undefined ? compressed : encrypt(compressed);
+  }
+
+  async #prepare(batch: ClosedBatch): Promise<void> {
     batch.preparing = true;
     try {
-      let prepared = batch.bytes;
-      if (compression !== NO_COMPRESSION) prepared = await compressBatch(prepared, 0, compression);
-      if (encrypt !== undefined) prepared = await encrypt(prepared);
+      const prepared = await this.prepared(batch.bytes, batch.settings);
       this.#bytes += prepared.length - batch.bytes.length;
       batch.bytes = prepared;
       batch.preparing = false;
