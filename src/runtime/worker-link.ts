@@ -100,7 +100,7 @@ export class WorkerLink implements RequestChannel {
 
   #newPeer(): WorkerPeer {
     const peer = new WorkerPeer({ ...this.#options, start: { ...this.#options.start, visible: isPageVisible() } });
-    if (this.#keyRings.length > 0) peer.keyRings(this.#keyRings);
+    if (this.#keyRings[0]) peer.keyRings(this.#keyRings);
     return peer;
   }
 }

@@ -185,7 +185,7 @@ function hostApi(worker: Worker): Pick<HostApi, keyof HostApi> {
     send,
     cancel: (callId) => void cancel(callId),
     visibility: (visible) => void visibility(visible),
-    keyRings: (rings) => void keyRings(rings),
+    keyRings,
     close,
   };
 }

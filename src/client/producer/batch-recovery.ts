@@ -126,7 +126,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     accumulator.requeue(batch);
     try {
       const halves = splitBatch(await laidOpen(batch.bytes), half);
-      const prepared = await Promise.all(halves.map((bytes) => accumulator.prepared(bytes, settings)));
+      const prepared = await Promise.all(halves.map((bytes) => accumulator.prepared({ bytes, settings })));
       const at = queue.closed.indexOf(batch);
       if (at < 0) return; // failed meanwhile, with all others
       queue.closed.splice(at, 1);

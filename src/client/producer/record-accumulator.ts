@@ -273,16 +273,17 @@ export class RecordAccumulator {
   }
 
   /** Compresses, then encrypts: what is encrypted cannot be compressed any more. */
-  async prepared(bytes: Uint8Array, { compression }: BatchSettings): Promise<Uint8Array> {
+  async prepared({ bytes, settings }: Pick<ClosedBatch, 'bytes' | 'settings'>): Promise<Uint8Array> {
     const { encrypt } = this.#options;
+    const { compression } = settings;
     const compressed = compression === NO_COMPRESSION ? bytes : await compressBatch(bytes, 0, compression);
-    return encrypt === undefined ? compressed : encrypt(compressed);
+    return encrypt ? encrypt(compressed) : compressed;
   }
 
   async #prepare(batch: ClosedBatch): Promise<void> {
     batch.preparing = true;
     try {
-      const prepared = await this.prepared(batch.bytes, batch.settings);
+      const prepared = await this.prepared(batch);
       this.#bytes += prepared.length - batch.bytes.length;
       batch.bytes = prepared;
       batch.preparing = false;
