@@ -44,7 +44,7 @@ export interface HostApi {
   cancel(callId: number): void;
   visibility(visible: boolean): void;
   /** All keys that the page has given so far, of each `Kafka` for itself, oldest first. */
-  keyRings(rings: readonly EncryptionKeys[]): void;
+  keyRings(rings: readonly EncryptionKeys[]): Promise<void>;
   close(): Promise<void>;
 }
 
