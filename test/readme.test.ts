@@ -45,6 +45,15 @@ test('the example of encryption runs and prints what the README says', async () 
   expect(await printed).toBe(promised);
 });
 
+test('the example of rotation runs and prints what the README says', async () => {
+  const section = readme.slice(readme.indexOf('To rotate, add a key'));
+  const code = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
+  const promised = /It prints `([^`]*)`/.exec(section)?.[1];
+  const printed = new Promise((resolve) => vi.spyOn(console, 'log').mockImplementation(resolve));
+  await import(/* @vite-ignore */ exampleFile('rotation.ts', code));
+  expect(await printed).toBe(promised);
+});
+
 function exampleFile(name: string, code: string): string {
   const folder = new URL('../node_modules/.readme/', import.meta.url);
   mkdirSync(folder, { recursive: true });

@@ -28,13 +28,12 @@ const PARTS: ClusterParts = {
   transport: () => loaded(import('../src/cluster/transport.js')),
 };
 
-serveRequests(self, async (start, introducer) => {
-  const { clusterName, brokerConfig, label, visible, memoryIfDenied, keyRings = [] } = start;
+serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIfDenied }, introducer) => {
   const lines = lazyLines(async () => (await import('../src/runtime/direct-lines.js')).directLines(introducer));
   const runtime = { ...browserRuntime(), lines };
   const { clock, random } = runtime;
   const options = () => ({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });
-  let keys = keysOf(keyRings);
+  let batchKeys = async (): Promise<BatchKeys | undefined> => undefined;
   const host = await Host.start({
     runtime,
     openStore: () => IdbLogStore.open(options()),
@@ -45,7 +44,7 @@ serveRequests(self, async (start, introducer) => {
     brokerConfig,
     label,
     visible,
-    batchKeys: () => keys(),
+    batchKeys: () => batchKeys(),
   });
   void clock.sleep(PRELOAD_AFTER_MS).then(preload);
   return {
@@ -53,16 +52,16 @@ serveRequests(self, async (start, introducer) => {
     lockName: host.lockName,
     requests: host,
     visibility: (isVisible) => host.setVisible(isVisible),
-    keyRings: (rings) => (keys = keysOf(rings)),
+    keyRings: (rings) => (batchKeys = keysOf(rings)),
     close: () => host.close(),
   };
 });
 
-/** Loaded where there are keys; one object for the same rings. */
-function keysOf(rings: readonly EncryptionKeys[]): () => Promise<BatchKeys | undefined> {
+/** Loaded when first used; one object for the same rings. */
+function keysOf(rings: readonly EncryptionKeys[]): () => Promise<BatchKeys> {
   let keys: BatchKeys | undefined;
   return async () => {
-    if (rings.length > 0) keys ??= (await loaded(import('../src/log/key-rings.js'))).batchKeys(rings);
+    keys ??= (await loaded(import('../src/log/key-rings.js'))).batchKeys(rings);
     return keys;
   };
 }

@@ -58,7 +58,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
 
     constructor(config: KafkaConfig = {}) {
       assertBrokers(config.brokers);
-      const { clientId = 'tabstream', cluster = 'default', worker, storage } = config;
+      const { clientId = 'tabstream', cluster = 'default', worker, storage, encryption } = config;
       const memoryIfDenied = storage === 'memory-if-denied';
       const { name, config: brokerConfig = {} } = typeof cluster === 'string' ? { name: cluster } : cluster;
       if (typeof name !== 'string' || name === '') {
@@ -75,12 +75,12 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
             brokerConfig,
             label: clientId,
             memoryIfDenied,
-            keys: keysForHost(config.encryption),
+            keys: isForHost(encryption) ? encryption : undefined,
             ...(worker && { worker }),
           }),
         ),
         clientId,
-        encryption: config.encryption,
+        encryption,
         requestTimeoutMs:
           config.enforceRequestTimeout === false
             ? Number.POSITIVE_INFINITY
@@ -129,9 +129,8 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
 }
 
 /** A look-up stays with the page, and the host does without. */
-function keysForHost(encryption: EncryptionConfig | undefined): EncryptionKeys | undefined {
-  if (encryption === undefined || typeof encryption.keys === 'function') return undefined;
-  return { keyId: encryption.keyId, keys: { ...encryption.keys } };
+function isForHost(encryption: EncryptionConfig | undefined): encryption is EncryptionKeys {
+  return typeof encryption?.keys === 'object';
 }
 
 /** Addresses mean nothing in a browser; a number is a wish, and only the wish for one broker can be granted. */

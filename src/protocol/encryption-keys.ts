@@ -7,18 +7,3 @@ export interface EncryptionKeys {
   readonly keyId: string;
   readonly keys: Readonly<Record<string, CryptoKey>>;
 }
-
-/** Of one page; the oldest are forgotten. */
-const MAX_RINGS = 16;
-
-/** The rings, oldest first, with one more; the same ones where it is known. */
-export function withKeys(rings: readonly EncryptionKeys[], keys: EncryptionKeys): readonly EncryptionKeys[] {
-  return rings.some((known) => isSame(known, keys)) ? rings : [...rings, keys].slice(-MAX_RINGS);
-}
-
-function isSame(a: EncryptionKeys, b: EncryptionKeys): boolean {
-  const ids = Object.keys(a.keys);
-  return (
-    a.keyId === b.keyId && ids.length === Object.keys(b.keys).length && ids.every((id) => a.keys[id] === b.keys[id])
-  );
-}

@@ -13,8 +13,6 @@ export interface HostStart {
   readonly visible: boolean;
   /** Run over memory where storage is denied. */
   readonly memoryIfDenied?: boolean;
-  /** As `HostApi.keyRings`. */
-  readonly keyRings?: readonly EncryptionKeys[];
 }
 
 export interface HostStarted {
@@ -46,7 +44,7 @@ export interface HostApi {
   cancel(callId: number): void;
   visibility(visible: boolean): void;
   /** All keys that the page has given so far, of each `Kafka` for itself, oldest first. */
-  keyRings(rings: readonly EncryptionKeys[]): void;
+  keyRings(rings: readonly EncryptionKeys[]): Promise<void>;
   close(): Promise<void>;
 }
 

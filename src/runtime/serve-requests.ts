@@ -57,7 +57,7 @@ export function serveRequests(
     },
     cancel: (callId) => calls.get(callId)?.abort(new KafkaError('REQUEST_TIMED_OUT', 'the client waits no longer')),
     visibility: (visible) => host?.visibility(visible),
-    keyRings: (rings) => host?.keyRings?.(rings),
+    keyRings: async (rings) => host?.keyRings?.(rings),
     close: async () => host?.close(),
   };
   expose(api, endpoint);

@@ -1,4 +1,4 @@
-import { type EncryptionKeys, withKeys } from '../protocol/encryption-keys.js';
+import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
@@ -7,10 +7,11 @@ import { isPageVisible, watchPage } from './page-lifecycle.js';
 import { WorkerPeer, type WorkerPeerOptions } from './worker-peer.js';
 
 export interface WorkerLinkOptions extends Omit<WorkerPeerOptions, 'start'> {
-  readonly start: Omit<HostStart, 'visible' | 'keyRings'>;
-  /** For this worker and those that take its place. */
-  readonly keys?: EncryptionKeys | undefined;
+  readonly start: Omit<HostStart, 'visible'>;
 }
+
+/** The oldest are forgotten. */
+const MAX_KEY_RINGS = 16;
 
 type State =
   | { readonly status: 'open'; readonly peer: WorkerPeer }
@@ -33,12 +34,11 @@ export class WorkerLink implements RequestChannel {
   readonly #options: WorkerLinkOptions;
   readonly #stopWatching: () => void;
   #state: State;
-  #keyRings: readonly EncryptionKeys[];
+  #keyRings: readonly EncryptionKeys[] = [];
   #closing: Promise<void> | undefined;
 
   constructor(options: WorkerLinkOptions) {
     this.#options = options;
-    this.#keyRings = options.keys ? [options.keys] : [];
     this.#state = { status: 'open', peer: this.#newPeer() };
     this.#stopWatching = watchPage({
       suspend: () => this.#suspend(),
@@ -56,11 +56,10 @@ export class WorkerLink implements RequestChannel {
     return this.#peer().send(api, request, signal);
   }
 
-  /** The keys of one more `Kafka` of this page. */
+  /** The keys of one more `Kafka` of this page, for this worker and those that take its place. */
   giveKeys(keys: EncryptionKeys): void {
-    const rings = withKeys(this.#keyRings, keys);
-    if (rings === this.#keyRings) return;
-    this.#keyRings = rings;
+    if (this.#keyRings.includes(keys)) return;
+    this.#keyRings = [...this.#keyRings, keys].slice(-MAX_KEY_RINGS);
     if (this.#state.status === 'open') this.#state.peer.keyRings(this.#keyRings);
   }
 
@@ -100,7 +99,8 @@ export class WorkerLink implements RequestChannel {
   }
 
   #newPeer(): WorkerPeer {
-    const { start, ...options } = this.#options;
-    return new WorkerPeer({ ...options, start: { ...start, keyRings: this.#keyRings, visible: isPageVisible() } });
+    const peer = new WorkerPeer({ ...this.#options, start: { ...this.#options.start, visible: isPageVisible() } });
+    if (this.#keyRings[0]) peer.keyRings(this.#keyRings);
+    return peer;
   }
 }

@@ -1,6 +1,11 @@
+import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { WorkerLink, type WorkerLinkOptions } from './worker-link.js';
+
+export interface PageLinkOptions extends WorkerLinkOptions {
+  readonly keys?: EncryptionKeys | undefined;
+}
 
 interface Entry {
   readonly link: WorkerLink;
@@ -17,7 +22,7 @@ const LINKS = new Map<string, Entry>();
  * @throws KafkaError where it does not start (see `WorkerPeer.started`). INVALID_CONFIG: the cluster runs in this page
  *   with another broker config.
  */
-export async function openWorkerLink(options: WorkerLinkOptions): Promise<RequestChannel> {
+export async function openWorkerLink(options: PageLinkOptions): Promise<RequestChannel> {
   const { clusterName } = options.start;
   const entry = entryOf(options);
   entry.users++;

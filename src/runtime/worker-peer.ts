@@ -64,7 +64,7 @@ export class WorkerPeer {
     else this.started.then(() => this.#host?.visibility(visible)).catch(() => {}); // nobody to tell
   }
 
-  /** See `HostApi.keyRings`. Those of the start are known. */
+  /** See `HostApi.keyRings`. They are there before the requests that follow. */
   keyRings(rings: readonly EncryptionKeys[]): void {
     this.started.then(() => this.#host?.keyRings(rings)).catch(() => {}); // nobody to tell
   }
@@ -185,7 +185,7 @@ function hostApi(worker: Worker): Pick<HostApi, keyof HostApi> {
     send,
     cancel: (callId) => void cancel(callId),
     visibility: (visible) => void visibility(visible),
-    keyRings: (rings) => void keyRings(rings),
+    keyRings,
     close,
   };
 }

@@ -4,7 +4,7 @@ import { Host } from '../cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../cluster/static-cluster-parts.js';
 import type { BatchKeys } from '../log/batch-keys.js';
 import { batchKeys } from '../log/key-rings.js';
-import { type EncryptionKeys, withKeys } from '../protocol/encryption-keys.js';
+import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { inProcessRuntime } from '../runtime/node-runtime.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -90,9 +90,9 @@ export class InProcessCluster {
 
   /** All hosts have the keys of all clients. */
   #giveKeys(keys: EncryptionKeys): void {
-    const rings = withKeys(this.#keyRings, keys);
-    if (rings !== this.#keyRings) this.#keys = batchKeys(rings);
-    this.#keyRings = rings;
+    if (this.#keyRings.includes(keys)) return;
+    this.#keyRings = [...this.#keyRings, keys];
+    this.#keys = batchKeys(this.#keyRings);
   }
 
   async #closeShared(): Promise<void> {

@@ -179,6 +179,34 @@ test('a look-up by time answers the beginning of the batch: never a record too f
   expect(await offsetAt(2_002)).toBe('3');
 });
 
+test.each([
+  ['', CompressionTypes.None],
+  [', compressed before', CompressionTypes.GZIP],
+])('encrypted records that only together are above max.message.bytes are split%s', async (_, compression) => {
+  const [k1, k2] = [await newKey(), await newKey()];
+  const kafka = open({ keyId: 'k1', keys: { k1, k2 } });
+  const configEntries = [{ name: 'max.message.bytes', value: '3000' }];
+  await kafka.admin().createTopics({ topics: [{ topic: TOPIC, configEntries }] });
+  const producer = kafka.producer();
+  await producer.connect();
+  const values = Array.from({ length: 40 }, (__, i) => {
+    return `${i} ${Array.from({ length: i % 2 ? 3 : 9 }, () => crypto.randomUUID())}`; // does not compress well
+  });
+  const sends = values.map((value) =>
+    producer.send({ topic: TOPIC, compression, messages: [{ key: 'k', value, headers: { h: value } }] }),
+  );
+  const offsets = (await Promise.all(sends)).map(([result]) => Number(result?.baseOffset));
+  expect(offsets).toEqual(values.map((__, i) => i));
+  expect(await read(kafka, values.length)).toEqual(values);
+});
+
+test('a single encrypted record that is too large is refused', async () => {
+  const kafka = open({ keyId: 'k1', keys: { k1: await newKey() } });
+  const configEntries = [{ name: 'max.message.bytes', value: '1000' }];
+  await kafka.admin().createTopics({ topics: [{ topic: TOPIC, configEntries }] });
+  await expect(send(kafka, ['x'.repeat(2000)])).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' });
+});
+
 describe('a compacted topic', () => {
   const configEntries = [{ name: 'cleanup.policy', value: 'compact' }];
 

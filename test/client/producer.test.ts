@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CompressionTypes, type Kafka, type KafkaMessage, logLevel, serdes } from '../../src/index.js';
+import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { readAll } from './read-all.js';
 
@@ -249,6 +250,20 @@ describe('bad input', () => {
     const offsets = (await Promise.all(sends)).map(([result]) => Number(result!.baseOffset));
     expect(offsets).toEqual(Array.from({ length: 40 }, (_, i) => i));
     expect((await readAll(kafka, 'orders')).map((message) => text(message)!.trim())).toEqual(offsets.map(String));
+  });
+
+  test('compressed ones, too', async () => {
+    await topic('orders', 1, { 'max.message.bytes': '4000' });
+    await using producer = kafka.producer();
+    await producer.connect();
+    const random = seededRandom(3);
+    const noise = (): string => Array.from({ length: 300 }, () => String.fromCharCode(33 + random.below(90))).join('');
+    const values = Array.from({ length: 60 }, noise);
+    const settings = { topic: 'orders', compression: CompressionTypes.GZIP };
+    const sends = values.map((value) => producer.send({ ...settings, messages: [{ value }] }));
+    const offsets = (await Promise.all(sends)).map(([result]) => Number(result!.baseOffset));
+    expect(offsets).toEqual(values.map((_, i) => i));
+    expect((await readAll(kafka, 'orders')).map(text)).toEqual(values);
   });
 
   test('an unknown topic is created, or refused where that is not allowed', async () => {

@@ -37,9 +37,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 51.6 KB', async () => {
+test('the whole client is at most 51.8 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 51.6 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 51.8 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -47,9 +47,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 87 KB', async () => {
+test('the whole worker is at most 89.3 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 87 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 89.3 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -76,6 +76,7 @@ test('what is loaded later is known here', async () => {
     'idb-sealed',
     'integrity-handlers',
     'keep-sealed',
+    'key-rings',
     'maintenance',
     'memory-store',
     'offset-for-timestamp',

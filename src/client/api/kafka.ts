@@ -16,7 +16,11 @@ export interface RetryOptions {
   readonly retries?: number;
 }
 
-/** AES-GCM keys of the application, which may be non-extractable. They do not leave the page. */
+/**
+ * AES-GCM keys of the application, which may be non-extractable. As an object they go to the page's worker, too, which
+ * keeps them in memory: the leading tab then brings old records under `keyId`, and compacts. As a look-up they do not
+ * leave the page.
+ */
 export interface EncryptionConfig {
   /** Of the key that producers encrypt with from now on; stands in clear in each batch. At most 255 bytes of UTF-8. */
   readonly keyId: string;
@@ -44,7 +48,8 @@ export interface KafkaConfig {
   readonly worker?: Worker | (() => Worker);
   /**
    * Keys, values and headers of what producers send are encrypted before they leave the page, and decrypted by consumers
-   * that have the key. Topic names, timestamps, sizes and offsets stay in clear. Not for compacted topics.
+   * that have the key. Topic names, timestamps, sizes and offsets stay in clear. For compacted topics the leading
+   * tab must have been given the keys as an object.
    */
   readonly encryption?: EncryptionConfig;
   /** After so many ms without answer a request fails with `KafkaJSRequestTimeoutError`. Default 30000. */

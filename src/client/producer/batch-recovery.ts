@@ -1,10 +1,13 @@
 import { KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import { decompressBatch } from '../../record/batch-compression.js';
 import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
+import { ENCRYPTED } from '../../record/compression-types.js';
 import { splitBatch } from '../../record/split-batch.js';
 import { writeBatchHeader } from '../../record/write-batch-header.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
+import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import { retryDelayMs } from '../retry.js';
 import {
@@ -32,6 +35,9 @@ interface RecoveryOptions {
   readonly accumulator: RecordAccumulator;
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;
+  readonly encryption: EncryptionConfig | undefined;
+  /** There may be something to send. */
+  readonly wake: () => void;
   readonly renewIdentity: (old: ProducerIdentity) => Promise<ProducerIdentity>;
   readonly onStaleTopic: (topic: string) => void;
   /** The end of a batch, whose sequences will be missing. */
@@ -60,7 +66,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
       accumulator.release(batch);
     } else if (!(error instanceof KafkaJSProtocolError)) fail(batch, error);
     else if (LOST_SEQUENCE.has(error.type) && batch.baseSequence >= 0) lostSequence(batch, error);
-    else if (error.type === 'MESSAGE_TOO_LARGE' && canSplit(batch)) split(batch);
+    else if (error.type === 'MESSAGE_TOO_LARGE' && batch.recordCount > 1) void split(batch);
     else if (error.retriable) sendAgain(batch, error);
     else fail(batch, error);
   }
@@ -105,27 +111,65 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     accumulator.requeue(batch);
   }
 
-  /** Halves a batch that is too large for its topic, as Kafka's producer does. */
-  function split(batch: ClosedBatch): void {
+  /**
+   * Halves a batch that is too large for its topic, as Kafka's producer does. What is compressed or encrypted is laid open
+   * and made ready again; meanwhile the batch holds its place, so that no later one overtakes.
+   */
+  async function split(batch: ClosedBatch): Promise<void> {
+    const { queue, settings } = batch;
     const half = batch.recordCount >> 1;
-    const pieces = splitBatch(batch.bytes, half).map((bytes, index): ClosedBatch => {
+    if (compressionOf(readBatchHeader(batch.bytes)) === 0) {
+      accumulator.replace(batch, piecesOf(batch, splitBatch(batch.bytes, half)));
+      return;
+    }
+    batch.preparing = true;
+    accumulator.requeue(batch);
+    try {
+      const halves = splitBatch(await laidOpen(batch.bytes), half);
+      const prepared = await Promise.all(halves.map((bytes) => accumulator.prepared({ bytes, settings })));
+      const at = queue.closed.indexOf(batch);
+      if (at < 0) return; // failed meanwhile, with all others
+      queue.closed.splice(at, 1);
+      accumulator.replace(batch, piecesOf(batch, prepared));
+    } catch (error) {
+      const at = queue.closed.indexOf(batch);
+      if (at < 0) return;
+      queue.closed.splice(at, 1);
+      fail(batch, toKafkaJSError(error));
+    }
+    options.wake();
+  }
+
+  async function laidOpen(bytes: Uint8Array): Promise<Uint8Array> {
+    if (compressionOf(readBatchHeader(bytes)) !== ENCRYPTED) return decompressBatch(bytes);
+    return (await encryptionPart()).decryptFetched(bytes, 0, options.encryption);
+  }
+
+  function piecesOf(batch: ClosedBatch, halves: readonly Uint8Array[]): ClosedBatch[] {
+    const half = batch.recordCount >> 1;
+    const head = readBatchHeader(batch.bytes); // a repair may have given it another producer since
+    const pieces = halves.map((bytes, index): ClosedBatch => {
       const from = index * half;
       const to = index === 0 ? half : batch.recordCount;
+      const baseSequence = batch.baseSequence < 0 ? -1 : batch.baseSequence + from;
+      const { producerId, producerEpoch } = head;
+      writeBatchHeader(bytes, 0, bytes.length, { ...readBatchHeader(bytes), producerId, producerEpoch, baseSequence });
       return {
         ...batch,
+        preparing: false,
         parts: partsWithin(batch.parts, from, to),
         recordCount: to - from,
         ordinal: batch.ordinal + index * 2 ** -(batch.attempts + 10),
         bytes,
         builder: undefined,
-        baseSequence: batch.baseSequence < 0 ? -1 : batch.baseSequence + from,
+        baseSequence,
         inDoubt: false,
         retryAtMs: 0,
       };
     });
     for (const { parts } of pieces) for (const { send } of parts) send.addBatch();
     for (const { send } of batch.parts) send.succeed(undefined);
-    accumulator.replace(batch, pieces);
+    return pieces;
   }
 
   async function repair(queue: PartitionQueue): Promise<void> {
@@ -154,10 +198,6 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
 /** The error of the last attempt, with what is unknown of all of them. */
 function asIs(error: KafkaJSProtocolError, { inDoubt }: ClosedBatch): KafkaJSProtocolError {
   return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: inDoubt });
-}
-
-function canSplit({ recordCount, bytes }: ClosedBatch): boolean {
-  return recordCount > 1 && compressionOf(readBatchHeader(bytes, 0)) === 0;
 }
 
 /** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */

@@ -98,6 +98,7 @@ export function makeProducer<K, V>(
       lingerMs: config.linger ?? 0,
       logger,
       renewIdentity,
+      encryption,
       onStaleTopic: (topic) => void metadata.load([topic]).catch(() => {}),
       loadRecovery: context.parts.recovery ?? (() => import('./batch-recovery.js')),
     });

@@ -273,14 +273,17 @@ export class RecordAccumulator {
   }
 
   /** Compresses, then encrypts: what is encrypted cannot be compressed any more. */
-  async #prepare(batch: ClosedBatch): Promise<void> {
+  async prepared({ bytes, settings }: Pick<ClosedBatch, 'bytes' | 'settings'>): Promise<Uint8Array> {
     const { encrypt } = this.#options;
-    const { compression } = batch.settings;
+    const { compression } = settings;
+    const compressed = compression === NO_COMPRESSION ? bytes : await compressBatch(bytes, 0, compression);
+    return encrypt ? encrypt(compressed) : compressed;
+  }
+
+  async #prepare(batch: ClosedBatch): Promise<void> {
     batch.preparing = true;
     try {
-      let prepared = batch.bytes;
-      if (compression !== NO_COMPRESSION) prepared = await compressBatch(prepared, 0, compression);
-      if (encrypt !== undefined) prepared = await encrypt(prepared);
+      const prepared = await this.prepared(batch);
       this.#bytes += prepared.length - batch.bytes.length;
       batch.bytes = prepared;
       batch.preparing = false;

@@ -2,7 +2,7 @@ import { errorOf, KafkaError } from '../../protocol/errors.js';
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT, type ProduceRequest, type ProduceResponse } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
-import type { RetryOptions } from '../api/kafka.js';
+import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import { LazyPart } from '../client-front.js';
 import type { ClientParts } from '../client-parts.js';
@@ -41,6 +41,7 @@ interface SenderOptions {
   readonly renewIdentity: (old: ProducerIdentity) => Promise<ProducerIdentity>;
   /** A partition moved or vanished: what is known of its topic is old. */
   readonly onStaleTopic: (topic: string) => void;
+  readonly encryption: EncryptionConfig | undefined;
   readonly loadRecovery: NonNullable<ClientParts['recovery']>;
 }
 
@@ -75,6 +76,7 @@ export class Sender {
       (await options.loadRecovery()).batchRecovery({
         ...options,
         runtime: this.#runtime,
+        wake: () => this.wake(),
         fail: (batch, error) => this.#fail(batch, error),
         settleFailed: (batch, error) => this.#settleFailed(batch, error),
       }),
