@@ -11,10 +11,15 @@ export interface ClientParts {
 }
 
 /** As modules of their own, which bundlers leave apart. */
-export const LOADED_PARTS: ClientParts = {
+export const LOADED_PARTS: { -readonly [P in keyof ClientParts]: ClientParts[P] } = {
   producer: () => import('./producer/producer.js'),
   consumer: () => import('./consumer/consumer.js'),
   group: () => import('./consumer/consumer-group.js'),
   admin: () => import('./admin.js'),
   storage: () => import('./storage-watch.js'),
 };
+
+/** These came with the page (`src/consumer.ts`): nothing is loaded when they are used. */
+export function addParts(parts: Partial<ClientParts>): void {
+  Object.assign(LOADED_PARTS, parts);
+}

@@ -75,17 +75,20 @@ function byWords(words: Int32Array, crc: number): number {
   return c;
 }
 
+/** Every module that checks or writes batches waits for this as it starts, before it is compiled well: few steps. */
 function makeTables(count: number): Int32Array[] {
   const tables = Array.from({ length: count }, () => new Int32Array(256));
-  for (let byte = 0; byte < 256; byte++) {
-    let c = byte;
-    for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ POLYNOMIAL : c >>> 1;
-    tables[0]![byte] = c;
+  const first = tables[0]!;
+  // The sum of two bytes does to the register what both of them do: only single bits are worked out.
+  for (let bit = 128, c = 1; bit > 0; bit >>>= 1) {
+    c = c & 1 ? (c >>> 1) ^ POLYNOMIAL : c >>> 1;
+    for (let byte = 0; byte < 256; byte += 2 * bit) first[byte + bit] = c ^ first[byte]!;
   }
-  for (let k = 1; k < count; k++) {
-    for (let byte = 0; byte < 256; byte++) {
-      const c = tables[k - 1]![byte]!;
-      tables[k]![byte] = tables[0]![c & 255]! ^ (c >>> 8);
+  for (let byte = 0; byte < 256; byte++) {
+    let c = first[byte]!;
+    for (let k = 1; k < count; k++) {
+      c = first[c & 255]! ^ (c >>> 8);
+      tables[k]![byte] = c;
     }
   }
   return tables;

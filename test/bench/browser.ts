@@ -38,7 +38,7 @@ export class BenchBrowser {
       root: join(HERE, 'page'),
       logLevel: 'error',
       worker: { format: 'es' },
-      resolve: { alias: [{ find: /^.*\/src\/index\.js$/, replacement: join(PACKAGE, 'index.js') }] },
+      resolve: { alias: [{ find: /^.*\/src\/(index|consumer)\.js$/, replacement: join(PACKAGE, '$1.js') }] },
       build: { outDir: pages, emptyOutDir: true, target: 'es2022' },
     });
     const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -64,14 +64,14 @@ export class BenchBrowser {
     return new BenchBrowser(server, `http://127.0.0.1:${address.port}/`, folder, browser);
   }
 
-  /** A new tab with the bench page. */
-  async tab(): Promise<Tab> {
+  /** A new tab with the bench page; `preloaded`: it has the code of consumers from the start. */
+  async tab({ preloaded = false }: { readonly preloaded?: boolean } = {}): Promise<Tab> {
     const page = await this.#browser.newPage();
     page.on('console', (message) => {
       if (message.type() === 'error') process.stderr.write(`page: ${message.text()}\n`);
     });
     page.on('pageerror', (error) => process.stderr.write(`page: ${String(error)}\n`));
-    await page.goto(this.#url);
+    await page.goto(preloaded ? `${this.#url}?preloaded` : this.#url);
     await page.waitForSelector('html[data-ready]');
     return new Tab(page);
   }

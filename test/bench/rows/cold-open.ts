@@ -8,7 +8,10 @@ const RECORDS_PER_CALL = 20_000;
 const databaseOf = (cluster: string): string => `tabstream/${cluster}/1`;
 const ROWS = 'chunks';
 
-/** A browser started anew: from `new Kafka` to the first record of a log of some size, against a bare open and last row. */
+/**
+ * A browser started anew: from `new Kafka` to the first record of a log of some size, against a bare open and last row,
+ * whose page has its code. So does ours that imports `tabstream/consumer`; the rows `-lazy` are of one that loads it then.
+ */
 export async function* measureColdOpen(browser: BenchBrowser, plan: Plan): AsyncGenerator<Round> {
   let name = '';
   let written = 0;
@@ -25,10 +28,14 @@ export async function* measureColdOpen(browser: BenchBrowser, plan: Plan): Async
     await tab.job('ours', 'close', {});
     for (let round = 0; round < plan.rounds; round++) {
       await browser.restart();
-      const ours = await (await browser.tab()).call('firstRecord', { name });
+      const ours = await (await browser.tab({ preloaded: true })).call('firstRecord', { name });
+      await browser.restart();
+      const lazy = await (await browser.tab()).call('firstRecord', { name });
       await browser.restart();
       const limit = await (await browser.tab()).call('bareOpen', { name: databaseOf(name), store: ROWS });
-      yield { id, payloadBytes: PAYLOAD_BYTES, unit: 'ms', round, figures: { ours, limit } };
+      const row = { payloadBytes: PAYLOAD_BYTES, unit: 'ms', round } as const;
+      yield { id, ...row, figures: { ours, limit } };
+      yield { id: `${id}-lazy`, ...row, figures: { ours: lazy, limit } };
     }
   }
 }
