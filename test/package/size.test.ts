@@ -4,25 +4,27 @@ import { type Bundle, builtWorker, bundle } from './bundle.js';
 /*
  * What is downloaded: minified and gzipped with all dependencies, in thousands of bytes, as the bundler of an app splits
  * it. `goal` is what we want (15 for a client, 30 for the worker), `bound` what holds: it may fall and not rise.
- * What is loaded later counts in the rows that name it, and all of it in the last row of each table.
+ * What is loaded later counts in the rows that name it, and all of it in the last row of each table, which grows where
+ * what starts is made smaller: apart things compress worse.
  */
 const KB = 1000;
 
 const PAGE = [
-  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.6 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24.1 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.6 },
-  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.8 },
+  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.1 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.5 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.0 },
+  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.4 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 38.6,
+    bound: 37.9,
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 41.5 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 42.9 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 38.3 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 39.8 },
+  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 40.5 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -37,9 +39,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 51.6 KB', async () => {
+test('the whole client is at most 50.7 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 51.6 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 50.7 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -47,9 +49,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 87 KB', async () => {
+test('the whole worker is at most 88.1 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 87 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 88.1 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -71,17 +73,20 @@ test('what is loaded later is known here', async () => {
     'create-topics',
     'direct-lines',
     'group-coordinator',
-    'idb-deletion',
+
     'idb-raw-store',
     'idb-sealed',
+    'idb-upkeep',
     'integrity-handlers',
     'keep-sealed',
     'maintenance',
     'memory-store',
     'offset-for-timestamp',
+    'read-ahead',
     'room-keeper',
     'salvage',
     'transactions-part',
+    'transport',
   ]);
 });
 
