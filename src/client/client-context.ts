@@ -2,6 +2,7 @@ import type { ClientRuntime } from '../runtime/runtime.js';
 import type { EncryptionConfig, RetryOptions } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { ClientParts } from './client-parts.js';
+import type { ClusterMetadata, ClusterMetadataOptions } from './cluster-metadata.js';
 import type { SharedChannel } from './connection.js';
 import type { Instrumentation } from './instrumentation.js';
 
@@ -10,6 +11,8 @@ export interface ClientContext {
   readonly runtime: ClientRuntime;
   readonly parts: ClientParts;
   readonly shared: SharedChannel;
+  /** Every client needs one, so that it is not in the code that each loads. */
+  readonly newMetadata: (options: ClusterMetadataOptions) => ClusterMetadata;
   readonly clientId: string;
   readonly requestTimeoutMs: number;
   readonly retry: Required<RetryOptions>;

@@ -13,6 +13,13 @@ interface TopicEntry {
 /** Without auto-creation an unknown topic may only be news that has not reached this tab yet: ask a few times, quickly. */
 const UNKNOWN_TOPIC_RETRY = { initialRetryTime: 25, retries: 3 };
 
+export interface ClusterMetadataOptions {
+  readonly connection: Connection;
+  readonly retry: Required<RetryOptions>;
+  readonly maxAgeMs: number;
+  readonly allowAutoTopicCreation: boolean;
+}
+
 /** What one client knows of topics and their partitions, and when it asks again. */
 export class ClusterMetadata {
   readonly #connection: Connection;
@@ -21,16 +28,11 @@ export class ClusterMetadata {
   readonly #allowAutoTopicCreation: boolean;
   readonly #topics = new Map<string, TopicEntry>();
 
-  constructor(parts: {
-    connection: Connection;
-    retry: Required<RetryOptions>;
-    maxAgeMs: number;
-    allowAutoTopicCreation: boolean;
-  }) {
-    this.#connection = parts.connection;
-    this.#retry = parts.retry;
-    this.#maxAgeMs = parts.maxAgeMs;
-    this.#allowAutoTopicCreation = parts.allowAutoTopicCreation;
+  constructor({ connection, retry, maxAgeMs, allowAutoTopicCreation }: ClusterMetadataOptions) {
+    this.#connection = connection;
+    this.#retry = retry;
+    this.#maxAgeMs = maxAgeMs;
+    this.#allowAutoTopicCreation = allowAutoTopicCreation;
   }
 
   /** What is known, in partition order; undefined where the topic has to be loaded first. Old news is renewed behind. */

@@ -13,6 +13,7 @@ import type { StorageWatch } from './api/storage.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
 import { type ClientParts, LOADED_PARTS } from './client-parts.js';
+import { ClusterMetadata } from './cluster-metadata.js';
 import { SharedChannel } from './connection.js';
 import { consumerFront } from './consumer/consumer-front.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.js';
@@ -79,6 +80,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
             ...(worker && { worker }),
           }),
         ),
+        newMetadata: (options) => new ClusterMetadata(options),
         clientId,
         encryption,
         requestTimeoutMs:

@@ -282,7 +282,7 @@ export class IdbLogStore implements LogStore {
   }
 
   async #loadDeletion(): Promise<IdbDeletion> {
-    const { IdbDeletion } = await loaded(import('./idb-deletion.js'));
+    const { IdbDeletion } = await loaded(import('./idb-upkeep.js'));
     this.#deletionPart ??= new IdbDeletion(this.#fenced);
     return this.#deletionPart;
   }
@@ -306,12 +306,12 @@ export class IdbLogStore implements LogStore {
     );
 
   async takeReserve(leaderEpoch: number): Promise<void> {
-    const { takeReserve } = await loaded(import('./idb-reserve.js'));
+    const { takeReserve } = await loaded(import('./idb-upkeep.js'));
     await takeReserve(this.#fenced, leaderEpoch);
   }
 
   async dropReserve(leaderEpoch: number): Promise<void> {
-    const { dropReserve } = await loaded(import('./idb-reserve.js'));
+    const { dropReserve } = await loaded(import('./idb-upkeep.js'));
     await dropReserve(this.#fenced, leaderEpoch);
   }
 

@@ -1,9 +1,11 @@
-/** What a request answers. Rejects with why it failed; the browser may abort its IDB transaction and leave it unanswered. */
-export function resultOf<T>(request: IDBRequest<T>): Promise<T> {
-  const { transaction } = request;
+/**
+ * What a request answers. Rejects with why it failed, or why its IDB transaction was aborted, which may leave a request
+ * without an answer. A request to open or delete a database has no `transaction`.
+ */
+export function resultOf<T>(request: IDBRequest<T>, transaction = request.transaction): Promise<T> {
   return new Promise((resolve, reject) => {
-    request.onsuccess = (): void => resolve(request.result);
-    request.onerror = (): void => reject(request.error);
+    request.addEventListener('success', () => resolve(request.result));
+    request.addEventListener('error', () => reject(request.error));
     transaction?.addEventListener('abort', () => reject(transaction.error));
   });
 }

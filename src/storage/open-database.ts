@@ -40,7 +40,7 @@ export function openDatabase(options: DatabaseOptions): Promise<IDBDatabase> {
  */
 export function openNewerDatabase(options: DatabaseOptions): Promise<IDBDatabase> {
   return insistently(options, async (factory, name) => {
-    const database = await resultOf(factory.open(name));
+    const database = await resultOf(factory.open(name), null);
     const isThere = missingStores(database.objectStoreNames).length === 0;
     const least = isThere ? await metaRow(database, 'minReaderVersion') : undefined;
     const { schemaVersion = SCHEMA_VERSION } = options;
@@ -109,7 +109,7 @@ async function openWhole(factory: IDBFactory, name: string, options: DatabaseOpt
     const isEmpty = database.objectStoreNames.length === 0;
     database.close();
     if (!isEmpty) throw storageError(`open ${name}`, `object stores ${missing.join(', ')} are missing`);
-    await resultOf(factory.deleteDatabase(name));
+    await resultOf(factory.deleteDatabase(name), null);
   }
 }
 
@@ -123,7 +123,7 @@ function openOnce(
     const { result: database, transaction } = request;
     if (transaction) upgrade(event.oldVersion, { database, transaction, newIncarnationId });
   };
-  return resultOf(request);
+  return resultOf(request, null);
 }
 
 function openError(name: string, error: unknown): unknown {

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
-import { coreChunk } from '../../vite.config.js';
+import { coreChunk, MINIFIED } from '../../vite.config.js';
 
 /** What a module weighs once it is bundled with all dependencies, minified and gzipped. */
 export interface Bundle {
@@ -46,7 +46,7 @@ export async function bundle(path: string, output: object = {}): Promise<Bundle>
       target: 'es2022',
       // As a library: what Vite adds to an app, to preload chunks and styles, is not ours.
       lib: { entry: fileURLToPath(new URL(`../../${path}`, import.meta.url)), formats: ['es'], fileName: 'entry' },
-      rolldownOptions: { preserveEntrySignatures: false, output: { minify: true, ...output } },
+      rolldownOptions: { preserveEntrySignatures: false, output: { ...MINIFIED, ...output } },
     },
   });
   const chunks = [result]

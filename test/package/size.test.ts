@@ -4,25 +4,27 @@ import { type Bundle, builtWorker, bundle } from './bundle.js';
 /*
  * What is downloaded: minified and gzipped with all dependencies, in thousands of bytes, as the bundler of an app splits
  * it. `goal` is what we want (15 for a client, 30 for the worker), `bound` what holds: it may fall and not rise.
- * What is loaded later counts in the rows that name it, and all of it in the last row of each table.
+ * What is loaded later counts in the rows that name it, and all of it in the last row of each table, which grows where
+ * what starts is made smaller: apart things compress worse.
  */
 const KB = 1000;
 
 const PAGE = [
-  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.6 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24.1 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.6 },
-  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.8 },
+  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.1 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.5 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.0 },
+  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.4 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 38.6,
+    bound: 37.9,
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 41.5 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 42.9 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 38.3 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 39.8 },
+  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 40.5 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -71,18 +73,21 @@ test('what is loaded later is known here', async () => {
     'create-topics',
     'direct-lines',
     'group-coordinator',
-    'idb-deletion',
+
     'idb-raw-store',
     'idb-sealed',
+    'idb-upkeep',
     'integrity-handlers',
     'keep-sealed',
     'key-rings',
     'maintenance',
     'memory-store',
     'offset-for-timestamp',
+    'read-ahead',
     'room-keeper',
     'salvage',
     'transactions-part',
+    'transport',
   ]);
 });
 

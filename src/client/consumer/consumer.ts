@@ -13,7 +13,6 @@ import type {
 } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { ClientContext, ClientShell } from '../client-context.js';
-import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
@@ -53,7 +52,7 @@ export function makeConsumer<K, V>(
   const { restartOnFailure, ...retryConfig } = config.retry ?? {};
   const retry = { ...context.retry, ...retryConfig };
   const metadataMaxAgeMs = config.metadataMaxAge ?? 300_000;
-  const metadata = new ClusterMetadata({
+  const metadata = context.newMetadata({
     connection,
     retry,
     maxAgeMs: metadataMaxAgeMs,

@@ -7,7 +7,6 @@ import { abortable } from '../../util/signal.js';
 import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
 import type { Producer, ProducerBatch, ProducerConfig, RecordMetadata, TopicMessages } from '../api/producer.js';
 import type { ClientContext, ClientShell } from '../client-context.js';
-import { ClusterMetadata } from '../cluster-metadata.js';
 import { Connection } from '../connection.js';
 import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
@@ -55,7 +54,7 @@ export function makeProducer<K, V>(
     ...(idempotent && { retries: Number.MAX_SAFE_INTEGER }),
     ...config.retry,
   };
-  const metadata = new ClusterMetadata({
+  const metadata = context.newMetadata({
     connection,
     retry: { ...context.retry, ...config.retry },
     maxAgeMs: config.metadataMaxAge ?? DEFAULT_METADATA_MAX_AGE_MS,
