@@ -4,14 +4,14 @@ import { dexie } from './dexie.js';
 import { firstRecord, ours, readThrough, sendForever, stopSending, stretchCost } from './ours.js';
 import { plainIdb } from './plain-idb.js';
 import { raw } from './raw.js';
-import { sealed } from './sealed.js';
+import { sealed, sealedCount } from './sealed.js';
 import { latency, percentile } from './values.js';
 
 type Callable = Record<string, (args: never) => unknown>;
 
 const inPage: Record<string, () => Jobs> = {
   ours: () => jobsOf(() => ours()),
-  'ours-sealed': () => jobsOf(() => sealed({ segmentBytes: 4 << 20, oneByOne: false })),
+  'ours-sealed': () => jobsOf(() => sealed({ segmentBytes: 8 << 20, oneByOne: false })),
   'ours-sealed-bulk': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: false })),
   'ours-sealed-single': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: true })),
   dexie: () => jobsOf(dexie),
@@ -63,6 +63,7 @@ const bench = {
     await Promise.all(Array.from({ length: inFlight }, run));
     return (inFlight * each) / ((performance.now() - start) / 1000);
   },
+  sealedCount,
   startSending(args: { name: string }): void {
     acks.length = 0;
     sendForever(args, acks).catch((error) => console.error('bench sender:', String(error)));
