@@ -2,6 +2,7 @@ import * as Comlink from 'comlink';
 import { type Jobs, jobsOf } from './contender.js';
 import { dexie } from './dexie.js';
 import { firstRecord, ours, readThrough, sendForever, stopSending, stretchCost } from './ours.js';
+import { makePartitions, openPartitions, spreadCost } from './partitions.js';
 import { plainIdb } from './plain-idb.js';
 import { raw } from './raw.js';
 import { sealed, sealedCount } from './sealed.js';
@@ -12,8 +13,8 @@ type Callable = Record<string, (args: never) => unknown>;
 const inPage: Record<string, () => Jobs> = {
   ours: () => jobsOf(() => ours()),
   'ours-sealed': () => jobsOf(() => sealed({ segmentBytes: 8 << 20, oneByOne: false })),
-  'ours-sealed-bulk': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: false })),
-  'ours-sealed-single': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: true })),
+  'ours-sealed-bulk': () => jobsOf(() => sealed({ segmentBytes: 1 << 20, oneByOne: false })),
+  'ours-sealed-single': () => jobsOf(() => sealed({ segmentBytes: 1 << 20, oneByOne: true })),
   dexie: () => jobsOf(dexie),
   idb: () => jobsOf(plainIdb),
   /** The raw loop in the page itself: for what begins and ends there. */
@@ -64,6 +65,9 @@ const bench = {
     return (inFlight * each) / ((performance.now() - start) / 1000);
   },
   sealedCount,
+  makePartitions,
+  openPartitions,
+  spreadCost,
   startSending(args: { name: string }): void {
     acks.length = 0;
     sendForever(args, acks).catch((error) => console.error('bench sender:', String(error)));
