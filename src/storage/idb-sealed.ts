@@ -14,6 +14,7 @@ import {
   sealedChangeProblem,
   stagedVersion,
 } from './sealed-segment.js';
+import { type SealedBytes, type SealedHandle, SealedSlices, sliceOf } from './sealed-slices.js';
 import { storageError } from './storage-errors.js';
 import { unreadable } from './unreadable-range.js';
 
@@ -29,11 +30,7 @@ const VERIFY_BYTES = 1024 * 1024;
 /** Rows that one slice takes: an append waits for it no longer than for a chunk's write. */
 const SLICE_ROWS = 8;
 
-type SealedBytes = Blob | Uint8Array;
-
-interface Handle {
-  readonly segment: SealedSegment;
-  readonly bytes: SealedBytes;
+interface Handle extends SealedHandle {
   readonly readMs: number;
 }
 
@@ -58,6 +55,7 @@ export class IdbSealed {
   readonly #clock: Clock | undefined;
   /** In order of last use. */
   #handles: Handle[] = [];
+  readonly #slices = new SealedSlices();
   /** Whatever writes `sealedBytes` takes its turn here: an append must not wait for one that waits for another. */
   readonly #bytesTurn = new Serial();
   #storesBlobs = true;
@@ -91,7 +89,7 @@ export class IdbSealed {
     const kept = this.#keptHandle(log, wanted.offset);
     if (kept !== undefined) {
       try {
-        return { chunks: await chunksOf(kept, wanted), segment: kept.segment };
+        return { chunks: await this.#chunksOf(kept, wanted), segment: kept.segment };
       } catch {
         this.#drop(kept); // replaced or deleted meanwhile, perhaps: a fresh one tells
       }
@@ -99,11 +97,20 @@ export class IdbSealed {
     const fresh = await this.#freshHandle(log, wanted.offset);
     if (fresh === undefined) return undefined;
     try {
-      return { chunks: await chunksOf(fresh, wanted), segment: fresh.segment };
+      return { chunks: await this.#chunksOf(fresh, wanted), segment: fresh.segment };
     } catch (error) {
       this.#drop(fresh);
       throw error instanceof KafkaError ? error : unreadable(fresh.segment, 'its bytes', error);
     }
+  }
+
+  async #chunksOf(handle: Handle, wanted: SealedRead): Promise<Uint8Array[]> {
+    const { log, nextOffset } = handle.segment;
+    const next = this.#handles.find(({ segment }) => segment.log === log && segment.baseOffset === nextOffset);
+    const reading = readingSealed(handle.segment, wanted);
+    let step = reading.next();
+    while (!step.done) step = reading.next(await this.#slices.read(handle, step.value, { wanted, next }));
+    return step.value;
   }
 
   #keptHandle(log: LogId, offset: number): Handle | undefined {
@@ -154,9 +161,11 @@ export class IdbSealed {
 
   /** Lets go of the handles that may be stale, and of the disk space that they hold. */
   releaseUnused(): void {
-    if (this.#handles.length === 0) return;
-    const sinceMs = (this.#clock?.monotonicMs() ?? 0) - HANDLE_MS;
-    this.#handles = this.#handles.filter(({ readMs }) => readMs >= sinceMs);
+    if (this.#handles.length > 0) {
+      const sinceMs = (this.#clock?.monotonicMs() ?? 0) - HANDLE_MS;
+      this.#handles = this.#handles.filter(({ readMs }) => readMs >= sinceMs);
+    }
+    this.#slices.release(this.#handles);
   }
 
   /** As `LogStore.stageSealed`. Not fenced: bytes that no segment names harm nobody. */
@@ -222,7 +231,7 @@ export class IdbSealed {
     try {
       if (bytes === undefined) throw new Error('it is not there');
       for (let at = 0; at < segment.byteCount; at += VERIFY_BYTES) {
-        const piece = await sliceOf(bytes, at, Math.min(at + VERIFY_BYTES, segment.byteCount));
+        const piece = await sliceOf(bytes, { from: at, to: Math.min(at + VERIFY_BYTES, segment.byteCount) });
         found = crc32c(piece, 0, piece.byteLength, found);
       }
     } catch (error) {
@@ -356,18 +365,6 @@ async function publishIn(transaction: IDBTransaction, change: SealedChange): Pro
   const rows = transaction.objectStore('segments');
   await resultOf(rows.delete(IDBKeyRange.bound([log, baseOffset], [log, nextOffset], false, true)));
   for (const segment of segments) await resultOf(rows.put(segment, [log, segment.baseOffset]));
-}
-
-async function chunksOf({ segment, bytes }: Handle, wanted: SealedRead): Promise<Uint8Array[]> {
-  const reading = readingSealed(segment, wanted);
-  let step = reading.next();
-  while (!step.done) step = reading.next(await sliceOf(bytes, step.value.from, step.value.to));
-  return step.value;
-}
-
-async function sliceOf(bytes: SealedBytes, from: number, to: number): Promise<Uint8Array> {
-  if (bytes instanceof Uint8Array) return bytes.slice(from, to);
-  return new Uint8Array(await bytes.slice(from, to).arrayBuffer());
 }
 
 function keyOf({ log, baseOffset, version }: SealedSegment): BytesKey {

@@ -12,6 +12,7 @@ import { measureColdOpen } from './rows/cold-open.ts';
 import { measureFailover } from './rows/failover.ts';
 import { measureLargeLog } from './rows/large-log.ts';
 import { measureLatency } from './rows/latency.ts';
+import { measureManyPartitions } from './rows/many-partitions.ts';
 import { measureSealed, measureSealedSingle } from './rows/sealed.ts';
 import { measureThroughput } from './rows/throughput.ts';
 import { type Round, rowsOf, tableOf } from './table.ts';
@@ -37,6 +38,7 @@ try {
     measureSealed,
     measureSealedSingle,
     measureLatency,
+    measureManyPartitions,
     measureFailover,
     measureColdOpen,
     measureLargeLog,

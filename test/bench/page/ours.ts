@@ -43,10 +43,11 @@ export function ours(topicConfig: Readonly<Record<string, string>> = {}): Conten
         consumer
           .run({
             eachBatch: async ({ batch }) => {
-              if (as === 'bytes') for (const message of batch.messages) views.add(message.value as Uint8Array);
-              else for (const message of batch.messages) texts.add(String(message.value));
-              left -= batch.messages.length;
-              if (left <= 0) done();
+              const messages = left < batch.messages.length ? batch.messages.slice(0, left) : batch.messages;
+              if (as === 'bytes') for (const message of messages) views.add(message.value as Uint8Array);
+              else for (const message of messages) texts.add(String(message.value));
+              left -= messages.length;
+              if (left === 0) done();
             },
           })
           .catch(failed);

@@ -2,18 +2,19 @@ import * as Comlink from 'comlink';
 import { type Jobs, jobsOf } from './contender.js';
 import { dexie } from './dexie.js';
 import { firstRecord, ours, readThrough, sendForever, stopSending, stretchCost } from './ours.js';
+import { makePartitions, openPartitions, spreadCost } from './partitions.js';
 import { plainIdb } from './plain-idb.js';
 import { raw } from './raw.js';
-import { sealed } from './sealed.js';
+import { sealed, sealedCount } from './sealed.js';
 import { latency, percentile } from './values.js';
 
 type Callable = Record<string, (args: never) => unknown>;
 
 const inPage: Record<string, () => Jobs> = {
   ours: () => jobsOf(() => ours()),
-  'ours-sealed': () => jobsOf(() => sealed({ segmentBytes: 4 << 20, oneByOne: false })),
-  'ours-sealed-bulk': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: false })),
-  'ours-sealed-single': () => jobsOf(() => sealed({ segmentBytes: 256 << 10, oneByOne: true })),
+  'ours-sealed': () => jobsOf(() => sealed({ segmentBytes: 8 << 20, oneByOne: false })),
+  'ours-sealed-bulk': () => jobsOf(() => sealed({ segmentBytes: 1 << 20, oneByOne: false })),
+  'ours-sealed-single': () => jobsOf(() => sealed({ segmentBytes: 1 << 20, oneByOne: true })),
   dexie: () => jobsOf(dexie),
   idb: () => jobsOf(plainIdb),
   /** The raw loop in the page itself: for what begins and ends there. */
@@ -63,6 +64,10 @@ const bench = {
     await Promise.all(Array.from({ length: inFlight }, run));
     return (inFlight * each) / ((performance.now() - start) / 1000);
   },
+  sealedCount,
+  makePartitions,
+  openPartitions,
+  spreadCost,
   startSending(args: { name: string }): void {
     acks.length = 0;
     sendForever(args, acks).catch((error) => console.error('bench sender:', String(error)));

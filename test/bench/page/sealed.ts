@@ -15,7 +15,7 @@ export interface SealedOptions {
   readonly oneByOne: boolean;
 }
 
-/** tabstream, whose log is sealed before it is read, but for its last segment. */
+/** tabstream, whose log is sealed before it is read, but for its last segment; see `sealedCount`. */
 export function sealed({ segmentBytes, oneByOne }: SealedOptions): Contender {
   const inner = ours({ 'segment.bytes': String(segmentBytes) });
   let cluster = '';
@@ -54,4 +54,12 @@ async function allSealed(name: string): Promise<void> {
     await sleep(POLL_MS);
   }
   database.close();
+}
+
+/** How many records of the cluster's log are sealed: what lies behind them is read otherwise, and is not measured here. */
+export async function sealedCount({ name }: { name: string }): Promise<number> {
+  const database = await openDatabase(databaseOf(name));
+  const segments = await result(database.transaction('sealed').objectStore('sealed').getAll());
+  database.close();
+  return segments.at(-1)?.nextOffset ?? 0;
 }

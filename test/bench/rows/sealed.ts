@@ -4,7 +4,7 @@ import { freshName, inTurn, type Plan } from './plan.ts';
 
 const CONTENDERS: readonly ContenderId[] = ['limit', 'ours', 'sqlite'];
 const PAGE_IDS: Partial<Record<ContenderId, string>> = { limit: 'limit-sealed', ours: 'ours-sealed' };
-/** Reads of a short log are repeated, and their median counts. */
+/** Reads are repeated, and their median counts. */
 const READS = 5;
 
 /** A sealed log from the start, beside slices of kept Blob handles; each contender reads in a tab that did not write. */
@@ -12,8 +12,8 @@ export async function* measureSealed(browser: BenchBrowser, plan: Plan): AsyncGe
   if (!plan.wants('consume-sealed-bytes', 'consume-sealed-strings')) return;
   for (let round = 0; round < plan.rounds; round++) {
     for (const [payloadBytes, full] of [
-      [100, 200_000],
-      [1024, 20_000],
+      [100, 400_000],
+      [1024, 60_000],
     ] as const) {
       const count = plan.quick ? full / 4 : full;
       const bytes: Round['figures'] = {};
@@ -34,7 +34,7 @@ export async function* measureSealed(browser: BenchBrowser, plan: Plan): AsyncGe
 export async function* measureSealedSingle(browser: BenchBrowser, plan: Plan): AsyncGenerator<Round> {
   if (!plan.wants('consume-sealed-single')) return;
   const payloadBytes = 100;
-  const written = { count: plan.quick ? 5_000 : 20_000, size: payloadBytes };
+  const written = { count: plan.quick ? 10_000 : 40_000, size: payloadBytes };
   for (let round = 0; round < plan.rounds; round++) {
     const figures: Round['figures'] = {};
     for (const id of inTurn(['limit', 'ours'] as const, round)) {
@@ -61,10 +61,12 @@ async function rewritten(
     tab = await browser.tab();
     await tab.job(id, 'open', { name });
   }
+  const read = id.startsWith('ours') ? await tab.call('sealedCount', { name }) : count;
+  if (read === 0) throw new Error(`expected a sealed segment of ${count} records of ${size} B, found none`);
   const rate = async (as: 'bytes' | 'strings'): Promise<number> => {
     const rates: number[] = [];
-    for (let read = 0; read < READS; read++) {
-      rates.push((await tab.job<{ perSecond: number }>(id, 'read', { as, count })).perSecond);
+    for (let i = 0; i < READS; i++) {
+      rates.push((await tab.job<{ perSecond: number }>(id, 'read', { as, count: read })).perSecond);
     }
     return rates.sort((a, b) => a - b)[Math.floor(READS / 2)] as number;
   };
