@@ -339,11 +339,15 @@ function agree(row: SegmentRow, rows: readonly SegmentRow[], index: number, isCo
   if (known === undefined) return false;
   const fields = ['log', 'baseOffset', 'nextOffset', 'byteCount'] as const;
   if (fields.some((field) => row[field] !== known[field])) return false;
-  // What was rewritten has become shorter since it got its place.
+  // What was rewritten has become shorter or longer since, and ends where it did.
   const before = rows[index - 1];
-  if (known.startPosition < (before === undefined ? 0 : before.startPosition + before.byteCount)) return false;
+  if (known.byteCount > 0 && endOf(known) <= (before === undefined ? 0 : endOf(before))) return false;
   // Compaction may keep the times of what it took out.
   return isCompacted ? known.maxTimestampMs >= row.maxTimestampMs : known.maxTimestampMs === row.maxTimestampMs;
+}
+
+function endOf({ startPosition, byteCount }: SegmentRow): number {
+  return startPosition + byteCount;
 }
 
 function describe(row: SegmentRow | undefined): string {

@@ -50,12 +50,15 @@ export async function rewriteSegments(
   const { store, log, leaderEpoch, rows } = closed;
   const first = present(rows[0], 'there is a segment to rewrite');
   const { baseOffset } = first;
-  const { nextOffset } = present(rows.at(-1), 'there is a segment to rewrite');
+  const last = present(rows.at(-1), 'there is a segment to rewrite');
+  const { nextOffset } = last;
   const sealed: SealedSegment[] = [];
   try {
     const written = await stageAll(closed, { baseOffset, nextOffset, transforms, sealed }, signal);
     signal.throwIfAborted();
-    const row: SegmentRow = { ...first, ...written, nextOffset, timeIndex: joinedTimeIndex(rows) };
+    // It ends where it did among all bytes that were ever written: what follows keeps its place.
+    const startPosition = last.startPosition + last.byteCount - written.byteCount;
+    const row: SegmentRow = { ...first, ...written, startPosition, nextOffset, timeIndex: joinedTimeIndex(rows) };
     await store.publishSealed({ log, baseOffset, nextOffset, sealed, segments: [row] }, leaderEpoch);
   } catch (error) {
     await store.dropStaged(sealed).catch(() => {}); // else the next leader sweeps it

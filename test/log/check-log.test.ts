@@ -42,6 +42,8 @@ const DAMAGERS: Readonly<Record<string, Damager>> = {
     const at = random.below(row.bytes.length);
     const hit = [...batchesIn(row.bytes)].findLast((found) => found.at <= at)!;
     if (at - hit.at >= 12 && at - hit.at < 16) return undefined; // the leader epoch: no checksum covers it
+    const { sealedEndOffset } = await lead.store.ends(LOG);
+    if (lastOffsetOf(hit.header) < sealedEndOffset) return undefined; // nobody reads it: it is sealed, too
     row.bytes[at]! ^= 1 + random.below(255);
     await raw.apply({ log: LOG, putChunks: [row] }, lead.leaderEpoch);
     return {
@@ -91,7 +93,7 @@ const DAMAGERS: Readonly<Record<string, Damager>> = {
     const wrong: SegmentRow[] =
       field === undefined
         ? []
-        : [{ ...row, [field]: field === 'startPosition' ? -1 : row[field] + 1 + random.below(9) }];
+        : [{ ...row, [field]: field === 'startPosition' ? -row.byteCount : row[field] + 1 + random.below(9) }];
     await raw.apply(
       { log: LOG, segments: [...others, ...wrong].sort((a, b) => a.baseOffset - b.baseOffset) },
       lead.leaderEpoch,

@@ -124,11 +124,10 @@ async function led(newStore: () => Promise<LogStore>, topicConfig: Readonly<Reco
     give: (...rings: EncryptionKeys[]): BatchKeys => (keys = batchKeys(rings)),
     clean: () => cleaner.cleanAll([compacted], NEVER),
     closedEnd: async () => (await store.segments(LOG)).at(-1)?.nextOffset ?? 0,
-    /** Of the check, but for where the rows of segments begin: sealing leaves room between rewritten ones. */
     findings: async () => {
       const recovery = { nowMs: clock.nowMs, transactions };
       const { findings } = await checkLog({ store, raw: await store.raw(), log: LOG, recovery, signal: undefined });
-      return findings.filter(({ kind }) => kind !== 'segment-row');
+      return findings;
     },
   };
 }

@@ -184,7 +184,9 @@ export class Sender {
       return undefined;
     }
     if (queue.broken) {
-      if (oldest === undefined && !queue.repairing) void this.#repair(queue);
+      // What is being compressed or encrypted has its sequences copied already: first it must be done.
+      const isReady = oldest === undefined && !queue.closed.some(({ preparing }) => preparing);
+      if (isReady && !queue.repairing) void this.#repair(queue);
       return undefined;
     }
     if (oldest === undefined) return batch;
