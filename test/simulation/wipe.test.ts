@@ -157,21 +157,36 @@ function wrongWrites({ history }: ClusterSimulation, incarnations: readonly Inca
   return wrong;
 }
 
-/** What a reader gets of a log is the beginning of one incarnation, then that of a later one, and so on. */
+/** Where a reader of a log may be. */
+interface Place {
+  readonly incarnation: number;
+  readonly next: number;
+}
+
+/**
+ * What a reader gets of a log is the beginning of one incarnation, then that of a later one, and so on. What was in doubt
+ * when the data was cleared is sent again, so that two incarnations may begin alike: then it may be in either.
+ */
 function wrongReads({ history }: ClusterSimulation, incarnations: readonly Incarnation[]): string[] {
   const wrong: string[] = [];
-  const states = new Map<string, { incarnation: number; next: number }>();
+  const places = new Map<string, readonly Place[]>();
   for (const { reader, group, log, offset, value } of history.reads) {
     const key = `${reader} on ${log}`;
-    const before = states.get(key) ?? { incarnation: 0, next: -1 };
-    const incarnation = incarnations.findIndex(
-      (each, index) => index >= before.incarnation && each.get(log)?.[offset] === value,
-    );
-    if (incarnation < 0) wrong.push(`${key}: offset ${offset} is ${value}, which no incarnation of then or later has`);
-    const goesOn = incarnation === before.incarnation && before.next >= 0;
-    const expected = goesOn ? before.next : 0;
-    if (group === undefined && offset !== expected) wrong.push(`${key}: offset ${offset}, expected ${expected}`);
-    states.set(key, { incarnation: Math.max(incarnation, before.incarnation), next: offset + 1 });
+    const before = places.get(key) ?? [{ incarnation: -1, next: 0 }];
+    const after = incarnations.flatMap((each, incarnation): Place[] => {
+      if (each.get(log)?.[offset] !== value) return [];
+      const isReached = before.some((place) => {
+        if (group !== undefined) return incarnation >= place.incarnation; // the group may have been further
+        return incarnation === place.incarnation
+          ? offset === place.next
+          : incarnation > place.incarnation && offset === 0;
+      });
+      return isReached ? [{ incarnation, next: offset + 1 }] : [];
+    });
+    const expected = before.map(({ incarnation, next }) => `${next} of incarnation ${incarnation}`).join(', ');
+    if (after.length === 0)
+      wrong.push(`${key}: offset ${offset} is ${value}, expected to go on at ${expected} or anew`);
+    places.set(key, after.length === 0 ? before : after);
   }
   return wrong;
 }
