@@ -403,8 +403,10 @@ function putBlob(store: IDBObjectStore, blob: Blob, key: BytesKey): Promise<bool
       const request = store.put(blob, key);
       request.onsuccess = (): void => resolve(true);
       request.onerror = (): void => {
-        if (request.error?.name === 'UnknownError') resolve(false);
-        else reject(request.error);
+        if (request.error?.name !== 'UnknownError') return reject(request.error);
+        // By us: aborted by the platform, with this error, it would look like a connection that is lost.
+        store.transaction.abort();
+        resolve(false);
       };
     } catch (error) {
       if (error instanceof DOMException && error.name === 'DataCloneError') resolve(false);
