@@ -83,9 +83,12 @@ export const LINES_CASES: readonly LinesCase[] = [
       a.drop('b');
       assert.isFalse(a.post('b', 'lost'));
       b.join(); // as one does who is spoken to over another way
-      await posted(pair, a, 'b', 2);
-      await until(pair, () => heard.length === 2);
-      assert.deepEqual(heard, [1, 2]);
+      // The old line may take it while the new one is being laid, and nobody hears of that: lines promise nothing else.
+      await until(pair, () => {
+        a.post('b', 2);
+        return heard.length > 1;
+      });
+      assert.deepEqual(heard.slice(0, 2), [1, 2]);
       a.close();
       b.close();
     },
