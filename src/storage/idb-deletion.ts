@@ -93,7 +93,9 @@ export class IdbDeletion {
 
 /** As the store that runs it has it. */
 function wrapped(transaction: IDBTransaction): Transaction {
-  return wrap(transaction) as unknown as Transaction; // typed by its scope and mode, which the caller gave
+  const typed = wrap(transaction) as unknown as Transaction; // typed by its scope and mode, which the caller gave
+  typed.done.catch(() => {}); // who runs the IDB transaction hears of its end by itself
+  return typed;
 }
 
 function rowsOf(log: LogId): IDBKeyRange {

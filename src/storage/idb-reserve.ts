@@ -22,7 +22,9 @@ export function dropReserve(transaction: SealedTransaction, leaderEpoch: number)
 }
 
 function metaOf(transaction: IDBTransaction): Meta {
-  return (wrap(transaction) as unknown as IDBPTransaction<LogSchema, ['meta'], 'readwrite'>).objectStore('meta');
+  const wrapped = wrap(transaction) as unknown as IDBPTransaction<LogSchema, ['meta'], 'readwrite'>;
+  wrapped.done.catch(() => {}); // who runs the IDB transaction hears of its end by itself
+  return wrapped.objectStore('meta');
 }
 
 /** Bytes that no database compresses (xorshift32). */
