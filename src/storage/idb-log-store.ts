@@ -4,7 +4,7 @@ import { AssertionError, assert } from '../util/assert.js';
 import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
 import { CommitChain, type CommitLink } from './commit-chain.js';
 import type { IdbDeletion } from './idb-deletion.js';
-import { completionOf, resultOf } from './idb-request.js';
+import { completionOf, resultOf, rowsFrom } from './idb-request.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
 import {
   type Commit,
@@ -464,10 +464,6 @@ function remember(figures: Map<LogId, number>, log: LogId, figure: number): void
 
 function holdsOffset([first]: readonly Uint8Array[], offset: number): boolean {
   return first !== undefined && baseOffsetOf(first) <= offset;
-}
-
-function rowsFrom(log: LogId, offset: number): IDBKeyRange {
-  return IDBKeyRange.bound([log, offset], [log, Infinity]);
 }
 
 /** Structured clone writes the whole buffer behind a view (HTML, "StructuredSerialize"): store what is ours alone. */

@@ -1,3 +1,4 @@
+import { rowsFrom } from './idb-request.js';
 import type { SealedTransaction } from './idb-sealed.js';
 import type { LogId, SealedSegment, SegmentRow } from './log-store.js';
 import type { RawChange, RawChunk, RawLogStore, RawSegment } from './raw-log-store.js';
@@ -102,10 +103,6 @@ export class IdbRawStore implements RawLogStore {
     };
     await this.#transaction(`repair log ${log}`, scope, 'readwrite', work, { leaderEpoch });
   }
-}
-
-function rowsFrom(log: LogId, offset: number): IDBKeyRange {
-  return IDBKeyRange.bound([log, offset], [log, Infinity]);
 }
 
 /** What aborts the IDB transaction is said by the one who runs it. */

@@ -1,3 +1,5 @@
+import type { LogId } from './log-store.js';
+
 /**
  * What a request answers. Rejects with why it failed, or why its IDB transaction was aborted, which may leave a request
  * without an answer. A request to open or delete a database has no `transaction`.
@@ -16,4 +18,9 @@ export function completionOf(transaction: IDBTransaction): Promise<void> {
     transaction.oncomplete = (): void => resolve();
     transaction.onabort = (): void => reject(transaction.error);
   });
+}
+
+/** The keys of a log's rows from `offset` on, in any object store whose keys begin so. */
+export function rowsFrom(log: LogId, offset: number): IDBKeyRange {
+  return IDBKeyRange.bound([log, offset], [log, Infinity]);
 }

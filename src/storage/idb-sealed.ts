@@ -3,6 +3,7 @@ import type { Clock } from '../runtime/runtime.js';
 import { concatBytes } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
 import { Serial } from '../util/serial.js';
+import { rowsFrom } from './idb-request.js';
 import type { LogId, NewSealedSegment, SealedChange, SealedSegment } from './log-store.js';
 import type { BytesKey, LogRow, StoreName } from './schema.js';
 import {
@@ -387,10 +388,6 @@ async function logStartIn(transaction: IDBTransaction, log: LogId): Promise<numb
 /** What ends below `offset`. */
 function below(log: LogId, offset: number): IDBKeyRange {
   return IDBKeyRange.bound([log], [log, offset], false, true);
-}
-
-function rowsFrom(log: LogId, offset: number): IDBKeyRange {
-  return IDBKeyRange.bound([log, offset], [log, Infinity]);
 }
 
 /**
