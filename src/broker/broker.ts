@@ -47,8 +47,6 @@ export interface BrokerOptions {
   readonly random: Random;
   /** Static broker configs by Kafka's dotted names; see broker-config.ts. */
   readonly configs?: Readonly<Record<string, string>> | undefined;
-  /** What this host has followed of the metadata log: then only the rest is read. */
-  readonly followed?: { readonly image: MetadataImage; readonly nextOffset: number } | undefined;
   /** Called in order for each commit, before its producer is answered, and when a log start moves. Must not throw. */
   readonly onAdvance: (advance: LogAdvance) => void;
   /** The disk was full under the leader before. */
@@ -132,7 +130,9 @@ export class Broker {
       for (const drop of drops) drop();
     };
     void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
-    this.#controller = new Controller(metadataLog, image, clock);
+    this.#controller = new Controller(metadataLog, image, clock, (log) => {
+      void this.#maintenance.promise.then((maintenance) => maintenance.keepMetadataShort(log));
+    });
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
@@ -497,14 +497,13 @@ function openLog(options: LogSurroundings, log: LogId, name: string, config: () 
   });
 }
 
-async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {
-  const { image, nextOffset } = followed ?? { image: EMPTY_IMAGE, nextOffset: 0 };
+async function readImage({ store }: BrokerOptions): Promise<MetadataImage> {
   const records = [];
   let isDamaged = false;
-  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset, () => (isDamaged = true))) {
-    records.push(...metadataRecordsIn(chunk, nextOffset));
+  for await (const chunk of chunksFrom(store, METADATA_LOG, 0, () => (isDamaged = true))) {
+    records.push(...metadataRecordsIn(chunk));
   }
-  const read = applyMetadataRecords(image, records);
+  const read = applyMetadataRecords(EMPTY_IMAGE, records);
   if (!isDamaged) return read;
   // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
   const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;

@@ -10,13 +10,15 @@ export class Controller {
   readonly #log: PartitionLog;
   readonly #clock: Clock;
   readonly #serial: Serial = new Serial();
+  readonly #onChanged: (log: PartitionLog) => void;
   #image: MetadataImage;
 
-  /** `image` is what `log` holds so far. */
-  constructor(log: PartitionLog, image: MetadataImage, clock: Clock) {
+  /** `image` is what `log` holds so far; `onChanged` hears of every change. */
+  constructor(log: PartitionLog, image: MetadataImage, clock: Clock, onChanged: (log: PartitionLog) => void) {
     this.#log = log;
     this.#image = image;
     this.#clock = clock;
+    this.#onChanged = onChanged;
   }
 
   /** All that is committed. */
@@ -36,6 +38,7 @@ export class Controller {
       if (records.length > 0) {
         await this.#log.append(metadataBatches(records, this.#clock.wallMs()), 'coordinator');
         this.#image = applyMetadataRecords(this.#image, records);
+        this.#onChanged(this.#log);
       }
       return answer;
     });

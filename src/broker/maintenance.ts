@@ -10,6 +10,7 @@ import type { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { ProduceContext } from './handle-produce.js';
 import { logOf } from './metadata-image.js';
+import { keepMetadataShort } from './metadata-snapshot.js';
 import type { PartitionLogs } from './partition-logs.js';
 
 /** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
@@ -39,6 +40,7 @@ export interface MaintenanceContext {
 export class Maintenance {
   readonly #context: MaintenanceContext;
   #deleting: Promise<void> | undefined;
+  #shortening: Promise<void> | undefined;
 
   constructor(context: MaintenanceContext) {
     this.#context = context;
@@ -49,6 +51,16 @@ export class Maintenance {
     this.deleteRemovedLogs();
     await Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
     await this.#deleting;
+    await this.#shortening;
+  }
+
+  /** In the background. To be called when the metadata log has grown. */
+  keepMetadataShort(log: PartitionLog): void {
+    const { controller, clock, signal } = this.#context;
+    if (signal.aborted) return;
+    this.#shortening ??= keepMetadataShort(controller, log, clock)
+      .catch(ignoreKafkaError) // the next change tries again
+      .finally(() => (this.#shortening = undefined));
   }
 
   /** In the background, one log after another, until none is left; what a dead leader left over is found at open. */

@@ -22,6 +22,8 @@ export class MetadataFollower {
   readonly #closing = new AbortController();
   #image: MetadataImage = EMPTY_IMAGE;
   #nextOffset = 0;
+  /** While it is read from the beginning, where a snapshot has replaced what we had not read. */
+  #fresh: { image: MetadataImage; nextOffset: number } | undefined;
   #moved = deferred();
 
   constructor(options: MetadataFollowerOptions) {
@@ -72,33 +74,39 @@ export class MetadataFollower {
         const view = await views.open(METADATA_LOG);
         await view.advancedBeyond(this.#nextOffset, signal);
         await this.#take(view);
-      } catch {
+      } catch (error) {
+        const isBehind = error instanceof KafkaError && error.type === 'OFFSET_OUT_OF_RANGE';
+        if (isBehind) await views.open(METADATA_LOG).then((view) => view.refresh(), ignore);
         await clock.sleep(RETRY_MS, signal).catch(() => {});
       }
     }
   }
 
   async #take(view: HostLogView): Promise<void> {
-    for (const bytes of await this.#read(view)) {
-      const records = metadataRecordsIn(bytes, this.#nextOffset);
-      let nextOffset = this.#nextOffset;
-      for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
-      this.#image = applyMetadataRecords(this.#image, records);
-      this.#nextOffset = nextOffset;
+    if (view.logStartOffset > (this.#fresh?.nextOffset ?? this.#nextOffset)) {
+      this.#fresh = { image: EMPTY_IMAGE, nextOffset: view.logStartOffset };
     }
+    let { image, nextOffset } = this.#fresh ?? { image: this.#image, nextOffset: this.#nextOffset };
+    try {
+      for (const bytes of await view.read(nextOffset, READ_BYTES)) {
+        image = applyMetadataRecords(image, metadataRecordsIn(bytes, nextOffset));
+        for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
+      }
+    } catch (error) {
+      if (!(error instanceof LogGapError)) throw error;
+      nextOffset = error.gap.nextOffset; // the cluster goes on with what else it knows
+    }
+    if (this.#fresh !== undefined && nextOffset < view.highWatermark) {
+      this.#fresh = { image, nextOffset };
+      return; // half a snapshot is shown to nobody
+    }
+    this.#fresh = undefined;
+    this.#image = image;
+    this.#nextOffset = nextOffset;
     const moved = this.#moved;
     this.#moved = deferred();
     moved.resolve();
   }
-
-  /** What is damaged is passed over: the cluster goes on with what else it knows. */
-  async #read(view: HostLogView): Promise<readonly Uint8Array[]> {
-    try {
-      return await view.read(this.#nextOffset, READ_BYTES);
-    } catch (error) {
-      if (!(error instanceof LogGapError)) throw error;
-      this.#nextOffset = error.gap.nextOffset;
-      return [];
-    }
-  }
 }
+
+function ignore(): void {}
