@@ -2,7 +2,7 @@ import type { BatchKeys } from '../log/batch-keys.js';
 import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
-import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
+import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
@@ -511,8 +511,3 @@ async function readImage({ store }: BrokerOptions): Promise<MetadataImage> {
 }
 
 function ignore(): void {}
-
-/** Expected failures of work that nobody waits for; a bug is thrown on. */
-function ignoreKafkaError(error: unknown): void {
-  if (!(error instanceof KafkaError)) throw error;
-}

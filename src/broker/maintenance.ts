@@ -1,6 +1,6 @@
 import type { BatchKeys } from '../log/batch-keys.js';
 import type { PartitionLog } from '../log/partition-log.js';
-import { KafkaError } from '../protocol/errors.js';
+import { ignoreKafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { abortable } from '../util/signal.js';
@@ -157,9 +157,4 @@ export class Maintenance {
       return false;
     }
   }
-}
-
-/** Expected failures of work that nobody waits for; a bug is thrown on. */
-function ignoreKafkaError(error: unknown): void {
-  if (!(error instanceof KafkaError)) throw error;
 }

@@ -7,6 +7,7 @@ import { Simulation } from '../../src/runtime/simulation.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { present } from '../../src/util/assert.js';
+import { runIn } from './simulated-run.js';
 
 interface Tab {
   readonly platform: SimulatedTab;
@@ -22,13 +23,8 @@ beforeEach(() => {
   disk = new MemoryDisk();
 });
 
-async function run<T>(job: Promise<T>, maxMs = 60_000): Promise<T> {
-  let done = false;
-  const watched = job.finally(() => (done = true));
-  watched.catch(() => {});
-  await simulation.run({ until: () => done, maxMs });
-  if (!done) throw new Error(`not done within ${maxMs} ms`);
-  return watched;
+function run<T>(job: Promise<T>, maxMs = 60_000): Promise<T> {
+  return runIn(simulation, job, maxMs);
 }
 
 async function open(name: string, { locks = true } = {}): Promise<Tab> {
