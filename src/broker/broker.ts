@@ -130,9 +130,7 @@ export class Broker {
       for (const drop of drops) drop();
     };
     void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
-    this.#controller = new Controller(metadataLog, image, clock, (log) => {
-      void this.#maintenance.promise.then((maintenance) => maintenance.keepMetadataShort(log));
-    });
+    this.#controller = new Controller(metadataLog, image, clock);
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long

@@ -10,15 +10,13 @@ export class Controller {
   readonly #log: PartitionLog;
   readonly #clock: Clock;
   readonly #serial: Serial = new Serial();
-  readonly #onChanged: (log: PartitionLog) => void;
   #image: MetadataImage;
 
-  /** `image` is what `log` holds so far; `onChanged` hears of every change. */
-  constructor(log: PartitionLog, image: MetadataImage, clock: Clock, onChanged: (log: PartitionLog) => void) {
+  /** `image` is what `log` holds so far. */
+  constructor(log: PartitionLog, image: MetadataImage, clock: Clock) {
     this.#log = log;
     this.#image = image;
     this.#clock = clock;
-    this.#onChanged = onChanged;
   }
 
   /** All that is committed. */
@@ -26,9 +24,9 @@ export class Controller {
     return this.#image;
   }
 
-  /** Does `work` while nothing is appended to the metadata log. */
-  exclusively<T>(work: () => Promise<T>): Promise<T> {
-    return this.#serial.run(work);
+  /** Does `work` while nobody else appends to the metadata log. */
+  exclusively<T>(work: (log: PartitionLog) => Promise<T>): Promise<T> {
+    return this.#serial.run(() => work(this.#log));
   }
 
   /** Decides on the newest image, appends, and answers once that is committed. @throws KafkaError as the append does. */
@@ -38,7 +36,6 @@ export class Controller {
       if (records.length > 0) {
         await this.#log.append(metadataBatches(records, this.#clock.wallMs()), 'coordinator');
         this.#image = applyMetadataRecords(this.#image, records);
-        this.#onChanged(this.#log);
       }
       return answer;
     });

@@ -40,7 +40,6 @@ export interface MaintenanceContext {
 export class Maintenance {
   readonly #context: MaintenanceContext;
   #deleting: Promise<void> | undefined;
-  #shortening: Promise<void> | undefined;
 
   constructor(context: MaintenanceContext) {
     this.#context = context;
@@ -51,27 +50,22 @@ export class Maintenance {
     this.deleteRemovedLogs();
     await Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
     await this.#deleting;
-    await this.#shortening;
   }
 
-  /** In the background. To be called when the metadata log has grown. */
-  keepMetadataShort(log: PartitionLog): void {
-    const { controller, clock, signal } = this.#context;
-    if (signal.aborted) return;
-    this.#shortening ??= keepMetadataShort(controller, log, clock)
-      .catch(ignoreKafkaError) // the next change tries again
-      .finally(() => (this.#shortening = undefined));
-  }
-
-  /** In the background, one log after another, until none is left; what a dead leader left over is found at open. */
+  /**
+   * In the background, one log after another, until none is left; what a dead leader left over is found at open. The
+   * metadata log, which grows with every topic that came and went, is kept short meanwhile.
+   */
   deleteRemovedLogs(): void {
     this.#deleting ??= this.#deleteLogs().finally(() => (this.#deleting = undefined));
   }
 
   async #deleteLogs(): Promise<void> {
-    const { store, leaderEpoch, controller, logs: open, signal } = this.#context;
+    const { store, leaderEpoch, clock, controller, logs: open, signal } = this.#context;
     try {
-      while (controller.image.removedLogs.size > 0) {
+      for (;;) {
+        await keepMetadataShort(controller, clock);
+        if (controller.image.removedLogs.size === 0) return;
         const logs = [...controller.image.removedLogs];
         for (const log of logs) {
           if (signal.aborted) return;

@@ -1,4 +1,3 @@
-import type { PartitionLog } from '../log/partition-log.js';
 import { ConfigResourceType } from '../protocol/requests.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { Controller } from './controller.js';
@@ -58,16 +57,13 @@ function goneRecords({ topics, removedLogs, nextLogId }: MetadataImage): Metadat
  * behind the rest in one commit, then the rest is deleted. A death in between costs nothing but its space.
  * @throws KafkaError: nothing is lost, and it may be tried again.
  */
-export async function keepMetadataShort(controller: Controller, log: PartitionLog, clock: Clock): Promise<void> {
-  if (recordCount(log) < SNAPSHOT_RECORDS) return;
-  await controller.exclusively(async () => {
+export async function keepMetadataShort(controller: Controller, clock: Clock): Promise<void> {
+  await controller.exclusively(async (log) => {
+    const recordCount = log.logEndOffset - log.logStartOffset;
+    if (recordCount < SNAPSHOT_RECORDS) return;
     const records = snapshotRecords(controller.image);
-    if (recordCount(log) < Math.max(SNAPSHOT_RECORDS, SNAPSHOT_FACTOR * records.length)) return;
+    if (recordCount < SNAPSHOT_FACTOR * records.length) return;
     const { baseOffset } = await log.append(metadataBatches(records, clock.wallMs()), 'coordinator');
     await log.deleteRecordsBefore(baseOffset);
   });
-}
-
-function recordCount({ logStartOffset, logEndOffset }: PartitionLog): number {
-  return logEndOffset - logStartOffset;
 }
