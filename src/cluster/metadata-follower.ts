@@ -22,8 +22,6 @@ export class MetadataFollower {
   readonly #closing = new AbortController();
   #image: MetadataImage = EMPTY_IMAGE;
   #nextOffset = 0;
-  /** While it is read from the beginning, where a snapshot has replaced what we had not read. */
-  #fresh: { image: MetadataImage; nextOffset: number } | undefined;
   #moved = deferred();
 
   constructor(options: MetadataFollowerOptions) {
@@ -73,34 +71,35 @@ export class MetadataFollower {
       try {
         const view = await views.open(METADATA_LOG);
         await view.advancedBeyond(this.#nextOffset, signal);
-        await this.#take(view);
-      } catch (error) {
-        const isBehind = error instanceof KafkaError && error.type === 'OFFSET_OUT_OF_RANGE';
-        if (isBehind) await views.open(METADATA_LOG).then((view) => view.refresh(), ignore);
+        await this.#take(view).catch(async (error: unknown) => {
+          await view.refresh(); // a snapshot may have replaced what was to be read
+          throw error;
+        });
+      } catch {
         await clock.sleep(RETRY_MS, signal).catch(() => {});
       }
     }
   }
 
+  /** Reads what is new; where a snapshot has replaced that, all of it from there on, for half of one is shown to nobody. */
   async #take(view: HostLogView): Promise<void> {
-    if (view.logStartOffset > (this.#fresh?.nextOffset ?? this.#nextOffset)) {
-      this.#fresh = { image: EMPTY_IMAGE, nextOffset: view.logStartOffset };
+    let image = this.#image;
+    let nextOffset = this.#nextOffset;
+    if (view.logStartOffset > nextOffset) {
+      image = EMPTY_IMAGE;
+      nextOffset = view.logStartOffset;
     }
-    let { image, nextOffset } = this.#fresh ?? { image: this.#image, nextOffset: this.#nextOffset };
-    try {
-      for (const bytes of await view.read(nextOffset, READ_BYTES)) {
-        image = applyMetadataRecords(image, metadataRecordsIn(bytes, nextOffset));
-        for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
+    while (nextOffset < view.highWatermark) {
+      try {
+        for (const bytes of await view.read(nextOffset, READ_BYTES)) {
+          image = applyMetadataRecords(image, metadataRecordsIn(bytes, nextOffset));
+          for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
+        }
+      } catch (error) {
+        if (!(error instanceof LogGapError)) throw error;
+        nextOffset = error.gap.nextOffset; // the cluster goes on with what else it knows
       }
-    } catch (error) {
-      if (!(error instanceof LogGapError)) throw error;
-      nextOffset = error.gap.nextOffset; // the cluster goes on with what else it knows
     }
-    if (this.#fresh !== undefined && nextOffset < view.highWatermark) {
-      this.#fresh = { image, nextOffset };
-      return; // half a snapshot is shown to nobody
-    }
-    this.#fresh = undefined;
     this.#image = image;
     this.#nextOffset = nextOffset;
     const moved = this.#moved;
@@ -108,5 +107,3 @@ export class MetadataFollower {
     moved.resolve();
   }
 }
-
-function ignore(): void {}
