@@ -36,8 +36,7 @@ test.each(Array.from({ length: 50 }, (_, seed) => seed))(
       }
       const known = [...new Set(written.slice(start))];
       expect(epochs.map((entry) => entry.epoch)).toEqual(known);
-      for (const known of epochs)
-        expect(known.startOffset).toBe(Math.max(start, written.indexOf(known.epoch)));
+      for (const known of epochs) expect(known.startOffset).toBe(Math.max(start, written.indexOf(known.epoch)));
       for (let offset = start; offset < written.length; offset++)
         expect(epochForOffset(epochs, offset)).toBe(written[offset]);
       for (let asked = 0; asked <= epoch + 1; asked++) {
