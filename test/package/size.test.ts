@@ -64,6 +64,7 @@ test('what is loaded later is known here', async () => {
     'encryption',
     'integrity',
     'introducer',
+    'message-iteration',
     'producer',
     'storage-watch',
   ]);
