@@ -117,12 +117,11 @@ export interface LogInside {
  */
 export class PartitionLog {
   readonly name: string;
-  /** For what is loaded later (log-upkeep.ts), and nobody else. */
-  readonly inside: LogInside;
   readonly #options: PartitionLogOptions;
   readonly #writer: CommittingLog;
   /** Whoever cannot append at once waits here, in order of arrival. */
   readonly #entrance: Serial = new Serial();
+  readonly #upkeepTurns: Serial = new Serial();
   #waitingCount = 0;
   #state: LogState;
   #isStale = false;
@@ -151,9 +150,19 @@ export class PartitionLog {
     this.#logStartOffset = logStartOffset;
     this.#logEndOffset = state.nextOffset;
     this.#uncheckpointed = replayed;
-    this.inside = {
-      options,
-      turns: new Serial(),
+    this.#writer = {
+      log: options.log,
+      logStartOffset: () => this.#logStartOffset,
+      committed: (endOffset) => this.#committed(endOffset),
+      failed: () => this.#failed(),
+    };
+  }
+
+  /** For what is loaded later (log-upkeep.ts), and nobody else. */
+  get inside(): LogInside {
+    return {
+      options: this.#options,
+      turns: this.#upkeepTurns,
       state: () => this.#state,
       isStale: () => this.#isStale,
       ready: async () => {
@@ -168,12 +177,6 @@ export class PartitionLog {
       startsAt: (offset) => this.#startsAt(offset),
       assertLeading: () => this.#assertLeading(),
       asAnswer: (error) => this.#asAnswer(error),
-    };
-    this.#writer = {
-      log: options.log,
-      logStartOffset: () => this.#logStartOffset,
-      committed: (endOffset) => this.#committed(endOffset),
-      failed: () => this.#failed(),
     };
   }
 
@@ -238,7 +241,7 @@ export class PartitionLog {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled([...this.#inFlight.map(({ committed }) => committed), this.#entrance.idle()]);
-    await this.inside.turns.idle();
+    await this.#upkeepTurns.idle();
   }
 
   // ---------------------------------------------------------------- placing
