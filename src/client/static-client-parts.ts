@@ -1,7 +1,10 @@
 import { makeAdmin } from './admin.js';
 import type { ClientParts } from './client-parts.js';
+import { configAdmin } from './config-admin.js';
 import { makeConsumer } from './consumer/consumer.js';
 import { consumerGroup } from './consumer/consumer-group.js';
+import { iterateMessages } from './consumer/message-iteration.js';
+import { groupAdmin } from './group-admin.js';
 import { batchRecovery } from './producer/batch-recovery.js';
 import { makeProducer } from './producer/producer.js';
 import { storageChanges, storageState } from './storage-watch.js';
@@ -12,6 +15,9 @@ export const STATIC_CLIENT_PARTS: Required<ClientParts> = {
   recovery: async () => ({ batchRecovery }),
   consumer: async () => ({ makeConsumer }),
   group: async () => ({ consumerGroup }),
+  iteration: async () => ({ iterateMessages }),
   admin: async () => ({ makeAdmin }),
+  groupAdmin: async () => ({ groupAdmin }),
+  configAdmin: async () => ({ configAdmin }),
   storage: async () => ({ storageState, storageChanges }),
 };
