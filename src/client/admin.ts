@@ -1,14 +1,29 @@
 import { errorOf, KafkaError } from '../protocol/errors.js';
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
 import { assertLegalTopicName } from '../protocol/topic-name.js';
-import { KafkaJSAggregateError, KafkaJSCreateTopicError, KafkaJSDeleteTopicRecordsError } from './admin-errors.js';
-import type { Admin, AdminConfig, CreateTopicsOptions, ITopicConfig, ITopicMetadata } from './api/admin.js';
+import {
+  KafkaJSAggregateError,
+  KafkaJSCreateTopicError,
+  KafkaJSDeleteGroupsError,
+  KafkaJSDeleteTopicRecordsError,
+} from './admin-errors.js';
+import type {
+  Admin,
+  AdminConfig,
+  CreateTopicsOptions,
+  FetchOffsetsPartition,
+  IResourceConfig,
+  ITopicConfig,
+  ITopicMetadata,
+  ResourceConfigQuery,
+} from './api/admin.js';
+import { ConfigResourceTypes } from './api/admin.js';
 import type { PartitionOffset } from './api/consumer.js';
 import { ADMIN_EVENTS, type AdminEvents } from './api/events.js';
 import type { ClientContext, ClientShell } from './client-context.js';
-import { forwarding, LazyPart } from './client-front.js';
 import { partitionMetadata } from './cluster-metadata.js';
 import { Connection } from './connection.js';
+import { describeGroups } from './describe-groups.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from './errors.js';
 import { listOffsets } from './list-offsets.js';
 import { isRetriable } from './retry.js';
@@ -183,6 +198,140 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     }));
   }
 
+  async function fetchOffsets(
+    request: Parameters<Admin['fetchOffsets']>[0],
+  ): Promise<{ topic: string; partitions: FetchOffsetsPartition[] }[]> {
+    const { groupId, topics, resolveOffsets = false } = request;
+    assertGroupId(groupId);
+    if (topics !== undefined && !Array.isArray(topics)) {
+      throw new KafkaJSNonRetriableError('Expected topics array to be set');
+    }
+    const asked =
+      topics === undefined || topics.length === 0
+        ? null
+        : await Promise.all(topics.map(async (name) => ({ name, partitionIndexes: await partitionsOf(name) })));
+    const response = await retrying(async () => {
+      const answer = await connection.request('OffsetFetch', { groupId, topics: asked });
+      throwFirst([answer, ...answer.topics.flatMap(({ partitions }) => partitions)]);
+      return answer;
+    });
+    const committed = response.topics.map(({ name, partitions }) => ({
+      topic: name,
+      partitions: partitions
+        .map(({ partitionIndex, committedOffset, metadata }) => ({
+          partition: partitionIndex,
+          offset: String(committedOffset),
+          metadata: metadata || null,
+        }))
+        .sort((a, b) => a.partition - b.partition),
+    }));
+    if (!resolveOffsets) return committed;
+    return Promise.all(
+      committed.map(async ({ topic, partitions }) => ({ topic, partitions: await resolved(topic, partitions) })),
+    );
+  }
+
+  /** Where a group without a committed offset would begin when it reads from the beginning, as KafkaJS resolves it. */
+  async function resolved(
+    topic: string,
+    partitions: readonly FetchOffsetsPartition[],
+  ): Promise<FetchOffsetsPartition[]> {
+    if (partitions.every(({ offset }) => offset !== '-1')) return [...partitions];
+    const lows = new Map(
+      (await offsetsAt(topic, EARLIEST_TIMESTAMP)).map(({ partition, offset }) => [partition, offset]),
+    );
+    return partitions.map((entry) =>
+      entry.offset === '-1' ? { ...entry, offset: String(lows.get(entry.partition)) } : entry,
+    );
+  }
+
+  async function setOffsets(request: Parameters<Admin['setOffsets']>[0]): Promise<void> {
+    const { groupId, topic, partitions } = request;
+    assertGroupId(groupId);
+    if (!topic) throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
+    if (!partitions || partitions.length === 0) throw new KafkaJSNonRetriableError('Invalid partitions');
+    await assertNotRunning(groupId);
+    const ends = partitions.filter(({ offset }) => Number(offset) < 0);
+    for (const { offset } of ends) {
+      if (Number(offset) < -2) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
+    }
+    const queries = ends.map(({ partition, offset }) => ({ topic, partition, timestamp: Number(offset) }));
+    const found = await retrying(() => listOffsets(connection, queries, { isolationLevel: 0 }));
+    const offsetOf = new Map(found.map(({ partition, offset }) => [partition, offset]));
+    await retrying(async () => {
+      const { topics } = await connection.request('OffsetCommit', {
+        groupId,
+        generationIdOrMemberEpoch: -1,
+        memberId: '',
+        groupInstanceId: null,
+        topics: [
+          {
+            name: topic,
+            partitions: partitions.map(({ partition, offset }) => ({
+              partitionIndex: partition,
+              committedOffset: offsetOf.get(partition) ?? offsetNumber(offset),
+              committedLeaderEpoch: -1,
+              committedMetadata: null,
+            })),
+          },
+        ],
+      });
+      throwFirst(topics.flatMap((answer) => answer.partitions));
+    });
+  }
+
+  async function assertNotRunning(groupId: string): Promise<void> {
+    const [group] = await retrying(() => describeGroups(connection, [groupId]));
+    if (group === undefined || group.state === 'Empty' || group.state === 'Dead') return;
+    throw new KafkaJSNonRetriableError(
+      `The consumer group must have no running instances, current state: ${group.state}`,
+    );
+  }
+
+  async function resetOffsets(request: Parameters<Admin['resetOffsets']>[0]): Promise<void> {
+    const { groupId, topic, earliest = false } = request;
+    assertGroupId(groupId);
+    if (!topic) throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
+    const offset = String(earliest ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP);
+    const partitions = (await partitionsOf(topic)).map((partition) => ({ partition, offset }));
+    await setOffsets({ groupId, topic, partitions });
+  }
+
+  async function deleteOffsets({ groupId, topics }: Parameters<Admin['deleteOffsets']>[0]): Promise<void> {
+    assertGroupId(groupId);
+    await retrying(async () => {
+      const response = await connection.request('OffsetDelete', {
+        groupId,
+        topics: topics.map(({ topic, partitions }) => ({
+          name: topic,
+          partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
+        })),
+      });
+      throwFirst([response, ...response.topics.flatMap(({ partitions }) => partitions)]);
+    });
+  }
+
+  async function deleteGroups(groupIds: readonly string[]): Promise<{ groupId: string; errorCode: number }[]> {
+    if (!Array.isArray(groupIds)) throw new KafkaJSNonRetriableError(`Invalid groupIds array ${groupIds}`);
+    if (groupIds.some((groupId) => typeof groupId !== 'string')) {
+      throw new KafkaJSNonRetriableError(
+        `Invalid groupId name: ${JSON.stringify(groupIds.find((id) => typeof id !== 'string'))}`,
+      );
+    }
+    const { results } = await retrying(async () => {
+      const response = await connection.request('DeleteGroups', { groupsNames: groupIds });
+      const errors = response.results.flatMap((result) => errorOf(result) ?? []);
+      if (errors.length > 0 && errors.every(({ retriable }) => retriable)) throw errors[0];
+      return response;
+    });
+    const failed = results.flatMap(({ groupId, ...outcome }) => {
+      const error = errorOf(outcome);
+      return error === undefined ? [] : [{ groupId, errorCode: error.code, error: new KafkaJSProtocolError(error) }];
+    });
+    if (failed.length > 0) throw new KafkaJSDeleteGroupsError('Error in DeleteGroups', failed);
+    return results.map(({ groupId, errorCode }) => ({ groupId, errorCode }));
+  }
+
   async function deleteTopicRecords({ topic, partitions }: Parameters<Admin['deleteTopicRecords']>[0]): Promise<void> {
     assertTopic(topic);
     if (!partitions || partitions.length === 0) throw new KafkaJSNonRetriableError('Invalid partitions');
@@ -217,12 +366,6 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     });
   }
 
-  const configs = new LazyPart(async () => (await context.parts.configAdmin()).configAdmin({ connection, retrying }));
-  const groups = new LazyPart(async () => {
-    const { groupAdmin } = await context.parts.groupAdmin();
-    return groupAdmin({ connection, retrying, partitionsOf, offsetsAt });
-  });
-
   const admin: AdminBody = {
     connect,
     disconnect,
@@ -236,6 +379,10 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     fetchTopicMetadata,
     fetchTopicOffsets,
     fetchTopicOffsetsByTimestamp,
+    fetchOffsets,
+    setOffsets,
+    resetOffsets,
+    deleteOffsets,
     async describeCluster() {
       const { brokers, controllerId, clusterId, hosts } = await retrying(async () => {
         const response = await connection.request('DescribeCluster', {});
@@ -292,17 +439,75 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         throw toKafkaJSError(error);
       }
     },
-    ...forwarding(groups, [
-      'fetchOffsets',
-      'setOffsets',
-      'resetOffsets',
-      'deleteOffsets',
-      'listGroups',
-      'describeGroups',
-      'deleteGroups',
-    ]),
+    async listGroups() {
+      const { groups } = await retrying(async () => {
+        const response = await connection.request('ListGroups', { statesFilter: [] });
+        throwFirst([response]);
+        return response;
+      });
+      return {
+        groups: groups.map(({ groupId, protocolType, groupState }) => ({ groupId, protocolType, state: groupState })),
+      };
+    },
+    async describeGroups(groupIds) {
+      if (!Array.isArray(groupIds)) throw new KafkaJSNonRetriableError(`Invalid groupIds array ${groupIds}`);
+      return { groups: await retrying(() => describeGroups(connection, groupIds)) };
+    },
+    deleteGroups,
     deleteTopicRecords,
-    ...forwarding(configs, ['describeConfigs', 'alterConfigs']),
+    async describeConfigs({ resources, includeSynonyms = false }) {
+      assertResources(resources);
+      for (const resource of resources) {
+        const { configNames } = resource;
+        if (configNames === undefined || configNames === null || Array.isArray(configNames)) continue;
+        throw new KafkaJSNonRetriableError(`Invalid resource configNames ${configNames}: ${JSON.stringify(resource)}`);
+      }
+      const response = await retrying(async () => {
+        const answer = await connection.request('DescribeConfigs', {
+          includeSynonyms,
+          resources: resources.map(({ type, name, configNames }) => ({
+            resourceType: type,
+            resourceName: name,
+            configurationKeys: configNames ?? null,
+          })),
+        });
+        throwFirst(answer.results);
+        return answer;
+      });
+      return {
+        resources: response.results.map(({ configs, ...resource }) => ({
+          ...resource,
+          configEntries: configs.map(({ name, value, synonyms, ...entry }) => ({
+            ...entry,
+            configName: name,
+            configValue: value,
+            configSynonyms: synonyms.map((synonym) => ({
+              configName: synonym.name,
+              configValue: synonym.value,
+              configSource: synonym.source,
+            })),
+          })),
+        })),
+        throttleTime: 0,
+      };
+    },
+    async alterConfigs({ resources, validateOnly = false }) {
+      assertResources(resources);
+      assertConfigEntries(resources);
+      const response = await retrying(async () => {
+        const answer = await connection.request('AlterConfigs', {
+          validateOnly,
+          resources: resources.map(({ type, name, configEntries }) => ({
+            resourceType: type,
+            resourceName: name,
+            configs: configEntries.map((entry) => ({ name: entry.name, value: entry.value })),
+          })),
+        });
+        throwFirst(answer.responses);
+        return answer;
+      });
+      return { resources: response.responses, throttleTime: 0 };
+    },
   };
   return admin;
 }
@@ -320,7 +525,7 @@ class KafkaJSNonRetriableProtocolError extends KafkaJSProtocolError {
 }
 
 /** What a broker says without an error text is said in full. */
-export function throwFirst(outcomes: readonly Failure[]): void {
+function throwFirst(outcomes: readonly Failure[]): void {
   for (const outcome of outcomes) {
     const error = errorOf(outcome);
     if (error !== undefined) throw error;
@@ -394,6 +599,39 @@ function assertTopic(topic: string): void {
   if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
 }
 
+function assertGroupId(groupId: string): void {
+  if (!groupId || typeof groupId !== 'string') throw new KafkaJSNonRetriableError(`Invalid groupId ${groupId}`);
+}
+
+function assertResources(resources: readonly (ResourceConfigQuery | IResourceConfig)[]): void {
+  if (!Array.isArray(resources)) throw new KafkaJSNonRetriableError(`Invalid resources array ${resources}`);
+  if (resources.length === 0) throw new KafkaJSNonRetriableError('Resources array cannot be empty');
+  const types: readonly number[] = Object.values(ConfigResourceTypes);
+  for (const resource of resources) {
+    const { type, name } = resource;
+    if (!types.includes(type)) {
+      throw new KafkaJSNonRetriableError(`Invalid resource type ${type}: ${JSON.stringify(resource)}`);
+    }
+    if (!name || typeof name !== 'string') {
+      throw new KafkaJSNonRetriableError(`Invalid resource name ${name}: ${JSON.stringify(resource)}`);
+    }
+  }
+}
+
+function assertConfigEntries(resources: readonly IResourceConfig[]): void {
+  for (const resource of resources) {
+    const { configEntries } = resource;
+    if (!Array.isArray(configEntries)) {
+      throw new KafkaJSNonRetriableError(
+        `Invalid resource configEntries ${configEntries}: ${JSON.stringify(resource)}`,
+      );
+    }
+    if (configEntries.some(({ name, value }) => typeof name !== 'string' || typeof value !== 'string')) {
+      throw new KafkaJSNonRetriableError(`Invalid resource config value: ${JSON.stringify(resource)}`);
+    }
+  }
+}
+
 function unknownPartition(topic: string, partition: number): KafkaJSProtocolError {
   const text = `topic ${topic} has no partition ${partition}`;
   return new KafkaJSProtocolError(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', text));
@@ -412,7 +650,7 @@ function deletionError(
   return new KafkaJSProtocolError(new KafkaError('OFFSET_OUT_OF_RANGE', text));
 }
 
-export function offsetNumber(offset: string): number {
+function offsetNumber(offset: string): number {
   const number = Number(offset);
   if (/^-?\d+$/.test(String(offset)) && Number.isSafeInteger(number)) return number;
   throw new KafkaJSNonRetriableError(`Invalid offset, expected a long received ${offset}`);

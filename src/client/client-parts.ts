@@ -9,10 +9,6 @@ export interface ClientParts {
   /** What iterating over a consumer needs besides. */
   readonly iteration: () => Promise<Pick<typeof import('./consumer/message-iteration.js'), 'iterateMessages'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin.js'), 'makeAdmin'>>;
-  /** What an admin needs besides, once it has to do with groups. */
-  readonly groupAdmin: () => Promise<Pick<typeof import('./group-admin.js'), 'groupAdmin'>>;
-  /** What an admin needs besides, once it has to do with configs. */
-  readonly configAdmin: () => Promise<Pick<typeof import('./config-admin.js'), 'configAdmin'>>;
   readonly storage: () => Promise<Pick<typeof import('./storage-watch.js'), 'storageState' | 'storageChanges'>>;
 }
 
@@ -23,8 +19,6 @@ export const LOADED_PARTS: { -readonly [P in keyof ClientParts]: ClientParts[P] 
   group: () => import('./consumer/consumer-group.js'),
   iteration: () => import('./consumer/message-iteration.js'),
   admin: () => import('./admin.js'),
-  groupAdmin: () => import('./group-admin.js'),
-  configAdmin: () => import('./config-admin.js'),
   storage: () => import('./storage-watch.js'),
 };
 

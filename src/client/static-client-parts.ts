@@ -1,10 +1,8 @@
 import { makeAdmin } from './admin.js';
 import type { ClientParts } from './client-parts.js';
-import { configAdmin } from './config-admin.js';
 import { makeConsumer } from './consumer/consumer.js';
 import { consumerGroup } from './consumer/consumer-group.js';
 import { iterateMessages } from './consumer/message-iteration.js';
-import { groupAdmin } from './group-admin.js';
 import { batchRecovery } from './producer/batch-recovery.js';
 import { makeProducer } from './producer/producer.js';
 import { storageChanges, storageState } from './storage-watch.js';
@@ -17,7 +15,5 @@ export const STATIC_CLIENT_PARTS: Required<ClientParts> = {
   group: async () => ({ consumerGroup }),
   iteration: async () => ({ iterateMessages }),
   admin: async () => ({ makeAdmin }),
-  groupAdmin: async () => ({ groupAdmin }),
-  configAdmin: async () => ({ configAdmin }),
   storage: async () => ({ storageState, storageChanges }),
 };

@@ -35,8 +35,6 @@ function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixt
       group: counted('group', all.group),
       iteration: counted('iteration', all.iteration),
       admin: counted('admin', all.admin),
-      groupAdmin: counted('groupAdmin', all.groupAdmin),
-      configAdmin: counted('configAdmin', all.configAdmin),
       storage: counted('storage', all.storage),
     },
   });
@@ -132,21 +130,6 @@ test('only who iterates over a consumer loads what that needs, and hears where i
   await expect(firstOf(consumer.messages())).rejects.toMatchObject({ name: 'KafkaJSConnectionError', retriable: true });
   isThere = true;
   expect((await firstOf(consumer.messages()))?.value?.toString()).toBe('a');
-  await kafka.close();
-});
-
-test('an admin loads what groups and configs need when it is asked about them', async () => {
-  await using cluster = new InProcessCluster();
-  const { kafka, asked } = open(cluster);
-  const admin = kafka.admin();
-  await admin.createTopics({ topics: [{ topic: 'orders' }] });
-  expect(await admin.listTopics()).toEqual(['orders']);
-  expect(asked).toEqual(['admin']);
-  expect(await admin.listGroups()).toEqual({ groups: [] });
-  await expect(admin.fetchOffsets({ groupId: '' })).rejects.toThrow('Invalid groupId');
-  expect(asked).toEqual(['admin', 'groupAdmin']);
-  await expect(admin.describeConfigs({ resources: [] })).rejects.toThrow('Resources array cannot be empty');
-  expect(asked).toEqual(['admin', 'groupAdmin', 'configAdmin']);
   await kafka.close();
 });
 
