@@ -1,3 +1,4 @@
+import { deleteRecordsBefore } from '../log/log-upkeep.js';
 import { ConfigResourceType } from '../protocol/requests.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { Controller } from './controller.js';
@@ -64,6 +65,6 @@ export async function keepMetadataShort(controller: Controller, clock: Clock): P
     const records = snapshotRecords(controller.image);
     if (recordCount < SNAPSHOT_FACTOR * records.length) return;
     const { baseOffset } = await log.append(metadataBatches(records, clock.wallMs()), 'coordinator');
-    await log.deleteRecordsBefore(baseOffset);
+    await deleteRecordsBefore(log, baseOffset);
   });
 }

@@ -1,10 +1,11 @@
+import { attributesOf } from '../../src/record/batch-attributes.js';
 import { sealBatch } from '../../src/record/batch-checksum.js';
-import { attributesOf, batchesIn, readBatchHeader, withBaseOffset } from '../../src/record/batch-header.js';
+import { batchesIn, readBatchHeader } from '../../src/record/batch-header.js';
 import { LAST_OFFSET_DELTA_AT } from '../../src/record/batch-layout.js';
 import { encodeMarker } from '../../src/record/control-record.js';
 import { emptiedBatch } from '../../src/record/rewritten-batch.js';
 import { concatBytes, setInt32 } from '../../src/util/bytes.js';
-import { batch, transactional } from '../log/harness.js';
+import { batch, transactional, withBaseOffset } from '../log/harness.js';
 
 /** A log whose last records are not what it ends with. */
 export interface OddEnding {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { firstBatches, withinBytes } from '../../src/log/first-batches.js';
-import { batchesIn, lastOffsetOf, withBaseOffset } from '../../src/record/batch-header.js';
+import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
 import { concatBytes } from '../../src/util/bytes.js';
-import { batch } from './harness.js';
+import { batch, withBaseOffset } from './harness.js';
 
 /** A chunk of batches of so many records each, of so many bytes. */
 function chunkOf(batches: readonly { readonly count: number; readonly size: number }[]): Uint8Array<ArrayBuffer> {
