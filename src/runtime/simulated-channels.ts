@@ -1,3 +1,4 @@
+import { plainCopy } from '../util/plain-copy.js';
 import type { Channel } from './runtime.js';
 import type { SimulatedTab } from './simulated-tab.js';
 import type { Simulation } from './simulation.js';
@@ -53,20 +54,21 @@ export class SimulatedNetwork {
   #post(from: Port, message: unknown): void {
     const ports = this.#open.get(from.name);
     if (!ports?.has(from)) return;
-    let copy = structuredClone(message);
+    const posted = plainCopy(message); // what cannot be cloned fails here, also where nobody listens
+    let isTaken = false;
     for (const to of ports) {
       if (to === from) continue;
       const copies = this.#copies(from, to);
       for (let i = 0; i < copies; i++) {
-        this.#deliver(from, to, copy);
-        copy = structuredClone(message);
+        this.#deliver(from, to, isTaken ? plainCopy(message) : posted);
+        isTaken = true;
       }
     }
   }
 
   #copies(from: Port, to: Port): number {
     const { faults } = this.#simulation;
-    if (this.#cuts.has(cutKey(from.tab.name, to.tab.name))) return 0;
+    if (this.#cuts.size > 0 && this.#cuts.has(cutKey(from.tab.name, to.tab.name))) return 0;
     if (this.#simulation.chance(faults.dropChance)) return 0;
     return this.#simulation.chance(faults.duplicateChance) ? 2 : 1;
   }

@@ -1,5 +1,6 @@
 import { assert } from '../util/assert.js';
 import { concatBytes } from '../util/bytes.js';
+import { plainCopy } from '../util/plain-copy.js';
 import { deferred } from '../util/signal.js';
 import { takeChunks } from './chunk.js';
 import {
@@ -249,7 +250,7 @@ export class MemoryDisk {
     const { logStartOffset, sealed, chunks, segments, checkpoint } = this.#logs.get(log) ?? newLog();
     const sealedEndOffset = sealed.at(-1)?.segment.nextOffset ?? 0;
     const lastOffset = Math.max(chunks.at(-1)?.lastOffset ?? -1, sealedEndOffset - 1);
-    return structuredClone({
+    return plainCopy({
       logStartOffset,
       lastOffset: lastOffset >= logStartOffset ? lastOffset : undefined,
       sealedEndOffset,
@@ -259,11 +260,11 @@ export class MemoryDisk {
   }
 
   segments(log: LogId): SegmentRow[] {
-    return structuredClone(this.#logs.get(log)?.segments ?? []);
+    return plainCopy(this.#logs.get(log)?.segments ?? []);
   }
 
   sealedSegments(log: LogId): SealedSegment[] {
-    return structuredClone(this.#logs.get(log)?.sealed.map(({ segment }) => segment) ?? []);
+    return plainCopy(this.#logs.get(log)?.sealed.map(({ segment }) => segment) ?? []);
   }
 
   /** @throws KafkaError KAFKA_STORAGE_ERROR */
@@ -283,7 +284,7 @@ export class MemoryDisk {
     this.#sizeInBytes += segment.byteCount;
     // Flushed; what was written before is flushed with it.
     this.#committed('strict', () => {});
-    return structuredClone(segment);
+    return plainCopy(segment);
   }
 
   dropStaged(segment: SealedSegment): void {
@@ -317,7 +318,7 @@ export class MemoryDisk {
     state.staged = staged.filter(({ segment }) => !isStaged(segment));
     state.segments = [
       ...segments.filter((row) => row.baseOffset < baseOffset || row.baseOffset >= nextOffset),
-      ...structuredClone(change.segments),
+      ...plainCopy(change.segments),
     ].sort((a, b) => a.baseOffset - b.baseOffset);
     this.#sizeInBytes -= freedBytes;
     this.#committed('relaxed', () => {

@@ -2,6 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import { concatBytes } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
+import { plainCopy } from '../util/plain-copy.js';
 import { deferred } from '../util/signal.js';
 import { assertCommit, baseOffsetOf } from './chunk.js';
 import { CommitChain } from './commit-chain.js';
@@ -183,7 +184,7 @@ export class MemoryLogStore implements LogStore {
 
   async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {
     assertSealedChange(change);
-    const copied = structuredClone(change);
+    const copied = plainCopy(change);
     await this.#perform('write', () => this.#disk.publishSealed(copied, leaderEpoch));
   }
 
@@ -203,7 +204,7 @@ export class MemoryLogStore implements LogStore {
       sealedBytes: (segment) =>
         perform('read', () => this.#disk.sealedBytes(segment, 0, segment.byteCount)).catch(ignore),
       strayBytes: (log) => perform('read', () => this.#disk.strayBytes(log)),
-      apply: (change, leaderEpoch) => perform('write', () => this.#disk.applyRaw(structuredClone(change), leaderEpoch)),
+      apply: (change, leaderEpoch) => perform('write', () => this.#disk.applyRaw(plainCopy(change), leaderEpoch)),
     };
   }
 
@@ -338,7 +339,7 @@ function failed(error: unknown): Outcome<never> {
 function copyOf({ leaderEpoch, chunks, segments = [], checkpoints = [] }: Commit): Commit {
   try {
     const bytesCopied = chunks.map((chunk) => ({ ...chunk, bytes: new Uint8Array(chunk.bytes) }));
-    return { leaderEpoch, chunks: bytesCopied, ...structuredClone({ segments, checkpoints }) };
+    return { leaderEpoch, chunks: bytesCopied, ...plainCopy({ segments, checkpoints }) };
   } catch (error) {
     throw storageError('append', error);
   }

@@ -43,6 +43,8 @@ export interface ClusterSimulationOptions {
   readonly abortChance?: number;
   readonly brokerConfig?: Readonly<Record<string, string>>;
   readonly trace?: boolean;
+  /** Told of what the host of a tab is about to do in the database, for faults that hit a step of it. */
+  readonly onStorage?: (tab: Tab, operation: keyof LogStore) => void;
   readonly sabotage?: Sabotage;
 }
 
@@ -75,6 +77,7 @@ export class ClusterSimulation {
   #tabCount = 0;
   #clientCount = 0;
   #pending = 0;
+  #isHealed = false;
 
   constructor(options: ClusterSimulationOptions) {
     const { seed, faults = {}, trace = false } = options;
@@ -86,6 +89,11 @@ export class ClusterSimulation {
 
   get nowMs(): number {
     return this.simulation.nowMs;
+  }
+
+  /** From now on nothing goes wrong. */
+  get isHealed(): boolean {
+    return this.#isHealed;
   }
 
   /** Tabs that are neither dead nor frozen. */
@@ -114,13 +122,14 @@ export class ClusterSimulation {
     const name = `tab${++this.#tabCount}`;
     const platform = this.simulation.tab(name);
     const stores: MemoryLogStore[] = [];
-    const { sabotage, brokerConfig = BROKER_CONFIG } = this.#options;
+    const { sabotage, onStorage, brokerConfig = BROKER_CONFIG } = this.#options;
     const openStore = async (): Promise<LogStore> => {
       const newIncarnationId = platform.runtime.random.uuid();
       const { storageDelay: delay, runtime } = platform;
       const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay, clock: runtime.clock });
       stores.push(store);
-      return sabotage?.store?.(store, this.disk) ?? store;
+      const watched = onStorage ? watchedStore(store, (operation) => onStorage(tab, operation)) : store;
+      return sabotage?.store?.(watched, this.disk) ?? watched;
     };
     const { runtime } = platform;
     const host = Host.start({
@@ -299,6 +308,7 @@ export class ClusterSimulation {
   /** Ends all faults: every tab awake, no message lost, no commit aborted, room on the disk. */
   heal(): void {
     this.note('healed');
+    this.#isHealed = true;
     Object.assign(this.simulation.faults, NO_FAULTS);
     this.simulation.network.heal();
     this.#abortChance = 0;
@@ -370,6 +380,19 @@ export class ClusterSimulation {
     const closing = [...this.tabs.values()].map((tab) => this.close(tab));
     await this.finish('closing all tabs', Promise.all(closing), CLOSE_MS);
   }
+}
+
+function watchedStore(store: LogStore, onCall: (operation: keyof LogStore) => void): LogStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      return (...given: unknown[]): unknown => {
+        onCall(name as keyof LogStore);
+        return value.apply(target, given);
+      };
+    },
+  });
 }
 
 /** A producer that writes down each send and what became of it. */

@@ -3,7 +3,7 @@ import { LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import type { Faults } from '../../src/runtime/simulation.js';
 import { check, type Violation } from './checkers.js';
 import { ClusterSimulation, type RecordingProducer, type Sabotage, type Tab } from './cluster-simulation.js';
-import { type History, logText, visibleValues } from './history.js';
+import { type History, logText, type Send, visibleValues } from './history.js';
 import { Transactions } from './transactions.js';
 
 /** What may go wrong; a seed picks some of them. */
@@ -135,7 +135,13 @@ class Scenario {
   constructor(cluster: ClusterSimulation, faults: readonly FaultKind[]) {
     this.#cluster = cluster;
     this.#faults = faults;
-    this.#transactions = new Transactions(cluster, TOPIC);
+    this.#transactions = new Transactions(cluster, TOPIC, (order) => {
+      const value = `${order.producer}-${order.order}`;
+      const progress = { startMs: cluster.nowMs, endMs: undefined, outcome: 'unknown', offset: undefined } as const;
+      const noted: Send = { ...order, idempotent: true, value, ...progress };
+      cluster.history.sends.push(noted);
+      return { record: { key: null, value }, noted };
+    });
   }
 
   async run(): Promise<void> {

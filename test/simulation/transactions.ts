@@ -1,12 +1,28 @@
 import { errorName, KafkaError, type KafkaErrorName } from '../../src/protocol/errors.js';
 import { attributesOf } from '../../src/record/batch-attributes.js';
+import type { NewRecord } from '../../src/record/record.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import type { ClusterSimulation, Tab } from './cluster-simulation.js';
-import { logText, type Send, type Transaction } from './history.js';
+import { logText, type Outcome, type Transaction } from './history.js';
 
 /** An open transaction is given up after this long. */
 const TRANSACTION_TIMEOUT_MS = 3_000;
 const RETRY_MS = 100;
+
+/** Whose record it is, and where it goes. */
+export interface RecordOrder {
+  readonly producer: string;
+  /** Of this producer: 0, 1, 2, … */
+  readonly order: number;
+  readonly log: string;
+  readonly transaction: Transaction;
+}
+
+/** One record of a transaction, and where what becomes of it is written down. */
+export interface TransactionalRecord {
+  readonly record: Pick<NewRecord, 'key' | 'value' | 'headers'>;
+  readonly noted: { outcome: Outcome; offset: number | undefined; endMs: number | undefined };
+}
 
 /** What the coordinator knows of a transaction. */
 interface Entry extends Transaction {
@@ -28,11 +44,13 @@ interface Entry extends Transaction {
 export class Transactions {
   readonly #cluster: ClusterSimulation;
   readonly #topic: string;
+  readonly #newRecord: (order: RecordOrder) => TransactionalRecord;
   readonly #entries: Entry[] = [];
 
-  constructor(cluster: ClusterSimulation, topic: string) {
+  constructor(cluster: ClusterSimulation, topic: string, newRecord: (order: RecordOrder) => TransactionalRecord) {
     this.#cluster = cluster;
     this.#topic = topic;
+    this.#newRecord = newRecord;
   }
 
   /** Whether every transaction has its markers. */
@@ -40,7 +58,7 @@ export class Transactions {
     return this.#entries.every(isOver);
   }
 
-  /** Writes transactions, some to be aborted, while `isProducing`. Sends are in the history. */
+  /** Writes transactions, some to be aborted, while `isProducing`. */
   async produce(tab: Tab, partitions: number, isProducing: () => boolean): Promise<void> {
     const { clock, random } = tab.platform.runtime;
     const name = `transactional@${tab.name}`;
@@ -58,22 +76,13 @@ export class Transactions {
       for (let count = 1 + random.below(4); count > 0 && entry.outcome === 'open'; count--) {
         const partition = random.below(partitions);
         const log = logText(this.#topic, partition);
-        const sends = Array.from({ length: 1 + random.below(3) }, (): Send => {
-          const sent = {
-            producer: name,
-            idempotent: true,
-            order,
-            log,
-            value: `${name}-${order++}`,
-            transaction: entry,
-          };
-          return { ...sent, startMs: this.#cluster.nowMs, endMs: undefined, outcome: 'unknown', offset: undefined };
+        const records = Array.from({ length: 1 + random.below(3) }, () => {
+          return this.#newRecord({ producer: name, order: order++, log, transaction: entry });
         });
-        this.#cluster.history.sends.push(...sends);
         entry.partitions.add(partition);
         const sequence = sequences.get(partition) ?? 0;
-        sequences.set(partition, sequence + sends.length);
-        await this.#send(tab, entry, { partition, sequence, sends });
+        sequences.set(partition, sequence + records.length);
+        await this.#send(tab, entry, { partition, sequence, records });
         await clock.sleep(random.below(200), tab.stopping.signal);
       }
       if (entry.outcome === 'open') this.#decide(entry, random.next() < 0.6 ? 'commit' : 'abort');
@@ -117,19 +126,20 @@ export class Transactions {
   /** The same batch again until it is in the log, or the transaction is over. */
   async #send(
     tab: Tab,
-    { producerId, producerEpoch, outcome }: Entry,
-    { partition, sequence, sends }: { partition: number; sequence: number; sends: readonly Send[] },
+    entry: Entry,
+    { partition, sequence, records }: { partition: number; sequence: number; records: TransactionalRecord[] },
   ): Promise<void> {
     const { clock } = tab.platform.runtime;
-    const isOpen = (): boolean => sends[0]?.transaction?.outcome === outcome;
+    const { producerId, producerEpoch } = entry;
+    const isOpen = (): boolean => entry.outcome === 'open';
     let [error, baseOffset]: readonly [KafkaErrorName | undefined, number] = [undefined, -1];
     while (isOpen() && !tab.stopping.signal.aborted) {
       const timestampMs = clock.wallMs(); // or retention would take them first when the disk is full
       const builder = new RecordBatchBuilder();
-      for (const { value } of sends) builder.append({ key: null, value, timestampMs });
+      for (const { record } of records) builder.append({ ...record, timestampMs });
       const attributes = attributesOf({ isTransactional: true });
-      const records = builder.finish({ producerId, producerEpoch, baseSequence: sequence, attributes });
-      const topicData = [{ name: this.#topic, partitionData: [{ index: partition, records }] }];
+      const batch = builder.finish({ producerId, producerEpoch, baseSequence: sequence, attributes });
+      const topicData = [{ name: this.#topic, partitionData: [{ index: partition, records: batch }] }];
       const request = { transactionalId: 'transactional', acks: -1, timeoutMs: 5_000, topicData } as const;
       [error, baseOffset] = await (await tab.host).send('Produce', request).then(
         ({ responses }) => {
@@ -144,9 +154,9 @@ export class Transactions {
       if (error === 'NONE' || error === 'INVALID_PRODUCER_EPOCH') break;
       await clock.sleep(RETRY_MS, tab.stopping.signal);
     }
-    for (const [i, send] of sends.entries()) {
-      if (error === 'NONE') Object.assign(send, { outcome: 'ok', offset: baseOffset + i });
-      send.endMs = this.#cluster.nowMs;
+    for (const [i, { noted }] of records.entries()) {
+      if (error === 'NONE') Object.assign(noted, { outcome: 'ok', offset: baseOffset + i });
+      noted.endMs = this.#cluster.nowMs;
     }
   }
 

@@ -1,0 +1,3 @@
+import { testTableSeeds } from './table-seeds.js';
+
+testTableSeeds(100, 150);
