@@ -1,4 +1,6 @@
-import { KafkaError } from '../protocol/errors.js';
+import { dropOldest } from '../log/log-upkeep.js';
+import type { PartitionLog } from '../log/partition-log.js';
+import { ignoreKafkaError, KafkaError } from '../protocol/errors.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
 import type { Clock } from '../runtime/runtime.js';
@@ -36,8 +38,8 @@ export interface RoomlessAppend<T> {
   /** As the producer's request says. */
   readonly timeoutMs: number;
   readonly append: () => Promise<T>;
-  /** Deletes some of the oldest records of the partition; resolves to how many bytes. */
-  readonly dropOldest: () => Promise<number>;
+  /** The one that is appended to. */
+  readonly log: () => Promise<PartitionLog>;
 }
 
 type Probe<T> = Pick<RoomlessAppend<T>, 'append'> & Partial<RoomlessAppend<T>>;
@@ -118,14 +120,14 @@ export class RoomKeeper {
   }
 
   /** Makes what room there is to make, and uses it. */
-  async #probe<T>({ append, policy, dropOldest }: Probe<T>): Promise<T> {
+  async #probe<T>({ append, policy, log }: Probe<T>): Promise<T> {
     const { store, leaderEpoch, enforceRetention, onFull, clock } = this.#options;
     this.#probing = true;
     try {
       await store.dropReserve(leaderEpoch);
       await enforceRetention();
-      if (policy === 'drop-oldest' && this.#droppedBytes < MAX_DROPPED_BYTES) {
-        this.#droppedBytes += (await dropOldest?.()) ?? 0;
+      if (policy === 'drop-oldest' && log !== undefined && this.#droppedBytes < MAX_DROPPED_BYTES) {
+        this.#droppedBytes += await dropOldest(await log());
       }
       await store.takeReserve(leaderEpoch);
       const result = await append();
@@ -174,8 +176,4 @@ function rejection(name: string, refusal: KafkaError): KafkaError {
   const { message, storage } = refusal;
   const text = `${name}: storage is full, and storage.full.policy is reject: ${message}`;
   return new KafkaError('POLICY_VIOLATION', text, { cause: refusal, storage });
-}
-
-function ignoreKafkaError(error: unknown): void {
-  if (!(error instanceof KafkaError)) throw error;
 }

@@ -9,11 +9,12 @@ import { type TopicPartition, topicPartitionText } from '../../protocol/topic-pa
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
-import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../api/events.js';
+import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEventPayload } from '../api/events.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSGapError, KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSGapError } from '../gap-error.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';
@@ -89,6 +90,10 @@ export class ConsumerSession<K, V> {
       onStaleTopic: () => this.#group?.checkTopics(),
       onUnreadable: (slot, error) => this.#unreadable(slot, error),
       onGap: (partition, gap, error) => this.#gap(partition, gap, error),
+      onEnd: ({ topic, partition, position }, highWatermark) => {
+        const payload = { topic, partition, offset: String(position), highWatermark: String(highWatermark) };
+        instrumentation.emit(CONSUMER_EVENTS.PARTITION_EOF, payload satisfies EndEventPayload);
+      },
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
