@@ -72,8 +72,9 @@ async function openMemory(newIncarnationId: string): Promise<LogStore> {
   return MemoryLogStore.open(new MemoryDisk(), { newIncarnationId });
 }
 
-function preload(): void {
-  for (const load of Object.values(PARTS)) load().catch(() => {}); // whoever needs it tries again
+/** One after the other, so that requests find their way in between. */
+async function preload(): Promise<void> {
+  for (const load of Object.values(PARTS)) await load().catch(() => {}); // whoever needs it tries again
 }
 
 function loaded<T>(part: Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import type { StorageState } from '../protocol/storage-state.js';
+import type { LogId } from '../storage/log-store.js';
 
 /** Raised when a message changes its meaning; a host ignores, or refuses by name, what another version sent. */
 export const CLUSTER_PROTOCOL_VERSION: number = 1;
@@ -16,6 +17,8 @@ export interface HostPresence {
   readonly joinedAtMs: number;
   /** Absent in what hosts of earlier releases say. */
   readonly storage?: StorageState;
+  /** Logs whose advances it wants to hear of. Absent: of all. */
+  readonly reads?: readonly LogId[] | undefined;
 }
 
 /** What hosts tell each other on the one channel that all of them listen to. Hints: each may come late, twice or never. */

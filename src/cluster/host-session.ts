@@ -9,7 +9,7 @@ import { KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, DescribeClusterResponse, MetadataRequest, Requests, Responses } from '../protocol/requests.js';
 import type { StorageState } from '../protocol/storage-state.js';
 import type { Channel, HeldLock, Runtime } from '../runtime/runtime.js';
-import type { LogStore } from '../storage/log-store.js';
+import type { LogId, LogStore } from '../storage/log-store.js';
 import { abortable, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import type { ClusterParts } from './cluster-parts.js';
 import { ControllerElection } from './controller-election.js';
@@ -110,6 +110,8 @@ export class HostSession {
     this.#channel = runtime.channels.open(hostsChannelName(clusterName), (data) => this.#received(data));
     const post = (message: HostMessage) => this.#channel.post(this.#envelope(message));
     const alone = () => this.#hosts.count === 1;
+    const isRead = (log: LogId) => this.#hosts.isRead(log);
+    const onReads = (reads: readonly LogId[] | undefined) => this.#hosts.present({ reads });
 
     this.#hosts = new Hosts({
       clusterName,
@@ -123,7 +125,7 @@ export class HostSession {
       this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal);
     this.#transport = new LazyTransport({ clusterName, hostId, runtime, answer }, parts.transport);
     const { transactions, readAhead } = parts;
-    this.#views = new HostLogViews({ clusterName, runtime, store, alone, transactions, readAhead });
+    this.#views = new HostLogViews({ clusterName, runtime, store, isRead, onReads, transactions, readAhead });
     this.#metadata = new MetadataFollower({ views: this.#views, clock });
     this.#reads = {
       clusterId: clusterName,

@@ -1,4 +1,5 @@
 import type { Clock, HeldLock, Locks } from '../runtime/runtime.js';
+import type { LogId } from '../storage/log-store.js';
 import type { HostMessage, HostPresence } from './host-messages.js';
 
 /** A host not heard of for so long is taken for dead where there are no Web Locks. */
@@ -63,13 +64,19 @@ export class Hosts {
     return this.#peers.has(hostId);
   }
 
+  /** Whether another host wants to hear of a log, as far as we have heard. */
+  isRead(log: LogId): boolean {
+    for (const { presence } of this.#peers.values()) if (presence.reads?.includes(log) ?? true) return true;
+    return false;
+  }
+
   /** Says hello; the others answer. Our own lock must be held by now, or they take us for dead. */
   join(): void {
     this.#options.post({ type: 'join', presence: this.#self });
   }
 
   /** Tells the others what has changed of this host. */
-  present(changed: Partial<Pick<HostPresence, 'visible' | 'storage'>>): void {
+  present(changed: Partial<Pick<HostPresence, 'visible' | 'storage' | 'reads'>>): void {
     this.#self = { ...this.#self, ...changed };
     this.#say();
   }

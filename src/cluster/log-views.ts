@@ -16,6 +16,10 @@ import { type TailBudget, TailCache } from './tail-cache.js';
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
 const POLL_MS = 1_000;
 const MAX_POLL_MS = 8_000;
+/** The first time it is asked sooner: whether the leader has heard of a new reader nobody knows. */
+const FIRST_POLL_MS = 100;
+/** Who reads more logs than this is told of all. */
+const MAX_TOLD_READS = 64;
 /** A view that nobody used for so long is closed. */
 const IDLE_MS = 30_000;
 /** Channels that a leader keeps open only to tell; beyond, the one that was silent longest is closed. */
@@ -27,8 +31,10 @@ export interface HostLogViewsOptions {
   readonly clusterName: string;
   readonly runtime: Runtime;
   readonly store: LogStore;
-  /** Nobody else is there to be told. */
-  readonly alone: () => boolean;
+  /** Whether another host wants to be told of a log. */
+  readonly isRead: (log: LogId) => boolean;
+  /** What we want to be told of from now on; undefined: of all logs. Also when the leader seems not to know it. */
+  readonly onReads: (reads: readonly LogId[] | undefined) => void;
   /** Asked for where a log has transactions. */
   readonly transactions: () => Promise<TransactionsPart>;
   readonly readAhead: ClusterParts['readAhead'];
@@ -44,6 +50,7 @@ export class HostLogViews implements LogViews {
   readonly #told = new Map<LogId, Announcements>();
   readonly #open = new Map<LogId, HostLogView>();
   #closed = false;
+  #isTellingReads = false;
 
   constructor(options: HostLogViewsOptions) {
     this.#options = options;
@@ -64,7 +71,7 @@ export class HostLogViews implements LogViews {
   announce(advance: LogAdvance): void {
     const view = this.#open.get(advance.log);
     view?.apply(advance);
-    if (!this.#closed && !this.#options.alone()) {
+    if (!this.#closed && this.#options.isRead(advance.log)) {
       (view?.announcements ?? this.#teller(advance.log)).post(advance);
     }
     if (view === undefined) for (const { bytes } of advance.chunks) free(bytes);
@@ -79,6 +86,7 @@ export class HostLogViews implements LogViews {
       this.#open.delete(log);
       this.#views.delete(log);
       view.close();
+      this.#tellReads();
     }
   }
 
@@ -100,8 +108,11 @@ export class HostLogViews implements LogViews {
     const onAdvance = (advance: LogAdvance) => view.apply(advance);
     const announcements = new Announcements({ clusterName, incarnationId, channels, log, onAdvance });
     const ahead = this.#ahead;
-    const view = new HostLogView({ log, clock, store, transactions, announcements, budget: this.#budget, ahead });
+    const onMissed = () => this.#tellReads();
+    const budget = this.#budget;
+    const view = new HostLogView({ log, clock, store, transactions, announcements, budget, ahead, onMissed });
     this.#open.set(log, view);
+    this.#tellReads();
     try {
       await view.refresh(); // after the channel is open: nothing falls in between
     } catch (error) {
@@ -111,6 +122,16 @@ export class HostLogViews implements LogViews {
     }
     if (this.#closed) view.close();
     return view;
+  }
+
+  /** Once for all that changes in a turn. */
+  #tellReads(): void {
+    if (this.#isTellingReads) return;
+    this.#isTellingReads = true;
+    void Promise.resolve().then(() => {
+      this.#isTellingReads = false;
+      if (!this.#closed) this.#options.onReads(this.#open.size <= MAX_TOLD_READS ? [...this.#open.keys()] : undefined);
+    });
   }
 
   #teller(log: LogId): Announcements {
@@ -142,6 +163,8 @@ interface HostLogViewOptions {
   readonly announcements: Announcements;
   readonly budget: TailBudget;
   readonly ahead: LazyReadAhead;
+  /** The database had what nobody announced. */
+  readonly onMissed: () => void;
 }
 
 interface Waiter {
@@ -163,6 +186,7 @@ export class HostLogView implements LogView {
   #aborted: AbortedWindow | undefined;
   #usedMs: number;
   #polling = false;
+  #firstPollMs = FIRST_POLL_MS;
 
   constructor(options: HostLogViewOptions) {
     this.#options = options;
@@ -275,14 +299,16 @@ export class HostLogView implements LogView {
   async #poll(): Promise<void> {
     this.#polling = true;
     const { clock } = this.#options;
-    let pollMs = POLL_MS;
+    let pollMs = this.#firstPollMs;
+    this.#firstPollMs = POLL_MS;
     try {
       while (this.#waiters.size > 0) {
         await clock.sleep(pollMs, this.#closing.signal);
         if (this.#waiters.size === 0) break;
         const before = this.#highWatermark;
         await this.refresh().catch(() => {}); // a failing database shows itself to whoever reads
-        pollMs = this.#highWatermark > before ? POLL_MS : Math.min(pollMs * 2, MAX_POLL_MS);
+        if (this.#highWatermark > before) this.#options.onMissed();
+        pollMs = this.#highWatermark > before ? POLL_MS : Math.min(Math.max(pollMs * 2, POLL_MS), MAX_POLL_MS);
       }
     } catch {
       // closing

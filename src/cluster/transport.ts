@@ -114,11 +114,11 @@ export class Transport {
     signal?.throwIfAborted();
     const id = ++this.#lastId;
     const timeoutMs = CALL_TIMEOUT_MS + ownTimeMs(request);
-    const done = linkedController(this.#closing.signal);
     const answered = deferred<Answer>();
     const { resolve, reject } = answered;
     this.#calls.set(id, { to, api, request, timeoutMs, resolve, reject });
     this.#send(to, id, { type: 'request', api, request, timeoutMs });
+    const done = linkedController(this.#closing.signal);
     void this.#watch(id, done.signal);
     const drop = onAbort(signal, () => {
       this.#send(to, id, { type: 'cancel' });

@@ -17,6 +17,8 @@ import { writeBatchHeader } from './write-batch-header.js';
 /** `Uint8Array.set` needs a view of its own when it gets many bytes; below, a loop is quicker. */
 const SET_FROM = 24;
 const FIRST_CAPACITY = 2048;
+/** Few steps: each is new memory, which costs the system more than the copy. */
+const GROWTH = 8;
 const NULL_SIZE = -1;
 const NO_TIMESTAMP = -1;
 /** The record does not go into this batch any more. */
@@ -183,7 +185,7 @@ export class RecordBatchBuilder {
   #room(size: number): Uint8Array {
     const needed = this.#at + size;
     if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
+      const larger = new Uint8Array(Math.max(needed, Math.min(GROWTH * this.#bytes.length, this.#maxBytes)));
       larger.set(this.#bytes.subarray(0, this.#at));
       this.#bytes = larger;
     }

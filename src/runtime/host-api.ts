@@ -35,13 +35,29 @@ export type Reply<T> =
 /** A new way to the one that introduces the hosts of a cluster to each other, asked of the page: workers have none. */
 export type Introducer = () => Promise<MessagePort | undefined>;
 
-/** What a worker exposes to its page, one Comlink call for each thing asked. */
+/**
+ * A request of the page, and what becomes of it: messages of their own beside Comlink's, whose bookkeeping for a call
+ * costs as much as that of the whole way to the log. `call` is new for each call of a page.
+ */
+export interface RequestMessage {
+  readonly call: number;
+  readonly api: ApiName;
+  readonly request: Requests[ApiName];
+}
+
+/** Nobody waits for that call any more. */
+export interface CancelMessage {
+  readonly cancelled: number;
+}
+
+export interface ReplyMessage {
+  readonly answered: number;
+  readonly reply: Reply<Responses[ApiName]>;
+}
+
+/** What else a worker exposes to its page, one Comlink call for each thing asked. */
 export interface HostApi {
   start(options: HostStart, introducer: Introducer): Promise<Reply<HostStarted>>;
-  /** `callId` is new for each call of a page. */
-  send(callId: number, api: ApiName, request: Requests[ApiName]): Promise<Reply<Responses[ApiName]>>;
-  /** Nobody waits for that call any more. */
-  cancel(callId: number): void;
   visibility(visible: boolean): void;
   /** All keys that the page has given so far, of each `Kafka` for itself, oldest first. */
   keyRings(rings: readonly EncryptionKeys[]): Promise<void>;

@@ -1,9 +1,18 @@
-import { type Endpoint, expose, transfer } from 'comlink';
+import { type Endpoint, expose } from 'comlink';
 import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import { AssertionError, assert, present } from '../util/assert.js';
-import { errorReply, type HostApi, type HostStart, type HostStarted, type Introducer } from './host-api.js';
+import {
+  type CancelMessage,
+  errorReply,
+  type HostApi,
+  type HostStart,
+  type HostStarted,
+  type Introducer,
+  type ReplyMessage,
+  type RequestMessage,
+} from './host-api.js';
 import { responseBuffers } from './record-buffers.js';
 
 /** A host that runs, as its worker's page sees it. */
@@ -42,24 +51,35 @@ export function serveRequests(
         return failed(error);
       }
     },
-    send: async (callId, name, request) => {
-      const call = new AbortController();
-      calls.set(callId, call);
-      try {
-        const { requests } = present(host, 'requests come after the start');
-        const response = await requests.send(name, request, { signal: call.signal });
-        return transfer({ ok: response }, responseBuffers(name, response));
-      } catch (error) {
-        return call.signal.aborted ? errorReply(call.signal.reason) : failed(error);
-      } finally {
-        calls.delete(callId);
-      }
-    },
-    cancel: (callId) => calls.get(callId)?.abort(new KafkaError('REQUEST_TIMED_OUT', 'the client waits no longer')),
     visibility: (visible) => host?.visibility(visible),
     keyRings: async (rings) => host?.keyRings?.(rings),
     close: async () => host?.close(),
   };
+  const reply = (answered: number, reply: ReplyMessage['reply'], buffers: ArrayBuffer[] = []): void =>
+    endpoint.postMessage({ answered, reply } satisfies ReplyMessage, buffers);
+  const serve = async ({ call, api, request }: RequestMessage): Promise<void> => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    calls.set(call, controller);
+    try {
+      const { requests } = present(host, 'requests come after the start');
+      const response = await requests.send(api, request, { signal });
+      reply(call, { ok: response }, responseBuffers(api, response));
+    } catch (error) {
+      reply(call, signal.aborted ? errorReply(signal.reason) : failed(error));
+    } finally {
+      calls.delete(call);
+    }
+  };
+  const cancel = (call: number): void =>
+    calls.get(call)?.abort(new KafkaError('REQUEST_TIMED_OUT', 'the client waits no longer'));
+  endpoint.addEventListener('message', (event) => {
+    const { data } = event as MessageEvent<Partial<RequestMessage & CancelMessage> | null>;
+    if (data?.call !== undefined) void serve(data as RequestMessage);
+    else if (data?.cancelled !== undefined) cancel(data.cancelled);
+    else return; // Comlink's, which listens behind us
+    event.stopImmediatePropagation();
+  });
   expose(api, endpoint);
   globalThis.addEventListener('unhandledrejection', ({ reason }) => {
     if (reason instanceof AssertionError) reportError(reason); // the worker's last line

@@ -20,8 +20,8 @@ type State =
   | { readonly status: 'closed' };
 
 /**
- * The way from a page to the host in its worker: Comlink over the Worker itself, one call a request. Record bytes are
- * transferred, both ways.
+ * The way from a page to the host in its worker, over the Worker itself: a message for a request and one for its answer,
+ * Comlink for all else. Record bytes are transferred, both ways.
  *
  *   open ── page hidden for good, cached, frozen ──▶ suspended (worker ended: its locks are free at once)
  *    ▲ └─ worker gone ─▶ open with a new one,        │

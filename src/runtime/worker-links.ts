@@ -42,9 +42,9 @@ export async function openWorkerLink(options: PageLinkOptions): Promise<RequestC
     throw error;
   }
   return {
-    send: async (api, request, sendOptions) => {
-      if (!isOpen) throw new KafkaError('BROKER_NOT_AVAILABLE', 'the link to the worker is closed');
-      return entry.link.send(api, request, sendOptions);
+    send: (api, request, sendOptions) => {
+      if (isOpen) return entry.link.send(api, request, sendOptions);
+      return Promise.reject(new KafkaError('BROKER_NOT_AVAILABLE', 'the link to the worker is closed'));
     },
     close,
   };

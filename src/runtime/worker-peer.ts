@@ -3,7 +3,16 @@ import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import { abortable, linkedController, onAbort } from '../util/signal.js';
-import { type HostApi, type HostStart, type HostStarted, type Reply, replied } from './host-api.js';
+import {
+  type CancelMessage,
+  type HostApi,
+  type HostStart,
+  type HostStarted,
+  type Reply,
+  type ReplyMessage,
+  type RequestMessage,
+  replied,
+} from './host-api.js';
 import { onPeerGone } from './peer-gone.js';
 import { requestBuffers } from './record-buffers.js';
 import type { Runtime } from './runtime.js';
@@ -23,6 +32,12 @@ export interface WorkerPeerOptions {
   readonly startTimeoutMs?: number | undefined;
 }
 
+/** What ends a call: its answer, or that there will be none. */
+interface CallInFlight {
+  answer(reply: ReplyMessage['reply']): void;
+  fail(error: unknown): void;
+}
+
 /**
  * One worker's life, from its start to its end: every call ends with the worker, none hangs. It ends when the page ends
  * it, when it fails or was killed (its lock is free then), and when it cannot be started.
@@ -34,8 +49,7 @@ export class WorkerPeer {
   readonly #worker: Worker | undefined;
   readonly #host: Pick<HostApi, keyof HostApi> | undefined;
   readonly #ended: AbortController = new AbortController();
-  /** What ends each call that is in flight, by its number. */
-  readonly #calls: Map<number, (error: unknown) => void> = new Map();
+  readonly #calls: Map<number, CallInFlight> = new Map();
   #callCount = 0;
   #isStarted = false;
 
@@ -93,6 +107,7 @@ export class WorkerPeer {
   #newWorker(): Worker | undefined {
     try {
       const worker = this.#options.newWorker();
+      worker.addEventListener('message', (event: MessageEvent<Partial<ReplyMessage> | null>) => this.#received(event));
       worker.addEventListener('error', (event) => this.#workerFailed(event));
       worker.addEventListener('messageerror', () => this.#fail('NETWORK_EXCEPTION', 'sent what cannot be read'));
       return worker;
@@ -127,17 +142,17 @@ export class WorkerPeer {
 
   #call<A extends ApiName>(api: A, request: Requests[A], signal: AbortSignal | undefined): Promise<Responses[A]> {
     const buffers = requestBuffers(api, request);
-    const callId = ++this.#callCount;
+    const call = ++this.#callCount;
     return new Promise((resolve, reject) => {
       const end = (): void => {
-        this.#calls.delete(callId);
+        this.#calls.delete(call);
         drop();
       };
       const fail = (error: unknown): void => {
         end();
         reject(error);
       };
-      const answer = (reply: Reply<Responses[ApiName]>): void => {
+      const answer = (reply: ReplyMessage['reply']): void => {
         end();
         try {
           resolve(replied(reply) as Responses[A]); // the answer to a request of this API
@@ -145,17 +160,29 @@ export class WorkerPeer {
           reject(error);
         }
       };
-      this.#calls.set(callId, fail);
       const drop = onAbort(signal, () => {
-        this.#host?.cancel(callId);
+        this.#worker?.postMessage({ cancelled: call } satisfies CancelMessage);
         fail(signal?.reason);
       });
-      this.#host?.send(callId, api, transfer(request, buffers)).then(answer, fail);
+      this.#calls.set(call, { answer, fail });
+      try {
+        this.#worker?.postMessage({ call, api, request } satisfies RequestMessage, buffers);
+      } catch (error) {
+        fail(error); // it holds what cannot be sent
+      }
     });
   }
 
+  /** Comlink, which listens behind us, has messages of its own. */
+  #received(event: MessageEvent<Partial<ReplyMessage> | null>): void {
+    const { answered, reply } = event.data ?? {};
+    if (answered === undefined || reply === undefined) return;
+    event.stopImmediatePropagation();
+    this.#calls.get(answered)?.answer(reply);
+  }
+
   #failCalls(reason: KafkaError): void {
-    for (const fail of this.#calls.values()) fail(reason);
+    for (const call of this.#calls.values()) call.fail(reason);
   }
 
   #workerFailed(event: Event): void {
@@ -179,11 +206,9 @@ export class WorkerPeer {
 
 /** Each property of a Comlink proxy is a new proxy: taken once, not with each call. */
 function hostApi(worker: Worker): Pick<HostApi, keyof HostApi> {
-  const { start, send, cancel, visibility, keyRings, close } = wrap<HostApi>(worker);
+  const { start, visibility, keyRings, close } = wrap<HostApi>(worker);
   return {
     start,
-    send,
-    cancel: (callId) => void cancel(callId),
     visibility: (visible) => void visibility(visible),
     keyRings,
     close,

@@ -461,7 +461,7 @@ test('bad arguments are refused in the words of KafkaJS', async () => {
 });
 
 // Goal: page and worker do not take turns. Method: a log of many rows; fetches are counted when a handler begins.
-test('the next fetch is under way before a handler gets the records of the last, and the first is small', async () => {
+test('the next fetch is under way before a handler gets the records of the last, save at the end; the first is small', async () => {
   await topic('t');
   const value = 'x'.repeat(5000);
   await producer.send({ topic: 't', messages: Array.from({ length: 100 }, () => ({ value })) });
@@ -480,7 +480,9 @@ test('the next fetch is under way before a handler gets the records of the last,
     },
   });
   await done.promise;
-  expect(seen.map((batch) => batch.fetches)).toEqual(seen.map((_, i) => i + 2));
+  // Behind the last there is nothing yet: there the handler comes first.
+  expect(seen.map((batch) => batch.fetches)).toEqual(seen.map((_, i) => (i < seen.length - 1 ? i + 2 : i + 1)));
+  expect(seen.length).toBeGreaterThan(1);
   expect(seen[0]?.records).toBeLessThan(15);
   expect(seen[1]?.records).toBeGreaterThan(50);
   await consumer.disconnect();

@@ -16,6 +16,8 @@ interface Party {
   readonly tab: SimulatedTab;
   readonly store: MemoryLogStore;
   readonly views: HostLogViews;
+  /** What it has said that it reads. */
+  readonly told: readonly (readonly number[] | undefined)[];
 }
 
 let simulation: Simulation;
@@ -23,11 +25,13 @@ let disk: MemoryDisk;
 let leader: Party;
 let reader: Party;
 let end: number;
+let othersRead: boolean;
 
 beforeEach(async () => {
   simulation = new Simulation({ seed: 1 });
   disk = new MemoryDisk();
   end = 0;
+  othersRead = true;
   leader = await party('leader');
   reader = await party('reader');
   await run(leader.store.claimLeadership(0, 'leader', 0));
@@ -43,8 +47,11 @@ async function party(name: string): Promise<Party> {
   const store = await run(MemoryLogStore.open(disk, options));
   const { runtime } = tab;
   const readAhead = async () => ({ ReadAhead });
-  const views = new HostLogViews({ clusterName: 'c', runtime, store, alone: () => false, transactions, readAhead });
-  return { tab, store, views };
+  const told: (readonly number[] | undefined)[] = [];
+  const isRead = () => othersRead;
+  const onReads = (reads: readonly number[] | undefined) => void told.push(reads);
+  const views = new HostLogViews({ clusterName: 'c', runtime, store, isRead, onReads, transactions, readAhead });
+  return { tab, store, views, told };
 }
 
 /** The leader commits `count` offsets of `size` bytes and announces them. */
@@ -117,6 +124,32 @@ describe('a view of a log', () => {
     await run(heard);
     expect(view.highWatermark).toBe(2);
     simulation.faults.dropChance = NO_FAULTS.dropChance;
+  });
+
+  test('finds soon by itself what the leader did not tell a reader that it had not heard of', async () => {
+    const view = await run(reader.views.open(LOG));
+    othersRead = false;
+    const heard = view.advancedBeyond(0, new AbortController().signal);
+    const startMs = reader.tab.runtime.clock.monotonicMs();
+    await commit(2);
+    await run(heard);
+    expect(view.highWatermark).toBe(2);
+    expect(reader.tab.runtime.clock.monotonicMs() - startMs).toBeLessThan(500);
+    expect(reader.told).toEqual([[LOG], [LOG]]); // once more, since the leader seems not to know
+  });
+
+  test('of more than one is told once for all that open together, and again when they are closed', async () => {
+    await run(Promise.all([1, 2, 3].map((log) => reader.views.open(log))));
+    expect(reader.told).toEqual([[1, 2, 3]]);
+    await run(reader.tab.runtime.clock.sleep(40_000));
+    reader.views.tick();
+    await Promise.resolve();
+    expect(reader.told.slice(1)).toEqual([[]]);
+  });
+
+  test('of very many is told as of all', async () => {
+    await run(Promise.all(Array.from({ length: 65 }, (_, log) => reader.views.open(log))));
+    expect(reader.told).toEqual([undefined]);
   });
 
   test('never falls back, whatever comes late or twice', async () => {

@@ -59,8 +59,8 @@ test.each(SEEDS)('a host reads what was committed, and no more, whatever news it
     const { runtime, storageDelay } = simulation.tab(name);
     const store = await run(MemoryLogStore.open(disk, { newIncarnationId: 'one', delay: storageDelay }));
     const { transactions, readAhead } = STATIC_CLUSTER_PARTS;
-    const alone = () => false;
-    const views = new HostLogViews({ clusterName: 'c', runtime, store, alone, transactions, readAhead });
+    const others = { isRead: () => true, onReads: () => {} };
+    const views = new HostLogViews({ clusterName: 'c', runtime, store, ...others, transactions, readAhead });
     const { clock } = runtime;
     const reads = {
       clusterId: 'c',

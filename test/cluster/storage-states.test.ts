@@ -236,6 +236,7 @@ describe('a full disk', () => {
     await simulation.run({ maxMs: 11_000 }); // the reserve is taken
     for (let i = 0; i < 20; i++)
       await run(produce(tab, batch(['x'.repeat(1_000)], { timestampMs: tab.platform.runtime.clock.wallMs() })));
+    await simulation.run({ maxMs: 5_000 }); // what has closed is sealed, which makes room, too
     disk.setQuota(disk.sizeInBytes + 2 * 1024 * 1024);
     await simulation.run({ maxMs: 61_000 });
     const sent = produce(tab, batch(['x'.repeat(1_000)], { timestampMs: tab.platform.runtime.clock.wallMs() }), 30_000);

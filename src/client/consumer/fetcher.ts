@@ -206,8 +206,13 @@ export class Fetcher<K, V> {
     slot.buffered = undefined;
   }
 
-  /** Hands buffered batches to those who wait, the partition served longest ago first. */
   #offer(): void {
+    this.#handOut();
+    this.#pump();
+  }
+
+  /** Hands buffered batches to those who wait, the partition served longest ago first. */
+  #handOut(): void {
     for (const [key, slot] of this.#slots) {
       if (this.#takers.length === 0) break;
       const { buffered } = slot;
@@ -218,7 +223,6 @@ export class Fetcher<K, V> {
       this.#slots.set(key, slot);
       this.#takers.shift()!.resolve(buffered);
     }
-    this.#pump();
   }
 
   /** Fetches for all partitions that want data and have no fetch under way. */
@@ -344,8 +348,14 @@ export class Fetcher<K, V> {
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
-    slot.fetch = undefined; // so that the next one is under way before a handler gets this
     this.#bufferedBytes += sizeInBytes;
+    if (nextOffset >= highWatermark) {
+      // The end of the log: to ask for what is not there yet would hold the handler up.
+      this.#handOut();
+      await Promise.resolve(); // it has begun
+      if (!isCurrent({ slot, version })) return true;
+    }
+    slot.fetch = undefined; // so that the next one is under way before a handler gets this
     this.#offer();
     return true;
   }

@@ -15,6 +15,7 @@ import { PendingSend } from './pending-send.js';
 import { type Preparation, type PreparedMessages, prepareMessages, STICKY } from './prepare-messages.js';
 import { type BatchSettings, NO_IDENTITY, type ProducerIdentity, RecordAccumulator } from './record-accumulator.js';
 import { Sender } from './sender.js';
+import { textRuns } from './text-runs.js';
 
 const DEFAULT_BATCH_BYTES = 60 * 1024;
 const DEFAULT_BUFFER_BYTES = 32 * 2 ** 20;
@@ -270,10 +271,11 @@ export function makeProducer<K, V>(
     const nowMs = runtime.clock.wallMs();
     for (const [topic, { messages, partitions, partitionCount, keyAt, valueAt, headers }] of prepared) {
       const queues = accumulator.queuesOf(topic, partitionCount);
+      const nextValue = textRuns(partitions.length, valueAt);
       for (let i = 0; i < partitions.length; i++) {
         const { timestamp } = messages[i]!;
         record.key = keyAt(i);
-        record.value = valueAt(i);
+        record.value = nextValue(i);
         record.headers = headers?.[i];
         record.timestampMs = timestamp === undefined ? nowMs : Number(timestamp);
         const partition =
