@@ -92,23 +92,26 @@ export class Fetcher<K, V> {
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
   readonly #fetches = new Set<AbortController>();
   #bufferedBytes = 0;
-  /** Which data the positions belong to. */
-  #incarnationId: string | undefined;
+  /** Which data the positions belong to; a promise: that was asked before they were used. */
+  #incarnationId: string | Promise<string> | undefined;
   #stopped = new AbortController();
 
   constructor(options: FetcherOptions<K, V>) {
     this.#options = options;
   }
 
-  /** Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. */
+  /**
+   * Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. While the incarnation is
+   * not known, what is fetched is held back; should it never be, the caller ends this fetcher.
+   */
   assign(
     assignmentId: number,
     partitions: readonly (TopicPartition & { position: Position; paused: boolean })[],
-    incarnationId?: string,
+    incarnationId?: string | Promise<string>,
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
-    this.#incarnationId = incarnationId;
+    this.#incarnationId = typeof incarnationId === 'object' ? incarnationId.catch(() => NEVER) : incarnationId;
     for (const { topic, partition, position, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,
@@ -285,10 +288,10 @@ export class Fetcher<K, V> {
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
     const response = await connection.request('Fetch', request, { signal: controller.signal, waitMs: maxWaitMs });
     this.#fetches.delete(controller); // what follows keeps no other from being sent
+    const incarnationId = await this.#incarnationId;
     if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
-    this.#incarnationId ??= response.incarnationId;
-    if (response.incarnationId !== this.#incarnationId) {
-      this.#incarnationId = response.incarnationId;
+    this.#incarnationId = response.incarnationId;
+    if (response.incarnationId !== (incarnationId ?? response.incarnationId)) {
       this.#options.onDataLost();
       return;
     }
@@ -416,6 +419,8 @@ interface Asked<K, V> {
   readonly slot: PartitionSlot<K, V>;
   readonly version: number;
 }
+
+const NEVER: Promise<never> = new Promise(() => {});
 
 /** Quick attempts while a leader is replaced come before those that `retries` counts. */
 const FAILOVER_ATTEMPTS = 5;

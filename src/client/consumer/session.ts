@@ -139,12 +139,15 @@ export class ConsumerSession<K, V> {
 
   /** Reads exactly these from now on. */
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
+    if (this.#assignmentId === 0 && partitions.every(({ position }) => typeof position === 'number')) {
+      // Asked behind the first fetch: what is cleared before the answer was cleared before the positions were given.
+      const incarnation = Promise.resolve().then(() => this.#incarnation());
+      this.#adopt(partitions.map(uncommitted), incarnation);
+      await incarnation;
+      return;
+    }
     const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
-    if (!this.#running) return;
-    this.#adopt(
-      positioned.map((entry) => ({ ...entry, committed: -1 })),
-      incarnationId,
-    );
+    if (this.#running) this.#adopt(positioned.map(uncommitted), incarnationId);
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -232,7 +235,7 @@ export class ConsumerSession<K, V> {
     this.#offsets.assign(++this.#assignmentId, []);
   }
 
-  #adopt(partitions: readonly (AssignedPosition & Committed)[], incarnationId: string): void {
+  #adopt(partitions: readonly (AssignedPosition & Committed)[], incarnationId: string | Promise<string>): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
     this.#offsets.assign(id, partitions);
@@ -300,6 +303,10 @@ export class ConsumerSession<K, V> {
     this.#crashed = true;
     this.#options.onCrash(toKafkaJSError(error));
   }
+}
+
+function uncommitted(entry: AssignedPosition): AssignedPosition & Committed {
+  return { ...entry, committed: -1 };
 }
 
 function fromOffsets({ topic, partitions }: Offsets['topics'][number]): OffsetToCommit[] {
