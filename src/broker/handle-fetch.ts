@@ -73,13 +73,13 @@ function positionsOf({ topics, isolationLevel }: FetchRequest): Position[] {
 }
 
 async function locate(context: ReadContext, position: Position): Promise<Position> {
-  const { topic, partition, fetchOffset, maxBytes } = position;
+  const { topic, partition, fetchOffset } = position;
   const log = logOf(context.image(), topic, partition);
   if (log === undefined) {
     return { ...position, error: unknownPartition(context.image().topics.get(topic), topic, partition) };
   }
   try {
-    const view = await context.views.open(log, { offset: fetchOffset, maxBytes });
+    const view = await context.views.open(log, position);
     const { highWatermark, lastStableOffset } = view;
     let endOffset = highWatermark;
     // A view may lag behind the leader that gave the reader its offset; the database never does.

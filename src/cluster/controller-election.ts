@@ -71,7 +71,7 @@ export class ControllerElection {
     this.dispatch({ type: 'Started' });
   }
 
-  /** The owner's loop turned, at about every TICK_MS. */
+  /** The owner's loop turned, at about every TICK_MS; before the start it means nothing. */
   tick(elapsedMs: number): void {
     if (!this.#isStarted) return;
     this.dispatch({ type: 'Tick', elapsedMs, jitterTicks: this.#options.runtime.random.below(MAX_JITTER_TICKS) });

@@ -229,7 +229,7 @@ export class HostSession {
     const { clock } = this.#options.runtime;
     const { signal } = this.#closing;
     await clock.sleep(ELECTION_AFTER_MS, signal).catch(() => {});
-    this.#takePart();
+    if (!this.#options.readOnly) this.#election.start();
     while (!signal.aborted) {
       const beforeMs = clock.monotonicMs();
       try {
@@ -240,14 +240,10 @@ export class HostSession {
       const elapsedMs = clock.monotonicMs() - beforeMs;
       if (elapsedMs > 4 * TICK_MS) this.#hosts.slept();
       this.#handOverIfHidden();
-      if (!this.#options.readOnly) this.#election.tick(elapsedMs);
+      this.#election.tick(elapsedMs);
       this.#hosts.tick();
       this.#views.tick();
     }
-  }
-
-  #takePart(): void {
-    if (!this.#options.readOnly && !this.#closing.signal.aborted) this.#election.start();
   }
 
   #handOverIfHidden(): void {
@@ -294,7 +290,7 @@ export class HostSession {
     const { runtime, readOnly } = this.#options;
     if (readOnly) throw new KafkaError('UNSUPPORTED_VERSION', `${api}: a newer version leads here, reload the page`);
     const { clock } = runtime;
-    this.#takePart();
+    this.#election.start();
     const untilMs = clock.monotonicMs() + LEADER_WAIT_MS;
     for (;;) {
       const leader = await this.#awaitLeader(untilMs, signal);

@@ -184,9 +184,8 @@ export class Host implements RequestChannel {
       store = await openStore();
       if (signal.aborted) return await store.close();
       if (what === 'database') this.#started.resolve(); // who asks first makes ready while we join
-      const options = this.#sessionOptions(what, store);
-      this.#hostId = options.hostId;
-      session = await HostSession.start(options);
+      this.#hostId = this.#options.runtime.random.uuid();
+      session = await HostSession.start(this.#sessionOptions(what, store, this.#hostId));
     } catch (error) {
       this.#failure = error;
       if (!signal.aborted) this.#storage.dispatch({ type: 'OpenFailed', ...whyNotOpened(error) });
@@ -206,13 +205,13 @@ export class Host implements RequestChannel {
     });
   }
 
-  #sessionOptions(what: Opened, store: LogStore): HostSessionOptions {
+  #sessionOptions(what: Opened, store: LogStore, hostId: string): HostSessionOptions {
     const { runtime, parts, clusterName, brokerConfig = {}, label, batchKeys } = this.#options;
     // Other tabs have memories of their own: no message and no lock is shared with them.
     const alone = what === 'memory';
     return {
       runtime: alone ? { ...runtime, locks: undefined } : runtime,
-      hostId: runtime.random.uuid(),
+      hostId,
       store,
       parts,
       clusterName: alone ? `${clusterName}/memory/${store.incarnationId}` : clusterName,

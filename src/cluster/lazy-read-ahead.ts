@@ -1,3 +1,4 @@
+import type { FirstRead } from '../log/log-view.js';
 import { readSound } from '../log/sound-batches.js';
 import { takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
@@ -22,8 +23,8 @@ export class LazyReadAhead {
   readonly #part: ClusterParts['readAhead'];
   #ahead: ReadAhead | undefined;
   #begun: Begun | undefined;
+  /** Counts up to the one that loads it, and again to that one where this failed. */
   #reads = 0;
-  #isLoading = false;
 
   constructor(store: LogStore, part: ClusterParts['readAhead']) {
     this.#store = store;
@@ -31,8 +32,8 @@ export class LazyReadAhead {
   }
 
   /** Of the first reads: the store looks for the rows while it is asked how far the log reaches. One at a time. */
-  begin({ log, offset }: Place, maxBytes: number): void {
-    if (this.#ahead !== undefined || this.#begun !== undefined) return;
+  begin(log: LogId, { fetchOffset: offset, maxBytes }: FirstRead): void {
+    if (this.#ahead || this.#begun) return;
     this.#begun = { log, offset, rows: this.#store.read(log, offset, maxBytes).catch(() => []) };
   }
 
@@ -44,7 +45,7 @@ export class LazyReadAhead {
     const rows = begun?.log === log && begun.offset === offset ? await begun.rows : [];
     const first = takeChunks(rows, { takenBytes: 0, maxBytes, endOffset });
     const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: 0 }, first);
-    if (++this.#reads > FIRST_READS) this.#load();
+    if (++this.#reads === FIRST_READS + 1) this.#load();
     return [...chunks];
   }
 
@@ -57,11 +58,9 @@ export class LazyReadAhead {
   }
 
   #load(): void {
-    if (this.#isLoading) return;
-    this.#isLoading = true;
     this.#part().then(
       ({ ReadAhead }) => (this.#ahead = new ReadAhead(this.#store)),
-      () => (this.#isLoading = false), // the next read asks again
+      () => (this.#reads = FIRST_READS), // the next read asks again
     );
   }
 }

@@ -54,7 +54,7 @@ export class HostLogViews implements LogViews {
     const known = this.#views.get(log);
     this.#open.get(log)?.used();
     if (known !== undefined) return known;
-    if (first !== undefined) this.#ahead.begin({ log, offset: first.offset }, first.maxBytes);
+    if (first) this.#ahead.begin(log, first);
     const opening = this.#openView(log);
     this.#views.set(log, opening);
     opening.catch(() => this.#views.delete(log));

@@ -69,7 +69,7 @@ export class MetadataFollower {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        const view = await views.open(METADATA_LOG, { offset: this.#nextOffset, maxBytes: READ_BYTES });
+        const view = await views.open(METADATA_LOG, { fetchOffset: this.#nextOffset, maxBytes: READ_BYTES });
         await view.advancedBeyond(this.#nextOffset, signal);
         await this.#take(view);
       } catch {

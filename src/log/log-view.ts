@@ -36,7 +36,7 @@ export interface LogViews {
 }
 
 export interface FirstRead {
-  readonly offset: number;
+  readonly fetchOffset: number;
   readonly maxBytes: number;
 }
 

@@ -39,7 +39,7 @@ test('what is read does not wait for the code, which the third read asks for, no
 test('what was begun is what the read answers, up to the end that is known by then', async () => {
   await append(3);
   const ahead = lazy();
-  ahead.begin({ log: LOG, offset: 0 }, 1000);
+  ahead.begin(LOG, { fetchOffset: 0, maxBytes: 1000 });
   expect(await offsets(ahead.read({ log: LOG, offset: 0 }, 1000, 2))).toEqual([0, 1]);
   expect(reads).toEqual([0]);
   expect(await offsets(ahead.read({ log: LOG, offset: 0 }, 1000, 3))).toEqual([0, 1, 2]);
@@ -48,18 +48,18 @@ test('what was begun is what the read answers, up to the end that is known by th
 
 test('what was begun before there was anything, elsewhere or in vain is read anew', async () => {
   const ahead = lazy();
-  ahead.begin({ log: LOG, offset: 0 }, 1000);
+  ahead.begin(LOG, { fetchOffset: 0, maxBytes: 1000 });
   await append(2);
   expect(await offsets(ahead.read({ log: LOG, offset: 0 }, 1000, 2))).toEqual([0, 1]);
 
   const elsewhere = lazy();
-  elsewhere.begin({ log: LOG, offset: 0 }, 1000);
+  elsewhere.begin(LOG, { fetchOffset: 0, maxBytes: 1000 });
   expect(await offsets(elsewhere.read({ log: LOG, offset: 1 }, 1000, 2))).toEqual([1]);
 
   const { read } = store;
   store.read = () => Promise.reject(new KafkaError('KAFKA_STORAGE_ERROR', 'once'));
   const failing = lazy();
-  failing.begin({ log: LOG, offset: 0 }, 1000);
+  failing.begin(LOG, { fetchOffset: 0, maxBytes: 1000 });
   store.read = read;
   expect(await offsets(failing.read({ log: LOG, offset: 0 }, 1000, 2))).toEqual([0, 1]);
 });
