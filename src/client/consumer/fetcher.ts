@@ -101,8 +101,8 @@ export class Fetcher<K, V> {
   }
 
   /**
-   * Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. While the incarnation is
-   * not known, what is fetched is held back; should it never be, the caller ends this fetcher.
+   * Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. While a
+   * promised incarnation is not known, what is fetched is held back. It must not reject.
    */
   assign(
     assignmentId: number,
@@ -111,7 +111,7 @@ export class Fetcher<K, V> {
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
-    this.#incarnationId = typeof incarnationId === 'object' ? incarnationId.catch(() => NEVER) : incarnationId;
+    this.#incarnationId = incarnationId;
     for (const { topic, partition, position, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,
@@ -288,10 +288,11 @@ export class Fetcher<K, V> {
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
     const response = await connection.request('Fetch', request, { signal: controller.signal, waitMs: maxWaitMs });
     this.#fetches.delete(controller); // what follows keeps no other from being sent
-    const incarnationId = await this.#incarnationId;
+    const { incarnationId } = response;
+    const expectedId = (await this.#incarnationId) ?? incarnationId;
     if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
-    this.#incarnationId = response.incarnationId;
-    if (response.incarnationId !== (incarnationId ?? response.incarnationId)) {
+    this.#incarnationId = incarnationId;
+    if (incarnationId !== expectedId) {
       this.#options.onDataLost();
       return;
     }
@@ -419,8 +420,6 @@ interface Asked<K, V> {
   readonly slot: PartitionSlot<K, V>;
   readonly version: number;
 }
-
-const NEVER: Promise<never> = new Promise(() => {});
 
 /** Quick attempts while a leader is replaced come before those that `retries` counts. */
 const FAILOVER_ATTEMPTS = 5;

@@ -8,6 +8,7 @@ import {
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
+import { deferred } from '../../util/signal.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../api/events.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
@@ -142,13 +143,13 @@ export class ConsumerSession<K, V> {
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
     if (this.#assignmentId === 0 && partitions.every(({ position }) => typeof position === 'number')) {
       // Asked behind the first fetch: what is cleared before the answer was cleared before the positions were given.
-      const incarnation = Promise.resolve().then(() => this.#incarnation());
-      this.#adopt(partitions.map(uncommitted), incarnation);
-      await incarnation;
+      const incarnation = deferred<string>();
+      this.#adopt(partitions, incarnation.promise);
+      incarnation.resolve(await this.#incarnation()); // else the session ends, with what was fetched
       return;
     }
     const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
-    if (this.#running) this.#adopt(positioned.map(uncommitted), incarnationId);
+    if (this.#running) this.#adopt(positioned, incarnationId);
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -236,10 +237,16 @@ export class ConsumerSession<K, V> {
     this.#offsets.assign(++this.#assignmentId, []);
   }
 
-  #adopt(partitions: readonly (AssignedPosition & Committed)[], incarnationId: string | Promise<string>): void {
+  #adopt(
+    partitions: readonly (AssignedPosition & Partial<Committed>)[],
+    incarnationId: string | Promise<string>,
+  ): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
-    this.#offsets.assign(id, partitions);
+    this.#offsets.assign(
+      id,
+      partitions.map((partition) => ({ committed: -1, ...partition })),
+    );
     this.#fetcher.assign(
       id,
       partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
@@ -304,10 +311,6 @@ export class ConsumerSession<K, V> {
     this.#crashed = true;
     this.#options.onCrash(toKafkaJSError(error));
   }
-}
-
-function uncommitted(entry: AssignedPosition): AssignedPosition & Committed {
-  return { ...entry, committed: -1 };
 }
 
 function fromOffsets({ topic, partitions }: Offsets['topics'][number]): OffsetToCommit[] {
