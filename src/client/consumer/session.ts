@@ -143,10 +143,9 @@ export class ConsumerSession<K, V> {
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
     if (this.#assignmentId === 0 && partitions.every(({ position }) => typeof position === 'number')) {
       // Asked behind the first fetch: what is cleared before the answer was cleared before the positions were given.
-      const incarnation = deferred<string>();
-      this.#adopt(partitions, incarnation.promise);
-      incarnation.resolve(await this.#incarnation()); // else the session ends, with what was fetched
-      return;
+      const { promise, resolve } = deferred<string>();
+      this.#adopt(partitions, promise);
+      return resolve(await this.#incarnation()); // else the session ends, with what was fetched
     }
     const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
     if (this.#running) this.#adopt(positioned, incarnationId);
@@ -243,15 +242,9 @@ export class ConsumerSession<K, V> {
   ): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
-    this.#offsets.assign(
-      id,
-      partitions.map((partition) => ({ committed: -1, ...partition })),
-    );
-    this.#fetcher.assign(
-      id,
-      partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
-      incarnationId,
-    );
+    const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
+    this.#offsets.assign(id, adopted);
+    this.#fetcher.assign(id, adopted, incarnationId);
   }
 
   #commitSoon(): void {
