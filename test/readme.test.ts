@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
-import { dropCluster, Kafka } from '../src/testing/index.js';
+import { type Kafka as KafkaClient, logLevel } from '../src/index.js';
+import { dropCluster, InProcessCluster, Kafka } from '../src/testing/index.js';
+import { deferred } from '../src/util/signal.js';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
@@ -53,6 +55,31 @@ test('the example of rotation runs and prints what the README says', async () =>
   await import(/* @vite-ignore */ exampleFile('rotation.ts', code));
   expect(await printed).toBe(promised);
 });
+
+// It stands in a page that has a client, a signal and a way to warn: here over a disk that fills, and is given room again.
+test('the example of watching the storage warns of a full disk, and ends with its signal', async () => {
+  const section = readme.slice(readme.indexOf('## When storage fails'));
+  const code = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? '';
+  await using cluster = new InProcessCluster();
+  await using kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
+  const producer = kafka.producer();
+  await producer.send({ topic: 'orders', messages: [{ value: 'a' }] });
+  const page = exampleFile('storage.ts', `export default async (kafka, signal, warn) => {\n${code}\n};`);
+  const { default: watch } = (await import(/* @vite-ignore */ page)) as { default: Watch };
+  const ended = new AbortController();
+  const warned = deferred<string>();
+  const watching = watch(kafka, ended.signal, warned.resolve);
+  const quota = cluster.disk.sizeInBytes + 1_000;
+  cluster.disk.setQuota(quota);
+  const sent = producer.send({ topic: 'orders', messages: [{ value: 'x'.repeat(10_000) }] });
+  expect(await warned.promise).toBe(`${cluster.disk.sizeInBytes} of ${quota} bytes are used`);
+  cluster.disk.setQuota(Number.POSITIVE_INFINITY);
+  await sent;
+  ended.abort();
+  await watching;
+});
+
+type Watch = (kafka: KafkaClient, signal: AbortSignal, warn: (text: string) => void) => Promise<void>;
 
 function exampleFile(name: string, code: string): string {
   const folder = new URL('../node_modules/.readme/', import.meta.url);

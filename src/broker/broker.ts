@@ -2,7 +2,7 @@ import type { BatchKeys } from '../log/batch-keys.js';
 import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
-import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
+import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
@@ -47,8 +47,6 @@ export interface BrokerOptions {
   readonly random: Random;
   /** Static broker configs by Kafka's dotted names; see broker-config.ts. */
   readonly configs?: Readonly<Record<string, string>> | undefined;
-  /** What this host has followed of the metadata log: then only the rest is read. */
-  readonly followed?: { readonly image: MetadataImage; readonly nextOffset: number } | undefined;
   /** Called in order for each commit, before its producer is answered, and when a log start moves. Must not throw. */
   readonly onAdvance: (advance: LogAdvance) => void;
   /** The disk was full under the leader before. */
@@ -497,14 +495,13 @@ function openLog(options: LogSurroundings, log: LogId, name: string, config: () 
   });
 }
 
-async function readImage({ store, followed }: BrokerOptions): Promise<MetadataImage> {
-  const { image, nextOffset } = followed ?? { image: EMPTY_IMAGE, nextOffset: 0 };
+async function readImage({ store }: BrokerOptions): Promise<MetadataImage> {
   const records = [];
   let isDamaged = false;
-  for await (const chunk of chunksFrom(store, METADATA_LOG, nextOffset, () => (isDamaged = true))) {
-    records.push(...metadataRecordsIn(chunk, nextOffset));
+  for await (const chunk of chunksFrom(store, METADATA_LOG, 0, () => (isDamaged = true))) {
+    records.push(...metadataRecordsIn(chunk));
   }
-  const read = applyMetadataRecords(image, records);
+  const read = applyMetadataRecords(EMPTY_IMAGE, records);
   if (!isDamaged) return read;
   // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
   const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
@@ -512,8 +509,3 @@ async function readImage({ store, followed }: BrokerOptions): Promise<MetadataIm
 }
 
 function ignore(): void {}
-
-/** Expected failures of work that nobody waits for; a bug is thrown on. */
-function ignoreKafkaError(error: unknown): void {
-  if (!(error instanceof KafkaError)) throw error;
-}

@@ -24,9 +24,9 @@ export class Controller {
     return this.#image;
   }
 
-  /** Does `work` while nothing is appended to the metadata log. */
-  exclusively<T>(work: () => Promise<T>): Promise<T> {
-    return this.#serial.run(work);
+  /** Does `work` while nobody else appends to the metadata log. */
+  exclusively<T>(work: (log: PartitionLog) => Promise<T>): Promise<T> {
+    return this.#serial.run(() => work(this.#log));
   }
 
   /** Decides on the newest image, appends, and answers once that is committed. @throws KafkaError as the append does. */

@@ -1,3 +1,4 @@
+import { withinBytes } from '../log/first-batches.js';
 import { LogGapError } from '../log/log-gap.js';
 import type { LogView } from '../log/log-view.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
@@ -34,7 +35,7 @@ interface Position extends Pick<FetchRequest, 'isolationLevel'> {
  * whose turn it is when there is more data than one response may carry.
  *
  * It answers once there are `minBytes`, or an error, or `maxWaitMs` have passed. At most `maxBytes` of records, of a
- * partition at most `partitionMaxBytes`, but the first chunk that is there whatever its size. Nothing is decoded.
+ * partition at most `partitionMaxBytes`, but the first batch that is there whatever its size. Nothing is decoded.
  * The bytes belong to the caller. Rejects with the signal's reason.
  */
 export function fetchHandler(context: ReadContext): FetchHandler {
@@ -124,7 +125,8 @@ async function readOne(context: ReadContext, position: Position, shareBytes: num
   const { view, log, fetchOffset, maxBytes, isolationLevel } = position;
   if (view === undefined) return position;
   try {
-    const records = await view.read(fetchOffset, Math.min(maxBytes, shareBytes));
+    const limit = { offset: fetchOffset, maxBytes: Math.min(maxBytes, shareBytes) };
+    const records = withinBytes(await view.read(fetchOffset, limit.maxBytes), limit);
     const isUndecided = isolationLevel === 1 && view.aborted !== undefined;
     const read = isUndecided
       ? await (await context.parts.transactions()).committedPart(context, { log, view, fetchOffset, records })

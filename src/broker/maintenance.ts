@@ -1,7 +1,7 @@
 import type { BatchKeys } from '../log/batch-keys.js';
 import { enforceRetention } from '../log/log-upkeep.js';
 import type { PartitionLog } from '../log/partition-log.js';
-import { KafkaError } from '../protocol/errors.js';
+import { ignoreKafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { abortable } from '../util/signal.js';
@@ -11,6 +11,7 @@ import type { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { ProduceContext } from './handle-produce.js';
 import { logOf } from './metadata-image.js';
+import { keepMetadataShort } from './metadata-snapshot.js';
 import type { PartitionLogs } from './partition-logs.js';
 
 /** After it took up the work, a broker has more urgent things to do than what its predecessors left to be sealed. */
@@ -52,15 +53,20 @@ export class Maintenance {
     await this.#deleting;
   }
 
-  /** In the background, one log after another, until none is left; what a dead leader left over is found at open. */
+  /**
+   * In the background, one log after another, until none is left; what a dead leader left over is found at open. The
+   * metadata log, which grows with every topic that came and went, is kept short meanwhile.
+   */
   deleteRemovedLogs(): void {
     this.#deleting ??= this.#deleteLogs().finally(() => (this.#deleting = undefined));
   }
 
   async #deleteLogs(): Promise<void> {
-    const { store, leaderEpoch, controller, logs: open, signal } = this.#context;
+    const { store, leaderEpoch, clock, controller, logs: open, signal } = this.#context;
     try {
-      while (controller.image.removedLogs.size > 0) {
+      for (;;) {
+        await keepMetadataShort(controller, clock);
+        if (controller.image.removedLogs.size === 0) return;
         const logs = [...controller.image.removedLogs];
         for (const log of logs) {
           if (signal.aborted) return;
@@ -146,9 +152,4 @@ export class Maintenance {
       return false;
     }
   }
-}
-
-/** Expected failures of work that nobody waits for; a bug is thrown on. */
-function ignoreKafkaError(error: unknown): void {
-  if (!(error instanceof KafkaError)) throw error;
 }

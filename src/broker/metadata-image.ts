@@ -71,6 +71,7 @@ function applyTo(draft: Draft, names: Map<string, string>, record: MetadataRecor
     case 'TopicRecord': {
       const { name, topicId } = record;
       names.set(topicId, name);
+      if (draft.topics.get(name)?.topicId === topicId) return; // a snapshot repeats what is known (metadata-snapshot.ts)
       const isInternal = isInternalTopic(name);
       draft.topics.set(name, { name, topicId, isInternal, partitions: [], configs: {}, config: parseTopicConfig({}) });
       return;

@@ -1,6 +1,6 @@
 import { dropOldest } from '../log/log-upkeep.js';
 import type { PartitionLog } from '../log/partition-log.js';
-import { KafkaError } from '../protocol/errors.js';
+import { ignoreKafkaError, KafkaError } from '../protocol/errors.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
 import type { Clock } from '../runtime/runtime.js';
@@ -176,8 +176,4 @@ function rejection(name: string, refusal: KafkaError): KafkaError {
   const { message, storage } = refusal;
   const text = `${name}: storage is full, and storage.full.policy is reject: ${message}`;
   return new KafkaError('POLICY_VIOLATION', text, { cause: refusal, storage });
-}
-
-function ignoreKafkaError(error: unknown): void {
-  if (!(error instanceof KafkaError)) throw error;
 }

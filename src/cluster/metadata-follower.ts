@@ -71,34 +71,39 @@ export class MetadataFollower {
       try {
         const view = await views.open(METADATA_LOG, { fetchOffset: this.#nextOffset, maxBytes: READ_BYTES });
         await view.advancedBeyond(this.#nextOffset, signal);
-        await this.#take(view);
+        await this.#take(view).catch(async (error: unknown) => {
+          await view.refresh(); // a snapshot may have replaced what was to be read
+          throw error;
+        });
       } catch {
         await clock.sleep(RETRY_MS, signal).catch(() => {});
       }
     }
   }
 
+  /** Reads what is new; where a snapshot has replaced that, all of it from there on, for half of one is shown to nobody. */
   async #take(view: HostLogView): Promise<void> {
-    for (const bytes of await this.#read(view)) {
-      const records = metadataRecordsIn(bytes, this.#nextOffset);
-      let nextOffset = this.#nextOffset;
-      for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
-      this.#image = applyMetadataRecords(this.#image, records);
-      this.#nextOffset = nextOffset;
+    let image = this.#image;
+    let nextOffset = this.#nextOffset;
+    if (view.logStartOffset > nextOffset) {
+      image = EMPTY_IMAGE;
+      nextOffset = view.logStartOffset;
     }
+    while (nextOffset < view.highWatermark) {
+      try {
+        for (const bytes of await view.read(nextOffset, READ_BYTES)) {
+          image = applyMetadataRecords(image, metadataRecordsIn(bytes, nextOffset));
+          for (const { header } of batchesIn(bytes)) nextOffset = lastOffsetOf(header) + 1;
+        }
+      } catch (error) {
+        if (!(error instanceof LogGapError)) throw error;
+        nextOffset = error.gap.nextOffset; // the cluster goes on with what else it knows
+      }
+    }
+    this.#image = image;
+    this.#nextOffset = nextOffset;
     const moved = this.#moved;
     this.#moved = deferred();
     moved.resolve();
-  }
-
-  /** What is damaged is passed over: the cluster goes on with what else it knows. */
-  async #read(view: HostLogView): Promise<readonly Uint8Array[]> {
-    try {
-      return await view.read(this.#nextOffset, READ_BYTES);
-    } catch (error) {
-      if (!(error instanceof LogGapError)) throw error;
-      this.#nextOffset = error.gap.nextOffset;
-      return [];
-    }
   }
 }

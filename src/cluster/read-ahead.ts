@@ -1,4 +1,5 @@
 import { endOffsetOf } from '../log/end-offset.js';
+import { firstBatches } from '../log/first-batches.js';
 import { readSound } from '../log/sound-batches.js';
 import { takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
@@ -54,7 +55,7 @@ export class ReadAhead {
   }
 
   /**
-   * As `LogStore.read`; like that of IndexedDB, it may answer less than there is once it has half of `maxBytes`. The bytes
+   * As `LogStore.read`, but of a first chunk that is larger than `maxBytes` no more batches than fit; like that of IndexedDB, it may answer less than there is once it has half of `maxBytes`. The bytes
    * are sound.
    * @throws LogGapError: what lies at `offset` is lost.
    */
@@ -63,7 +64,7 @@ export class ReadAhead {
     if (stream === undefined) return this.#begin({ log, offset }, maxBytes, limitOffset);
     stream.limitOffset = limitOffset;
     stream.windowBytes = Math.min(2 * stream.windowBytes, MAX_WINDOW_BYTES);
-    const chunks = await this.#takeReady(stream, maxBytes);
+    const chunks = this.#cut(stream, await this.#takeReady(stream, maxBytes), maxBytes);
     if (chunks.length === 0) {
       this.#drop(stream);
       if (stream.failure !== undefined) throw stream.failure.error;
@@ -104,9 +105,9 @@ export class ReadAhead {
     const chunks = await this.#sound({ log, offset }, maxBytes, limitOffset);
     if (chunks.length === 0) return chunks;
     const endOffset = endOf(chunks);
-    this.#keep({
+    const stream: Stream = {
       log,
-      offset: endOffset,
+      offset,
       ready: [],
       coming: undefined,
       failure: undefined,
@@ -115,8 +116,23 @@ export class ReadAhead {
       windowBytes: MIN_WINDOW_BYTES,
       heldBytes: 0,
       dropped: false,
-    });
-    return chunks;
+    };
+    const taken = this.#cut(stream, chunks, maxBytes);
+    stream.offset = endOf(taken);
+    this.#keep(stream);
+    return taken;
+  }
+
+  /** What of the first chunk is more than may be answered is ready for the next read. */
+  #cut(stream: Stream, chunks: Uint8Array[], maxBytes: number): Uint8Array[] {
+    const [first] = chunks;
+    if (first === undefined || first.byteLength <= maxBytes) return chunks;
+    const { from, to } = firstBatches(first, { offset: stream.offset, maxBytes });
+    const rest = first.subarray(to);
+    if (rest.byteLength === 0) return chunks;
+    stream.ready.unshift(rest);
+    this.#hold(stream, rest.byteLength);
+    return [first.slice(from, to)];
   }
 
   /** Until its reader comes again. */

@@ -1,4 +1,8 @@
-import type { Admin, ConsumedMessage, GapEventPayload, Kafka } from '../index.js';
+import type { Admin, ConsumedMessage, Consumer, EndEventPayload, GapEventPayload, Kafka } from '../index.js';
+import { PageEnd } from './page-end.js';
+
+/** A page ends so long after its last record where it does not end with it. */
+const PAGE_WAIT_MS = 100;
 
 /** Where browsing begins. */
 export type StartAt =
@@ -35,20 +39,32 @@ export async function readPage(kafka: Kafka, request: PageRequest, signal: Abort
   const { low, high, from } = await withAdmin(kafka, (admin) => locate(admin, request));
   const records: ConsumedMessage[] = [];
   const gaps: GapEventPayload[] = [];
+  if (from >= high || signal.aborted) return { low, high, from, records, gaps };
+  const end = new PageEnd({ from, high });
   const ended = new AbortController();
-  const onGap = (gap: GapEventPayload): void => {
-    gaps.push(gap);
-    if (Number(gap.nextOffset) >= high) ended.abort(); // nothing follows
+  const consumer = kafka.consumer({ maxWaitTimeInMs: PAGE_WAIT_MS });
+  const on = <P>(event: ListenedEvent, note: (payload: P) => void): void => {
+    consumer.on(consumer.events[event], ({ payload }) => {
+      note(payload);
+      if (end.isReached) ended.abort();
+    });
   };
-  if (from < high && !signal.aborted) {
-    const until = AbortSignal.any([signal, ended.signal]);
-    for await (const message of readFrom(kafka, [{ topic, partition, offset: String(from) }], until, onGap)) {
-      records.push(message);
-      if (records.length >= count || Number(message.offset) >= high - 1) break;
-    }
+  on('GAP', (gap: GapEventPayload) => {
+    gaps.push(gap);
+    end.lost(gap);
+  });
+  on('END_BATCH_PROCESS', ({ lastOffset }: { readonly lastOffset: string }) => end.handled(Number(lastOffset)));
+  on('PARTITION_EOF', (payload: EndEventPayload) => end.nothingMore(payload));
+  const assigned = [{ topic, partition, offset: String(from) }];
+  for await (const message of readFrom(consumer, assigned, AbortSignal.any([signal, ended.signal]))) {
+    if (Number(message.offset) >= high) break; // came meanwhile
+    records.push(message);
+    if (records.length >= count) break;
   }
   return { low, high, from, records, gaps };
 }
+
+type ListenedEvent = 'GAP' | 'END_BATCH_PROCESS' | 'PARTITION_EOF';
 
 async function locate(
   admin: Admin,
@@ -80,7 +96,7 @@ export async function* tail(kafka: Kafka, topic: string, signal: AbortSignal): A
   const offsets = await withAdmin(kafka, (admin) => admin.fetchTopicOffsets(topic));
   if (signal.aborted) return;
   const assigned = offsets.map(({ partition, high }) => ({ topic, partition, offset: high }));
-  yield* readFrom(kafka, assigned, signal);
+  yield* readFrom(kafka.consumer(), assigned, signal);
 }
 
 async function withAdmin<T>(kafka: Kafka, ask: (admin: Admin) => Promise<T>): Promise<T> {
@@ -92,14 +108,12 @@ async function withAdmin<T>(kafka: Kafka, ask: (admin: Admin) => Promise<T>): Pr
   }
 }
 
+/** Records as they come; ends when aborted. The consumer is then disconnected. */
 async function* readFrom(
-  kafka: Kafka,
+  consumer: Consumer,
   assigned: readonly { topic: string; partition: number; offset: string }[],
   signal: AbortSignal,
-  onGap: (gap: GapEventPayload) => void = () => {},
 ): AsyncGenerator<ConsumedMessage> {
-  const consumer = kafka.consumer();
-  consumer.on(consumer.events.GAP, ({ payload }) => onGap(payload));
   try {
     await consumer.connect();
     await consumer.assign(assigned);

@@ -133,7 +133,8 @@ export class RecordTableElement extends LitElement {
       case 'page': {
         const { low, high, from, records, gaps } = view.page;
         if (high === low) return html`<p class="empty">Partition ${this.partition} holds no records.</p>`;
-        const next = Number(records.at(-1)?.offset ?? from - 1) + 1;
+        const last = records.at(-1);
+        const next = last !== undefined && records.length === PAGE_RECORDS ? Number(last.offset) + 1 : high;
         return html`
           <div class="bar">
             <span class="quiet">Partition ${this.partition}, ${shownOffsets(view.page)}</span>

@@ -1,7 +1,9 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { GapReason } from '../protocol/requests.js';
 import { type BatchSpan, batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
+import { baseOffsetOf } from '../storage/chunk.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
+import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
 import { LogGapError } from './log-gap.js';
 import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
@@ -13,8 +15,8 @@ const SLICE_ROWS = 32;
 interface Piece {
   /** As its key says. */
   readonly lastOffset: number;
-  /** As its key says; undefined for rows. */
-  readonly baseOffset?: number;
+  /** As its key says; of a row as the key of the one before says, undefined where that one is not there. */
+  readonly baseOffset: number | undefined;
   /** undefined: they cannot be read. */
   readonly bytes: Uint8Array | undefined;
   readonly isSealed: boolean;
@@ -82,7 +84,7 @@ function firstReadable(
 
 /** Its base offset, which no checksum covers, does not fit what is around it. */
 function isContradicted(
-  { lastOffset: end, isSealed }: Piece,
+  { baseOffset: begin, lastOffset: end, isSealed }: Piece,
   bytes: Uint8Array,
   at: number,
   { next, counted }: { readonly next: number; readonly counted: number | undefined },
@@ -90,7 +92,7 @@ function isContradicted(
   const { baseOffset, lastOffset } = batchSpanAt(bytes, at);
   if (counted !== undefined) return baseOffset !== counted;
   if (lastOffset > end) return true;
-  if (baseOffset === next) return false;
+  if (baseOffset === next || (at === 0 && baseOffset === begin)) return false;
   const behind = at + (soundSizeAt(bytes, at) ?? 0);
   if (behind === bytes.byteLength) return !isSealed && lastOffset < end;
   if (soundSizeAt(bytes, behind) === undefined) return false;
@@ -136,7 +138,7 @@ async function* piecesFrom(
   store: LogStore,
   log: LogId,
   offset: number,
-  { sealedEndOffset }: LogEnds,
+  { logStartOffset, sealedEndOffset }: LogEnds,
 ): AsyncGenerator<Piece, void, undefined> {
   const raw = await store.raw();
   const sealed = offset < sealedEndOffset ? await store.sealedSegments(log) : [];
@@ -145,11 +147,33 @@ async function* piecesFrom(
     const isIntact = bytes?.byteLength === segment.byteCount && crc32c(bytes) === segment.crc32c;
     yield { baseOffset: segment.baseOffset, lastOffset: segment.nextOffset - 1, bytes, isSealed: true, isIntact };
   }
+  const firstOffset = Math.max(logStartOffset, sealedEndOffset);
   for (let from = Math.max(offset, sealedEndOffset); ; ) {
     const rows = await raw.chunks(log, from, SLICE_ROWS);
-    for (const row of rows) yield { ...row, isSealed: false, isIntact: false };
+    for (const row of rows) {
+      const baseOffset = await provedBaseOffset(raw, { ...row, log, firstOffset });
+      yield { ...row, baseOffset, isSealed: false, isIntact: false };
+    }
     const last = rows.at(-1);
     if (last === undefined || rows.length < SLICE_ROWS) return;
     from = last.lastOffset + 1;
   }
+}
+
+/**
+ * The offset that a row says it begins at, if it is the one behind the key of the row before, or where the log begins, or
+ * behind what is sealed: rows leave out nothing. undefined where it is not: the row says it wrongly, or the one before is
+ * gone.
+ */
+async function provedBaseOffset(
+  raw: RawLogStore,
+  row: RawChunk & { readonly log: LogId; readonly firstOffset: number },
+): Promise<number | undefined> {
+  const baseOffset = baseOffsetOf(row.bytes);
+  if (baseOffset < row.firstOffset || baseOffset > row.lastOffset) return undefined;
+  const isFirst = baseOffset === row.firstOffset;
+  const around = await raw.chunks(row.log, isFirst ? baseOffset : baseOffset - 1, 2);
+  const [before, found] = isFirst ? [undefined, around[0]] : around;
+  const isNext = isFirst || before?.lastOffset === baseOffset - 1;
+  return isNext && found?.lastOffset === row.lastOffset ? baseOffset : undefined;
 }

@@ -91,6 +91,11 @@ export class KafkaError extends Error {
   }
 }
 
+/** Of work that nobody waits for: its expected failures are nobody's, a bug is thrown on. */
+export function ignoreKafkaError(error: unknown): void {
+  if (!(error instanceof KafkaError)) throw error;
+}
+
 /** The wire code of a named error. */
 export function errorCode(type: KafkaErrorName): number {
   return CODES[type];

@@ -96,8 +96,12 @@ class DirectLinesEnd implements LinesEnd {
     if (introducer === undefined) return; // nor will there be one the next time
     if (this.#isClosed || this.#introducer !== undefined) return introducer.close();
     this.#introducer = introducer;
-    introducer.onmessage = ({ data: from, ports: [port] }: MessageEvent<string>) => port && this.#accept(from, port);
-    this.#tell({ join: this.#name });
+    const join = (): void => this.#tell({ join: this.#name });
+    introducer.onmessage = ({ data: from, ports: [port] }: MessageEvent<string>) => {
+      if (port) this.#accept(from, port);
+      else if (!this.#isClosed) join(); // somebody told it that we are gone
+    };
+    join();
   }
 
   #dial(to: string): void {

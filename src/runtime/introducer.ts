@@ -1,6 +1,7 @@
 /**
  * Hands each port that somebody sends for somebody else on to that one, or keeps it until that one is there. What is
- * said over the port never comes here.
+ * said over the port never comes here. Who is said to be gone is told so, and joins again if that is not true: what two
+ * hosts say comes in any order, so that a word of before its joining may be heard after it.
  */
 const SOURCE = `
 const hosts = new Map(), waiting = new Map();
@@ -12,7 +13,7 @@ onconnect = ({ ports: [host] }) => {
       for (const [from, port] of waiting.get(name) ?? []) host.postMessage(from, port);
       waiting.delete(name);
     }
-    if (gone) hosts.delete(gone), waiting.delete(gone);
+    if (gone) hosts.get(gone)?.postMessage(gone), hosts.delete(gone), waiting.delete(gone);
     if (hosts.has(to)) hosts.get(to).postMessage(name, ports);
     else if (to) waiting.set(to, [...(waiting.get(to) ?? []), [name, ports]]);
   };

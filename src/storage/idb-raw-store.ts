@@ -1,4 +1,4 @@
-import { rowsFrom } from './idb-request.js';
+import { resultOf, rowsFrom } from './idb-request.js';
 import type { SealedTransaction } from './idb-sealed.js';
 import type { LogId, SealedSegment, SegmentRow } from './log-store.js';
 import type { RawChange, RawChunk, RawLogStore, RawSegment } from './raw-log-store.js';
@@ -103,12 +103,4 @@ export class IdbRawStore implements RawLogStore {
     };
     await this.#transaction(`repair log ${log}`, scope, 'readwrite', work, { leaderEpoch });
   }
-}
-
-/** What aborts the IDB transaction is said by the one who runs it. */
-function resultOf<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = (): void => resolve(request.result);
-    request.onerror = (): void => reject(request.error);
-  });
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../runtime/runtime.js';
 import { concatBytes } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
 import { Serial } from '../util/serial.js';
-import { rowsFrom } from './idb-request.js';
+import { resultOf, rowsFrom } from './idb-request.js';
 import type { LogId, NewSealedSegment, SealedChange, SealedSegment } from './log-store.js';
 import type { BytesKey, LogRow, StoreName } from './schema.js';
 import {
@@ -409,13 +409,5 @@ function putBlob(store: IDBObjectStore, blob: Blob, key: BytesKey): Promise<bool
       if (error instanceof DOMException && error.name === 'DataCloneError') resolve(false);
       else reject(error);
     }
-  });
-}
-
-/** The only request of its IDB transaction at the moment; what aborts that says the one who runs it. */
-function resultOf<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = (): void => resolve(request.result);
-    request.onerror = (): void => reject(request.error);
   });
 }

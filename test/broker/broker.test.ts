@@ -4,6 +4,7 @@ import { applyMetadataRecords, EMPTY_IMAGE } from '../../src/broker/metadata-ima
 import { metadataBatches, metadataRecordsIn } from '../../src/broker/metadata-records.js';
 import { errorCode, errorName, type KafkaError } from '../../src/protocol/errors.js';
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../../src/protocol/requests.js';
+import { concatBytes } from '../../src/util/bytes.js';
 import {
   batch,
   createTopic,
@@ -532,6 +533,21 @@ describe('reading', () => {
       seen.add(full[0]?.[0] ?? '');
     }
     expect(seen.size).toBe(3); // they take turns
+  });
+
+  test('a partition keeps to partitionMaxBytes, of a chunk of many batches too', async () => {
+    const broker = await startBroker();
+    await createTopic(broker, 'a');
+    const all = Array.from({ length: 10 }, (_, i) => `${i}`.repeat(300));
+    await produce(broker, 'a', concatBytes(all.map((value) => batch([value])))); // one chunk
+    const seen: string[] = [];
+    while (seen.length < all.length) {
+      const answer = await broker.fetch(fetchRequest({ a: [[0, seen.length]] }, { partitionMaxBytes: 1000 }));
+      const values = valuesIn(answer)['a-0'] ?? [];
+      expect(values).toHaveLength(Math.min(2, all.length - seen.length));
+      seen.push(...values);
+    }
+    expect(seen).toEqual(all);
   });
 
   test('offsets are listed by end, start and time, also by a host that does not lead', async () => {

@@ -2,6 +2,7 @@ import axe from 'axe-core';
 import { assert } from 'chai';
 import { Kafka, logLevel, type Message } from '../../src/index.js';
 import { defineStreamInspector } from '../../src/inspector/index.js';
+import { ODD_ENDINGS } from '../inspector/odd-endings.js';
 import { deleteClusterDatabase, locksOf, newClusterName, until, upgradeClusterDatabase } from './cluster.js';
 
 const MARKUP = '<img src=x onerror="window.injected = 1">';
@@ -86,6 +87,28 @@ describe('the stream inspector', function () {
     await showsOffsets(100, 199);
     await go({ offset: '100000', time: '' });
     await until('nothing is there', () => textsIn('tabstream-records', '.bar').some((text) => /none there/.test(text)));
+  });
+
+  it('a page ends where a partition ends with markers, an open transaction, or what compaction has left', async () => {
+    for (const [index, { segment, values, high }] of ODD_ENDINGS.entries()) {
+      const topic = `odd-${index}`;
+      const admin = kafka.admin();
+      await admin.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+      await admin.importPartition({ topic, partition: 0, segments: [new Blob([segment])] });
+      await admin.disconnect();
+      press('stream-inspector', 'Topics');
+      await openTopic(topic);
+      const last = values.length - 1;
+      const shown = values.length === 0 ? 'none there' : `shown 0 to ${last}`;
+      const all = high === 1 ? 'offsets 0 to 0' : `offsets 0 to ${high - 1}`;
+      await until(`${topic} is shown`, () =>
+        textsIn('tabstream-records', '.bar').some(
+          (text) => text.startsWith(`Partition 0, ${all}`) && text.includes(shown),
+        ),
+      );
+      assert.lengthOf(rowTexts(), values.length);
+      assert.isTrue(buttonsIn('tabstream-records', '.bar').find((one) => one.innerText === 'Newer')?.disabled);
+    }
   });
 
   it('says so where a partition holds nothing', async () => {

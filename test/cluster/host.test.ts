@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { METADATA_LOG } from '../../src/broker/metadata-records.js';
 import { Host } from '../../src/cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import type { HostDescription } from '../../src/protocol/requests.js';
@@ -9,6 +10,7 @@ import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { present } from '../../src/util/assert.js';
 import { deferred } from '../../src/util/signal.js';
+import { runIn } from './simulated-run.js';
 
 interface Tab {
   readonly platform: SimulatedTab;
@@ -26,13 +28,8 @@ beforeEach(() => {
   disk = new MemoryDisk();
 });
 
-async function run<T>(job: Promise<T>, maxMs = 60_000): Promise<T> {
-  let done = false;
-  const watched = job.finally(() => (done = true));
-  watched.catch(() => {});
-  await simulation.run({ until: () => done, maxMs });
-  if (!done) throw new Error(`not done within ${maxMs} ms`);
-  return watched;
+function run<T>(job: Promise<T>, maxMs = 60_000): Promise<T> {
+  return runIn(simulation, job, maxMs);
 }
 
 async function open(name: string, { locks = true } = {}): Promise<Tab> {
@@ -73,10 +70,25 @@ function persist(tab: Tab): Promise<number> {
   return act(tab).catch(() => act(tab));
 }
 
-async function createTopic({ host }: Tab, name: string): Promise<number> {
-  const topic = { name, numPartitions: 1, replicationFactor: -1, assignments: [], configs: [] };
-  const created = await host.send('CreateTopics', { timeoutMs: 10_000, validateOnly: false, topics: [topic] });
-  return present(created.topics[0], 'an answer for the topic').errorCode;
+async function createTopic(tab: Tab, name: string): Promise<number> {
+  const [errorCode] = await createTopics(tab, [name]);
+  return present(errorCode, 'an answer for the topic');
+}
+
+async function createTopics({ host }: Tab, names: readonly string[]): Promise<number[]> {
+  const options = { numPartitions: 1, replicationFactor: -1, assignments: [], configs: [] };
+  const topics = names.map((name) => ({ name, ...options }));
+  const created = await host.send('CreateTopics', { timeoutMs: 10_000, validateOnly: false, topics });
+  return created.topics.map(({ errorCode }) => errorCode);
+}
+
+async function deleteTopics({ host }: Tab, names: readonly string[]): Promise<void> {
+  await host.send('DeleteTopics', { timeoutMs: 10_000, topicNames: names });
+}
+
+async function topicsOf({ host }: Tab): Promise<string[]> {
+  const { topics } = await host.send('Metadata', { topics: null, allowAutoTopicCreation: false });
+  return topics.map(({ name }) => name ?? '');
 }
 
 async function leader({ host }: Tab): Promise<HostDescription | undefined> {
@@ -166,6 +178,27 @@ describe('hosts of one cluster', () => {
     joining.resolve();
     await run(Promise.all(asked));
     expect(answers.sort()).toEqual([`${host.hostId}`, 'ready'].sort());
+  });
+
+  // Goal: a host that slept while the metadata log was written anew knows what there is, and nothing that is gone.
+  test('a host that wakes behind a snapshot of the metadata knows the topics of now', async () => {
+    const [a, b] = [await open('a'), await open('b')];
+    expect(await run(createTopic(a, 'early'))).toBe(0);
+    expect(await run(createTopic(a, 'stays'))).toBe(0);
+    await run(topicsOf(b));
+    b.platform.freeze();
+    await run(deleteTopics(a, ['early']));
+    for (let round = 0; round < 36; round++) {
+      const names = Array.from({ length: 100 }, (_, i) => `t-${round}-${i}`);
+      await run(createTopics(a, names));
+      await run(deleteTopics(a, names));
+    }
+    const start = async (): Promise<number> =>
+      (await present(a.stores[0], 'a store').ends(METADATA_LOG)).logStartOffset;
+    for (let i = 0; i < 60 && (await run(start())) === 0; i++) await simulation.run({ maxMs: 1_000 });
+    expect(await run(start())).toBeGreaterThan(10_000);
+    b.platform.wake();
+    expect(await run(topicsOf(b))).toEqual(['stays']);
   });
 
   test('a killed leader is followed as soon as its lock is free', async () => {

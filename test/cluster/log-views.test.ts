@@ -8,6 +8,7 @@ import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { crc32c } from '../../src/util/crc32c.js';
 import { transactions } from '../log/harness.js';
+import { runIn } from './simulated-run.js';
 
 const LOG = 7;
 
@@ -32,12 +33,8 @@ beforeEach(async () => {
   await run(leader.store.claimLeadership(0, 'leader', 0));
 });
 
-async function run<T>(job: Promise<T>): Promise<T> {
-  let done = false;
-  const watched = job.finally(() => (done = true));
-  watched.catch(() => {});
-  await simulation.run({ until: () => done, maxMs: 60_000 });
-  return watched;
+function run<T>(job: Promise<T>): Promise<T> {
+  return runIn(simulation, job, 60_000);
 }
 
 async function party(name: string): Promise<Party> {

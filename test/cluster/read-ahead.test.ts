@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { MAX_AHEAD_BYTES, ReadAhead } from '../../src/cluster/read-ahead.js';
+import { batchesIn } from '../../src/record/batch-header.js';
 import { writeBatchHeader } from '../../src/record/write-batch-header.js';
 import { baseOffsetOf } from '../../src/storage/chunk.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import { concatBytes } from '../../src/util/bytes.js';
 import { settled } from './settled.js';
 
 const KIB = 1024;
@@ -97,6 +99,34 @@ describe('reading ahead', () => {
     }
     expect(asked.slice(0, 4)).toEqual([192 * KIB, 1024 * KIB, 2048 * KIB, 2048 * KIB]);
     expect(given).toBe(400 * 60 * KIB);
+  });
+
+  // Goal: whatever a reader asks for, it gets no more batches than fit, but one; and each once. Method: rows of ten batches,
+  // read by any amounts, also after what was read ahead is there.
+  test('keeps what of a row is more than was asked for, for the next read', async () => {
+    const rows = Array.from({ length: 20 }, (_, row) => {
+      const bytes = concatBytes(Array.from({ length: 10 }, (_, i) => batchLike(30 * row + 3 * i, 200 + 100 * i)));
+      return { log: 1, baseOffset: 30 * row, lastOffset: 30 * row + 29, bytes };
+    });
+    await store.append({ leaderEpoch: 1, chunks: rows }, 'relaxed');
+    const end = 600;
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1 }), async (amounts) => {
+        ahead.forgetLog(1);
+        given = 0;
+        for (let offset = 0, turn = 0; offset < end; turn++) {
+          const maxBytes = amounts[turn % amounts.length]!;
+          const chunks = await ahead.read({ log: 1, offset }, maxBytes, end);
+          const batches = [...batchesIn(concatBytes(chunks))].map(({ header }) => header);
+          expect(batches.map(({ baseOffset }) => baseOffset)).toEqual(batches.map((_, i) => offset + 3 * i));
+          const bytes = batches.reduce((sum, { sizeInBytes }) => sum + sizeInBytes, 0);
+          expect(batches.length === 1 || bytes <= maxBytes).toBe(true);
+          offset += 3 * batches.length;
+        }
+        expect(given).toBe(20 * 10 * 650); // nothing was read twice
+      }),
+      { numRuns: 50 },
+    );
   });
 
   test('waits for what is being read rather than answer with a rest', async () => {

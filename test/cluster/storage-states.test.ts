@@ -9,6 +9,7 @@ import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { storageUnavailableError } from '../../src/storage/storage-errors.js';
 import { batch, type ProduceOutcome } from '../broker/harness.js';
+import { runIn } from './simulated-run.js';
 
 // Goal: whatever befalls the storage, every tab sees it and says it, and goes on by itself once it can. Method: hosts of
 // simulated tabs over one disk, which is told to misbehave.
@@ -28,13 +29,8 @@ beforeEach(() => {
   disk = new MemoryDisk();
 });
 
-async function run<T>(job: Promise<T>, maxMs = 120_000): Promise<T> {
-  let done = false;
-  const watched = job.finally(() => (done = true));
-  watched.catch(() => {});
-  await simulation.run({ until: () => done, maxMs });
-  if (!done) throw new Error(`not done within ${maxMs} ms`);
-  return watched;
+function run<T>(job: Promise<T>, maxMs = 120_000): Promise<T> {
+  return runIn(simulation, job, maxMs);
 }
 
 async function open(name: string, options: Partial<HostOptions> = {}): Promise<Tab> {

@@ -7,12 +7,14 @@ import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import { attributesOf } from '../../src/record/batch-attributes.js';
 import { decodeBatch } from '../../src/record/batch-compression.js';
 import { batchesIn } from '../../src/record/batch-header.js';
+import { BASE_OFFSET_AT } from '../../src/record/batch-layout.js';
 import type { NewRecord } from '../../src/record/record.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import type { Clock } from '../../src/runtime/runtime.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import { setInt64 } from '../../src/util/bytes.js';
 
 export const LOG = 7;
 
@@ -81,6 +83,13 @@ export function batch(
     builder.append({ key: null, value: null, timestampMs: 0, ...record });
   }
   return builder.finish(ending);
+}
+
+/** A copy of a batch that begins at `baseOffset`. */
+export function withBaseOffset(bytes: Uint8Array, baseOffset: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(bytes);
+  setInt64(copy, BASE_OFFSET_AT, baseOffset);
+  return copy;
 }
 
 /** A batch of an idempotent producer. */

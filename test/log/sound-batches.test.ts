@@ -91,6 +91,58 @@ test('the last row cut at every byte: what lies before is read', async () => {
   }
 });
 
+// Goal: a row that ends too early costs the batches that are not whole in it, from wherever it is read: also where it ends
+// between two batches, so that each of its bytes is sound, and where the reader begins in the middle of a batch. Method: logs
+// of random rows; one row is cut at any byte, or at the end of a batch; the log is read from any offset.
+test('a row cut at any byte, read from any offset, loses what is cut off alone', async () => {
+  const cut = fc.record({
+    rows: fc.array(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 }), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+    row: fc.nat(),
+    size: fc.nat(),
+    isBetweenBatches: fc.boolean(),
+    from: fc.nat(),
+    maxBytes: fc.integer({ min: 1, max: 600 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(cut, async ({ rows, row, size, isBetweenBatches, from, maxBytes }) => {
+      const { lead, chunks } = await logOf(rows);
+      const chunk = chunks[row % chunks.length]!;
+      const batches = [...batchesIn(chunk.bytes)];
+      const end = isBetweenBatches ? batches[size % batches.length]!.at : size % chunk.bytes.byteLength;
+      await change(lead, { log: LOG, putChunks: [{ ...chunk, bytes: chunk.bytes.subarray(0, end) }] });
+      const first = batches.find(({ at, header }) => at + header.sizeInBytes > end)!;
+      const all = rows.flat().flatMap((count, index) => Array.from({ length: count }, (_, i) => `${index}.${i}`));
+      const seek = from % all.length;
+      const lost = { from: Math.max(first.header.baseOffset, seek), to: chunk.lastOffset + 1 };
+      const { values, gaps } = await readWhole(lead, maxBytes, seek);
+      expect(values).toEqual(all.filter((_, offset) => offset >= seek && (offset < lost.from || offset >= lost.to)));
+      const gap = { fromOffset: lost.from, nextOffset: lost.to, reason: 'corrupt' };
+      expect(gaps).toEqual(lost.from < lost.to ? [gap] : []);
+    }),
+    {
+      numRuns: 300,
+      examples: [
+        [{ rows: [[1], [2, 1]], row: 1, size: 1, isBetweenBatches: true, from: 2, maxBytes: 1000 }],
+        [{ rows: [[2, 1], [1]], row: 0, size: 1, isBetweenBatches: true, from: 1, maxBytes: 1 }],
+      ],
+    },
+  );
+});
+
+test('the row that the log begins with, cut between its batches, is read from the middle of one', async () => {
+  const { lead, chunks } = await logOf([[1], [2, 1], [1]]);
+  await lead.store.deleteBefore(LOG, 1, lead.leaderEpoch);
+  const row = chunks[1]!;
+  const [, second] = [...batchesIn(row.bytes)];
+  await change(lead, { log: LOG, putChunks: [{ ...row, bytes: row.bytes.subarray(0, second!.at) }] });
+  const { values, gaps } = await readWhole(lead, 1000, 2);
+  expect(values).toEqual(['1.1', '3.0']);
+  expect(gaps).toEqual([{ fromOffset: 3, nextOffset: 4, reason: 'corrupt' }]);
+});
+
 test('a sealed segment whose bytes are gone is a gap', async () => {
   const { lead, chunks, disk } = await logOf([[2], [1], [1]]);
   await seal(
@@ -144,12 +196,12 @@ async function seal(
   for (const [i, byte] of damaged.entries()) if (byte !== sound[i]) disk.damageSealedByte(LOG, 0, position + i, byte);
 }
 
-async function readWhole({ store }: Leader, maxBytes: number) {
+async function readWhole({ store }: Leader, maxBytes: number, fromOffset = 0) {
   const { lastOffset = -1 } = await store.ends(LOG);
   const values: string[] = [];
   const gaps: PartitionGap[] = [];
   let holesEndOffset = 0;
-  for (let offset = 0; offset <= lastOffset; ) {
+  for (let offset = fromOffset; offset <= lastOffset; ) {
     try {
       const read = { log: LOG, offset, maxBytes, endOffset: lastOffset + 1, holesEndOffset };
       const { chunks, nextOffset, ...stretch } = await readSound(store, read);

@@ -3,11 +3,9 @@ import { IdbLogStore } from '../../src/storage/idb-log-store.js';
 import { databaseName } from '../../src/storage/schema.js';
 import type { LogStoreFixture } from './log-store.js';
 
-let made = 0;
-
-/** A database of its own in the IndexedDB at hand. */
+/** A database of its own in the IndexedDB at hand, which test files that run at the same time share. */
 export async function newIdbFixture(): Promise<LogStoreFixture> {
-  const clusterName = `test-${++made}`;
+  const clusterName = `test-${crypto.randomUUID()}`;
   let opened = 0;
   await deleteDB(databaseName(clusterName, 0));
   return {

@@ -94,6 +94,25 @@ export const LINES_CASES: readonly LinesCase[] = [
     },
   },
   {
+    promise: 'one who was dropped although it is there gets through again, with nobody telling it',
+    run: async (pair) => {
+      const heard: unknown[] = [];
+      const a = pair.a.open('a', () => {});
+      const b = pair.b.open('b', (message) => heard.push(message));
+      b.join();
+      await posted(pair, a, 'b', 1);
+      await until(pair, () => heard.length === 1);
+      a.drop('b');
+      await until(pair, () => {
+        a.post('b', 2);
+        return heard.length > 1;
+      });
+      assert.deepEqual(heard.slice(0, 2), [1, 2]);
+      a.close();
+      b.close();
+    },
+  },
+  {
     promise: 'a closed end hears nothing, and what is posted to it is lost without a sign',
     run: async (pair) => {
       let heard = 0;

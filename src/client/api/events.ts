@@ -40,6 +40,16 @@ export interface GapEventPayload {
   readonly reason: GapReason;
 }
 
+/** A fetch has waited, and found nothing more to read. */
+export interface EndEventPayload {
+  readonly topic: string;
+  readonly partition: number;
+  /** Where the next record will be, or behind it: what is before has been fetched, or reported as a gap. */
+  readonly offset: string;
+  /** Above `offset` where the rest is in a transaction that is still open, or compaction has left nothing of it. */
+  readonly highWatermark: string;
+}
+
 const networkEvents = <const P extends string>(client: P) =>
   ({
     CONNECT: `${client}.connect`,
@@ -72,5 +82,7 @@ export const CONSUMER_EVENTS = {
   RECEIVED_UNSUBSCRIBED_TOPICS: 'consumer.received_unsubscribed_topics',
   /** *Ours*, with a `GapEventPayload`. */
   GAP: 'consumer.gap',
+  /** *Ours*, with an `EndEventPayload`, after each such fetch (librdkafka's `enable.partition.eof`). */
+  PARTITION_EOF: 'consumer.partition_eof',
 } as const;
 export type ConsumerEvents = typeof CONSUMER_EVENTS;

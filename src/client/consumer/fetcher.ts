@@ -71,6 +71,8 @@ interface FetcherOptions<K, V> {
   readonly onUnreadable: (slot: PartitionSlot<K, V>, error: Error) => void;
   /** Records are lost. Returns whether to go on behind them. */
   readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
+  /** There was nothing more to read, where one fetch has waited for it. */
+  readonly onEnd: (slot: PartitionSlot<K, V>, highWatermark: number) => void;
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
@@ -303,12 +305,18 @@ export class Fetcher<K, V> {
       }
     }
     let numberOfBatches = 0;
+    const isEmpty = response.responses.every(({ partitions }) =>
+      partitions.every(({ records }) => records.length === 0),
+    );
     for (const { slot, version } of asked) {
       const answer = answers.get(topicPartitionText(slot));
       if (answer === undefined || !isCurrent({ slot, version })) continue;
       const error = errorOf(answer);
       if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
-      else {
+      else if (isEmpty) {
+        slot.failures = 0;
+        this.#options.onEnd(slot, answer.highWatermark);
+      } else {
         const buffering = this.#buffer(slot, version, answer);
         if (await buffering.catch((failure) => this.#unreadable(slot, version, failure))) numberOfBatches++;
       }

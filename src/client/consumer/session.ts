@@ -10,7 +10,7 @@ import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import { deferred } from '../../util/signal.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
-import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../api/events.js';
+import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEventPayload } from '../api/events.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
@@ -91,6 +91,10 @@ export class ConsumerSession<K, V> {
       onStaleTopic: () => this.#group?.checkTopics(),
       onUnreadable: (slot, error) => this.#unreadable(slot, error),
       onGap: (partition, gap, error) => this.#gap(partition, gap, error),
+      onEnd: ({ topic, partition, position }, highWatermark) => {
+        const payload = { topic, partition, offset: String(position), highWatermark: String(highWatermark) };
+        instrumentation.emit(CONSUMER_EVENTS.PARTITION_EOF, payload satisfies EndEventPayload);
+      },
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({

@@ -175,6 +175,35 @@ describe('offsets', () => {
     expect(errorName((await broker.send('OffsetDelete', request)).errorCode)).toBe('NON_EMPTY_GROUP');
   });
 
+  // Goal: what commits leave behind is bounded at every moment, not only in the end. Method: after every 400 of 100,000
+  // commits the disk is measured; the roll-up stands in for compaction of __consumer_offsets.
+  test('a hundred thousand commits keep the log within twelve thousand records and two megabytes', async () => {
+    let broker = await started();
+    let most = { bytes: 0, records: 0 };
+    const ofFourPartitions = (offset: number): Requests['OffsetCommit'] => {
+      const partitions = [0, 1, 2, 3].flatMap(
+        (partition) => commitRequest(offset, {}, partition).topics[0]!.partitions,
+      );
+      return { ...commitRequest(offset), topics: [{ name: 'orders', partitions }] };
+    };
+    for (let i = 0; i < 25_000; i += 100) {
+      const offsets = Array.from({ length: 100 }, (_, j) => i + j + 1);
+      await Promise.all(offsets.map((offset) => broker.send('OffsetCommit', ofFourPartitions(offset))));
+      if (i === 12_000) broker = await failover(broker); // which counts what it finds
+      const log = broker.broker.image.topics.get('__consumer_offsets')?.partitions[0]?.log ?? -1;
+      const { logStartOffset, lastOffset = -1 } = await broker.store.ends(log);
+      const records = lastOffset + 1 - logStartOffset;
+      most = { bytes: Math.max(most.bytes, broker.disk.sizeInBytes), records: Math.max(most.records, records) };
+    }
+    expect(most.records).toBeGreaterThan(1000); // it was measured
+    expect(most.records).toBeLessThan(12_000);
+    expect(most.bytes).toBeLessThan(2 * 1024 * 1024);
+    const next = await failover(broker);
+    const all = [0, 1, 2, 3].map((partition) => [`orders-${partition}`, 25_000]);
+    expect(await committed(next)).toEqual(Object.fromEntries(all));
+    expect((await storedRecords(next)).length).toBeLessThan(12_000);
+  }, 60_000);
+
   test('the log of a busy group stays short, and says the same', async () => {
     const broker = await started();
     const member = await stableMember(broker);
