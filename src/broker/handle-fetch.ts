@@ -80,7 +80,7 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
     return { ...position, error: unknownPartition(context.image().topics.get(topic), topic, partition) };
   }
   try {
-    const view = await context.views.open(log);
+    const view = await context.views.open(log, position);
     const { highWatermark, lastStableOffset } = view;
     let endOffset = highWatermark;
     // A view may lag behind the leader that gave the reader its offset; the database never does.

@@ -53,6 +53,7 @@ export class ControllerElection {
   /** Effects in order: closing a broker comes before telling that it is closed. */
   readonly #effects: ElectionEffect[] = [];
   #running: Promise<void> | undefined;
+  #isStarted = false;
 
   constructor(options: ElectionOptions) {
     this.#options = options;
@@ -63,12 +64,16 @@ export class ControllerElection {
     return this.#leader;
   }
 
+  /** Takes part from now on; before, this host only hears who leads. Idempotent. */
   start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
     this.dispatch({ type: 'Started' });
   }
 
-  /** The owner's loop turned, at about every TICK_MS. */
+  /** The owner's loop turned, at about every TICK_MS; before the start it means nothing. */
   tick(elapsedMs: number): void {
+    if (!this.#isStarted) return;
     this.dispatch({ type: 'Tick', elapsedMs, jitterTicks: this.#options.runtime.random.below(MAX_JITTER_TICKS) });
   }
 

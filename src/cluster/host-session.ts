@@ -22,6 +22,11 @@ import { MetadataFollower } from './metadata-follower.js';
 import type { StorageEvent } from './storage-machine.js';
 import type { Answer, AnswerRequest } from './transport.js';
 
+/**
+ * A host takes part in the election with its first request that needs a leader, or else this long after its start: reads
+ * need none, and the first of them has the worker and the database for itself.
+ */
+const ELECTION_AFTER_MS = 150;
 /** How long a request waits for somebody to lead. */
 export const LEADER_WAIT_MS: number = 20_000;
 /** A refused request is not sent again sooner, unless a new leader is heard of. */
@@ -43,6 +48,8 @@ const METADATA_APIS: ReadonlySet<ApiName> = new Set<ApiName>([
 
 export interface HostSessionOptions {
   readonly runtime: Runtime;
+  /** New for each stay. */
+  readonly hostId: string;
   readonly store: LogStore;
   readonly parts: ClusterParts;
   readonly clusterName: string;
@@ -94,24 +101,25 @@ export class HostSession {
 
   /** Joins the cluster. The store becomes the session's: `close` closes it. */
   static async start(options: HostSessionOptions): Promise<HostSession> {
-    const { runtime, clusterName } = options;
-    const hostId = runtime.random.uuid();
+    const { runtime, clusterName, hostId } = options;
     const ownLock = await runtime.locks?.hold(hostLockName(clusterName, hostId)); // before anybody hears of us
-    return new HostSession(options, hostId, ownLock);
+    return new HostSession(options, ownLock);
   }
 
-  private constructor(options: HostSessionOptions, hostId: string, ownLock: HeldLock | undefined) {
-    const { runtime, store, parts, clusterName, label, visible } = options;
+  private constructor(options: HostSessionOptions, ownLock: HeldLock | undefined) {
+    const { runtime, hostId, store, parts, clusterName, label, visible } = options;
     const { clock, locks } = runtime;
     this.hostId = hostId;
     this.#options = options;
     this.#ownLock = ownLock;
     if (!visible) this.#hiddenSinceMs = clock.monotonicMs();
-    this.#channel = runtime.channels.open(hostsChannelName(clusterName), (data) => this.#received(data));
-    const post = (message: HostMessage) => this.#channel.post(this.#envelope(message));
-    const alone = () => this.#hosts.count === 1;
     const isRead = (log: LogId) => this.#hosts.isRead(log);
     const onReads = (reads: readonly LogId[] | undefined) => this.#hosts.present({ reads });
+    const { transactions, readAhead } = parts;
+    this.#views = new HostLogViews({ clusterName, runtime, store, isRead, onReads, transactions, readAhead });
+    this.#metadata = new MetadataFollower({ views: this.#views, clock }); // first of all: the database answers meanwhile
+    this.#channel = runtime.channels.open(hostsChannelName(clusterName), (data) => this.#received(data));
+    const post = (message: HostMessage) => this.#channel.post(this.#envelope(message));
 
     this.#hosts = new Hosts({
       clusterName,
@@ -124,9 +132,6 @@ export class HostSession {
     const answer: AnswerRequest = (api, request, signal) =>
       this.#lead(api as BrokerApi, request as Requests[BrokerApi], signal);
     this.#transport = new LazyTransport({ clusterName, hostId, runtime, answer }, parts.transport);
-    const { transactions, readAhead } = parts;
-    this.#views = new HostLogViews({ clusterName, runtime, store, isRead, onReads, transactions, readAhead });
-    this.#metadata = new MetadataFollower({ views: this.#views, clock });
     this.#reads = {
       clusterId: clusterName,
       clock,
@@ -161,14 +166,13 @@ export class HostSession {
       clusterName,
       hostId,
       post,
-      alone,
+      alone: () => this.#hosts.count === 1,
       echo: (signal) => this.#echo(signal),
       openBroker: (epoch) => this.#openBroker(epoch),
       closeBroker: () => this.#closeBroker(),
       onLeader: (leader) => this.#leaderIs(leader),
     });
     this.#hosts.join();
-    if (!options.readOnly) this.#election.start();
     void this.#run();
   }
 
@@ -225,6 +229,8 @@ export class HostSession {
   async #run(): Promise<void> {
     const { clock } = this.#options.runtime;
     const { signal } = this.#closing;
+    await clock.sleep(ELECTION_AFTER_MS, signal).catch(() => {});
+    if (!this.#options.readOnly) this.#election.start();
     while (!signal.aborted) {
       const beforeMs = clock.monotonicMs();
       try {
@@ -235,7 +241,7 @@ export class HostSession {
       const elapsedMs = clock.monotonicMs() - beforeMs;
       if (elapsedMs > 4 * TICK_MS) this.#hosts.slept();
       this.#handOverIfHidden();
-      if (!this.#options.readOnly) this.#election.tick(elapsedMs);
+      this.#election.tick(elapsedMs);
       this.#hosts.tick();
       this.#views.tick();
     }
@@ -285,6 +291,7 @@ export class HostSession {
     const { runtime, readOnly } = this.#options;
     if (readOnly) throw new KafkaError('UNSUPPORTED_VERSION', `${api}: a newer version leads here, reload the page`);
     const { clock } = runtime;
+    this.#election.start();
     const untilMs = clock.monotonicMs() + LEADER_WAIT_MS;
     for (;;) {
       const leader = await this.#awaitLeader(untilMs, signal);

@@ -56,6 +56,7 @@ export class Host implements RequestChannel {
   readonly #started = deferred();
   #joined = deferred();
   readonly #lockName: string;
+  #hostId: string | undefined;
   #lifeLock: HeldLock | undefined;
   #visible: boolean;
   #ended: Promise<void> | undefined;
@@ -97,9 +98,9 @@ export class Host implements RequestChannel {
     for (const effect of first.effects) this.#carryOut(effect);
   }
 
-  /** undefined while there is no open database. */
+  /** By which the others know it, or soon will; another each time that it joins. undefined: it has not tried yet. */
   get hostId(): string | undefined {
-    return this.#session?.hostId;
+    return this.#hostId;
   }
 
   /** Held from the start until this host is closed or its worker dies. */
@@ -109,6 +110,7 @@ export class Host implements RequestChannel {
 
   async send<A extends ApiName>(api: A, request: Requests[A], options: SendOptions = {}): Promise<Responses[A]> {
     if (api === 'DescribeStorage') {
+      if (this.#storage.state.status === 'opening') await this.#awaitSession(options.signal);
       const asked = request as DescribeStorageRequest;
       const answer = this.#storage.describe(asked, options.signal);
       return abortable(answer, this.#closing.signal) as Promise<Responses[A]>;
@@ -181,7 +183,9 @@ export class Host implements RequestChannel {
     try {
       store = await openStore();
       if (signal.aborted) return await store.close();
-      session = await HostSession.start(this.#sessionOptions(what, store));
+      if (what === 'database') this.#started.resolve(); // who asks first makes ready while we join
+      this.#hostId = this.#options.runtime.random.uuid();
+      session = await HostSession.start(this.#sessionOptions(what, store, this.#hostId));
     } catch (error) {
       this.#failure = error;
       if (!signal.aborted) this.#storage.dispatch({ type: 'OpenFailed', ...whyNotOpened(error) });
@@ -201,12 +205,13 @@ export class Host implements RequestChannel {
     });
   }
 
-  #sessionOptions(what: Opened, store: LogStore): HostSessionOptions {
+  #sessionOptions(what: Opened, store: LogStore, hostId: string): HostSessionOptions {
     const { runtime, parts, clusterName, brokerConfig = {}, label, batchKeys } = this.#options;
     // Other tabs have memories of their own: no message and no lock is shared with them.
     const alone = what === 'memory';
     return {
       runtime: alone ? { ...runtime, locks: undefined } : runtime,
+      hostId,
       store,
       parts,
       clusterName: alone ? `${clusterName}/memory/${store.incarnationId}` : clusterName,

@@ -1,30 +1,51 @@
+import type { FirstRead } from '../log/log-view.js';
 import { readSound } from '../log/sound-batches.js';
+import { takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import type { ClusterParts } from './cluster-parts.js';
 import type { Place, ReadAhead } from './read-ahead.js';
 
+/** A read under way before the end of its log is known. */
+interface Begun extends Place {
+  /** Empty also where it failed. */
+  readonly rows: Promise<readonly Uint8Array[]>;
+}
+
+/** The metadata log, and the first record. */
+const FIRST_READS = 2;
+
 /**
- * The `ReadAhead` of a host, which is loaded with the second read, so that the first has the worker for itself. Nobody
- * waits: until it is there, nothing is read ahead.
+ * The `ReadAhead` of a host, which is loaded behind its third read, so that the first ones have the worker for themselves.
+ * Nobody waits: until it is there, nothing is read ahead.
  */
 export class LazyReadAhead {
   readonly #store: LogStore;
   readonly #part: ClusterParts['readAhead'];
   #ahead: ReadAhead | undefined;
-  #hasRead = false;
-  #isLoading = false;
+  #begun: Begun | undefined;
+  /** Counts up to the one that loads it, and again to that one where this failed. */
+  #reads = 0;
 
   constructor(store: LogStore, part: ClusterParts['readAhead']) {
     this.#store = store;
     this.#part = part;
   }
 
+  /** Of the first reads: the store looks for the rows while it is asked how far the log reaches. One at a time. */
+  begin(log: LogId, { fetchOffset: offset, maxBytes }: FirstRead): void {
+    if (this.#ahead || this.#begun) return;
+    this.#begun = { log, offset, rows: this.#store.read(log, offset, maxBytes).catch(() => []) };
+  }
+
   /** See `ReadAhead.read`. */
   async read({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<Uint8Array[]> {
+    const begun = this.#begun;
+    this.#begun = undefined;
     if (this.#ahead !== undefined) return this.#ahead.read({ log, offset }, maxBytes, endOffset);
-    if (this.#hasRead) this.#load();
-    this.#hasRead = true;
-    const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: 0 });
+    const rows = begun?.log === log && begun.offset === offset ? await begun.rows : [];
+    const first = takeChunks(rows, { takenBytes: 0, maxBytes, endOffset });
+    const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: 0 }, first);
+    if (++this.#reads === FIRST_READS + 1) this.#load();
     return [...chunks];
   }
 
@@ -37,11 +58,9 @@ export class LazyReadAhead {
   }
 
   #load(): void {
-    if (this.#isLoading) return;
-    this.#isLoading = true;
     this.#part().then(
       ({ ReadAhead }) => (this.#ahead = new ReadAhead(this.#store)),
-      () => (this.#isLoading = false), // the next read asks again
+      () => (this.#reads = FIRST_READS), // the next read asks again
     );
   }
 }

@@ -1,7 +1,7 @@
 import type { AbortedWindow } from '../log/aborted-transactions.js';
 import { recoverLog } from '../log/log-recovery.js';
 import { hasTransactions, type TransactionsPart } from '../log/log-state.js';
-import type { LogAdvance, LogView, LogViews } from '../log/log-view.js';
+import type { FirstRead, LogAdvance, LogView, LogViews } from '../log/log-view.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { IsolationLevel } from '../protocol/requests.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -57,10 +57,11 @@ export class HostLogViews implements LogViews {
     this.#ahead = new LazyReadAhead(options.store, options.readAhead);
   }
 
-  open(log: LogId): Promise<HostLogView> {
+  open(log: LogId, first?: FirstRead): Promise<HostLogView> {
     const known = this.#views.get(log);
     this.#open.get(log)?.used();
     if (known !== undefined) return known;
+    if (first) this.#ahead.begin(log, first);
     const opening = this.#openView(log);
     this.#views.set(log, opening);
     opening.catch(() => this.#views.delete(log));

@@ -69,7 +69,7 @@ export class MetadataFollower {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        const view = await views.open(METADATA_LOG);
+        const view = await views.open(METADATA_LOG, { fetchOffset: this.#nextOffset, maxBytes: READ_BYTES });
         await view.advancedBeyond(this.#nextOffset, signal);
         await this.#take(view).catch(async (error: unknown) => {
           await view.refresh(); // a snapshot may have replaced what was to be read

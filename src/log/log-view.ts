@@ -28,8 +28,16 @@ export interface LogView {
 }
 
 export interface LogViews {
-  /** Opens (or joins) the view of a log and keeps it fed for as long as somebody uses it. */
-  open(log: LogId): Promise<LogView>;
+  /**
+   * Opens (or joins) the view of a log and keeps it fed for as long as somebody uses it. `first` is what will be read
+   * then, for the store to begin with.
+   */
+  open(log: LogId, first?: FirstRead): Promise<LogView>;
+}
+
+export interface FirstRead {
+  readonly fetchOffset: number;
+  readonly maxBytes: number;
 }
 
 /** What the leader tells of a commit; whoever reads the log may rely on it: only committed data is ever announced. */

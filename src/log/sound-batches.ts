@@ -7,14 +7,19 @@ import { type SoundRead, type SoundStretch, soundStretch } from './sound-stretch
 
 /**
  * As `LogStore.read`, but of sound batches alone, from the one that holds `offset` on: checksums hold, and no offset is
- * left out. What lies before damage is answered first.
+ * left out. What lies before damage is answered first. `rows` are what the store has answered already, if anything.
  * @throws LogGapError: damage at `offset` itself. KafkaError KAFKA_STORAGE_ERROR, OFFSET_OUT_OF_RANGE
  */
-export async function readSound(store: LogStore, read: SoundRead): Promise<SoundStretch> {
+export async function readSound(
+  store: LogStore,
+  read: SoundRead,
+  rows: readonly Uint8Array[] = [],
+): Promise<SoundStretch> {
   const { log, offset, maxBytes, endOffset } = read;
   if (offset >= endOffset) return { ...read, chunks: [], nextOffset: offset };
   try {
-    const stretch = soundStretch(await store.read(log, offset, maxBytes, endOffset), read);
+    const found = rows.length > 0 ? rows : await store.read(log, offset, maxBytes, endOffset);
+    const stretch = soundStretch(found, read);
     if (stretch.chunks.length > 0) return stretch;
   } catch (error) {
     if (unreadableRangeOf(error) === undefined) throw error;

@@ -68,6 +68,42 @@ test('a position that was looked up before the data was cleared, and not used ye
   });
 });
 
+test('a position that was given is fetched from at once, and void if the data is cleared before the answer', async () => {
+  await withCluster(async (kafka, wipe, cluster) => {
+    await produce(kafka, 'old', OLD);
+    const asked: string[] = [];
+    const known = deferred();
+    const connect = async (): Promise<RequestChannel> => {
+      const channel = await cluster.connect();
+      const send: RequestChannel['send'] = async (api, request, options) => {
+        asked.push(api);
+        if (api !== 'Fetch' || asked.length > 1) {
+          const answer = await channel.send(api, request, options);
+          if (api === 'Metadata') known.resolve();
+          return answer;
+        }
+        await known.promise;
+        wipe();
+        await produce(kafka, 'new', NEW);
+        return channel.send(api, request, options);
+      };
+      return { send, close: () => channel.close() };
+    };
+    const Unlucky = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+    const unlucky = new Unlucky({ clientId: 'unlucky', logLevel: logLevel.NOTHING });
+    const consumer = unlucky.consumer();
+    await consumer.assign([{ topic: 'orders', partition: 0, offset: String(OLD) }]);
+    const read: string[] = [];
+    for await (const { value, offset } of consumer) {
+      read.push(`${value}@${offset}`);
+      if (value?.toString() === `new ${NEW - 1}`) break;
+    }
+    expect(read).toEqual(Array.from({ length: NEW }, (_, i) => `new ${i}@${i}`));
+    expect(asked.slice(0, 2)).toEqual(['Fetch', 'Metadata']);
+    await unlucky.close();
+  });
+});
+
 test('a batch of a producer of before is not appended under its old sequence, whatever comes first', async () => {
   await withCluster(async (kafka, wipe, cluster) => {
     const producer = kafka.producer();

@@ -3,11 +3,13 @@ import { METADATA_LOG } from '../../src/broker/metadata-records.js';
 import { Host } from '../../src/cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import type { HostDescription } from '../../src/protocol/requests.js';
+import type { Locks } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { Simulation } from '../../src/runtime/simulation.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { present } from '../../src/util/assert.js';
+import { deferred } from '../../src/util/signal.js';
 import { runIn } from './simulated-run.js';
 
 interface Tab {
@@ -15,6 +17,8 @@ interface Tab {
   readonly host: Host;
   readonly stores: MemoryLogStore[];
 }
+
+const PRODUCER = { transactionalId: null, transactionTimeoutMs: 1_000, producerId: -1, producerEpoch: -1 };
 
 let simulation: Simulation;
 let disk: MemoryDisk;
@@ -44,6 +48,13 @@ async function open(name: string, { locks = true } = {}): Promise<Tab> {
   return { platform, host, stores };
 }
 
+/** A host that leads by the time that it is returned. */
+async function openLeader(name: string): Promise<Tab> {
+  const tab = await open(name);
+  await run(act(tab));
+  return tab;
+}
+
 function kill({ platform, stores }: Tab): void {
   platform.kill();
   for (const store of stores) store.kill();
@@ -51,8 +62,7 @@ function kill({ platform, stores }: Tab): void {
 
 /** Something only a leader can do. */
 async function act({ host }: Tab): Promise<number> {
-  const request = { transactionalId: null, transactionTimeoutMs: 1_000, producerId: -1, producerEpoch: -1 };
-  return (await host.send('InitProducerId', request)).producerId;
+  return (await host.send('InitProducerId', PRODUCER)).producerId;
 }
 
 /** As a client does: what failed with an unknown outcome is asked again. */
@@ -88,7 +98,7 @@ async function leader({ host }: Tab): Promise<HostDescription | undefined> {
 
 describe('hosts of one cluster', () => {
   test('any of them takes any request', async () => {
-    const [a, b] = [await open('a'), await open('b')];
+    const [a, b] = [await openLeader('a'), await open('b')];
     expect(new Set([await run(act(a)), await run(act(b)), await run(act(a))]).size).toBe(3);
     expect((await leader(b))?.label).toBe('a');
   });
@@ -113,6 +123,63 @@ describe('hosts of one cluster', () => {
     expect(fetched.responses[0]?.partitions[0]?.errorCode).toBe(0);
   });
 
+  test('a host takes part in the election with the first request that needs a leader', async () => {
+    const { host } = await open('a');
+    await run(host.send('Metadata', { topics: null, allowAutoTopicCreation: false }));
+    expect(disk.leadership().epoch).toBe(0);
+    const startedMs = simulation.nowMs;
+    await run(host.send('InitProducerId', PRODUCER));
+    expect(simulation.nowMs - startedMs).toBeLessThan(60);
+    expect(disk.leadership().epoch).toBe(1);
+  });
+
+  test('a host that is only read from takes part in the election a little later', async () => {
+    const { host } = await open('a');
+    await simulation.run({ maxMs: 100 });
+    expect(disk.leadership().epoch).toBe(0);
+    await simulation.run({ maxMs: 400 });
+    expect(disk.leadership()).toMatchObject({ epoch: 1, hostId: host.hostId });
+  });
+
+  test('one that is closed before it takes part never does', async () => {
+    const { host, platform } = await open('a');
+    await run(host.close());
+    await simulation.run({ maxMs: 5_000 });
+    expect(disk.leadership().epoch).toBe(0);
+    expect([platform.openTimers, platform.heldLocks, platform.lockRequests]).toEqual([0, 0, 0]);
+  });
+
+  test('the start waits for the database, not for the host to join; requests and watchers do', async () => {
+    const platform = simulation.tab('a');
+    const { runtime } = platform;
+    const joining = deferred();
+    const locks: Locks = {
+      ...present(runtime.locks, 'simulated tabs have locks'),
+      hold: async (name, options) => {
+        if (name.includes('/host/')) await joining.promise;
+        return present(runtime.locks, 'simulated tabs have locks').hold(name, options);
+      },
+    };
+    const openStore = () => MemoryLogStore.open(disk, { newIncarnationId: 'one', delay: platform.storageDelay });
+    const parts = STATIC_CLUSTER_PARTS;
+    const host = await run(
+      Host.start({ runtime: { ...runtime, locks }, openStore, parts, clusterName: 'c', label: 'a' }),
+    );
+    expect(host.hostId).toMatch(/^[0-9a-f-]{36}$/);
+    const answers: string[] = [];
+    const asked = [
+      host
+        .send('DescribeStorage', { host: '', version: 0 })
+        .then(({ changes }) => answers.push(`${changes[0]?.state.status}`)),
+      host.send('DescribeCluster', {}).then(({ hosts }) => answers.push(`${hosts[0]?.hostId}`)),
+    ];
+    await simulation.run({ maxMs: 1_000 });
+    expect(answers).toEqual([]);
+    joining.resolve();
+    await run(Promise.all(asked));
+    expect(answers.sort()).toEqual([`${host.hostId}`, 'ready'].sort());
+  });
+
   // Goal: a host that slept while the metadata log was written anew knows what there is, and nothing that is gone.
   test('a host that wakes behind a snapshot of the metadata knows the topics of now', async () => {
     const [a, b] = [await open('a'), await open('b')];
@@ -135,7 +202,7 @@ describe('hosts of one cluster', () => {
   });
 
   test('a killed leader is followed as soon as its lock is free', async () => {
-    const [a, b] = [await open('a'), await open('b')];
+    const [a, b] = [await openLeader('a'), await open('b')];
     await run(act(b));
     kill(a);
     const diedMs = simulation.nowMs;
@@ -145,7 +212,7 @@ describe('hosts of one cluster', () => {
   });
 
   test('requests under way to a killed leader fail at once, their outcome unknown', async () => {
-    const [a, b] = [await open('a'), await open('b')];
+    const [a, b] = [await openLeader('a'), await open('b')];
     await run(act(b));
     a.platform.freeze();
     const pending = act(b).catch((error: unknown) => error);
@@ -157,7 +224,7 @@ describe('hosts of one cluster', () => {
   });
 
   test('a leader that closes hands over before it is gone: no request fails, nothing is left behind', async () => {
-    const [a, b] = [await open('a'), await open('b')];
+    const [a, b] = [await openLeader('a'), await open('b')];
     await run(act(b));
     const closing = a.host.close();
     const closedMs = simulation.nowMs;
@@ -169,7 +236,7 @@ describe('hosts of one cluster', () => {
   });
 
   test('a frozen leader, which keeps its lock, is followed within seconds, and follows when it wakes', async () => {
-    const [a, b] = [await open('a'), await open('b')];
+    const [a, b] = [await openLeader('a'), await open('b')];
     await run(act(b));
     a.platform.freeze();
     const froze = simulation.nowMs;
@@ -183,7 +250,7 @@ describe('hosts of one cluster', () => {
   });
 
   test('a host that slept itself does not depose a healthy leader', async () => {
-    const [a, b, c] = [await open('a'), await open('b'), await open('c')];
+    const [a, b, c] = [await openLeader('a'), await open('b'), await open('c')];
     await run(act(b));
     b.platform.freeze();
     await simulation.run({ maxMs: 60_000 });
@@ -193,7 +260,7 @@ describe('hosts of one cluster', () => {
   });
 
   test('a host with a dead channel does not depose a healthy leader', async () => {
-    const [a, b] = [await open('a'), await open('b')];
+    const [a, b] = [await openLeader('a'), await open('b')];
     await run(act(b));
     simulation.network.cut('a', 'b'); // it hears nothing of the leader, whose signs of life are in the database
     await simulation.run({ maxMs: 30_000 });

@@ -107,13 +107,13 @@ describe('a view of a log', () => {
   });
 
   test('has read on for a reader who went on before, and gives each chunk away once', async () => {
-    for (let i = 0; i < 6; i++) await commit(1, 40_000);
+    for (let i = 0; i < 7; i++) await commit(1, 40_000);
     const view = await run(reader.views.open(LOG));
-    for (const offset of [0, 1, 2]) await run(view.read(offset, 50_000));
+    for (const offset of [0, 1, 2, 3]) await run(view.read(offset, 50_000));
     await simulation.run({ maxMs: 1000 });
     disk.disconnect();
-    expect((await view.read(3, 50_000)).map(baseOffsetOf)).toEqual([3]);
-    await expect(run(view.read(3, 50_000))).rejects.toThrow();
+    expect((await view.read(4, 50_000)).map(baseOffsetOf)).toEqual([4]);
+    await expect(run(view.read(4, 50_000))).rejects.toThrow();
   });
 
   test('finds out by itself where an announcement was lost', async () => {

@@ -165,7 +165,6 @@ export function makeConsumer<K, V>(
   }
 
   async function start(runConfig: ConsumerRunConfig<K, V>): Promise<void> {
-    logger.info('Starting', { groupId });
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
@@ -181,7 +180,9 @@ export function makeConsumer<K, V>(
     });
     session = started;
     try {
-      await started.start();
+      const starting = started.start();
+      logger.info('Starting', { groupId }); // its first request is on its way: a line of the console takes milliseconds
+      await starting;
     } catch (error) {
       if (session === started) await crashed(started, runConfig, error);
     }

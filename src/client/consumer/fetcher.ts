@@ -94,19 +94,22 @@ export class Fetcher<K, V> {
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
   readonly #fetches = new Set<AbortController>();
   #bufferedBytes = 0;
-  /** Which data the positions belong to. */
-  #incarnationId: string | undefined;
+  /** Which data the positions belong to; a promise: that was asked before they were used. */
+  #incarnationId: string | Promise<string> | undefined;
   #stopped = new AbortController();
 
   constructor(options: FetcherOptions<K, V>) {
     this.#options = options;
   }
 
-  /** Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. */
+  /**
+   * Replaces the assignment: positions in the data of that incarnation. Batches of before are stale. While a
+   * promised incarnation is not known, what is fetched is held back. It must not reject.
+   */
   assign(
     assignmentId: number,
     partitions: readonly (TopicPartition & { position: Position; paused: boolean })[],
-    incarnationId?: string,
+    incarnationId?: string | Promise<string>,
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
@@ -291,10 +294,11 @@ export class Fetcher<K, V> {
     const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
     const response = await connection.request('Fetch', request, { signal: controller.signal, waitMs: maxWaitMs });
     this.#fetches.delete(controller); // what follows keeps no other from being sent
+    const { incarnationId } = response;
+    const expectedId = (await this.#incarnationId) ?? incarnationId;
     if (!asked.some(isCurrent)) return; // it says nothing of the positions of now
-    this.#incarnationId ??= response.incarnationId;
-    if (response.incarnationId !== this.#incarnationId) {
-      this.#incarnationId = response.incarnationId;
+    this.#incarnationId = incarnationId;
+    if (incarnationId !== expectedId) {
       this.#options.onDataLost();
       return;
     }

@@ -8,6 +8,7 @@ import {
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
+import { deferred } from '../../util/signal.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEventPayload } from '../api/events.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
@@ -144,12 +145,14 @@ export class ConsumerSession<K, V> {
 
   /** Reads exactly these from now on. */
   async assign(partitions: readonly AssignedPosition[]): Promise<void> {
+    if (this.#assignmentId === 0 && partitions.every(({ position }) => typeof position === 'number')) {
+      // Asked behind the first fetch: what is cleared before the answer was cleared before the positions were given.
+      const { promise, resolve } = deferred<string>();
+      this.#adopt(partitions, promise);
+      return resolve(await this.#incarnation()); // else the session ends, with what was fetched
+    }
     const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
-    if (!this.#running) return;
-    this.#adopt(
-      positioned.map((entry) => ({ ...entry, committed: -1 })),
-      incarnationId,
-    );
+    if (this.#running) this.#adopt(positioned, incarnationId);
   }
 
   seek(partition: TopicPartition, position: Position): void {
@@ -237,15 +240,15 @@ export class ConsumerSession<K, V> {
     this.#offsets.assign(++this.#assignmentId, []);
   }
 
-  #adopt(partitions: readonly (AssignedPosition & Committed)[], incarnationId: string): void {
+  #adopt(
+    partitions: readonly (AssignedPosition & Partial<Committed>)[],
+    incarnationId: string | Promise<string>,
+  ): void {
     const id = ++this.#assignmentId;
     const { isPaused } = this.#options;
-    this.#offsets.assign(id, partitions);
-    this.#fetcher.assign(
-      id,
-      partitions.map((partition) => ({ ...partition, paused: isPaused(partition) })),
-      incarnationId,
-    );
+    const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
+    this.#offsets.assign(id, adopted);
+    this.#fetcher.assign(id, adopted, incarnationId);
   }
 
   #commitSoon(): void {
