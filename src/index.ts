@@ -15,6 +15,7 @@ export { AssignerProtocol } from './client/consumer/assigner-protocol.js';
 export { PartitionAssigners } from './client/consumer/assignors.js';
 export { KafkaJSEncryptionError } from './client/encryption-error.js';
 export * from './client/errors.js';
+export { KafkaJSGapError } from './client/gap-error.js';
 export { type ClientPlatform, type KafkaConstructor, kafkaOn } from './client/kafka.js';
 export { Partitioners } from './client/producer/partitioners.js';
 export { KafkaError, type KafkaErrorName } from './protocol/errors.js';

@@ -1,5 +1,6 @@
+import { ConfigSource } from '../protocol/config-source.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
-import { ConfigResourceType, ConfigSource, type Requests, type Responses } from '../protocol/requests.js';
+import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
 import { parseTopicConfig, topicConfigDefaults } from '../protocol/topic-config.js';
 import { brokerConfigDefaults, parseBrokerConfig } from './broker-config.js';
 import type { Change } from './create-topics.js';

@@ -1,3 +1,4 @@
+import { deleteRecordsBefore } from '../log/log-upkeep.js';
 import { errorFields, NO_ERROR } from '../protocol/errors.js';
 import type { DeleteRecordsRequest, DeleteRecordsResponse } from '../protocol/requests.js';
 import { unknownPartition } from './handle-metadata.js';
@@ -16,7 +17,7 @@ export async function handleDeleteRecords(
           const topic = image().topics.get(name);
           const partition = topic?.partitions[partitionIndex];
           if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, partitionIndex);
-          const lowWatermark = await (await open(topic, partition)).deleteRecordsBefore(offset);
+          const lowWatermark = await deleteRecordsBefore(await open(topic, partition), offset);
           return { partitionIndex, ...NO_ERROR, lowWatermark };
         } catch (error) {
           return { partitionIndex, ...errorFields(error), lowWatermark: -1 };

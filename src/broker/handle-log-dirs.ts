@@ -1,3 +1,4 @@
+import { sizeInBytes } from '../log/log-upkeep.js';
 import { NO_ERROR } from '../protocol/errors.js';
 import type { DescribeLogDirsRequest, DescribeLogDirsResponse } from '../protocol/requests.js';
 import type { ProduceContext } from './handle-produce.js';
@@ -19,7 +20,7 @@ export async function handleLogDirs(
           const log = await open(topic as NonNullable<typeof topic>, partition); // it has this partition
           const { logStartOffset, logEndOffset: highWatermark } = log;
           const { partitionId: partitionIndex } = partition;
-          return { partitionIndex, partitionSize: await log.sizeInBytes(), logStartOffset, highWatermark };
+          return { partitionIndex, partitionSize: await sizeInBytes(log), logStartOffset, highWatermark };
         }),
       ),
     };

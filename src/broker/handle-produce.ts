@@ -75,7 +75,7 @@ async function append(context: ProduceContext, entry: Entry): Promise<Partition>
       policy,
       timeoutMs,
       append: async () => (await log()).append(records, 'client'),
-      dropOldest: async () => (await log()).dropOldest(),
+      log,
     });
     return { index, ...NO_ERROR, baseOffset, logAppendTimeMs, logStartOffset };
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { BatchKeys } from '../log/batch-keys.js';
+import { enforceRetention } from '../log/log-upkeep.js';
 import type { PartitionLog } from '../log/partition-log.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
@@ -91,7 +92,7 @@ export class Maintenance {
         if (signal.aborted) return;
         if (logOf(partitions.image(), topic.name, partition.partitionId) !== partition.log) continue;
         try {
-          await (await partitions.open(topic, partition)).enforceRetention();
+          await enforceRetention(await partitions.open(topic, partition));
         } catch (error) {
           ignoreKafkaError(error);
         }

@@ -1,3 +1,5 @@
+import { dropOldest } from '../log/log-upkeep.js';
+import type { PartitionLog } from '../log/partition-log.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
@@ -36,8 +38,8 @@ export interface RoomlessAppend<T> {
   /** As the producer's request says. */
   readonly timeoutMs: number;
   readonly append: () => Promise<T>;
-  /** Deletes some of the oldest records of the partition; resolves to how many bytes. */
-  readonly dropOldest: () => Promise<number>;
+  /** The one that is appended to. */
+  readonly log: () => Promise<PartitionLog>;
 }
 
 type Probe<T> = Pick<RoomlessAppend<T>, 'append'> & Partial<RoomlessAppend<T>>;
@@ -118,14 +120,14 @@ export class RoomKeeper {
   }
 
   /** Makes what room there is to make, and uses it. */
-  async #probe<T>({ append, policy, dropOldest }: Probe<T>): Promise<T> {
+  async #probe<T>({ append, policy, log }: Probe<T>): Promise<T> {
     const { store, leaderEpoch, enforceRetention, onFull, clock } = this.#options;
     this.#probing = true;
     try {
       await store.dropReserve(leaderEpoch);
       await enforceRetention();
-      if (policy === 'drop-oldest' && this.#droppedBytes < MAX_DROPPED_BYTES) {
-        this.#droppedBytes += (await dropOldest?.()) ?? 0;
+      if (policy === 'drop-oldest' && log !== undefined && this.#droppedBytes < MAX_DROPPED_BYTES) {
+        this.#droppedBytes += await dropOldest(await log());
       }
       await store.takeReserve(leaderEpoch);
       const result = await append();

@@ -6,6 +6,8 @@ export interface ClientParts {
   readonly consumer: () => Promise<Pick<typeof import('./consumer/consumer.js'), 'makeConsumer'>>;
   /** What a consumer with a `groupId` needs besides. */
   readonly group: () => Promise<Pick<typeof import('./consumer/consumer-group.js'), 'consumerGroup'>>;
+  /** What iterating over a consumer needs besides. */
+  readonly iteration: () => Promise<Pick<typeof import('./consumer/message-iteration.js'), 'iterateMessages'>>;
   readonly admin: () => Promise<Pick<typeof import('./admin.js'), 'makeAdmin'>>;
   readonly storage: () => Promise<Pick<typeof import('./storage-watch.js'), 'storageState' | 'storageChanges'>>;
 }
@@ -15,6 +17,7 @@ export const LOADED_PARTS: { -readonly [P in keyof ClientParts]: ClientParts[P] 
   producer: () => import('./producer/producer.js'),
   consumer: () => import('./consumer/consumer.js'),
   group: () => import('./consumer/consumer-group.js'),
+  iteration: () => import('./consumer/message-iteration.js'),
   admin: () => import('./admin.js'),
   storage: () => import('./storage-watch.js'),
 };

@@ -92,14 +92,6 @@ export class ClusterMetadata {
     return loaded;
   }
 
-  /** All topics that there are, internal ones left out. */
-  async allTopics(signal?: AbortSignal): Promise<string[]> {
-    const response = await this.#connection.retry({ options: this.#retry, signal }, () =>
-      this.#connection.request('Metadata', { topics: null, allowAutoTopicCreation: false }, { signal }),
-    );
-    return response.topics.filter(({ isInternal }) => !isInternal).map(({ name }) => name);
-  }
-
   #request(topics: readonly string[], signal: AbortSignal | undefined): Promise<MetadataResponse> {
     const request = { topics: topics.map((name) => ({ name })), allowAutoTopicCreation: this.#allowAutoTopicCreation };
     return this.#connection.request('Metadata', request, { signal });

@@ -1,7 +1,8 @@
 import { errorOf } from '../protocol/errors.js';
 import type { FetchResponse } from '../protocol/requests.js';
-import { batchesIn, lastOffsetOf, wholeBatchesEnd } from '../record/batch-header.js';
+import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
+import { wholeBatchesEnd } from '../record/whole-batches.js';
 import type { ExportPartitionOptions, ImportPartitionOptions, SegmentFile } from './api/integrity.js';
 import type { Connection } from './connection.js';
 import { KafkaJSNonRetriableError } from './errors.js';

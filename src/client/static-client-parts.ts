@@ -2,6 +2,7 @@ import { makeAdmin } from './admin.js';
 import type { ClientParts } from './client-parts.js';
 import { makeConsumer } from './consumer/consumer.js';
 import { consumerGroup } from './consumer/consumer-group.js';
+import { iterateMessages } from './consumer/message-iteration.js';
 import { batchRecovery } from './producer/batch-recovery.js';
 import { makeProducer } from './producer/producer.js';
 import { storageChanges, storageState } from './storage-watch.js';
@@ -12,6 +13,7 @@ export const STATIC_CLIENT_PARTS: Required<ClientParts> = {
   recovery: async () => ({ batchRecovery }),
   consumer: async () => ({ makeConsumer }),
   group: async () => ({ consumerGroup }),
+  iteration: async () => ({ iterateMessages }),
   admin: async () => ({ makeAdmin }),
   storage: async () => ({ storageState, storageChanges }),
 };

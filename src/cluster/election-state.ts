@@ -125,6 +125,9 @@ export type ElectionEffect =
   | { readonly type: 'Renew'; readonly epoch: number }
   | { readonly type: 'Resign'; readonly epoch: number };
 
+/** What means nothing to a role: whoever adds an event decides for each role whether it does. */
+type Ignored<T extends ElectionEvent['type']> = Extract<ElectionEvent, { readonly type: T }>;
+
 export interface ElectionStep {
   readonly state: ElectionState;
   readonly effects: readonly ElectionEffect[];
@@ -183,8 +186,6 @@ function stepStandby(state: Standby, event: Exclude<ElectionEvent, { type: 'Clos
       };
     case 'LockGranted':
       return state.lock === 'none' ? { state, effects: [{ type: 'ReleaseLock' }] } : claim(state, 1);
-    case 'LockLost':
-      return still(state);
     case 'Heard':
       return still(heard(state, event));
     case 'Resigned':
@@ -192,14 +193,6 @@ function stepStandby(state: Standby, event: Exclude<ElectionEvent, { type: 'Clos
       return lockless(forget({ ...state, epoch: event.epoch, leader: undefined, resigned: true }));
     case 'CandidacyHeard':
       return still(state.locks ? state : forget(state)); // give it the time to win
-    case 'Asked':
-    case 'Renewed':
-    case 'Fenced':
-    case 'BrokerOpened':
-    case 'BrokerFailed':
-    case 'StepDown':
-    case 'ClaimFailed':
-      return still(state);
     case 'Tick':
       return standbyTick(state, event);
     case 'RowRead':
@@ -211,7 +204,10 @@ function stepStandby(state: Standby, event: Exclude<ElectionEvent, { type: 'Clos
     case 'ClaimLost':
       return still(heard(state, event.row));
     default:
-      return unreachable(event);
+      event satisfies Ignored<
+        'LockLost' | 'Asked' | 'Renewed' | 'Fenced' | 'BrokerOpened' | 'BrokerFailed' | 'StepDown' | 'ClaimFailed'
+      >;
+      return still(state);
   }
 }
 
@@ -280,23 +276,24 @@ function stepClaiming(state: Claiming, event: Exclude<ElectionEvent, { type: 'Cl
       return rest(standby(common(state), {}), 2);
     case 'LockLost':
       return requeue(standby(common(state), {}));
-    case 'Started':
-    case 'LockGranted':
-    case 'Heard':
-    case 'Resigned':
-    case 'CandidacyHeard':
-    case 'Asked':
-    case 'Tick':
-    case 'RowRead':
-    case 'Probed':
-    case 'BrokerOpened':
-    case 'BrokerFailed':
-    case 'Fenced':
-    case 'Renewed':
-    case 'StepDown':
-      return still(state);
     default:
-      return unreachable(event);
+      event satisfies Ignored<
+        | 'Started'
+        | 'LockGranted'
+        | 'Heard'
+        | 'Resigned'
+        | 'CandidacyHeard'
+        | 'Asked'
+        | 'Tick'
+        | 'RowRead'
+        | 'Probed'
+        | 'BrokerOpened'
+        | 'BrokerFailed'
+        | 'Fenced'
+        | 'Renewed'
+        | 'StepDown'
+      >;
+      return still(state);
   }
 }
 
@@ -335,17 +332,11 @@ function stepLeading(state: Leading, event: Exclude<ElectionEvent, { type: 'Clos
         effects: [announce, { type: 'Renew', epoch: state.epoch }],
       };
     }
-    case 'Started':
-    case 'LockGranted':
-    case 'Resigned':
-    case 'RowRead':
-    case 'Probed':
-    case 'Claimed':
-    case 'ClaimLost':
-    case 'ClaimFailed':
-      return still(state);
     default:
-      return unreachable(event);
+      event satisfies Ignored<
+        'Started' | 'LockGranted' | 'Resigned' | 'RowRead' | 'Probed' | 'Claimed' | 'ClaimLost' | 'ClaimFailed'
+      >;
+      return still(state);
   }
 }
 

@@ -1,4 +1,4 @@
-import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import { KafkaError, type KafkaErrorName, knownErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import type { Channel, LinesEnd, Runtime } from '../runtime/runtime.js';
@@ -363,7 +363,7 @@ function failureOf(error: unknown): Failure {
 }
 
 function errorOf({ type, text, storage }: Failure): KafkaError {
-  return new KafkaError(type in ERRORS ? type : 'UNKNOWN_SERVER_ERROR', text, { storage });
+  return new KafkaError(knownErrorName(type), text, { storage });
 }
 
 function closed(): KafkaError {

@@ -13,7 +13,7 @@ import {
   NO_PRODUCER_ID,
   verifyBatch,
 } from '../record/batch-header.js';
-import { ENCRYPTED } from '../record/compression-types.js';
+import { ENCRYPTED } from '../record/batch-layout.js';
 import type { BatchHeader } from '../record/record.js';
 import { NULL_START } from '../record/record-cursor.js';
 import type { BatchKeys } from './batch-keys.js';

@@ -1,5 +1,7 @@
 import type { LogFinding } from '../protocol/requests.js';
-import { type BatchSpan, batchSpanAt, isGap, soundSizeAt, withBaseOffset } from '../record/batch-header.js';
+import { type BatchSpan, batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
+import { BASE_OFFSET_AT } from '../record/batch-layout.js';
+import { setInt64 } from '../util/bytes.js';
 import { findSoundBatch } from './sound-stretch.js';
 
 /** One row, or one sealed segment. */
@@ -129,4 +131,11 @@ export function isGapPart({ bytes }: RowPart): boolean {
 function isFollowedBy({ bytes, lastOffset }: RowToCheck, at: number, offset: number): boolean {
   if (at === bytes.byteLength) return lastOffset + 1 === offset;
   return soundSizeAt(bytes, at) !== undefined && batchSpanAt(bytes, at).baseOffset === offset;
+}
+
+/** A copy of a batch that begins at `baseOffset`. */
+function withBaseOffset(batch: Uint8Array, baseOffset: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(batch);
+  setInt64(copy, BASE_OFFSET_AT, baseOffset);
+  return copy;
 }

@@ -12,7 +12,7 @@ import type { BatchHeader } from '../record/record.js';
 import type { LogCheckpoint, LogId, SegmentRow } from '../storage/log-store.js';
 import { assert, present } from '../util/assert.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from './active-segment.js';
-import { type EpochEntry, LeaderEpochs } from './leader-epochs.js';
+import { type LeaderEpochs, truncatedFromStart, withEpoch } from './leader-epochs.js';
 import type { CommittedBounds, LogTransactions } from './log-transactions.js';
 import type { AdvanceOfTransactions } from './log-view.js';
 import { type PackedProducers, packProducers, unpackProducers } from './packed-producers.js';
@@ -35,7 +35,7 @@ const MAX_EPOCHS = 1000;
 export interface LogSnapshot {
   readonly version: typeof PLAIN_VERSION | typeof TRANSACTIONAL_VERSION;
   readonly producers: PackedProducers;
-  readonly epochs: readonly EpochEntry[];
+  readonly epochs: LeaderEpochs;
   readonly segment: ActiveSegmentState;
   readonly lastLogAppendTimeMs: number;
   /** There from the commit on that holds the log's first transactional batch, and for ever. */
@@ -76,7 +76,7 @@ export function hasTransactions(checkpoint: LogCheckpoint | undefined): boolean 
  */
 export class LogState {
   readonly producers: ProducerState;
-  readonly epochs: LeaderEpochs;
+  #epochs: LeaderEpochs;
   #segment: ActiveSegmentState;
   #nextOffset: number;
   #lastLogAppendTimeMs: number;
@@ -95,7 +95,7 @@ export class LogState {
     this.#nextOffset = Math.max(startOffset, snapshot?.producers.offset ?? 0);
     this.#segment = snapshot?.segment ?? emptySegment(startOffset, 0);
     this.#lastLogAppendTimeMs = snapshot?.lastLogAppendTimeMs ?? NO_TIMESTAMP;
-    this.epochs = new LeaderEpochs(snapshot?.epochs);
+    this.#epochs = snapshot?.epochs ?? [];
     // Behind a snapshot that lies below the log start, batches are missing: nothing is known rather than something old.
     const isWhole = snapshot !== undefined && snapshot.producers.offset >= startOffset;
     const producers = isWhole ? unpackProducers(snapshot.producers) : undefined;
@@ -206,10 +206,8 @@ export class LogState {
 
   #assignEpoch({ partitionLeaderEpoch, baseOffset }: BatchHeader): void {
     if (partitionLeaderEpoch < 0) return; // a batch that no leader has stamped, from a file
-    this.epochs.assign(partitionLeaderEpoch, baseOffset);
-    const entries = this.epochs.entries();
-    const oldest = entries[entries.length - MAX_EPOCHS];
-    if (oldest !== undefined && oldest !== entries[0]) this.epochs.truncateFromStart(oldest.startOffset);
+    const epochs = withEpoch(this.#epochs, partitionLeaderEpoch, baseOffset);
+    if (epochs !== this.#epochs) this.#epochs = epochs.slice(-MAX_EPOCHS);
   }
 
   /** What lies below `nextOffset` is missing in the store; the next commit says so. */
@@ -233,7 +231,7 @@ export class LogState {
 
   /** What lies below is deleted. Producers stay known. */
   logStartAdvanced(logStartOffset: number): void {
-    this.epochs.truncateFromStart(logStartOffset);
+    this.#epochs = truncatedFromStart(this.#epochs, logStartOffset);
     if (this.#transactions === undefined) this.producers.logStartAdvanced(logStartOffset);
     else this.#transactions.logStartAdvanced(logStartOffset);
   }
@@ -243,7 +241,7 @@ export class LogState {
     return {
       version: transactions === undefined ? PLAIN_VERSION : TRANSACTIONAL_VERSION,
       producers: packProducers(this.producers.snapshot()),
-      epochs: this.epochs.entries(),
+      epochs: this.#epochs,
       segment: this.#segment,
       lastLogAppendTimeMs: this.#lastLogAppendTimeMs,
       ...(transactions && { transactions }),

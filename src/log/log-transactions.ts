@@ -1,4 +1,5 @@
-import { attributesOf, isControl } from '../record/batch-header.js';
+import { attributesOf } from '../record/batch-attributes.js';
+import { isControl } from '../record/batch-header.js';
 import { controlRecordType, coordinatorEpochOf, encodeMarker } from '../record/control-record.js';
 import type { BatchHeader } from '../record/record.js';
 import { RecordBatchBuilder } from '../record/record-batch-builder.js';

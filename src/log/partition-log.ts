@@ -10,16 +10,15 @@ import {
 } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
-import type { LogCheckpoint, LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { Serial } from '../util/serial.js';
-import type { AbortedTransaction } from './aborted-transactions.js';
 import { isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
 import type { BatchKeys } from './batch-keys.js';
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
 import { type RecoveredLog, type ReplayedPart, recoverLog } from './log-recovery.js';
-import { asLogSnapshot, type LogBatch, type LogState, lastSequenceOf, type TransactionsPart } from './log-state.js';
+import { type LogBatch, type LogState, lastSequenceOf, type TransactionsPart } from './log-state.js';
 import type { CommittedBounds, EndMarker } from './log-transactions.js';
 import type { AdvanceOfTransactions, LogAdvance } from './log-view.js';
 import {
@@ -29,8 +28,6 @@ import {
   type LostSequence,
   type ProducerEntry,
 } from './producer-state.js';
-import { expiredSegmentCount } from './retention.js';
-import type { ClosedSegments } from './rewrite-segments.js';
 
 export type { AppendOrigin };
 
@@ -38,9 +35,6 @@ export type { AppendOrigin };
 const CHECKPOINT_BYTES = 256 * 1024;
 const CHECKPOINT_BATCHES = 500;
 const NO_TIMESTAMP = -1;
-/** DeleteRecords: everything up to the high watermark. */
-const HIGH_WATERMARK = -1;
-
 export interface PartitionLogOptions {
   readonly store: LogStore;
   /** The broker's one; it must have been made over the same store and leader epoch. */
@@ -83,8 +77,37 @@ interface PlacedAppend {
   readonly committed: Promise<void>;
 }
 
+/** What log-upkeep.ts works with. */
+export interface LogInside {
+  readonly options: PartitionLogOptions;
+  /** What deletes or rewrites takes turns. */
+  readonly turns: Serial;
+  /** Covers all that was accepted; behind a failed commit it is stale. */
+  readonly state: () => LogState;
+  readonly isStale: () => boolean;
+  /** Resolves once the state covers what the store has and will have, and the queue of commits has room. */
+  readonly ready: () => Promise<void>;
+  /** Resolves once the state is not stale. */
+  readonly recover: () => Promise<void>;
+  /** Closes the active segment where it ends now: the row is to be written next. */
+  readonly roll: () => SegmentRow;
+  /** Of the state as it is: to be written next. */
+  readonly checkpoint: () => LogCheckpoint;
+  readonly writeRows: (rows: {
+    readonly checkpoint?: LogCheckpoint;
+    readonly closedSegment?: SegmentRow;
+  }) => Promise<void>;
+  /** What was before is deleted. */
+  readonly startsAt: (offset: number) => void;
+  /** @throws KafkaError NOT_LEADER_OR_FOLLOWER */
+  readonly assertLeading: () => void;
+  /** What a client is to hear of a failure. */
+  readonly asAnswer: (error: unknown) => unknown;
+}
+
 /**
- * The leader's log of one partition: checks appends, gives offsets, and answers once they are durable.
+ * The leader's log of one partition: checks appends, gives offsets, and answers once they are durable. What becomes of its
+ * older part is in log-upkeep.ts.
  *
  * Memory runs ahead of the disk: `#state` covers all that was accepted, `logEndOffset` what is committed. If a commit
  * fails, `#state` is stale, and the next append recovers it from the store before anything else.
@@ -98,7 +121,7 @@ export class PartitionLog {
   readonly #writer: CommittingLog;
   /** Whoever cannot append at once waits here, in order of arrival. */
   readonly #entrance: Serial = new Serial();
-  readonly #deletions: Serial = new Serial();
+  readonly #upkeepTurns: Serial = new Serial();
   #waitingCount = 0;
   #state: LogState;
   #isStale = false;
@@ -132,6 +155,28 @@ export class PartitionLog {
       logStartOffset: () => this.#logStartOffset,
       committed: (endOffset) => this.#committed(endOffset),
       failed: () => this.#failed(),
+    };
+  }
+
+  /** For what is loaded later (log-upkeep.ts), and nobody else. */
+  get inside(): LogInside {
+    return {
+      options: this.#options,
+      turns: this.#upkeepTurns,
+      state: () => this.#state,
+      isStale: () => this.#isStale,
+      ready: async () => {
+        while (!this.#isReady) await this.#entrance.run(async () => this.#isReady || this.#getReady());
+      },
+      recover: async () => {
+        if (this.#isStale) await this.#entrance.run(async () => this.#isStale && this.#recover());
+      },
+      roll: () => this.#roll(),
+      checkpoint: () => this.#checkpoint(),
+      writeRows: (rows) => this.#writeRows(rows),
+      startsAt: (offset) => this.#startsAt(offset),
+      assertLeading: () => this.#assertLeading(),
+      asAnswer: (error) => this.#asAnswer(error),
     };
   }
 
@@ -180,123 +225,9 @@ export class PartitionLog {
     return this.append(markerBatch(marker, clock.wallMs()), 'coordinator');
   }
 
-  /**
-   * Deletes everything below `offset`, or below the high watermark for -1; what is deleted already is no failure.
-   * Resolves to the log start offset.
-   * @throws KafkaError OFFSET_OUT_OF_RANGE
-   */
-  deleteRecordsBefore(offset: number): Promise<number> {
-    return this.#deletions.run(async () => {
-      const endOffset = this.#logEndOffset;
-      const before = offset === HIGH_WATERMARK ? endOffset : offset;
-      if (!Number.isSafeInteger(before) || before < 0 || before > endOffset) {
-        throw new KafkaError(
-          'OFFSET_OUT_OF_RANGE',
-          `${this.name}: expected an offset up to the high watermark ${endOffset}, found ${offset}`,
-        );
-      }
-      await this.#deleteBefore(before);
-      return this.#logStartOffset;
-    });
-  }
-
-  /**
-   * Deletes the oldest segments as `retention.ms`, `retention.bytes` and `cleanup.policy` say, and forgets producers
-   * that have expired. To be called every now and then.
-   */
-  enforceRetention(): Promise<void> {
-    return this.#deletions.run(async () => {
-      const { store, log, config, clock } = this.#options;
-      if (this.#isStale) await this.#entrance.run(async () => this.#isStale && this.#recover()); // a full disk waits for us
-      const closed = await store.segments(log);
-      if (this.#isStale) return; // the next append recovers it
-      const nowMs = clock.wallMs();
-      const { segment, producers } = this.#state;
-      producers.removeExpired(nowMs);
-      if ((closed.at(-1)?.nextOffset ?? this.#logStartOffset) < segment.baseOffset) return; // a row is being written
-      const count = expiredSegmentCount([...closed, segment], config(), nowMs);
-      if (count > closed.length) await this.#deleteBefore(await this.#rollActiveSegment());
-      else if (count > 0) await this.#deleteBefore(closed[count - 1]?.nextOffset ?? 0);
-    });
-  }
-
-  /**
-   * Makes room whatever retention says: deletes the oldest segment, or the older half where there is but the active one.
-   * Resolves to how many bytes are gone, as near as the segments tell.
-   */
-  dropOldest(): Promise<number> {
-    return this.#deletions.run(async () => {
-      const { store, log } = this.#options;
-      const [start, end] = [this.#logStartOffset, this.#logEndOffset];
-      if (start === end) return 0;
-      const oldest = (await store.segments(log)).find(({ nextOffset }) => nextOffset > start && nextOffset <= end);
-      await this.#deleteBefore(oldest?.nextOffset ?? end - Math.floor((end - start) / 2));
-      return oldest?.byteCount ?? this.#state.segment.byteCount / 2;
-    });
-  }
-
-  /** Bytes of the segments that are not wholly deleted, what is in flight included. */
-  async sizeInBytes(): Promise<number> {
-    const segments = await this.#options.store.segments(this.#options.log);
-    const { baseOffset, startPosition, byteCount } = this.#state.segment;
-    if (this.#logStartOffset >= this.#state.nextOffset) return 0;
-    const closed = segments.filter(({ nextOffset }) => nextOffset > this.#logStartOffset && nextOffset <= baseOffset);
-    const last = closed.at(-1);
-    // Closed in memory, and their rows are being written.
-    const isClosing = last !== undefined && last.nextOffset < baseOffset;
-    const closing = isClosing ? startPosition - last.startPosition - last.byteCount : 0;
-    return closed.reduce((bytes, row) => bytes + row.byteCount, closing + byteCount);
-  }
-
   /** What is known of a producer, whatever is left of its batches. */
   producer(producerId: number): ProducerEntry | undefined {
     return this.#state.producers.entry(producerId);
-  }
-
-  /**
-   * How far what lies in these closed segments is decided, and which transactions were aborted by markers behind them;
-   * undefined while what is behind them is not only the active segment.
-   */
-  decidedBehind(
-    closed: readonly SegmentRow[],
-  ): { readonly lastStableOffset: number; readonly aborted: readonly AbortedTransaction[] } | undefined {
-    if (this.#isStale || closed.at(-1)?.nextOffset !== this.#state.segment.baseOffset) return undefined;
-    return { lastStableOffset: this.lastStableOffset, aborted: this.#state.transactions?.aborted() ?? [] };
-  }
-
-  /** Writes the row of a closed segment anew. For the work of `rewriteClosed`. */
-  writeSegment(closedSegment: SegmentRow): Promise<void> {
-    return this.#writeRows({ closedSegment });
-  }
-
-  /**
-   * Lets `work` rewrite the closed segments while nothing of the log is deleted. Before, the checkpoint is moved behind
-   * them: recovery never reads what a rewrite changes.
-   * @throws KafkaError as `work` does
-   */
-  rewriteClosed<T>(work: (closed: ClosedSegments) => Promise<T>): Promise<T> {
-    return this.#deletions.run(async () => {
-      this.#assertLeading();
-      const { store, log, leaderEpoch } = this.#options;
-      try {
-        const rows = await store.segments(log);
-        const { sealedEndOffset } = await this.#checkpointBehind(rows.at(-1)?.nextOffset ?? 0);
-        return await work({ store, log, leaderEpoch, logStartOffset: this.#logStartOffset, sealedEndOffset, rows });
-      } catch (error) {
-        throw this.#heardOf(error);
-      }
-    });
-  }
-
-  /** Resolves once the stored checkpoint is at `offset` or behind. */
-  async #checkpointBehind(offset: number): Promise<LogEnds> {
-    const { store, log } = this.#options;
-    const ends = await store.ends(log);
-    const known = asLogSnapshot(ends.checkpoint?.snapshot) === undefined ? 0 : (ends.checkpoint?.offset ?? 0);
-    if (known >= offset) return ends;
-    while (!this.#isReady) await this.#entrance.run(() => this.#getReady());
-    await this.#writeRows({ checkpoint: this.#checkpoint() });
-    return ends;
   }
 
   /** Writes down, behind all that is accepted, what memory knows: for whoever is about to work on the stored log. */
@@ -310,7 +241,7 @@ export class PartitionLog {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled([...this.#inFlight.map(({ committed }) => committed), this.#entrance.idle()]);
-    await this.#deletions.idle();
+    await this.#upkeepTurns.idle();
   }
 
   // ---------------------------------------------------------------- placing
@@ -514,21 +445,10 @@ export class PartitionLog {
     this.#inFlight = [];
   }
 
-  // ---------------------------------------------------------------- deleting
-
-  async #deleteBefore(offset: number): Promise<void> {
-    if (offset <= this.#logStartOffset) return;
-    const { store, groupCommit, log, leaderEpoch } = this.#options;
-    this.#assertLeading();
-    try {
-      await this.#checkpointBehind(offset); // what is deleted cannot be replayed: its producers would be forgotten
-      await store.deleteBefore(log, offset, leaderEpoch);
-    } catch (error) {
-      throw this.#heardOf(error);
-    }
+  #startsAt(offset: number): void {
     this.#logStartOffset = offset;
     this.#state.logStartAdvanced(offset);
-    groupCommit.announce(this.#whereItStands());
+    this.#options.groupCommit.announce(this.#whereItStands());
   }
 
   /** For readers that missed how it came to that. */
@@ -549,14 +469,7 @@ export class PartitionLog {
     return { logStartOffset: this.#logStartOffset, highWatermark: this.#logEndOffset };
   }
 
-  /** Closes the active segment where it ends now. Resolves to that offset once the segment's row is durable. */
-  async #rollActiveSegment(): Promise<number> {
-    const closedSegment = this.#roll();
-    await this.#writeRows({ checkpoint: this.#checkpoint(), closedSegment });
-    return closedSegment.nextOffset;
-  }
-
-  #writeRows(rows: { readonly checkpoint?: LogCheckpoint; readonly closedSegment?: SegmentRow }): Promise<void> {
+  #writeRows(rows: Parameters<LogInside['writeRows']>[0]): Promise<void> {
     const strict = this.#options.config().flushMessages === 1;
     return this.#write({ bytes: NO_BYTES, batches: [], strict, ...rows });
   }
@@ -566,12 +479,6 @@ export class PartitionLog {
   #assertLeading(): void {
     if (this.deposed.aborted) throw this.#asAnswer(this.deposed.reason);
     if (this.#isClosed) throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} is closed here`);
-  }
-
-  /** The failure of a write beside the commits. */
-  #heardOf(error: unknown): unknown {
-    if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.#options.groupCommit.fenced(error);
-    return this.#asAnswer(error);
   }
 
   /** A fenced write means, for a client, that it should look for the leader. */

@@ -1,6 +1,7 @@
 import { isEncrypted } from '../record/batch-encryption.js';
 import { readBatchHeader } from '../record/batch-header.js';
 import type { BatchKeys } from './batch-keys.js';
+import { rewriteClosed } from './log-upkeep.js';
 import type { PartitionLog } from './partition-log.js';
 import {
   type BatchTransform,
@@ -33,7 +34,7 @@ export function rotation(keys: BatchKeys): BatchTransform {
 export async function rotateSealedSegments(log: PartitionLog, keys: BatchKeys, signal: AbortSignal): Promise<void> {
   for (let from: number | undefined = 0; from !== undefined && !signal.aborted; ) {
     const next: number = from;
-    from = await log.rewriteClosed((closed) => rotateNext(closed, next, { keys, signal }));
+    from = await rewriteClosed(log, (closed) => rotateNext(closed, next, { keys, signal }));
   }
 }
 

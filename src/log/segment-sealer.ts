@@ -1,4 +1,5 @@
 import type { BatchKeys } from './batch-keys.js';
+import { rewriteClosed } from './log-upkeep.js';
 import type { PartitionLog } from './partition-log.js';
 import { type BatchTransform, type ClosedSegments, rewriteSegments } from './rewrite-segments.js';
 import { rollUp } from './roll-up.js';
@@ -12,7 +13,7 @@ import { rotation } from './rotate-segments.js';
 export async function sealClosedSegments(log: PartitionLog, signal: AbortSignal, keys?: BatchKeys): Promise<void> {
   const transforms = keys?.rotates ? [rotation(keys), rollUp] : [rollUp];
   for (let isMore = true; isMore && !signal.aborted; )
-    isMore = await log.rewriteClosed((closed) => sealNext(closed, transforms, signal));
+    isMore = await rewriteClosed(log, (closed) => sealNext(closed, transforms, signal));
 }
 
 /** Resolves to whether there is more to seal. */

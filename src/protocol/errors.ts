@@ -1,69 +1,72 @@
 import type { StorageFigures } from './storage-state.js';
 
-/**
+/*
  * Kafka's error table: names, wire codes and retriable flags as in Kafka's protocol guide ("Error Codes").
  * Only the errors that this broker can answer with are listed; codes are Kafka's own.
  */
-export const ERRORS = {
-  UNKNOWN_SERVER_ERROR: { code: -1, retriable: false },
-  NONE: { code: 0, retriable: false },
-  OFFSET_OUT_OF_RANGE: { code: 1, retriable: false },
-  CORRUPT_MESSAGE: { code: 2, retriable: true },
-  UNKNOWN_TOPIC_OR_PARTITION: { code: 3, retriable: true },
-  LEADER_NOT_AVAILABLE: { code: 5, retriable: true },
-  NOT_LEADER_OR_FOLLOWER: { code: 6, retriable: true },
-  REQUEST_TIMED_OUT: { code: 7, retriable: true },
-  BROKER_NOT_AVAILABLE: { code: 8, retriable: false },
-  MESSAGE_TOO_LARGE: { code: 10, retriable: false },
-  OFFSET_METADATA_TOO_LARGE: { code: 12, retriable: false },
-  NETWORK_EXCEPTION: { code: 13, retriable: true },
-  COORDINATOR_LOAD_IN_PROGRESS: { code: 14, retriable: true },
-  COORDINATOR_NOT_AVAILABLE: { code: 15, retriable: true },
-  NOT_COORDINATOR: { code: 16, retriable: true },
-  INVALID_TOPIC_EXCEPTION: { code: 17, retriable: false },
-  RECORD_LIST_TOO_LARGE: { code: 18, retriable: false },
-  NOT_ENOUGH_REPLICAS: { code: 19, retriable: true },
-  INVALID_REQUIRED_ACKS: { code: 21, retriable: false },
-  ILLEGAL_GENERATION: { code: 22, retriable: false },
-  INCONSISTENT_GROUP_PROTOCOL: { code: 23, retriable: false },
-  INVALID_GROUP_ID: { code: 24, retriable: false },
-  UNKNOWN_MEMBER_ID: { code: 25, retriable: false },
-  INVALID_SESSION_TIMEOUT: { code: 26, retriable: false },
-  REBALANCE_IN_PROGRESS: { code: 27, retriable: false },
-  INVALID_COMMIT_OFFSET_SIZE: { code: 28, retriable: false },
-  INVALID_TIMESTAMP: { code: 32, retriable: false },
-  UNSUPPORTED_VERSION: { code: 35, retriable: false },
-  TOPIC_ALREADY_EXISTS: { code: 36, retriable: false },
-  INVALID_PARTITIONS: { code: 37, retriable: false },
-  INVALID_REPLICATION_FACTOR: { code: 38, retriable: false },
-  INVALID_REPLICA_ASSIGNMENT: { code: 39, retriable: false },
-  INVALID_CONFIG: { code: 40, retriable: false },
-  NOT_CONTROLLER: { code: 41, retriable: true },
-  INVALID_REQUEST: { code: 42, retriable: false },
-  POLICY_VIOLATION: { code: 44, retriable: false },
-  OUT_OF_ORDER_SEQUENCE_NUMBER: { code: 45, retriable: false },
-  DUPLICATE_SEQUENCE_NUMBER: { code: 46, retriable: false },
-  INVALID_PRODUCER_EPOCH: { code: 47, retriable: false },
-  INVALID_TXN_STATE: { code: 48, retriable: false },
-  TRANSACTION_COORDINATOR_FENCED: { code: 52, retriable: false },
-  KAFKA_STORAGE_ERROR: { code: 56, retriable: true },
-  UNKNOWN_PRODUCER_ID: { code: 59, retriable: false },
-  NON_EMPTY_GROUP: { code: 68, retriable: false },
-  GROUP_ID_NOT_FOUND: { code: 69, retriable: false },
-  FENCED_LEADER_EPOCH: { code: 74, retriable: true },
-  UNKNOWN_LEADER_EPOCH: { code: 75, retriable: true },
-  UNSUPPORTED_COMPRESSION_TYPE: { code: 76, retriable: false },
-  MEMBER_ID_REQUIRED: { code: 79, retriable: false },
-  GROUP_MAX_SIZE_REACHED: { code: 81, retriable: false },
-  FENCED_INSTANCE_ID: { code: 82, retriable: false },
-  INVALID_RECORD: { code: 87, retriable: false },
-} as const satisfies Record<string, { code: number; retriable: boolean }>;
 
-export type KafkaErrorName = keyof typeof ERRORS;
+/** What may go well when it is tried again. */
+const RETRIABLE = {
+  CORRUPT_MESSAGE: 2,
+  UNKNOWN_TOPIC_OR_PARTITION: 3,
+  LEADER_NOT_AVAILABLE: 5,
+  NOT_LEADER_OR_FOLLOWER: 6,
+  REQUEST_TIMED_OUT: 7,
+  NETWORK_EXCEPTION: 13,
+  COORDINATOR_LOAD_IN_PROGRESS: 14,
+  COORDINATOR_NOT_AVAILABLE: 15,
+  NOT_COORDINATOR: 16,
+  NOT_ENOUGH_REPLICAS: 19,
+  NOT_CONTROLLER: 41,
+  KAFKA_STORAGE_ERROR: 56,
+  FENCED_LEADER_EPOCH: 74,
+  UNKNOWN_LEADER_EPOCH: 75,
+} as const;
 
-const NAMES: ReadonlyMap<number, KafkaErrorName> = new Map(
-  Object.entries(ERRORS).map(([name, { code }]) => [code, name as KafkaErrorName]),
-);
+const FINAL = {
+  UNKNOWN_SERVER_ERROR: -1,
+  NONE: 0,
+  OFFSET_OUT_OF_RANGE: 1,
+  BROKER_NOT_AVAILABLE: 8,
+  MESSAGE_TOO_LARGE: 10,
+  OFFSET_METADATA_TOO_LARGE: 12,
+  INVALID_TOPIC_EXCEPTION: 17,
+  RECORD_LIST_TOO_LARGE: 18,
+  INVALID_REQUIRED_ACKS: 21,
+  ILLEGAL_GENERATION: 22,
+  INCONSISTENT_GROUP_PROTOCOL: 23,
+  INVALID_GROUP_ID: 24,
+  UNKNOWN_MEMBER_ID: 25,
+  INVALID_SESSION_TIMEOUT: 26,
+  REBALANCE_IN_PROGRESS: 27,
+  INVALID_COMMIT_OFFSET_SIZE: 28,
+  INVALID_TIMESTAMP: 32,
+  UNSUPPORTED_VERSION: 35,
+  TOPIC_ALREADY_EXISTS: 36,
+  INVALID_PARTITIONS: 37,
+  INVALID_REPLICATION_FACTOR: 38,
+  INVALID_REPLICA_ASSIGNMENT: 39,
+  INVALID_CONFIG: 40,
+  INVALID_REQUEST: 42,
+  POLICY_VIOLATION: 44,
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 45,
+  DUPLICATE_SEQUENCE_NUMBER: 46,
+  INVALID_PRODUCER_EPOCH: 47,
+  INVALID_TXN_STATE: 48,
+  TRANSACTION_COORDINATOR_FENCED: 52,
+  UNKNOWN_PRODUCER_ID: 59,
+  NON_EMPTY_GROUP: 68,
+  GROUP_ID_NOT_FOUND: 69,
+  UNSUPPORTED_COMPRESSION_TYPE: 76,
+  MEMBER_ID_REQUIRED: 79,
+  GROUP_MAX_SIZE_REACHED: 81,
+  FENCED_INSTANCE_ID: 82,
+  INVALID_RECORD: 87,
+} as const;
+
+const CODES = { ...RETRIABLE, ...FINAL };
+
+export type KafkaErrorName = keyof typeof CODES;
 
 /** An expected failure, with Kafka's name, code and retriable flag. The text says what was expected and found. */
 export class KafkaError extends Error {
@@ -83,19 +86,25 @@ export class KafkaError extends Error {
     super(message, options);
     this.storage = options?.storage;
     this.type = type;
-    this.code = ERRORS[type].code;
-    this.retriable = ERRORS[type].retriable;
+    this.code = CODES[type];
+    this.retriable = type in RETRIABLE;
   }
 }
 
 /** The wire code of a named error. */
 export function errorCode(type: KafkaErrorName): number {
-  return ERRORS[type].code;
+  return CODES[type];
 }
 
 /** The name of a wire code; a code of a newer Kafka is `UNKNOWN_SERVER_ERROR`. */
 export function errorName(code: number): KafkaErrorName {
-  return NAMES.get(code) ?? 'UNKNOWN_SERVER_ERROR';
+  const names = Object.keys(CODES) as KafkaErrorName[];
+  return names.find((name) => CODES[name] === code) ?? 'UNKNOWN_SERVER_ERROR';
+}
+
+/** The name itself; one that only a newer version of this code knows is `UNKNOWN_SERVER_ERROR`. */
+export function knownErrorName(name: string): KafkaErrorName {
+  return Object.hasOwn(CODES, name) ? (name as KafkaErrorName) : 'UNKNOWN_SERVER_ERROR';
 }
 
 /** What a response carries for one item: Kafka's code and the text for a person. */

@@ -345,17 +345,6 @@ export interface CreatePartitionsResponse {
 /** Kafka's resource types; only topics and brokers have configs here. */
 export const ConfigResourceType = { UNKNOWN: 0, TOPIC: 2, BROKER: 4, BROKER_LOGGER: 8 } as const;
 
-/** Where a value comes from (Kafka's ConfigSource). */
-export const ConfigSource = {
-  UNKNOWN: 0,
-  TOPIC_CONFIG: 1,
-  DYNAMIC_BROKER_CONFIG: 2,
-  DYNAMIC_DEFAULT_BROKER_CONFIG: 3,
-  STATIC_BROKER_CONFIG: 4,
-  DEFAULT_CONFIG: 5,
-  DYNAMIC_BROKER_LOGGER_CONFIG: 6,
-} as const;
-
 export interface DescribeConfigsRequest {
   readonly includeSynonyms: boolean;
   readonly resources: readonly {

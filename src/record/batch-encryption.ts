@@ -1,7 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import { concatBytes, setInt32, setInt64 } from '../util/bytes.js';
 import { BATCH_HEADER_BYTES, compressionOf, readBatchHeader } from './batch-header.js';
-import { ENCRYPTED } from './compression-types.js';
+import { ENCRYPTED } from './batch-layout.js';
 import type { BatchHeader } from './record.js';
 import { replaceRecords } from './rewritten-batch.js';
 

@@ -11,7 +11,6 @@ import {
   COMPRESSION_BITS,
   CONTROL_BIT,
   CRC_AT,
-  DELETE_HORIZON_BIT,
   GAP_BIT,
   LAST_OFFSET_DELTA_AT,
   LEADER_EPOCH_AT,
@@ -61,33 +60,9 @@ export function isGap({ attributes }: Pick<BatchHeader, 'attributes'>): boolean 
   return (attributes & GAP_BIT) !== 0;
 }
 
-/** When compaction may drop the tombstones of this batch; undefined where no pass has set it yet (KIP-534). */
-export function deleteHorizonMs(header: Pick<BatchHeader, 'attributes' | 'baseTimestampMs'>): number | undefined {
-  return header.attributes & DELETE_HORIZON_BIT ? header.baseTimestampMs : undefined;
-}
-
 /** The offset of the last record that the batch had when it was written; compaction may have removed it. */
 export function lastOffsetOf(header: Pick<BatchHeader, 'baseOffset' | 'lastOffsetDelta'>): number {
   return header.baseOffset + header.lastOffsetDelta;
-}
-
-export interface AttributeFlags {
-  readonly compression?: number;
-  readonly timestampType?: TimestampType;
-  readonly isTransactional?: boolean;
-  readonly isControl?: boolean;
-  readonly hasDeleteHorizon?: boolean;
-}
-
-/** The attribute bits that stand for these flags; what is not given is off. */
-export function attributesOf(flags: AttributeFlags): number {
-  return (
-    (flags.compression ?? 0) |
-    (flags.timestampType === 'LogAppendTime' ? LOG_APPEND_TIME_BIT : 0) |
-    (flags.isTransactional ? TRANSACTIONAL_BIT : 0) |
-    (flags.isControl ? CONTROL_BIT : 0) |
-    (flags.hasDeleteHorizon ? DELETE_HORIZON_BIT : 0)
-  );
 }
 
 /**
@@ -195,20 +170,6 @@ export function* batchesIn(bytes: Uint8Array, from = 0): Generator<BatchAt, void
 }
 
 /**
- * Where the last whole batch of `bytes` ends: what is behind is an incomplete tail, as a write that was cut short or
- * a read with a byte limit leaves it. `bytes.subarray(0, wholeBatchesEnd(bytes))` is whole batches.
- * @throws KafkaError CORRUPT_MESSAGE: something that is not a batch.
- */
-export function wholeBatchesEnd(bytes: Uint8Array, from = 0): number {
-  let at = from;
-  for (;;) {
-    const size = batchSizeAt(bytes, at);
-    if (size === undefined) return at;
-    at += size;
-  }
-}
-
-/**
  * Refuses what is no sound v2 batch: magic, length, checksum, and counts that do not fit together. Returns its head.
  * The records themselves are not walked.
  * @throws KafkaError CORRUPT_MESSAGE. INVALID_RECORD: a 64-bit field beyond the safe integers.
@@ -285,13 +246,6 @@ export function stampBatch(bytes: Uint8Array, at: number, stamp: BatchStamp): vo
   setInt64(bytes, at + MAX_TIMESTAMP_AT, stamp.logAppendTimeMs);
   setInt16(bytes, at + ATTRIBUTES_AT, int16At(bytes, at + ATTRIBUTES_AT) | LOG_APPEND_TIME_BIT);
   sealBatch(bytes, at, int32At(bytes, at + BATCH_LENGTH_AT) + UNCOUNTED_BYTES);
-}
-
-/** A copy of a batch that begins at `baseOffset`. */
-export function withBaseOffset(batch: Uint8Array, baseOffset: number): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(batch);
-  setInt64(copy, BASE_OFFSET_AT, baseOffset);
-  return copy;
 }
 
 function wholeBatchSize(bytes: Uint8Array, at: number): number {

@@ -29,6 +29,9 @@ export const UNCOUNTED_BYTES = 12;
 export const MAGIC = 2;
 
 export const COMPRESSION_BITS = 0x07;
+export const NO_COMPRESSION = 0;
+/** *Ours*, where Kafka has no codec: the records are encrypted; how they are compressed is inside (batch-encryption.ts). */
+export const ENCRYPTED = 7;
 export const LOG_APPEND_TIME_BIT = 0x08;
 export const TRANSACTIONAL_BIT = 0x10;
 export const CONTROL_BIT = 0x20;

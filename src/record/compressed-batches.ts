@@ -2,7 +2,8 @@ import { KafkaError } from '../protocol/errors.js';
 import { compressionOf, readBatchHeader } from './batch-header.js';
 import { BATCH_HEADER_BYTES } from './batch-layout.js';
 import { compress, decompress } from './compression.js';
-import { type CompressionType, compressionName } from './compression-types.js';
+import { compressionName } from './compression-name.js';
+import type { CompressionType } from './compression-types.js';
 import { replaceRecords } from './rewritten-batch.js';
 
 const HIGHEST_TYPE = 4;

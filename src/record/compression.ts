@@ -1,6 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import { concatBytes } from '../util/bytes.js';
-import { type CompressionType, CompressionTypes, compressionName } from './compression-types.js';
+import { compressionName } from './compression-name.js';
+import { type CompressionType, CompressionTypes } from './compression-types.js';
 import { framedSnappy } from './snappy-framing.js';
 
 /** A codec as KafkaJS's plug-ins are written. The bytes that come in are the codec's to read, not to keep. */

@@ -1,15 +1,17 @@
-import { varintSize, varlongSize, writeVarint, writeVarlong } from '../util/varint.js';
+import { writeVarint } from '../util/varint.js';
 import { MAX_VARLONG_BYTES, VarintReader } from '../util/varint-reader.js';
+import { varintSize, varlongSize } from '../util/varint-size.js';
+import { writeVarlong } from '../util/varlong.js';
 import {
   BATCH_HEADER_BYTES,
   compressionOf,
-  deleteHorizonMs,
   isControl,
   lastOffsetOf,
   NO_PRODUCER_ID,
   readBatchHeader,
   timestampType,
 } from './batch-header.js';
+import { deleteHorizonMs } from './delete-horizon.js';
 import type { BatchHeader } from './record.js';
 import { writeBatchHeader } from './write-batch-header.js';
 

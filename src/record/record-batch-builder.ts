@@ -1,7 +1,9 @@
 import { KafkaError } from '../protocol/errors.js';
 import { assert } from '../util/assert.js';
 import { utf8Size, writeUtf8 } from '../util/utf8.js';
-import { varintSize, varlongSize, writeVarint, writeVarlong } from '../util/varint.js';
+import { writeVarint } from '../util/varint.js';
+import { varintSize, varlongSize } from '../util/varint-size.js';
+import { writeVarlong } from '../util/varlong.js';
 import {
   BATCH_HEADER_BYTES,
   NO_PARTITION_LEADER_EPOCH,

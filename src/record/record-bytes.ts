@@ -1,4 +1,4 @@
-import { bytesEqual } from '../util/bytes.js';
+import { bytesEqual } from '../util/bytes-equal.js';
 import type { ValueTexts } from './value-texts.js';
 
 /** The encodings of Node's Buffer that are in use outside Node. */

@@ -1,5 +1,6 @@
-import { varintSize, writeVarint } from '../util/varint.js';
+import { writeVarint } from '../util/varint.js';
 import { VarintReader } from '../util/varint-reader.js';
+import { varintSize } from '../util/varint-size.js';
 import { BATCH_HEADER_BYTES, readBatchHeader } from './batch-header.js';
 import type { BatchHeader } from './record.js';
 import { writeBatchHeader } from './write-batch-header.js';

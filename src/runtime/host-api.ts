@@ -1,5 +1,5 @@
 import type { EncryptionKeys } from '../protocol/encryption-keys.js';
-import { ERRORS, KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import { KafkaError, knownErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 
@@ -60,5 +60,5 @@ export function errorReply(error: unknown): Reply<never> {
 export function replied<T>(reply: Reply<T>): T {
   if ('ok' in reply) return reply.ok;
   const { type, message, storage } = reply.error;
-  throw new KafkaError(type in ERRORS ? (type as KafkaErrorName) : 'UNKNOWN_SERVER_ERROR', message, { storage });
+  throw new KafkaError(knownErrorName(type), message, { storage });
 }

@@ -14,10 +14,10 @@ import {
   sealedChangeError,
   sealedChangeProblem,
   stagedVersion,
+  unreadable,
 } from './sealed-segment.js';
 import { type SealedBytes, type SealedHandle, SealedSlices, sliceOf } from './sealed-slices.js';
 import { storageError } from './storage-errors.js';
-import { unreadable } from './unreadable-range.js';
 
 /** Handles of sealed bytes that are kept open: each keeps the disk space of a segment that is deleted meanwhile. */
 const MAX_HANDLES = 8;

@@ -19,9 +19,8 @@ import type {
 } from './log-store.js';
 import type { MemoryDisk } from './memory-disk.js';
 import type { RawLogStore } from './raw-log-store.js';
-import { assertSealedChange, readingSealed, type SealedRead } from './sealed-segment.js';
+import { assertSealedChange, readingSealed, type SealedRead, unreadable } from './sealed-segment.js';
 import { fencedError, storageError, wedgedError } from './storage-errors.js';
-import { unreadable } from './unreadable-range.js';
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
 const OPEN_DEADLINE_MS = 10_000;

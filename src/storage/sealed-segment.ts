@@ -1,10 +1,10 @@
-import type { KafkaError } from '../protocol/errors.js';
+import { KafkaError } from '../protocol/errors.js';
 import { assert } from '../util/assert.js';
 import { int32At, int64At } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
 import type { LogId, NewSealedSegment, SealedChange, SealedIndexEntry, SealedSegment } from './log-store.js';
 import { storageError } from './storage-errors.js';
-import { unreadable } from './unreadable-range.js';
+import { type OffsetRange, UnreadableRange } from './unreadable-range.js';
 
 /** A look-up reads about this much too much. */
 const INDEX_INTERVAL_BYTES = 64 * 1024;
@@ -247,4 +247,12 @@ function batchAt(bytes: Uint8Array, at: number): BatchBounds | undefined {
   const lastOffsetDelta = int32At(bytes, at + LAST_OFFSET_DELTA_AT);
   const isWhole = end >= at + MIN_BATCH_BYTES && end <= bytes.byteLength && lastOffsetDelta >= 0;
   return isWhole ? { baseOffset, lastOffset: baseOffset + lastOffsetDelta, end } : undefined;
+}
+
+/** A sealed segment whose bytes are damaged or gone. */
+export function unreadable(segment: OffsetRange, expected: string, cause?: unknown): KafkaError {
+  const range = new UnreadableRange(segment, { cause });
+  const found = cause instanceof Error || cause instanceof DOMException ? `: ${cause.name}: ${cause.message}` : '';
+  const text = `the sealed segment of ${range.message} cannot be read: expected ${expected}${found}`;
+  return new KafkaError('CORRUPT_MESSAGE', text, { cause: range });
 }

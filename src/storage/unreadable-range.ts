@@ -24,14 +24,6 @@ export class UnreadableRange extends Error {
   }
 }
 
-/** A sealed segment whose bytes are damaged or gone. */
-export function unreadable(segment: OffsetRange, expected: string, cause?: unknown): KafkaError {
-  const range = new UnreadableRange(segment, { cause });
-  const found = cause instanceof Error || cause instanceof DOMException ? `: ${cause.name}: ${cause.message}` : '';
-  const text = `the sealed segment of ${range.message} cannot be read: expected ${expected}${found}`;
-  return new KafkaError('CORRUPT_MESSAGE', text, { cause: range });
-}
-
 /** Which offsets are lost, where `error` is of a read that met damage. */
 export function unreadableRangeOf(error: unknown): UnreadableRange | undefined {
   return error instanceof KafkaError && error.cause instanceof UnreadableRange ? error.cause : undefined;

@@ -33,6 +33,7 @@ function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixt
       recovery: counted('recovery', all.recovery),
       consumer: counted('consumer', all.consumer),
       group: counted('group', all.group),
+      iteration: counted('iteration', all.iteration),
       admin: counted('admin', all.admin),
       storage: counted('storage', all.storage),
     },
@@ -105,6 +106,37 @@ test('before it is loaded a consumer judges arguments and answers as one that do
   expect(consumer.assignment()).toEqual([]);
   expect(asked).toEqual([]);
 });
+
+test('only who iterates over a consumer loads what that needs, and hears where it cannot be loaded', async () => {
+  await using cluster = new InProcessCluster();
+  let isThere = false;
+  const { kafka, asked } = open(cluster, {
+    iteration: async () => {
+      if (!isThere) throw new TypeError('not there');
+      return STATIC_CLIENT_PARTS.iteration();
+    },
+  });
+  await kafka.producer().send({ topic: 'orders', messages: [{ value: 'a' }] });
+  const byHandler = kafka.consumer();
+  await byHandler.assign([{ topic: 'orders', partition: 0, offset: '-2' }]);
+  const handled = await new Promise<string | undefined>((resolve, reject) => {
+    byHandler.run({ eachMessage: async ({ message }) => resolve(message.value?.toString()) }).catch(reject);
+  });
+  expect(handled).toBe('a');
+  expect(asked).not.toContain('iteration');
+
+  const consumer = kafka.consumer();
+  await consumer.assign([{ topic: 'orders', partition: 0, offset: '-2' }]);
+  await expect(firstOf(consumer.messages())).rejects.toMatchObject({ name: 'KafkaJSConnectionError', retriable: true });
+  isThere = true;
+  expect((await firstOf(consumer.messages()))?.value?.toString()).toBe('a');
+  await kafka.close();
+});
+
+async function firstOf<T>(items: AsyncIterable<T>): Promise<T | undefined> {
+  for await (const item of items) return item;
+  return undefined;
+}
 
 test('calls made while the code is loaded keep their order, and later ones do not overtake them', async () => {
   await using cluster = new InProcessCluster();

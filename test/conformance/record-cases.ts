@@ -6,13 +6,12 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KafkaError } from '../../src/protocol/errors.js';
+import { attributesOf } from '../../src/record/batch-attributes.js';
 import { compressBatch, decodeBatch, decompressBatch } from '../../src/record/batch-compression.js';
 import {
-  attributesOf,
   type BatchFields,
   batchSizeAt,
   compressionOf,
-  deleteHorizonMs,
   isControl,
   isTransactional,
   readBatchFields,
@@ -20,19 +19,22 @@ import {
   stampBatch,
   timestampType,
   verifyBatchBytes,
-  wholeBatchesEnd,
 } from '../../src/record/batch-header.js';
-import { type CompressionType, compressionName } from '../../src/record/compression-types.js';
+import { compressionName } from '../../src/record/compression-name.js';
+import type { CompressionType } from '../../src/record/compression-types.js';
 import { controlRecordKey } from '../../src/record/control-record.js';
+import { deleteHorizonMs } from '../../src/record/delete-horizon.js';
 import type { StoredRecord } from '../../src/record/record.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { recordOf } from '../../src/record/record-batch-decoder.js';
 import { RecordCursor } from '../../src/record/record-cursor.js';
+import { wholeBatchesEnd } from '../../src/record/whole-batches.js';
 import { readBigVarlong, writeBigVarlong } from '../../src/util/big-varint.js';
 import { crc32c } from '../../src/util/crc32c.js';
 import { murmur2, partitionFor } from '../../src/util/murmur2.js';
-import { writeUnsignedVarint, writeVarint, writeVarlong } from '../../src/util/varint.js';
+import { writeUnsignedVarint, writeVarint } from '../../src/util/varint.js';
 import { VarintReader } from '../../src/util/varint-reader.js';
+import { writeVarlong } from '../../src/util/varlong.js';
 import './codecs.js';
 
 export interface RecordCase {

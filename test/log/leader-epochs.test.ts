@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest';
-import { LeaderEpochs } from '../../src/log/leader-epochs.js';
+import {
+  endOffsetFor,
+  epochEntry,
+  epochForOffset,
+  type LeaderEpochs,
+  nextEntry,
+  previousEntry,
+  truncatedFromEnd,
+  truncatedFromStart,
+  withEpoch,
+} from '../../src/log/leader-epochs.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 
 // Method: a dumb model that keeps, for each offset, the epoch that wrote it.
@@ -7,7 +17,7 @@ test.each(Array.from({ length: 50 }, (_, seed) => seed))(
   'answers as a list of every offset with its epoch does (seed %i)',
   (seed) => {
     const random = seededRandom(seed);
-    const epochs = new LeaderEpochs();
+    let epochs: LeaderEpochs = [];
     let written: number[] = [];
     let start = 0;
     let epoch = 0;
@@ -15,21 +25,20 @@ test.each(Array.from({ length: 50 }, (_, seed) => seed))(
       const action = random.below(10);
       if (action === 0) {
         written = written.slice(0, start + random.below(written.length - start + 1));
-        epochs.truncateFromEnd(written.length);
+        epochs = truncatedFromEnd(epochs, written.length);
       } else if (action === 1 && written.length > start) {
         start += random.below(written.length - start);
-        epochs.truncateFromStart(start);
+        epochs = truncatedFromStart(epochs, start);
       } else {
         if (action < 5) epoch += 1 + random.below(2);
-        epochs.assign(epoch, written.length);
+        epochs = withEpoch(epochs, epoch, written.length);
         for (let count = 1 + random.below(3); count > 0; count--) written.push(epoch);
       }
       const known = [...new Set(written.slice(start))];
-      expect(epochs.entries().map((entry) => entry.epoch)).toEqual(known);
-      for (const known of epochs.entries())
-        expect(known.startOffset).toBe(Math.max(start, written.indexOf(known.epoch)));
+      expect(epochs.map((entry) => entry.epoch)).toEqual(known);
+      for (const known of epochs) expect(known.startOffset).toBe(Math.max(start, written.indexOf(known.epoch)));
       for (let offset = start; offset < written.length; offset++)
-        expect(epochs.epochForOffset(offset)).toBe(written[offset]);
+        expect(epochForOffset(epochs, offset)).toBe(written[offset]);
       for (let asked = 0; asked <= epoch + 1; asked++) {
         const floor = known.findLast((other) => other <= asked);
         const above = known.find((other) => other > asked);
@@ -38,23 +47,20 @@ test.each(Array.from({ length: 50 }, (_, seed) => seed))(
           asked === known.at(-1) || above !== undefined
             ? { epoch: floor ?? asked, endOffset: end }
             : { epoch: -1, endOffset: -1 };
-        expect(epochs.endOffsetFor(asked, written.length)).toEqual(expected);
+        expect(endOffsetFor(epochs, asked, written.length)).toEqual(expected);
       }
     }
   },
 );
 
-test('an entry list made of entries goes on where the other was', () => {
-  const epochs = new LeaderEpochs();
-  epochs.assign(1, 0);
-  epochs.assign(4, 10);
-  const again = new LeaderEpochs(epochs.entries());
-  again.assign(5, 20);
-  expect(again.entries()).toEqual([
+test('an entry list is never changed: a new one goes on where it was', () => {
+  const epochs = withEpoch(withEpoch([], 1, 0), 4, 10);
+  const again = withEpoch(epochs, 5, 20);
+  expect(again).toEqual([
     { epoch: 1, startOffset: 0 },
     { epoch: 4, startOffset: 10 },
     { epoch: 5, startOffset: 20 },
   ]);
-  expect(epochs.latestEpoch()).toBe(4);
-  expect([again.previous(4)?.epoch, again.next(4)?.epoch, again.entry(3)]).toEqual([1, 5, undefined]);
+  expect(epochs.at(-1)).toEqual({ epoch: 4, startOffset: 10 });
+  expect([previousEntry(again, 4)?.epoch, nextEntry(again, 4)?.epoch, epochEntry(again, 3)]).toEqual([1, 5, undefined]);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { recoverLog } from '../../src/log/log-recovery.js';
+import { deleteRecordsBefore } from '../../src/log/log-upkeep.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
@@ -66,7 +67,7 @@ test('a checkpoint that lies below the log start says nothing of producers', asy
   for (let i = 0; i < 500; i++) await log.append(sequenced(i, ['a']), 'client'); // with a checkpoint
   await log.append(sequenced(500, ['b']), 'client');
   await log.append(batch(['c']), 'client');
-  await log.deleteRecordsBefore(501);
+  await deleteRecordsBefore(log, 501);
   const recovered = await (await leader(disk)).open();
   expect(await recovered.append(sequenced(501, ['d']), 'client')).toMatchObject({ baseOffset: 502 });
 });

@@ -3,6 +3,7 @@ import { unpackAborted } from '../../src/log/aborted-transactions.js';
 import { recoverLog } from '../../src/log/log-recovery.js';
 import { hasTransactions } from '../../src/log/log-state.js';
 import { MAX_ABORTED_PER_SEGMENT } from '../../src/log/log-transactions.js';
+import { deleteRecordsBefore, enforceRetention } from '../../src/log/log-upkeep.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';
 import { batchesIn } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
@@ -48,7 +49,7 @@ describe('the last stable offset', () => {
     const log = await (await leader()).open();
     await log.append(transactional(0, ['a'], { id: 1, epoch: 0 }), 'client');
     await log.append(batch(['b', 'c']), 'client');
-    await log.deleteRecordsBefore(2);
+    await deleteRecordsBefore(log, 2);
     expect(log.lastStableOffset).toBe(2);
   });
 
@@ -122,7 +123,7 @@ describe('rules', () => {
     await log.append(sequenced(0, ['a'], { id: 1, epoch: 0 }), 'client');
     await log.append(transactional(0, ['b'], { id: 2, epoch: 0 }), 'client');
     clock.nowMs += 1_000;
-    await log.enforceRetention();
+    await enforceRetention(log);
     await log.append(sequenced(7, ['a'], { id: 1, epoch: 0 }), 'client'); // as if new: any sequence is right
     const gap = transactional(7, ['b'], { id: 2, epoch: 0 });
     expect(await errorOf(log.append(gap, 'client'))).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { deleteRecordsBefore } from '../../src/log/log-upkeep.js';
 import { offsetForTimestamp, type TimestampedOffset } from '../../src/log/offset-for-timestamp.js';
 import { MAX_TIMESTAMP } from '../../src/protocol/requests.js';
 import { compressBatch } from '../../src/record/batch-compression.js';
@@ -28,7 +29,7 @@ test.each(Array.from({ length: 12 }, (_, seed) => seed))('equals a scan of all r
     const plain = batch(records);
     await log.append(random.below(10) === 0 ? await compressBatch(plain, 0, CompressionTypes.GZIP) : plain, 'client');
   }
-  const logStartOffset = random.below(3) === 0 ? await log.deleteRecordsBefore(random.below(log.logEndOffset)) : 0;
+  const logStartOffset = random.below(3) === 0 ? await deleteRecordsBefore(log, random.below(log.logEndOffset)) : 0;
   const all = (await readAll(store)).filter(({ offset }) => offset >= logStartOffset);
 
   for (let i = 0; i < 40; i++) {

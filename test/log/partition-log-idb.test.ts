@@ -1,3 +1,4 @@
+import { enforceRetention } from '../../src/log/log-upkeep.js';
 import 'fake-indexeddb/auto';
 import { expect, test } from 'vitest';
 import { GroupCommit } from '../../src/log/group-commit.js';
@@ -45,7 +46,7 @@ test('a log in IndexedDB goes on under the next leader where the last one was', 
     const { logStartOffset, logEndOffset: endOffset } = log;
     const found = await offsetForTimestamp({ store, log: LOG, logStartOffset, endOffset, timestampMs: lastMs });
     expect(found).toEqual({ offset: term * 40 + 39, timestampMs: lastMs, leaderEpoch });
-    await log.enforceRetention();
+    await enforceRetention(log);
     expect(await readAll(store)).toHaveLength(log.logEndOffset - log.logStartOffset);
     await log.close();
     await groupCommit.close();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { GroupCommit } from '../../src/log/group-commit.js';
+import { deleteRecordsBefore, enforceRetention } from '../../src/log/log-upkeep.js';
 import type { LogAdvance } from '../../src/log/log-view.js';
 import { PartitionLog } from '../../src/log/partition-log.js';
 import { KafkaError } from '../../src/protocol/errors.js';
@@ -105,7 +106,7 @@ async function electHost(disk: MemoryDisk, random: Random, advances: LogAdvance[
       Promise.race([died, log.append(records, 'client').then(({ baseOffset }) => baseOffset, retriable)]),
     delete: (random) => {
       const offset = Math.max(0, log.logEndOffset - random.below(40));
-      const deletion = random.below(2) === 0 ? log.deleteRecordsBefore(offset) : log.enforceRetention();
+      const deletion = random.below(2) === 0 ? deleteRecordsBefore(log, offset) : enforceRetention(log);
       return Promise.race([died, deletion.then(() => undefined, retriable)]);
     },
     kill: () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { deleteRecordsBefore, enforceRetention, sizeInBytes } from '../../src/log/log-upkeep.js';
 import { readBatchHeader, stampBatch } from '../../src/record/batch-header.js';
 import { MAX_ROW_BYTES } from '../../src/storage/log-store.js';
 import { batch, errorOf, LOG, leader, MemoryDisk, readAll, sequenced } from './harness.js';
@@ -260,7 +261,7 @@ describe('failures of the store', () => {
     expect(await errorOf(old.append(batch(['zombie']), 'client'))).toBe('NOT_LEADER_OR_FOLLOWER');
     expect(old.deposed.aborted).toBe(true);
     expect(await errorOf(old.append(batch(['zombie']), 'client'))).toBe('NOT_LEADER_OR_FOLLOWER');
-    expect(await errorOf(old.deleteRecordsBefore(1))).toBe('NOT_LEADER_OR_FOLLOWER');
+    expect(await errorOf(deleteRecordsBefore(old, 1))).toBe('NOT_LEADER_OR_FOLLOWER');
     await log.append(batch(['b']), 'client');
     expect((await readAll(store)).map(({ value }) => value)).toEqual(['a', 'b']);
   });
@@ -291,13 +292,13 @@ describe('deletion', () => {
     const { open, advances } = await leader(disk);
     const log = await open();
     for (let i = 0; i < 10; i++) await log.append(batch([`${i}`]), 'client');
-    expect(await log.deleteRecordsBefore(4)).toBe(4);
-    expect(await log.deleteRecordsBefore(2)).toBe(4);
-    expect(await errorOf(log.deleteRecordsBefore(11))).toBe('OFFSET_OUT_OF_RANGE');
-    expect(await errorOf(log.deleteRecordsBefore(-2))).toBe('OFFSET_OUT_OF_RANGE');
+    expect(await deleteRecordsBefore(log, 4)).toBe(4);
+    expect(await deleteRecordsBefore(log, 2)).toBe(4);
+    expect(await errorOf(deleteRecordsBefore(log, 11))).toBe('OFFSET_OUT_OF_RANGE');
+    expect(await errorOf(deleteRecordsBefore(log, -2))).toBe('OFFSET_OUT_OF_RANGE');
     expect(advances.at(-1)).toMatchObject({ logStartOffset: 4, highWatermark: 10 });
-    expect(await log.deleteRecordsBefore(-1)).toBe(10);
-    expect(await log.sizeInBytes()).toBe(0);
+    expect(await deleteRecordsBefore(log, -1)).toBe(10);
+    expect(await sizeInBytes(log)).toBe(0);
     const reopened = await (await leader(disk)).open();
     expect([reopened.logStartOffset, reopened.logEndOffset]).toEqual([10, 10]);
     expect(await reopened.append(batch(['x']), 'client')).toMatchObject({ baseOffset: 10, logStartOffset: 10 });
@@ -308,9 +309,9 @@ describe('deletion', () => {
     const one = batch(['x'.repeat(939)]).byteLength;
     const log = await open({ topicConfig: { 'segment.bytes': `${2 * one}`, 'retention.bytes': `${5 * one}` } });
     for (let i = 0; i < 10; i++) await log.append(batch(['x'.repeat(939)]), 'client');
-    expect(await log.sizeInBytes()).toBe(10 * one);
-    await log.enforceRetention();
-    expect([log.logStartOffset, await log.sizeInBytes()]).toEqual([4, 6 * one]);
+    expect(await sizeInBytes(log)).toBe(10 * one);
+    await enforceRetention(log);
+    expect([log.logStartOffset, await sizeInBytes(log)]).toEqual([4, 6 * one]);
     expect(await readAll(store)).toHaveLength(6);
   });
 
@@ -319,20 +320,20 @@ describe('deletion', () => {
     const log = await open({ topicConfig: { 'segment.ms': '1000', 'retention.ms': '10000' } });
     for (let i = 0; i < 10; i++) await log.append(batch([{ timestampMs: 1_000_000 + 500 * i }]), 'client');
     clock.nowMs = 1_000_000 + 12_000;
-    await log.enforceRetention();
+    await enforceRetention(log);
     expect(log.logStartOffset).toBe(3);
     clock.nowMs = 1_000_000 + 30_000;
-    await log.enforceRetention();
-    expect([log.logStartOffset, log.logEndOffset, await log.sizeInBytes()]).toEqual([10, 10, 0]);
+    await enforceRetention(log);
+    expect([log.logStartOffset, log.logEndOffset, await sizeInBytes(log)]).toEqual([10, 10, 0]);
     expect(await log.append(batch(['x']), 'client')).toMatchObject({ baseOffset: 10 });
-    expect(await log.sizeInBytes()).toBe(batch(['x']).byteLength);
+    expect(await sizeInBytes(log)).toBe(batch(['x']).byteLength);
   });
 
   test('a producer that replays old records is not forgotten', async () => {
     const { open } = await leader();
     const log = await open({ topicConfig: { 'retention.ms': '-1' } });
     await log.append(sequenced(0, ['a']), 'client');
-    await log.enforceRetention();
+    await enforceRetention(log);
     expect(await log.append(sequenced(0, ['a']), 'client')).toMatchObject({ duplicate: true });
   });
 });
@@ -353,7 +354,7 @@ test('a producer whose records were all deleted is still known to the next leade
   const log = await (await leader(disk)).open();
   await log.append(sequenced(0, ['a', 'b']), 'client');
   await log.append(sequenced(2, ['c']), 'client');
-  await log.deleteRecordsBefore(-1);
+  await deleteRecordsBefore(log, -1);
   const successor = await (await leader(disk)).open();
   expect(await successor.append(sequenced(2, ['c']), 'client')).toMatchObject({ duplicate: true, baseOffset: 2 });
   expect(await successor.append(sequenced(3, ['d']), 'client')).toMatchObject({ duplicate: false, baseOffset: 3 });

@@ -4,7 +4,7 @@ import type { StoredBatch } from '../../src/log/rewrite-segments.js';
 import { rollUp } from '../../src/log/roll-up.js';
 import { readBatchHeader, stampBatch, verifyBatch } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
-import { bytesEqual } from '../../src/util/bytes.js';
+import { bytesEqual } from '../../src/util/bytes-equal.js';
 import { batch } from './harness.js';
 
 interface Written {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { deleteRecordsBefore, enforceRetention, sizeInBytes } from '../../src/log/log-upkeep.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
@@ -38,7 +39,7 @@ test('closed segments are sealed, each in few batches, and their rows are gone; 
   const log = await open(SMALL);
   const values = await fill(log, store, 4);
   const bytesBefore = disk.sizeInBytes;
-  const sizeBefore = await log.sizeInBytes();
+  const sizeBefore = await sizeInBytes(log);
   await sealClosedSegments(log, NEVER);
   const sealed = await store.sealedSegments(LOG);
   const segments = await store.segments(LOG);
@@ -49,7 +50,7 @@ test('closed segments are sealed, each in few batches, and their rows are gone; 
   expect(valuesOf(await readAll(store))).toEqual(values);
   expect(await batchCount(store, sealed.at(-1)!.nextOffset)).toBe(4);
   expect(disk.sizeInBytes).toBeLessThan(bytesBefore);
-  expect(await log.sizeInBytes()).toBe(sizeBefore - (bytesBefore - disk.sizeInBytes));
+  expect(await sizeInBytes(log)).toBe(sizeBefore - (bytesBefore - disk.sizeInBytes));
 });
 
 test('a log that was sealed goes on where it was after a fail-over, and still knows its producers', async () => {
@@ -130,11 +131,11 @@ test('a segment that is cut by the log start is sealed from there on', async () 
   const { open, store } = await leader();
   const log = await open(SMALL);
   const values = await fill(log, store, 3);
-  await log.deleteRecordsBefore(4);
+  await deleteRecordsBefore(log, 4);
   await sealClosedSegments(log, NEVER);
   expect(valuesOf(await readAll(store))).toEqual(values.slice(4));
   const [, second] = await store.segments(LOG);
-  await log.deleteRecordsBefore(second!.baseOffset + 1);
+  await deleteRecordsBefore(log, second!.baseOffset + 1);
   expect((await store.sealedSegments(LOG)).map(({ baseOffset }) => baseOffset)[0]).toBe(second!.baseOffset);
   expect(valuesOf(await readAll(store))).toEqual(values.slice(second!.baseOffset + 1));
 });
@@ -182,8 +183,8 @@ describe('whatever happens between the steps', () => {
           const sealing = sealClosedSegments(log, stop.signal).catch((error: unknown) => error);
           if (random.below(3) === 0) stop.abort(new Error('enough'));
           if (random.below(4) === 0)
-            await log.deleteRecordsBefore(start + random.below(values.length - start + 1)).catch(() => {});
-          if (random.below(6) === 0) await log.enforceRetention().catch(() => {});
+            await deleteRecordsBefore(log, start + random.below(values.length - start + 1)).catch(() => {});
+          if (random.below(6) === 0) await enforceRetention(log).catch(() => {});
           const outcome = await sealing;
           aborts = 0;
           if (outcome instanceof Error && outcome.name === 'AssertionError') throw outcome;
@@ -236,6 +237,6 @@ test('1,000 leaders after one another leave nothing behind but the records and o
   expect((await store.sealedSegments(LOG)).length).toBeLessThanOrEqual(Math.ceil(written / 4000));
   const { checkpoint } = await store.ends(LOG);
   expect(JSON.stringify(checkpoint).length).toBeLessThan(64 * 1024);
-  await log.deleteRecordsBefore(-1);
+  await deleteRecordsBefore(log, -1);
   expect(disk.sizeInBytes).toBe(0);
 });

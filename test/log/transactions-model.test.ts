@@ -3,9 +3,10 @@ import { type AbortedTransaction, unpackAborted } from '../../src/log/aborted-tr
 import { type RecoveredLog, recoverLog } from '../../src/log/log-recovery.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';
 import { KafkaError } from '../../src/protocol/errors.js';
-import { batchesIn, isControl, isTransactional, lastOffsetOf, wholeBatchesEnd } from '../../src/record/batch-header.js';
+import { batchesIn, isControl, isTransactional, lastOffsetOf } from '../../src/record/batch-header.js';
 import { controlRecordType } from '../../src/record/control-record.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
+import { wholeBatchesEnd } from '../../src/record/whole-batches.js';
 import type { Random } from '../../src/runtime/runtime.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { LogStore, SegmentRow } from '../../src/storage/log-store.js';

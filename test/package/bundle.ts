@@ -24,11 +24,19 @@ interface Chunk {
 
 /** The worker at `path`, counted from the project's root, in the chunks that the package has it in. */
 export function builtWorker(path: string): Promise<Bundle> {
-  return bundle(path, { codeSplitting: { groups: [coreChunk(path)] } });
+  return bundle(path, { output: { codeSplitting: { groups: [coreChunk(path)] } } });
 }
 
+interface BundleOptions {
+  readonly preserveEntrySignatures?: false;
+  readonly output?: object;
+}
+
+/** Nobody asks what the entry of an app's page exports. */
+const PAGE: BundleOptions = { preserveEntrySignatures: false };
+
 /** Bundles the module at `path`, counted from the project's root, as the bundler of an app would. */
-export async function bundle(path: string, output: object = {}): Promise<Bundle> {
+export async function bundle(path: string, options: BundleOptions = PAGE): Promise<Bundle> {
   const result = await build({
     configFile: false,
     logLevel: 'error',
@@ -46,7 +54,7 @@ export async function bundle(path: string, output: object = {}): Promise<Bundle>
       target: 'es2022',
       // As a library: what Vite adds to an app, to preload chunks and styles, is not ours.
       lib: { entry: fileURLToPath(new URL(`../../${path}`, import.meta.url)), formats: ['es'], fileName: 'entry' },
-      rolldownOptions: { preserveEntrySignatures: false, output: { ...MINIFIED, ...output } },
+      rolldownOptions: { ...options, output: { ...MINIFIED, ...options.output } },
     },
   });
   const chunks = [result]

@@ -10,21 +10,21 @@ import { type Bundle, builtWorker, bundle } from './bundle.js';
 const KB = 1000;
 
 const PAGE = [
-  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.3 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.7 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.2 },
+  { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.1 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 28.6 },
   { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.5 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 38.2,
+    bound: 37.6,
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 38.7 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 40.1 },
-  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 40.7 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 36.8 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 38.3 },
+  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 38.9 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -49,9 +49,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 91.6 KB', async () => {
+test('the whole worker is at most 91.8 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 91.6 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 91.8 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -64,6 +64,7 @@ test('what is loaded later is known here', async () => {
     'encryption',
     'integrity',
     'introducer',
+    'message-iteration',
     'producer',
     'storage-watch',
   ]);

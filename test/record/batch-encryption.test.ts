@@ -10,7 +10,8 @@ import {
   stampBatch,
   verifyBatch,
 } from '../../src/record/batch-header.js';
-import { CompressionTypes, ENCRYPTED } from '../../src/record/compression-types.js';
+import { ENCRYPTED } from '../../src/record/batch-layout.js';
+import { CompressionTypes } from '../../src/record/compression-types.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
 import { writeBatchHeader } from '../../src/record/write-batch-header.js';

@@ -1,12 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { KafkaError } from '../../src/protocol/errors.js';
+import { attributesOf } from '../../src/record/batch-attributes.js';
 import {
-  attributesOf,
   BATCH_HEADER_BYTES,
   batchesIn,
   compressionOf,
-  deleteHorizonMs,
   isControl,
   isTransactional,
   lastOffsetOf,
@@ -14,12 +13,13 @@ import {
   stampBatch,
   timestampType,
   verifyBatch,
-  wholeBatchesEnd,
 } from '../../src/record/batch-header.js';
+import { deleteHorizonMs } from '../../src/record/delete-horizon.js';
 import type { NewRecord, StoredRecord } from '../../src/record/record.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { decodeRecords, headersOf } from '../../src/record/record-batch-decoder.js';
 import { NULL_START, RecordCursor } from '../../src/record/record-cursor.js';
+import { wholeBatchesEnd } from '../../src/record/whole-batches.js';
 import { concatBytes } from '../../src/util/bytes.js';
 import { crc32c } from '../../src/util/crc32c.js';
 import { bytesOf, encode, expected, newRecord, plain } from './record-arbitraries.js';

@@ -1,5 +1,5 @@
 import { errorName, KafkaError, type KafkaErrorName } from '../../src/protocol/errors.js';
-import { attributesOf } from '../../src/record/batch-header.js';
+import { attributesOf } from '../../src/record/batch-attributes.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import type { ClusterSimulation, Tab } from './cluster-simulation.js';
 import { logText, type Send, type Transaction } from './history.js';

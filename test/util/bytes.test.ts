@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   bigInt64At,
-  bytesEqual,
   concatBytes,
   int16At,
   int32At,
@@ -12,6 +11,7 @@ import {
   setInt64,
   uint32At,
 } from '../../src/util/bytes.js';
+import { bytesEqual } from '../../src/util/bytes-equal.js';
 
 test('integers are written and read as a big-endian DataView does it', () => {
   const int64 = fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.maxSafeInteger().map(BigInt));

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readBigVarlong, writeBigVarlong } from '../../src/util/big-varint.js';
-import { varintSize, varlongSize, writeUnsignedVarint, writeVarint, writeVarlong } from '../../src/util/varint.js';
+import { writeUnsignedVarint, writeVarint } from '../../src/util/varint.js';
 import { VarintReader } from '../../src/util/varint-reader.js';
+import { varintSize, varlongSize } from '../../src/util/varint-size.js';
+import { writeVarlong } from '../../src/util/varlong.js';
 
 const int32 = fc.oneof(fc.integer(), fc.integer({ min: -300, max: 300 }));
 const safeInteger = fc.oneof(fc.maxSafeInteger(), fc.integer(), fc.integer({ min: -300, max: 300 }));

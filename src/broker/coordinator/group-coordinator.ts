@@ -1,3 +1,4 @@
+import { deleteRecordsBefore } from '../../log/log-upkeep.js';
 import type { PartitionLog } from '../../log/partition-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../../protocol/errors.js';
 import type { Requests, Responses } from '../../protocol/requests.js';
@@ -390,7 +391,7 @@ export class GroupCoordinator {
       for (const groupId of [...this.#entries.keys()]) {
         await this.#inTurn(groupId, (entry) => this.#append(recordsOf(entry.group)));
       }
-      await log.deleteRecordsBefore(logEndOffset);
+      await deleteRecordsBefore(log, logEndOffset);
       this.#recordCount -= countBefore;
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error; // else nothing is lost, and a later append tries again

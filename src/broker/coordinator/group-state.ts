@@ -1,7 +1,7 @@
 import { errorFields, KafkaError, NO_ERROR } from '../../protocol/errors.js';
 import type { Requests, Responses } from '../../protocol/requests.js';
 import { assert, present, unreachable } from '../../util/assert.js';
-import { bytesEqual } from '../../util/bytes.js';
+import { bytesEqual } from '../../util/bytes-equal.js';
 
 /** Names one request that waits for its answer; given by the coordinator, never used twice. */
 export type CallId = number;

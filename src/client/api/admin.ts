@@ -60,7 +60,7 @@ export const ResourceTypes = {
   DELEGATION_TOKEN: 6,
 } as const;
 
-export { ConfigSource } from '../../protocol/requests.js';
+export { ConfigSource } from '../../protocol/config-source.js';
 export const ConfigResourceTypes = ConfigResourceType;
 export type ConfigResourceTypes = (typeof ConfigResourceTypes)[keyof typeof ConfigResourceTypes];
 

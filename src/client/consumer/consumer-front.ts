@@ -18,8 +18,11 @@ export function consumerFront<K, V>(context: ClientContext, config: ConsumerConf
   });
   const disconnect = () => ending(part, (body) => body.disconnect());
 
+  const iteration = new LazyPart(() => context.parts.iteration());
+
   async function* messages(options?: Parameters<Consumer['messages']>[0]): AsyncGenerator<ConsumedMessage<K, V>> {
-    yield* (await part.load()).messages(options);
+    const [body, { iterateMessages }] = await Promise.all([part.load(), iteration.load()]);
+    yield* iterateMessages(body, shell.instrumentation, options);
   }
 
   function changePaused(topics: readonly TopicPartitions[] = [], pause: boolean): void {

@@ -61,12 +61,20 @@ export function consumerGroup<K, V>({ config, ...options }: GroupOptions<K, V>):
   async function subscribedTopics(): Promise<ReadonlyMap<string, boolean>> {
     const topics = new Map<string, boolean>();
     const hasPattern = subscriptions.some(({ topic }) => topic instanceof RegExp);
-    const existing = hasPattern ? await metadata.allTopics() : [];
+    const existing = hasPattern ? await allTopics() : [];
     for (const { topic, fromBeginning } of subscriptions) {
       if (typeof topic === 'string') topics.set(topic, fromBeginning);
       else for (const name of existing) if (matches(topic, name)) topics.set(name, fromBeginning);
     }
     return topics;
+  }
+
+  /** All topics that there are, internal ones left out. */
+  async function allTopics(): Promise<string[]> {
+    const { topics } = await connection.retry({ options: retry }, () =>
+      connection.request('Metadata', { topics: null, allowAutoTopicCreation: false }),
+    );
+    return topics.filter(({ isInternal }) => !isInternal).map(({ name }) => name);
   }
 
   async function describe(): Promise<GroupDescription> {

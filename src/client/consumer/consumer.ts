@@ -1,12 +1,10 @@
 import type { TopicPartition } from '../../protocol/topic-partition.js';
-import { type Deferred, deferred, onAbort } from '../../util/signal.js';
+import { onAbort } from '../../util/signal.js';
 import type {
   AssignedPartition,
-  ConsumedMessage,
   Consumer,
   ConsumerConfig,
   ConsumerRunConfig,
-  EachBatchPayload,
   GroupDescription,
   TopicPartitionOffsetAndMetadata,
   TopicPartitions,
@@ -33,7 +31,9 @@ export interface ConsumerBody<K, V>
     | 'paused'
     | 'assignment'
   > {
-  messages(options?: Parameters<Consumer['messages']>[0]): AsyncGenerator<ConsumedMessage<K, V>>;
+  isPaused(partition: TopicPartition): boolean;
+  /** Between a crash and the next start. */
+  isRestarting(): boolean;
   seek(partition: TopicPartition, position: Position): void;
   changePaused(topics: readonly TopicPartitions[], pause: boolean): void;
 }
@@ -242,39 +242,6 @@ export function makeConsumer<K, V>(
     session.pausedChanged();
   }
 
-  async function* messages(
-    options: { signal?: AbortSignal; autoCommit?: boolean } = {},
-  ): AsyncGenerator<ConsumedMessage<K, V>> {
-    const { signal, autoCommit = true } = options;
-    const handOver = new HandOver<EachBatchPayload<K, V>>();
-    const forgetCrash = instrumentation.on(CONSUMER_EVENTS.CRASH, ({ payload }) => {
-      if (!payload.restart) handOver.end(payload.error);
-    });
-    const forgetStop = instrumentation.on(CONSUMER_EVENTS.STOP, () => {
-      if (restarting === undefined || restarting.signal.aborted) handOver.end();
-    });
-    const forgetAbort = onAbort(signal, () => handOver.end());
-    try {
-      if (signal?.aborted) return;
-      await run({ autoCommit, eachBatchAutoResolve: false, eachBatch: (payload) => handOver.give(payload) });
-      for (let payload = await handOver.take(); payload !== undefined; payload = await handOver.take()) {
-        for (const message of payload.batch.messages as readonly ConsumedMessage<K, V>[]) {
-          if (!payload.isRunning() || payload.isStale() || signal?.aborted || isPaused(message)) break;
-          yield message;
-          payload.resolveOffset(message.offset);
-        }
-      }
-    } finally {
-      forgetCrash();
-      forgetStop();
-      forgetAbort();
-      const stopped = stop();
-      handOver.end();
-      handOver.release();
-      await stopped;
-    }
-  }
-
   const consumer: ConsumerBody<K, V> = {
     connect,
     disconnect,
@@ -282,7 +249,8 @@ export function makeConsumer<K, V>(
     assign,
     run,
     stop,
-    messages,
+    isPaused,
+    isRestarting: () => restarting !== undefined && !restarting.signal.aborted,
     async commitOffsets(offsets = []) {
       const checked = offsets.map(offsetToCommit);
       if (session === undefined) throw notRunning();
@@ -308,55 +276,6 @@ export function makeConsumer<K, V>(
     },
   };
   return consumer;
-}
-
-/** Passes batches from the handlers to the loop, one at a time: a handler ends when the loop asks for the next. */
-class HandOver<T> {
-  readonly #given: { readonly item: T; readonly done: Deferred<void> }[] = [];
-  #current: Deferred<void> | undefined;
-  #asked: Deferred<T | undefined> | undefined;
-  #ended: { readonly error: unknown } | undefined;
-
-  async give(item: T): Promise<void> {
-    if (this.#ended !== undefined) return;
-    const done = deferred();
-    this.#given.push({ item, done });
-    this.#next();
-    await done.promise;
-  }
-
-  /** undefined at the end. */
-  take(): Promise<T | undefined> {
-    this.release();
-    this.#asked = deferred();
-    const { promise } = this.#asked;
-    this.#next();
-    return promise;
-  }
-
-  /** Lets the handler of what was taken last end. */
-  release(): void {
-    this.#current?.resolve();
-    this.#current = undefined;
-  }
-
-  end(error?: unknown): void {
-    this.#ended ??= { error };
-    for (const { done } of this.#given.splice(0)) done.resolve();
-    this.#next();
-  }
-
-  #next(): void {
-    const asked = this.#asked;
-    if (asked === undefined) return;
-    const given = this.#given.shift();
-    if (given === undefined && this.#ended === undefined) return;
-    this.#asked = undefined;
-    this.#current = given?.done;
-    if (given !== undefined) asked.resolve(given.item);
-    else if (this.#ended?.error === undefined) asked.resolve(undefined);
-    else asked.reject(this.#ended.error);
-  }
 }
 
 /** Whether a crash is worth a restart: what a retry may mend. */

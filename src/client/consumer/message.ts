@@ -1,6 +1,6 @@
 import { decompressBatch } from '../../record/batch-compression.js';
 import { batchesIn, compressionOf, isControl, isTransactional, lastOffsetOf } from '../../record/batch-header.js';
-import { ENCRYPTED } from '../../record/compression-types.js';
+import { ENCRYPTED } from '../../record/batch-layout.js';
 import { controlRecordType } from '../../record/control-record.js';
 import type { BatchHeader, RecordHeader } from '../../record/record.js';
 import { headersOf } from '../../record/record-batch-decoder.js';

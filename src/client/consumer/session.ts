@@ -13,7 +13,8 @@ import { CONSUMER_EVENTS, type ConsumerEvents, type GapEventPayload } from '../a
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSGapError, KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSGapError } from '../gap-error.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';

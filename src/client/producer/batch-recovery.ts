@@ -1,7 +1,7 @@
 import { KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
 import { decompressBatch } from '../../record/batch-compression.js';
 import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
-import { ENCRYPTED } from '../../record/compression-types.js';
+import { ENCRYPTED } from '../../record/batch-layout.js';
 import { splitBatch } from '../../record/split-batch.js';
 import { writeBatchHeader } from '../../record/write-batch-header.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';

@@ -1,7 +1,7 @@
 import { errorOf, KafkaError } from '../../protocol/errors.js';
 import type { Acks } from '../../protocol/requests.js';
 import { isInternalTopic } from '../../protocol/topic-partition.js';
-import { NO_COMPRESSION } from '../../record/compression-types.js';
+import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable } from '../../util/signal.js';
 import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';

@@ -1,7 +1,8 @@
 import type { Acks } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressBatch } from '../../record/batch-compression.js';
-import { type CompressionType, NO_COMPRESSION } from '../../record/compression-types.js';
+import { NO_COMPRESSION } from '../../record/batch-layout.js';
+import type { CompressionType } from '../../record/compression-types.js';
 import type { NewRecord } from '../../record/record.js';
 import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';

@@ -1,4 +1,5 @@
-import { type BatchAt, deleteHorizonMs, isControl, lastOffsetOf } from '../../record/batch-header.js';
+import { type BatchAt, isControl, lastOffsetOf } from '../../record/batch-header.js';
+import { deleteHorizonMs } from '../../record/delete-horizon.js';
 import type { BatchHeader } from '../../record/record.js';
 import type { ProducerEntry } from '../producer-state.js';
 import type { CleanedTransactions } from './cleaned-transactions.js';

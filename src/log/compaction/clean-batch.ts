@@ -4,18 +4,21 @@ import {
   BATCH_HEADER_BYTES,
   type BatchAt,
   compressionOf,
-  deleteHorizonMs,
   isControl,
   readBatchHeader,
   timestampType,
 } from '../../record/batch-header.js';
-import { type CompressionType, ENCRYPTED } from '../../record/compression-types.js';
+import { ENCRYPTED } from '../../record/batch-layout.js';
+import type { CompressionType } from '../../record/compression-types.js';
+import { deleteHorizonMs } from '../../record/delete-horizon.js';
 import type { BatchHeader } from '../../record/record.js';
 import { NULL_START, RecordCursor } from '../../record/record-batch-decoder.js';
 import { emptiedBatch, withDeleteHorizon } from '../../record/rewritten-batch.js';
 import { writeBatchHeader } from '../../record/write-batch-header.js';
-import { varlongSize, writeVarint, writeVarlong } from '../../util/varint.js';
+import { writeVarint } from '../../util/varint.js';
 import { VarintReader } from '../../util/varint-reader.js';
+import { varlongSize } from '../../util/varint-size.js';
+import { writeVarlong } from '../../util/varlong.js';
 import type { BatchKeys } from '../batch-keys.js';
 import { type BatchRetention, batchRetention, hasExpired, type RetentionRules } from './batch-retention.js';
 import type { CleanedTransactions } from './cleaned-transactions.js';

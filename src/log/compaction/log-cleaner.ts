@@ -8,6 +8,7 @@ import type { LogId, LogStore, SegmentRow } from '../../storage/log-store.js';
 import { SealedSegmentBuilder } from '../../storage/sealed-segment.js';
 import { type AbortedTransaction, packAborted, unpackAborted } from '../aborted-transactions.js';
 import type { BatchKeys } from '../batch-keys.js';
+import { decidedBehind, rewriteClosed } from '../log-upkeep.js';
 import type { PartitionLog } from '../partition-log.js';
 import {
   type CleanablePart,
@@ -103,7 +104,7 @@ export class LogCleaner {
     const config = compacted.config();
     const nowMs = clock.wallMs();
     const segments = await store.segments(log);
-    const decided = leader.decidedBehind(segments);
+    const decided = decidedBehind(leader, segments);
     if (decided === undefined) return []; // a segment closes just now: it will be told of
     const { logStartOffset } = leader;
     const { lastStableOffset: stableOffset } = decided;
@@ -140,7 +141,7 @@ export class LogCleaner {
     const { log } = compacted;
     const leader = await compacted.open();
     // What a dead leader left; and from here on recovery replays nothing of these segments.
-    await leader.rewriteClosed(() => store.sweepSealed(log, leaderEpoch));
+    await rewriteClosed(leader, () => store.sweepSealed(log, leaderEpoch));
     const sealedEndOffset = (await store.sealedSegments(log)).at(-1)?.nextOffset ?? 0;
     const source: LogToClean = {
       log,
@@ -162,14 +163,14 @@ export class LogCleaner {
       const cleaned = step.value;
       // Behind what is sealed all is published, changed or not: the sealed part of a log has no holes.
       if (!cleaned.isChanged && cleaned.row.nextOffset <= sealedEndOffset) continue;
-      await leader.rewriteClosed(() => this.#replace(cleaned, abortedTransactions));
+      await rewriteClosed(leader, () => this.#replace(cleaned, abortedTransactions));
     }
     const cleanedOffset = step.value;
-    await leader.rewriteClosed(async ({ rows }) => {
+    await rewriteClosed(leader, async ({ rows }) => {
       await store.sweepSealed(log, leaderEpoch);
       // Kafka's cleaner-offset-checkpoint: kept in the row of the last segment that the pass has cleaned.
       const row = rows.findLast(({ baseOffset }) => baseOffset < cleanedOffset);
-      if (row !== undefined) await leader.writeSegment({ ...row, cleanedOffset });
+      if (row !== undefined) await leader.inside.writeRows({ closedSegment: { ...row, cleanedOffset } });
     });
   }
 

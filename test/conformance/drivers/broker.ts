@@ -4,7 +4,18 @@
  * ProducerStateManager keeps itself, while our log has one checkpoint in the store.
  */
 import { assignRange, assignRoundRobin, type Member } from '../../../src/client/consumer/assignors.js';
-import { type EpochEntry, LeaderEpochs } from '../../../src/log/leader-epochs.js';
+import {
+  type EpochEntry,
+  endOffsetFor,
+  epochEntry,
+  epochForOffset,
+  type LeaderEpochs,
+  nextEntry,
+  previousEntry,
+  truncatedFromEnd,
+  truncatedFromStart,
+  withEpoch,
+} from '../../../src/log/leader-epochs.js';
 import {
   firstOffsetOfBatch,
   firstSequenceOf,
@@ -54,21 +65,24 @@ function assign(kind: string, { topics, members }: AssignorCase): object | null 
 }
 
 function leaderEpochCache(): object {
-  const cache = new LeaderEpochs();
+  let cache: LeaderEpochs = [];
   const pair = (entry: EpochEntry | undefined): number[] | null => (entry ? [entry.epoch, entry.startOffset] : null);
+  const becomes = (next: LeaderEpochs): void => {
+    cache = next;
+  };
   return {
-    assign: (epoch: number, startOffset: number) => cache.assign(epoch, startOffset),
-    endOffsetFor: (epoch: number, logEndOffset: number) => Object.values(cache.endOffsetFor(epoch, logEndOffset)),
-    latestEpoch: () => cache.latestEpoch() ?? null,
-    epochEntries: () => cache.entries().map(pair),
-    previousEpoch: (epoch: number) => cache.previous(epoch)?.epoch ?? null,
-    nextEpoch: (epoch: number) => cache.next(epoch)?.epoch ?? null,
-    epochEntry: (epoch: number) => pair(cache.entry(epoch)),
-    previousEntry: (epoch: number) => pair(cache.previous(epoch)),
-    epochForOffset: (offset: number) => cache.epochForOffset(offset) ?? null,
-    truncateFromEnd: (offset: number) => cache.truncateFromEnd(offset),
-    truncateFromStart: (offset: number) => cache.truncateFromStart(offset),
-    clear: () => cache.clear(),
+    assign: (epoch: number, startOffset: number) => becomes(withEpoch(cache, epoch, startOffset)),
+    endOffsetFor: (epoch: number, logEndOffset: number) => Object.values(endOffsetFor(cache, epoch, logEndOffset)),
+    latestEpoch: () => cache.at(-1)?.epoch ?? null,
+    epochEntries: () => cache.map(pair),
+    previousEpoch: (epoch: number) => previousEntry(cache, epoch)?.epoch ?? null,
+    nextEpoch: (epoch: number) => nextEntry(cache, epoch)?.epoch ?? null,
+    epochEntry: (epoch: number) => pair(epochEntry(cache, epoch)),
+    previousEntry: (epoch: number) => pair(previousEntry(cache, epoch)),
+    epochForOffset: (offset: number) => epochForOffset(cache, offset) ?? null,
+    truncateFromEnd: (offset: number) => becomes(truncatedFromEnd(cache, offset)),
+    truncateFromStart: (offset: number) => becomes(truncatedFromStart(cache, offset)),
+    clear: () => becomes([]),
   };
 }
 

@@ -8,9 +8,9 @@ import { type ActiveSegmentState, addBatch, closedRow, emptySegment, isFull } fr
 import { type CleanedSegments, compactionPass } from '../../../src/log/compaction/compaction-pass.js';
 import { incrementSequence } from '../../../src/log/producer-state.js';
 import { appendEndMarker, TransactionalProducers } from '../../../src/log/transactional-producers.js';
+import { attributesOf } from '../../../src/record/batch-attributes.js';
 import { decodeBatch } from '../../../src/record/batch-compression.js';
 import {
-  attributesOf,
   isControl,
   lastOffsetOf,
   NO_PRODUCER_EPOCH,

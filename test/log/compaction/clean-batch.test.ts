@@ -5,11 +5,10 @@ import { type Cleaning, cleanBatch } from '../../../src/log/compaction/clean-bat
 import { CleanedTransactions } from '../../../src/log/compaction/cleaned-transactions.js';
 import { OffsetMap } from '../../../src/log/compaction/offset-map.js';
 import { OffsetMapBuilder } from '../../../src/log/compaction/offset-map-builder.js';
+import { attributesOf } from '../../../src/record/batch-attributes.js';
 import { compressBatch, decodeBatch } from '../../../src/record/batch-compression.js';
 import {
-  attributesOf,
   compressionOf,
-  deleteHorizonMs,
   isControl,
   lastOffsetOf,
   timestampType,
@@ -17,6 +16,7 @@ import {
 } from '../../../src/record/batch-header.js';
 import { CompressionTypes } from '../../../src/record/compression-types.js';
 import { encodeMarker } from '../../../src/record/control-record.js';
+import { deleteHorizonMs } from '../../../src/record/delete-horizon.js';
 import type { NewRecord } from '../../../src/record/record.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../../src/record/record-batch-builder.js';
 import { replaceRecords } from '../../../src/record/rewritten-batch.js';

@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { unpackAborted } from '../../../src/log/aborted-transactions.js';
 import { type CompactedLog, LogCleaner } from '../../../src/log/compaction/log-cleaner.js';
+import { decidedBehind, enforceRetention, sizeInBytes } from '../../../src/log/log-upkeep.js';
 import { offsetForTimestamp } from '../../../src/log/offset-for-timestamp.js';
 import type { PartitionLog } from '../../../src/log/partition-log.js';
 import { sealClosedSegments } from '../../../src/log/segment-sealer.js';
 import { KafkaError } from '../../../src/protocol/errors.js';
 import { MAX_TIMESTAMP } from '../../../src/protocol/requests.js';
 import { parseTopicConfig } from '../../../src/protocol/topic-config.js';
+import { attributesOf } from '../../../src/record/batch-attributes.js';
 import { decodeBatch } from '../../../src/record/batch-compression.js';
-import { attributesOf, batchesIn, isControl, lastOffsetOf, verifyBatch } from '../../../src/record/batch-header.js';
+import { batchesIn, isControl, lastOffsetOf, verifyBatch } from '../../../src/record/batch-header.js';
 import { controlRecordType } from '../../../src/record/control-record.js';
 import { seededRandom } from '../../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../../src/storage/log-store.js';
@@ -208,7 +210,7 @@ describe('a compacted log', () => {
     await cleaner.clean();
     clock.nowMs += 2000;
     for (let i = 100; i < 150; i++) await put(log, `key-${i}`, 'x', clock.nowMs);
-    await log.enforceRetention();
+    await enforceRetention(log);
     const left = await stored(store);
     expect(left[0]?.offset).toBe(log.logStartOffset);
     expect(log.logStartOffset).toBeGreaterThan(80);
@@ -256,11 +258,11 @@ describe('a compacted log', () => {
     for (let i = 0; i < 300; i++) await put(log, `key-${i % 3}`, 'x');
     await cleaner.clean();
     const record = batch([{ key: 'k', value: 'x' }]).length;
-    const sizeBefore = await log.sizeInBytes();
+    const sizeBefore = await sizeInBytes(log);
     const inRows = (await store.segments(LOG)).reduce((sum, { byteCount }) => sum + byteCount, 0);
     expect(sizeBefore - inRows).toBeLessThanOrEqual(1024);
     await put(log, 'k', 'x');
-    expect(await log.sizeInBytes()).toBe(sizeBefore + record);
+    expect(await sizeInBytes(log)).toBe(sizeBefore + record);
   });
 });
 
@@ -322,7 +324,7 @@ async function visibleTo({ store, log }: { readonly store: LogStore; readonly lo
   const rows = await store.segments(LOG);
   const index = [
     ...rows.flatMap(({ abortedTransactions }) => unpackAborted(abortedTransactions)),
-    ...(log.decidedBehind(rows)?.aborted ?? []),
+    ...(decidedBehind(log, rows)?.aborted ?? []),
   ].sort((a, b) => a.firstOffset - b.firstOffset);
   const aborted = new Set<number>();
   const visible: Stored[] = [];
