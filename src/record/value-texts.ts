@@ -13,23 +13,17 @@ const MAX_COPIES = 8;
 /** Of a longer batch, as decompression makes them, the copy is its own. */
 const COPY_BYTES = 64 * 1024;
 
-/** Memory for a copy of a batch, used again and again: fresh memory took longer than all else (measured in Chromium). */
-interface Copy {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  /** Counts the batches that it was of: the texts of all but the last are decoded one by one from then on. */
-  fill: number;
-}
-
-const copies: Copy[] = [];
-let nextCopy = 0;
+/** Memory for copies, used again and again: fresh memory took longer than all else (measured in Chromium). */
+const copies: DataView[] = [];
+/** So many batches were copied: the texts of all but the last MAX_COPIES are decoded one by one. */
+let copied = 0;
 
 /** A batch in which everything but the values is blanked, as bytes and as text: places are the same in both. */
 interface Joined {
   readonly text: string;
-  readonly original: Copy;
-  /** `original.fill`, as long as that is the copy of this batch. */
-  readonly fill: number;
+  readonly original: DataView;
+  /** What `copied` was. */
+  readonly serial: number;
   /** The batch itself: what its readers write to it is seen here. */
   readonly live: DataView;
 }
@@ -69,15 +63,12 @@ export class ValueTexts {
   /** The text of a view of this batch; undefined where it must be decoded by itself, as after a change of the bytes. */
   textOf({ byteOffset, length }: Uint8Array): string | undefined {
     if (this.#joined === undefined) this.#joined = this.#join();
-    if (this.#joined === null) return undefined;
-    if (this.#joined.original.fill !== this.#joined.fill) {
-      this.#joined = null;
-      return undefined;
-    }
+    const joined = this.#joined;
+    if (joined === null || copied - joined.serial > MAX_COPIES) return undefined;
     const start = byteOffset - this.#bytes.byteOffset - this.#at;
     const end = start + length;
-    if (start < 0 || end > this.#sizeInBytes || !isUnchanged(this.#joined, start, end)) return undefined;
-    return this.#joined.text.substring(start, end);
+    if (start < 0 || end > this.#sizeInBytes || !isUnchanged(joined, start, end)) return undefined;
+    return joined.text.substring(start, end);
   }
 
   #join(): Joined | null {
@@ -86,8 +77,9 @@ export class ValueTexts {
     const places = this.#places;
     if (places === undefined) return null;
     const size = this.#sizeInBytes;
-    const copy = copyFor(size);
-    const blanked = copy.bytes.subarray(0, size);
+    const serial = copied++;
+    const original = size > COPY_BYTES ? memory(size) : (copies[serial % MAX_COPIES] ??= memory(COPY_BYTES));
+    const blanked = new Uint8Array(original.buffer, 0, size);
     blanked.set(bytes.subarray(at, at + size));
     let end = 0;
     for (let i = 0; i < this.#placeCount; i += 2) {
@@ -98,22 +90,12 @@ export class ValueTexts {
     const text = UTF8.decode(blanked);
     // A unit for every byte: then none was part of a longer sequence, and each value reads as it would by itself.
     if (text.length !== size) return null;
-    return { text, original: copy, fill: copy.fill, live: new DataView(bytes.buffer, bytes.byteOffset + at, size) };
+    return { text, original, serial, live: new DataView(bytes.buffer, bytes.byteOffset + at, size) };
   }
 }
 
-/** The one that was filled longest ago, or a new one; its content is any. */
-function copyFor(size: number): Copy {
-  if (size > COPY_BYTES) return newCopy(size);
-  const copy = (copies[nextCopy] ??= newCopy(COPY_BYTES));
-  nextCopy = (nextCopy + 1) % MAX_COPIES;
-  copy.fill++;
-  return copy;
-}
-
-function newCopy(size: number): Copy {
-  const bytes = new Uint8Array(size);
-  return { bytes, view: new DataView(bytes.buffer), fill: 0 };
+function memory(size: number): DataView {
+  return new DataView(new ArrayBuffer(size));
 }
 
 /** The gaps are short: a call of `fill` would cost more. */
@@ -121,18 +103,10 @@ function blank(bytes: Uint8Array, from: number, to: number): void {
   for (let i = from; i < to; i++) bytes[i] = 0;
 }
 
-/**
- * Eight bytes at a time, as numbers: no eight bytes of ASCII are a NaN, and those that were changed into one differ from
- * them. Two zeros are equal, though, of which the negative one is no ASCII.
- */
-function isUnchanged({ original: { view: original }, live }: Joined, start: number, end: number): boolean {
+function isUnchanged({ original, live }: Joined, start: number, end: number): boolean {
   if (live.buffer.byteLength === 0) return false;
   let i = start;
-  for (; i + 8 <= end; i += 8) {
-    const value = original.getFloat64(i, true);
-    if (live.getFloat64(i, true) !== value) return false;
-    if (value === 0 && live.getInt32(i + 4, true) !== 0) return false;
-  }
+  for (; i + 4 <= end; i += 4) if (live.getInt32(i, true) !== original.getInt32(i, true)) return false;
   for (; i < end; i++) if (live.getUint8(i) !== original.getUint8(i)) return false;
   return true;
 }

@@ -82,7 +82,7 @@ test('a change of any bits of a value is seen, whatever they become', () => {
       changed[where % changed.length]! ^= bits;
       expect(values.map(String)).toEqual(values.map((view) => new TextDecoder().decode(view)));
     }),
-    { numRuns: 500 },
+    { numRuns: 300 },
   );
 });
 
