@@ -41,6 +41,11 @@ export class RecordBytes extends Uint8Array<ArrayBufferLike> {
     }
   }
 
+  /** What the language does without it, whatever the hint, but found at once: `String(value)` is called for each record. */
+  [Symbol.toPrimitive](): string {
+    return this.toString();
+  }
+
   /** As Buffer's. */
   toJSON(): { type: 'Buffer'; data: number[] } {
     return { type: 'Buffer', data: Array.from(this) };

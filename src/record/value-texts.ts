@@ -8,10 +8,22 @@ const JOINED_UP_TO = 400;
 /** The same for batches of few records. */
 const JOINED_FROM = 4;
 
+/** So many batches have their texts together at a time: one for each partition that is being handled, as a rule. */
+const MAX_COPIES = 8;
+/** Of a longer batch, as decompression makes them, the copy is its own. */
+const COPY_BYTES = 64 * 1024;
+
+/** Memory for copies, used again and again: fresh memory took longer than all else (measured in Chromium). */
+const copies: DataView[] = [];
+/** So many batches were copied: the texts of all but the last MAX_COPIES are decoded one by one. */
+let copied = 0;
+
 /** A batch in which everything but the values is blanked, as bytes and as text: places are the same in both. */
 interface Joined {
   readonly text: string;
   readonly original: DataView;
+  /** What `copied` was. */
+  readonly serial: number;
   /** The batch itself: what its readers write to it is seen here. */
   readonly live: DataView;
 }
@@ -50,10 +62,13 @@ export class ValueTexts {
 
   /** The text of a view of this batch; undefined where it must be decoded by itself, as after a change of the bytes. */
   textOf({ byteOffset, length }: Uint8Array): string | undefined {
-    this.#joined ??= this.#join();
+    if (this.#joined === undefined) this.#joined = this.#join();
+    const joined = this.#joined;
+    if (joined === null || copied - joined.serial > MAX_COPIES) return undefined;
     const start = byteOffset - this.#bytes.byteOffset - this.#at;
-    if (this.#joined === null || !isUnchanged(this.#joined, start, start + length)) return undefined;
-    return this.#joined.text.substring(start, start + length);
+    const end = start + length;
+    if (start < 0 || end > this.#sizeInBytes || !isUnchanged(joined, start, end)) return undefined;
+    return joined.text.substring(start, end);
   }
 
   #join(): Joined | null {
@@ -61,22 +76,26 @@ export class ValueTexts {
     const at = this.#at;
     const places = this.#places;
     if (places === undefined) return null;
-    const blanked = bytes.slice(at, at + this.#sizeInBytes);
+    const size = this.#sizeInBytes;
+    const serial = copied++;
+    const original = size > COPY_BYTES ? memory(size) : (copies[serial % MAX_COPIES] ??= memory(COPY_BYTES));
+    const blanked = new Uint8Array(original.buffer, 0, size);
+    blanked.set(bytes.subarray(at, at + size));
     let end = 0;
     for (let i = 0; i < this.#placeCount; i += 2) {
       blank(blanked, end, places[i]! - at);
       end = places[i + 1]! - at;
     }
-    blank(blanked, end, blanked.length);
+    blank(blanked, end, size);
     const text = UTF8.decode(blanked);
     // A unit for every byte: then none was part of a longer sequence, and each value reads as it would by itself.
-    if (text.length !== blanked.length) return null;
-    return {
-      text,
-      original: new DataView(blanked.buffer),
-      live: new DataView(bytes.buffer, bytes.byteOffset + at, this.#sizeInBytes),
-    };
+    if (text.length !== size) return null;
+    return { text, original, serial, live: new DataView(bytes.buffer, bytes.byteOffset + at, size) };
   }
+}
+
+function memory(size: number): DataView {
+  return new DataView(new ArrayBuffer(size));
 }
 
 /** The gaps are short: a call of `fill` would cost more. */
@@ -85,7 +104,7 @@ function blank(bytes: Uint8Array, from: number, to: number): void {
 }
 
 function isUnchanged({ original, live }: Joined, start: number, end: number): boolean {
-  if (start < 0 || end > original.byteLength || live.buffer.byteLength === 0) return false;
+  if (live.buffer.byteLength === 0) return false;
   let i = start;
   for (; i + 4 <= end; i += 4) if (live.getInt32(i, true) !== original.getInt32(i, true)) return false;
   for (; i < end; i++) if (live.getUint8(i) !== original.getUint8(i)) return false;

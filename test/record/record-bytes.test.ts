@@ -27,6 +27,21 @@ test('is a text by itself where one is asked for', () => {
   expect(value.equals(Uint8Array.of(1))).toBe(false);
 });
 
+test('becomes what a Buffer becomes, whatever the language wants of it', () => {
+  const number = fc.nat().map((n) => new TextEncoder().encode(String(n)));
+  const plus = (value: unknown, more: string): string => (value as string) + more;
+  fc.assert(
+    fc.property(fc.oneof(bytes, number), fc.string(), (array, more) => {
+      const buffer = Buffer.from(array);
+      const view = recordBytes(array, 0, array.length);
+      expect(String(view)).toBe(String(buffer));
+      expect(Number(view)).toBe(Number(buffer));
+      expect(plus(view, more)).toBe(plus(buffer, more));
+      expect(Object.keys(view)).toEqual(Object.keys(buffer));
+    }),
+  );
+});
+
 test('long bytes have a text too', () => {
   const long = recordBytes(new Uint8Array(300_000).fill(0x61), 0, 300_000);
   for (const encoding of ['utf8', 'latin1'] as const) expect(long.toString(encoding)).toBe('a'.repeat(300_000));

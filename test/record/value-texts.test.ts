@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { readBatchHeader } from '../../src/record/batch-header.js';
 import { decodeRecords, RecordCursor } from '../../src/record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../src/record/record-bytes.js';
@@ -69,4 +69,50 @@ test('the text of bytes that were changed is that of the changed bytes, and so i
   expect(`${first.subarray(1, 3)} ${first.slice(3)}`).toBe('ir st');
   structuredClone(first.buffer, { transfer: [first.buffer as ArrayBuffer] });
   expect(`${first}`).toBe('');
+});
+
+test('a change of any bits of a value is seen, whatever they become', () => {
+  const value = fc.string({ minLength: 1, maxLength: 40, unit: fc.constantFrom('\0', 'a', '\x7f') });
+  fc.assert(
+    fc.property(fc.array(value, { minLength: 4, maxLength: 9 }), fc.nat(), fc.nat(255), (written, where, bits) => {
+      const bytes = encode(written.map((text) => ({ key: null, value: text, timestampMs: 1 })));
+      const values = valuesOf(bytes, 0) as RecordBytes[];
+      expect(values.map(String)).toEqual(written);
+      const changed = values[where % values.length]!;
+      changed[where % changed.length]! ^= bits;
+      expect(values.map(String)).toEqual(values.map((view) => new TextDecoder().decode(view)));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('batches that are read by turns, however many, keep their texts', () => {
+  const batches = Array.from({ length: 20 }, (_, batch) => {
+    const written = Array.from({ length: 6 }, (_, i) => `value ${i} of batch ${batch}`);
+    const bytes = encode(written.map((value) => ({ key: null, value, timestampMs: 1 })));
+    return { written, values: valuesOf(bytes, 0) };
+  });
+  for (let i = 0; i < 6; i++) {
+    for (const { written, values } of batches) expect(String(values[i])).toBe(written[i]);
+  }
+  for (const { written, values } of batches.toReversed()) expect(values.map(String)).toEqual(written);
+});
+
+test('a batch longer than those of a producer has its texts, too', () => {
+  const written = Array.from({ length: 1000 }, (_, i) => `${i}:`.padEnd(150, 'x'));
+  expect(valuesOf(encode(written.map((value) => ({ key: null, value, timestampMs: 1 }))), 0).map(String)).toEqual(
+    written,
+  );
+});
+
+test('texts of a batch are looked for together once: where they are not ASCII, each is decoded once more', () => {
+  const written = Array.from({ length: 50 }, (_, i) => `Größe ${i}`);
+  const values = valuesOf(encode(written.map((value) => ({ key: null, value, timestampMs: 1 }))), 0);
+  const decode = vi.spyOn(TextDecoder.prototype, 'decode');
+  try {
+    expect(values.map(String)).toEqual(written);
+    expect(decode).toHaveBeenCalledTimes(1 + written.length);
+  } finally {
+    decode.mockRestore();
+  }
 });
