@@ -1,4 +1,4 @@
-import type { TopicPartition } from '../../protocol/topic-partition.js';
+import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import { onAbort } from '../../util/signal.js';
 import type {
   AssignedPartition,
@@ -14,7 +14,13 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
-import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
+import {
+  type AssignedPosition,
+  ConsumerSession,
+  type SessionReads,
+  type SessionSettings,
+  type SoughtPositions,
+} from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
 export interface ConsumerBody<K, V>
@@ -88,6 +94,8 @@ export function makeConsumer<K, V>(
   let assigned: readonly AssignedPosition[] = [];
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
+  /** What is sought before there is a session; undefined unless one begins. */
+  let early: SoughtPositions | undefined;
   let stopping: Promise<void> | undefined;
   /** Aborts a restart that is being waited for. */
   let restarting: AbortController | undefined;
@@ -112,6 +120,7 @@ export function makeConsumer<K, V>(
 
   async function stopOnce(): Promise<void> {
     restarting?.abort();
+    early = undefined;
     const ending = session;
     if (ending === undefined) return;
     await ending.stop();
@@ -147,14 +156,13 @@ export function makeConsumer<K, V>(
   }
 
   async function run(runConfig: ConsumerRunConfig<K, V> = {}): Promise<void> {
-    if (session !== undefined) {
+    if (isRun()) {
       logger.warn('consumer#run was called, but the consumer is already running', { groupId });
       return;
     }
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    await connect();
     const forget = onAbort(signal, () => void stop());
     try {
       await start(runConfig);
@@ -165,6 +173,19 @@ export function makeConsumer<K, V>(
   }
 
   async function start(runConfig: ConsumerRunConfig<K, V>): Promise<void> {
+    const sought: SoughtPositions = new Map();
+    let reads: SessionReads;
+    early = sought;
+    try {
+      await connect();
+      reads = group === undefined ? assigned : await group.newSession();
+      if (early !== sought) return;
+    } catch (error) {
+      if (early !== sought) return; // stopped meanwhile
+      throw error;
+    } finally {
+      if (early === sought) early = undefined;
+    }
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
@@ -172,7 +193,8 @@ export function makeConsumer<K, V>(
       logger,
       instrumentation,
       settings,
-      reads: group === undefined ? assigned : await group.newSession(),
+      reads,
+      sought,
       config: runConfig,
       isPaused,
       setPaused,
@@ -233,14 +255,19 @@ export function makeConsumer<K, V>(
     session?.pausedChanged();
   }
 
+  /** Also while it begins: KafkaJS code does not wait for `run`. */
+  function isRun(): boolean {
+    return session !== undefined || early !== undefined;
+  }
+
   function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
-    if (session === undefined) throw notRunning();
+    if (!isRun()) throw notRunning();
     for (const { topic, partitions } of topics) {
       if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
       else if (pause) paused.set(topic, 'all');
       else paused.delete(topic);
     }
-    session.pausedChanged();
+    session?.pausedChanged();
   }
 
   const consumer: ConsumerBody<K, V> = {
@@ -258,8 +285,9 @@ export function makeConsumer<K, V>(
       await session.commitOffsets(checked);
     },
     seek(partition, position) {
-      if (session === undefined) throw notRunning();
-      session.seek(partition, position);
+      if (!isRun()) throw notRunning();
+      if (session === undefined) early?.set(topicPartitionText(partition), { ...partition, position });
+      else session.seek(partition, position);
     },
     changePaused,
     paused: () =>

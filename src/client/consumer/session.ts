@@ -28,6 +28,12 @@ export interface AssignedPosition extends TopicPartition {
   readonly position: Position;
 }
 
+/** What is read: as a member of a group, or by explicit choice. */
+export type SessionReads = NewGroupSession | readonly AssignedPosition[];
+
+/** By `topicPartitionText`. */
+export type SoughtPositions = Map<string, AssignedPosition>;
+
 export interface SessionSettings<K, V> {
   readonly maxBytesPerPartition: number;
   readonly minBytes: number;
@@ -47,8 +53,9 @@ interface SessionOptions<K, V> {
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;
   readonly instrumentation: Instrumentation<ConsumerEvents>;
-  /** What is read: as a member of a group, or by explicit choice. */
-  readonly reads: NewGroupSession | readonly AssignedPosition[];
+  readonly reads: SessionReads;
+  /** What was sought while nothing was assigned: the next assignment begins there. */
+  readonly sought: SoughtPositions;
   readonly settings: SessionSettings<K, V>;
   readonly config: ConsumerRunConfig<K, V>;
   /** Shared by all sessions of a consumer: what the user paused stays paused. */
@@ -157,7 +164,11 @@ export class ConsumerSession<K, V> {
 
   seek(partition: TopicPartition, position: Position): void {
     const slot = this.#fetcher.slot(partition);
-    if (slot === undefined) return;
+    if (slot === undefined) {
+      const { sought } = this.#options;
+      if (this.assignment().length === 0) sought.set(topicPartitionText(partition), { ...partition, position });
+      return;
+    }
     this.#fetcher.seek(slot, position);
     this.#offsets.forget(partition);
     if (typeof position !== 'number') return;
@@ -245,10 +256,13 @@ export class ConsumerSession<K, V> {
     incarnationId: string | Promise<string>,
   ): void {
     const id = ++this.#assignmentId;
-    const { isPaused } = this.#options;
+    const { isPaused, sought } = this.#options;
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
+    const seeks = [...sought.values()];
+    sought.clear();
+    for (const { position, ...partition } of seeks) this.seek(partition, position);
   }
 
   #commitSoon(): void {
