@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Consumer, type Kafka, logLevel, type Producer } from '../../src/index.js';
+import { type Consumer, type Kafka, kafkaOn, logLevel, type Producer } from '../../src/index.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { faultyPlatform } from './faulty-platform.js';
 
 // Goal: what KafkaJS code does to a consumer that runs, or is about to: seek, pause, commit, stop, whenever it likes.
 
@@ -144,6 +145,39 @@ test('a signal that is aborted while the consumer begins ends it', async () => {
   await running;
   expect(consumer.assignment()).toEqual([]);
   expect(handled).toBe(0);
+});
+
+test('a loop over a consumer ends by stop, also where that comes while it begins or waits to restart', async () => {
+  await topic('t');
+  await produce('t', [0]);
+  const loop = async (consumer: Consumer): Promise<void> => {
+    for await (const _ of consumer) throw new Error('a record, though it was stopped');
+  };
+  const beginning = await groupConsumer();
+  const ended = loop(beginning);
+  await beginning.connect(); // the loop is at run, which is at the group
+  await beginning.stop();
+  await ended;
+
+  const failing = kafkaOn(faultyPlatform(cluster, (api) => (api === 'Fetch' ? 'not leader' : 'none')));
+  const client = new failing({ logLevel: logLevel.NOTHING });
+  const asked = deferred();
+  const answer = deferred<boolean>();
+  const restartOnFailure = (): Promise<boolean> => {
+    asked.resolve();
+    return answer.promise;
+  };
+  const crashing = client.consumer({
+    groupId: 'g',
+    retry: { retries: 0, initialRetryTime: 1, restartOnFailure },
+  });
+  await crashing.subscribe({ topic: 't', fromBeginning: true });
+  const crashed = loop(crashing);
+  await asked.promise;
+  await crashing.stop();
+  answer.resolve(true);
+  await crashed;
+  await client.close();
 });
 
 test('seek within a handler: the rest of the batch is void, and where it went is committed', async () => {

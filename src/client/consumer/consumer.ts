@@ -14,13 +14,7 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
-import {
-  type AssignedPosition,
-  ConsumerSession,
-  type SessionReads,
-  type SessionSettings,
-  type SoughtPositions,
-} from './session.js';
+import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
 export interface ConsumerBody<K, V>
@@ -94,8 +88,10 @@ export function makeConsumer<K, V>(
   let assigned: readonly AssignedPosition[] = [];
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
-  /** What is sought before there is a session; undefined unless one begins. */
-  let early: SoughtPositions | undefined;
+  /** The start that is to make a session, unless `stop` comes first. */
+  let beginning: object | undefined;
+  /** By `topicPartitionText`: what was sought while nothing was assigned. */
+  const sought = new Map<string, AssignedPosition>();
   let stopping: Promise<void> | undefined;
   /** Aborts a restart that is being waited for. */
   let restarting: AbortController | undefined;
@@ -120,10 +116,10 @@ export function makeConsumer<K, V>(
 
   async function stopOnce(): Promise<void> {
     restarting?.abort();
-    early = undefined;
-    const ending = session;
-    if (ending === undefined) return;
-    await ending.stop();
+    if (!isRun()) return;
+    beginning = undefined;
+    sought.clear();
+    await session?.stop();
     session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     logger.info('Stopped', { groupId });
@@ -173,19 +169,17 @@ export function makeConsumer<K, V>(
   }
 
   async function start(runConfig: ConsumerRunConfig<K, V>): Promise<void> {
-    const sought: SoughtPositions = new Map();
-    let reads: SessionReads;
-    early = sought;
-    try {
-      await connect();
-      reads = group === undefined ? assigned : await group.newSession();
-      if (early !== sought) return;
-    } catch (error) {
-      if (early !== sought) return; // stopped meanwhile
-      throw error;
-    } finally {
-      if (early === sought) early = undefined;
-    }
+    const token = {};
+    beginning = token;
+    const membership = await connect()
+      .then(() => group?.newSession())
+      .catch((error: unknown) => {
+        if (beginning !== token) return undefined; // stopped meanwhile
+        beginning = undefined;
+        throw error;
+      });
+    if (beginning !== token) return;
+    beginning = undefined;
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
@@ -193,7 +187,7 @@ export function makeConsumer<K, V>(
       logger,
       instrumentation,
       settings,
-      reads,
+      reads: membership ?? assigned,
       sought,
       config: runConfig,
       isPaused,
@@ -232,7 +226,7 @@ export function makeConsumer<K, V>(
     try {
       await runtime.clock.sleep(retryTime, waiting.signal);
     } catch {
-      return; // stopped meanwhile
+      return instrumentation.emit(CONSUMER_EVENTS.STOP); // stopped meanwhile
     }
     await start(runConfig);
   }
@@ -242,12 +236,18 @@ export function makeConsumer<K, V>(
     return entry === 'all' || (entry?.has(partition) ?? false);
   }
 
+  function assignment(): TopicPartition[] {
+    return session?.assignment() ?? [];
+  }
+
+  function partitionsOf(topic: string): number[] {
+    return assignment().flatMap((assigned) => (assigned.topic === topic ? assigned.partition : []));
+  }
+
   function setPaused({ topic, partition }: TopicPartition, pause: boolean): void {
     const entry = paused.get(topic);
     if (entry === 'all' && pause) return;
-    const others =
-      session?.assignment().filter((other) => other.topic === topic && other.partition !== partition) ?? [];
-    const numbers = entry === 'all' ? new Set(others.map((other) => other.partition)) : (entry ?? new Set<number>());
+    const numbers = entry === 'all' ? new Set(partitionsOf(topic)) : (entry ?? new Set());
     if (pause) numbers.add(partition);
     else numbers.delete(partition);
     if (numbers.size === 0) paused.delete(topic);
@@ -257,7 +257,7 @@ export function makeConsumer<K, V>(
 
   /** Also while it begins: KafkaJS code does not wait for `run`. */
   function isRun(): boolean {
-    return session !== undefined || early !== undefined;
+    return (session ?? beginning) !== undefined;
   }
 
   function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
@@ -286,19 +286,16 @@ export function makeConsumer<K, V>(
     },
     seek(partition, position) {
       if (!isRun()) throw notRunning();
-      if (session === undefined) early?.set(topicPartitionText(partition), { ...partition, position });
-      else session.seek(partition, position);
+      if (assignment().length > 0) session?.seek(partition, position);
+      else sought.set(topicPartitionText(partition), { ...partition, position });
     },
     changePaused,
     paused: () =>
       Array.from(paused, ([topic, partitions]) => ({
         topic,
-        partitions:
-          partitions === 'all'
-            ? (session?.assignment() ?? []).filter((other) => other.topic === topic).map(({ partition }) => partition)
-            : [...partitions].sort((a, b) => a - b),
+        partitions: partitions === 'all' ? partitionsOf(topic) : [...partitions].sort((a, b) => a - b),
       })),
-    assignment: () => session?.assignment() ?? [],
+    assignment,
     async describeGroup(): Promise<GroupDescription> {
       if (group === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
       return group.describe();

@@ -1,19 +1,14 @@
 import { errorOf, type KafkaError } from '../../protocol/errors.js';
-import {
-  EARLIEST_TIMESTAMP,
-  type FetchResponse,
-  LATEST_TIMESTAMP,
-  type PartitionGap,
-} from '../../protocol/requests.js';
+import type { FetchResponse, PartitionGap } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
-import { listOffsets } from '../list-offsets.js';
 import { isRetriable, retryDelayMs } from '../retry.js';
 import type { Position } from './arguments.js';
+import { listEnds } from './list-ends.js';
 import { readMessages, type StoredMessage } from './message.js';
 
 /** Records of one partition as one fetch brought them: what a handler gets. */
@@ -26,6 +21,8 @@ export interface FetchedBatch<K, V> {
   readonly sizeInBytes: number;
   /** `slot.version` when it was fetched: a seek since then makes it stale. */
   readonly version: number;
+  /** A handler has failed at it. */
+  failed?: true;
 }
 
 /** One assigned partition. It is replaced, not reused, when partitions are assigned anew: what it still gets is late mail. */
@@ -377,12 +374,8 @@ export class Fetcher<K, V> {
   /** Turns `earliest` and `latest` into offsets. */
   async #lookUpPositions(ends: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
     const { connection, isolationLevel } = this.#options;
-    const queries = ends.map(({ slot: { topic, partition, position } }) => ({
-      topic,
-      partition,
-      timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP,
-    }));
-    for (const found of await listOffsets(connection, queries, { isolationLevel, signal })) {
+    const queries = ends.map(({ slot }) => slot);
+    for (const found of await listEnds(connection, queries, { isolationLevel, signal })) {
       const end = ends.find(({ slot }) => slot.topic === found.topic && slot.partition === found.partition);
       if (end !== undefined && isCurrent(end)) end.slot.position = found.offset;
     }

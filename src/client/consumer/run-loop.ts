@@ -80,51 +80,44 @@ export class RunLoop<K, V> {
     const shown = new ConsumerBatch(batch);
     const { START_BATCH_PROCESS, END_BATCH_PROCESS } = CONSUMER_EVENTS;
     const startedMs = runtime.clock.monotonicMs();
-    let failed = false;
-    if (instrumentation.hears(START_BATCH_PROCESS)) instrumentation.emit(START_BATCH_PROCESS, eventPayload(shown));
+    const tell = (event: typeof START_BATCH_PROCESS | typeof END_BATCH_PROCESS, more?: object): void => {
+      if (instrumentation.hears(event)) instrumentation.emit(event, { ...eventPayload(shown), ...more });
+    };
+    tell(START_BATCH_PROCESS);
     // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
     if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
-    else if (config.eachBatch !== undefined) failed = await this.#eachBatch(batch, shown);
-    else if (config.eachMessage !== undefined) failed = await this.#eachMessage(batch);
+    else if (config.eachBatch !== undefined) await this.#eachBatch(batch, shown);
+    else if (config.eachMessage !== undefined) await this.#eachMessage(batch);
     else this.#resolve(batch, batch.nextOffset, batch.messages.length);
-    if (!failed && instrumentation.hears(END_BATCH_PROCESS)) {
-      const duration = runtime.clock.monotonicMs() - startedMs;
-      instrumentation.emit(END_BATCH_PROCESS, { ...eventPayload(shown), duration });
-    }
+    if (!batch.failed) tell(END_BATCH_PROCESS, { duration: runtime.clock.monotonicMs() - startedMs });
     if (autoCommit && !batch.slot.dropped) commitSoon();
   }
 
-  /** Resolves to whether the handler failed. */
-  async #eachMessage(batch: FetchedBatch<K, V>): Promise<boolean> {
+  async #eachMessage(batch: FetchedBatch<K, V>): Promise<void> {
     const { config, offsets, autoCommit, commitSoon, isRunning } = this.#options;
     const { topic, partition } = batch.slot;
     const eachMessage = config.eachMessage!;
     const heartbeat = (): Promise<void> => this.#heartbeat(batch);
     const pause = (): (() => void) => this.#options.pause(topic, partition);
     for (let i = 0; i < batch.messages.length; i++) {
-      if (isStale(batch) || !isRunning()) return false;
+      if (isStale(batch) || !isRunning()) return;
       const message = batch.messages[i]!;
       // Paused by its own handler: the rest comes again after resume.
-      if (batch.slot.paused) {
-        this.#options.fetcher.putBack(batch, i, 0);
-        return false;
-      }
+      if (batch.slot.paused) return this.#options.fetcher.putBack(batch, i, 0);
       try {
         const result = eachMessage({ topic, partition, message, heartbeat, pause });
         if (result !== undefined) await result;
       } catch (error) {
-        this.#handlerFailed(batch, i, error, 'eachMessage');
-        return true;
+        return this.#handlerFailed(batch, i, error, 'eachMessage');
       }
       this.#resolve(batch, message.offsetNumber + 1, 1);
       if (autoCommit && offsets.isCommitDue()) commitSoon();
     }
     this.#resolve(batch, batch.nextOffset, 0);
     this.#failures.delete(topicPartitionText(batch.slot));
-    return false;
   }
 
-  async #eachBatch(batch: FetchedBatch<K, V>, shown: ConsumerBatch<K, V>): Promise<boolean> {
+  async #eachBatch(batch: FetchedBatch<K, V>, shown: ConsumerBatch<K, V>): Promise<void> {
     const { config, offsets, autoCommit } = this.#options;
     const { topic, partition } = batch.slot;
     const { messages } = batch;
@@ -157,16 +150,14 @@ export class RunLoop<K, V> {
     try {
       await config.eachBatch!(payload);
     } catch (error) {
-      this.#handlerFailed(batch, resolvedCount, error, 'eachBatch');
-      return true;
+      return this.#handlerFailed(batch, resolvedCount, error, 'eachBatch');
     }
     this.#failures.delete(topicPartitionText(batch.slot));
     // Who was told to end may have left records out: only what it resolved itself counts then.
-    if (toldToEnd) return false;
+    if (toldToEnd) return;
     if (config.eachBatchAutoResolve ?? true) this.#resolve(batch, batch.nextOffset, messages.length - resolvedCount);
     else if (resolvedCount < messages.length) this.#options.fetcher.putBack(batch, resolvedCount, 0);
     else if (autoCommit) this.#resolve(batch, batch.nextOffset, 0);
-    return false;
   }
 
   /** Also counts while the partition is being given up: what was finished then is committed with the rest. */
@@ -182,6 +173,7 @@ export class RunLoop<K, V> {
 
   #handlerFailed(batch: FetchedBatch<K, V>, index: number, error: unknown, handler: string): void {
     const { retry, runtime, logger, fetcher, autoCommit, commitSoon, isRunning } = this.#options;
+    batch.failed = true;
     // Its partition is no longer ours, or was moved: what failed is void.
     if (isStale(batch) || !isRunning() || batch.messages.length === 0) return;
     const { topic, partition } = batch.slot;
@@ -211,13 +203,14 @@ export class RunLoop<K, V> {
 }
 
 function eventPayload<K, V>(batch: ConsumerBatch<K, V>): object {
+  const { topic, partition, highWatermark, messages } = batch;
   return {
-    topic: batch.topic,
-    partition: batch.partition,
-    highWatermark: batch.highWatermark,
+    topic,
+    partition,
+    highWatermark,
     offsetLag: batch.offsetLag(),
     offsetLagLow: batch.offsetLagLow(),
-    batchSize: batch.messages.length,
+    batchSize: messages.length,
     firstOffset: batch.firstOffset(),
     lastOffset: batch.lastOffset(),
   };

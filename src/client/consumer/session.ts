@@ -1,10 +1,5 @@
 import type { KafkaError } from '../../protocol/errors.js';
-import {
-  EARLIEST_TIMESTAMP,
-  type IsolationLevel,
-  LATEST_TIMESTAMP,
-  type PartitionGap,
-} from '../../protocol/requests.js';
+import type { IsolationLevel, PartitionGap } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
@@ -17,22 +12,16 @@ import type { Connection } from '../connection.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import { KafkaJSGapError } from '../gap-error.js';
 import type { Instrumentation } from '../instrumentation.js';
-import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';
 import { Fetcher, type PartitionSlot } from './fetcher.js';
 import type { Committed, GroupHost, GroupSession, NewGroupSession } from './group-session.js';
+import { listEnds } from './list-ends.js';
 import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';
 
 export interface AssignedPosition extends TopicPartition {
   readonly position: Position;
 }
-
-/** What is read: as a member of a group, or by explicit choice. */
-export type SessionReads = NewGroupSession | readonly AssignedPosition[];
-
-/** By `topicPartitionText`. */
-export type SoughtPositions = Map<string, AssignedPosition>;
 
 export interface SessionSettings<K, V> {
   readonly maxBytesPerPartition: number;
@@ -53,9 +42,10 @@ interface SessionOptions<K, V> {
   readonly retry: Required<RetryOptions>;
   readonly logger: Logger;
   readonly instrumentation: Instrumentation<ConsumerEvents>;
-  readonly reads: SessionReads;
-  /** What was sought while nothing was assigned: the next assignment begins there. */
-  readonly sought: SoughtPositions;
+  /** What is read: as a member of a group, or by explicit choice. */
+  readonly reads: NewGroupSession | readonly AssignedPosition[];
+  /** What was sought while nothing was assigned: the next assignment begins there, and empties it. */
+  readonly sought: Map<string, AssignedPosition>;
   readonly settings: SessionSettings<K, V>;
   readonly config: ConsumerRunConfig<K, V>;
   /** Shared by all sessions of a consumer: what the user paused stays paused. */
@@ -164,11 +154,7 @@ export class ConsumerSession<K, V> {
 
   seek(partition: TopicPartition, position: Position): void {
     const slot = this.#fetcher.slot(partition);
-    if (slot === undefined) {
-      const { sought } = this.#options;
-      if (this.assignment().length === 0) sought.set(topicPartitionText(partition), { ...partition, position });
-      return;
-    }
+    if (slot === undefined) return;
     this.#fetcher.seek(slot, position);
     this.#offsets.forget(partition);
     if (typeof position !== 'number') return;
@@ -219,14 +205,9 @@ export class ConsumerSession<K, V> {
   /** Offsets for the ends of logs: from here on a record that is written is a record that is read. */
   async #lookUp<P extends AssignedPosition>(partitions: readonly P[]): Promise<P[]> {
     const { connection, retry, settings } = this.#options;
-    const queries = partitions.flatMap(({ topic, partition, position }) =>
-      typeof position === 'number'
-        ? []
-        : [{ topic, partition, timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP }],
-    );
     const { signal } = this.#workers;
     const found = await connection.retry({ options: retry, signal }, () =>
-      listOffsets(connection, queries, { isolationLevel: settings.isolationLevel }),
+      listEnds(connection, partitions, { isolationLevel: settings.isolationLevel }),
     );
     const offsets = new Map(found.map((entry) => [topicPartitionText(entry), entry.offset]));
     return partitions.map((entry) => ({
@@ -260,9 +241,8 @@ export class ConsumerSession<K, V> {
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
-    const seeks = [...sought.values()];
+    for (const entry of sought.values()) this.seek(entry, entry.position);
     sought.clear();
-    for (const { position, ...partition } of seeks) this.seek(partition, position);
   }
 
   #commitSoon(): void {
