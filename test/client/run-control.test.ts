@@ -147,6 +147,27 @@ test('a signal that is aborted while the consumer begins ends it', async () => {
   expect(handled).toBe(0);
 });
 
+test('stop while the group is still gathering is no crash', async () => {
+  const slow = new InProcessCluster({ brokerConfig: { 'group.initial.rebalance.delay.ms': '10000' } });
+  const client = new slow.Kafka({ logLevel: logLevel.NOTHING });
+  const consumer = client.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't' });
+  const told: string[] = [];
+  const joining = deferred();
+  consumer.on(consumer.events.CRASH, () => told.push('CRASH'));
+  consumer.on(consumer.events.STOP, () => told.push('STOP'));
+  consumer.on(consumer.events.REQUEST, ({ payload }) => {
+    if (payload.apiName === 'FindCoordinator' || payload.apiName === 'Metadata') joining.resolve();
+  });
+  const running = consumer.run({});
+  await Promise.race([joining.promise, client.admin().listTopics()]);
+  await consumer.stop();
+  await running;
+  expect(told).toEqual(['STOP']);
+  await client.close();
+  await slow.close();
+});
+
 test('a loop over a consumer ends by stop, also where that comes while it begins or waits to restart', async () => {
   await topic('t');
   await produce('t', [0]);

@@ -14,6 +14,7 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
+import type { NewGroupSession } from './group-session.js';
 import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
@@ -88,13 +89,11 @@ export function makeConsumer<K, V>(
   let assigned: readonly AssignedPosition[] = [];
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
-  /** The start that is to make a session, unless `stop` comes first. */
-  let beginning: object | undefined;
+  /** From `run` to `stop` or the last crash: over all sessions, before the first, and between two. */
+  let life: AbortController | undefined;
   /** By `topicPartitionText`: what was sought while nothing was assigned. */
   const sought = new Map<string, AssignedPosition>();
   let stopping: Promise<void> | undefined;
-  /** Aborts a restart that is being waited for. */
-  let restarting: AbortController | undefined;
 
   async function connect(): Promise<void> {
     if (connection.isOpen) return;
@@ -115,12 +114,12 @@ export function makeConsumer<K, V>(
   }
 
   async function stopOnce(): Promise<void> {
-    restarting?.abort();
-    if (!isRun()) return;
-    beginning = undefined;
-    sought.clear();
+    if (life === undefined) return;
+    life.abort();
+    life = undefined;
     await session?.stop();
     session = undefined;
+    sought.clear();
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     logger.info('Stopped', { groupId });
   }
@@ -160,26 +159,28 @@ export function makeConsumer<K, V>(
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
     const forget = onAbort(signal, () => void stop());
+    const own = new AbortController();
+    life = own;
     try {
-      await start(runConfig);
+      await start(runConfig, own);
     } catch (error) {
+      if (life === own) life = undefined;
       forget();
       throw error;
     }
   }
 
-  async function start(runConfig: ConsumerRunConfig<K, V>): Promise<void> {
-    const token = {};
-    beginning = token;
-    const membership = await connect()
-      .then(() => group?.newSession())
-      .catch((error: unknown) => {
-        if (beginning !== token) return undefined; // stopped meanwhile
-        beginning = undefined;
-        throw error;
-      });
-    if (beginning !== token) return;
-    beginning = undefined;
+  async function start(runConfig: ConsumerRunConfig<K, V>, own: AbortController): Promise<void> {
+    const { signal } = own;
+    let membership: NewGroupSession | undefined;
+    try {
+      await connect();
+      membership = await group?.newSession();
+      signal.throwIfAborted();
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
@@ -192,7 +193,7 @@ export function makeConsumer<K, V>(
       config: runConfig,
       isPaused,
       setPaused,
-      onCrash: (error) => void crashed(started, runConfig, error),
+      onCrash: (error) => void crashed(started, runConfig, { own, error }),
     });
     session = started;
     try {
@@ -200,7 +201,7 @@ export function makeConsumer<K, V>(
       logger.info('Starting', { groupId }); // its first request is on its way: a line of the console takes milliseconds
       await starting;
     } catch (error) {
-      if (session === started) await crashed(started, runConfig, error);
+      if (session === started && !signal.aborted) await crashed(started, runConfig, { own, error });
     }
   }
 
@@ -208,27 +209,29 @@ export function makeConsumer<K, V>(
   async function crashed(
     dead: ConsumerSession<K, V>,
     runConfig: ConsumerRunConfig<K, V>,
-    error: unknown,
+    { own, error }: { readonly own: AbortController; readonly error: unknown },
   ): Promise<void> {
     const failure = error instanceof Error ? error : new Error(String(error));
     logger.error(`Crash: ${failure.name}: ${failure.message}`, { groupId, stack: failure.stack });
-    const waiting = new AbortController();
-    restarting = waiting;
+    const { signal } = own;
     await dead.stop();
     if (session === dead) session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     const restart =
-      !waiting.signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
+      !signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
     instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
-    if (!restart) return;
+    if (!restart) {
+      if (life === own) life = undefined;
+      return;
+    }
     const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
     logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
     try {
-      await runtime.clock.sleep(retryTime, waiting.signal);
+      await runtime.clock.sleep(retryTime, signal);
     } catch {
-      return instrumentation.emit(CONSUMER_EVENTS.STOP); // stopped meanwhile
+      return; // stopped meanwhile
     }
-    await start(runConfig);
+    await start(runConfig, own).catch((next) => crashed(dead, runConfig, { own, error: next }));
   }
 
   function isPaused({ topic, partition }: TopicPartition): boolean {
@@ -257,7 +260,7 @@ export function makeConsumer<K, V>(
 
   /** Also while it begins: KafkaJS code does not wait for `run`. */
   function isRun(): boolean {
-    return (session ?? beginning) !== undefined;
+    return (session ?? life) !== undefined;
   }
 
   function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
@@ -278,7 +281,7 @@ export function makeConsumer<K, V>(
     run,
     stop,
     isPaused,
-    isRestarting: () => restarting !== undefined && !restarting.signal.aborted,
+    isRestarting: () => life !== undefined,
     async commitOffsets(offsets = []) {
       const checked = offsets.map(offsetToCommit);
       if (session === undefined) throw notRunning();
