@@ -14,7 +14,6 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
 import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
-import type { NewGroupSession } from './group-session.js';
 import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
@@ -37,6 +36,12 @@ export interface ConsumerBody<K, V>
   isRestarting(): boolean;
   seek(partition: TopicPartition, position: Position): void;
   changePaused(topics: readonly TopicPartitions[], pause: boolean): void;
+}
+
+interface Life<K, V> {
+  readonly config: ConsumerRunConfig<K, V>;
+  /** Aborted by `stop`. */
+  readonly ended: AbortController;
 }
 
 /** See `Consumer`. */
@@ -90,7 +95,7 @@ export function makeConsumer<K, V>(
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
   /** From `run` to `stop` or the last crash: over all sessions, before the first, and between two. */
-  let life: AbortController | undefined;
+  let life: Life<K, V> | undefined;
   /** By `topicPartitionText`: what was sought while nothing was assigned. */
   const sought = new Map<string, AssignedPosition>();
   let stopping: Promise<void> | undefined;
@@ -115,7 +120,7 @@ export function makeConsumer<K, V>(
 
   async function stopOnce(): Promise<void> {
     if (life === undefined) return;
-    life.abort();
+    life.ended.abort();
     life = undefined;
     await session?.stop();
     session = undefined;
@@ -159,28 +164,22 @@ export function makeConsumer<K, V>(
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
     const forget = onAbort(signal, () => void stop());
-    const own = new AbortController();
+    const own = { config: runConfig, ended: new AbortController() };
     life = own;
     try {
-      await start(runConfig, own);
+      await start(own);
     } catch (error) {
-      if (life === own) life = undefined;
+      if (life !== own) return; // stopped meanwhile
+      life = undefined;
       forget();
       throw error;
     }
   }
 
-  async function start(runConfig: ConsumerRunConfig<K, V>, own: AbortController): Promise<void> {
-    const { signal } = own;
-    let membership: NewGroupSession | undefined;
-    try {
-      await connect();
-      membership = await group?.newSession();
-      signal.throwIfAborted();
-    } catch (error) {
-      if (signal.aborted) return;
-      throw error;
-    }
+  async function start(own: Life<K, V>): Promise<void> {
+    await connect();
+    const membership = await group?.newSession();
+    own.ended.signal.throwIfAborted();
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
@@ -190,10 +189,10 @@ export function makeConsumer<K, V>(
       settings,
       reads: membership ?? assigned,
       sought,
-      config: runConfig,
+      config: own.config,
       isPaused,
       setPaused,
-      onCrash: (error) => void crashed(started, runConfig, { own, error }),
+      onCrash: (error) => void crashed(started, own, error),
     });
     session = started;
     try {
@@ -201,37 +200,28 @@ export function makeConsumer<K, V>(
       logger.info('Starting', { groupId }); // its first request is on its way: a line of the console takes milliseconds
       await starting;
     } catch (error) {
-      if (session === started && !signal.aborted) await crashed(started, runConfig, { own, error });
+      if (session === started) await crashed(started, own, error);
     }
   }
 
   /** As KafkaJS: everything stops; what may pass is tried again after a while, unless the user says no. */
-  async function crashed(
-    dead: ConsumerSession<K, V>,
-    runConfig: ConsumerRunConfig<K, V>,
-    { own, error }: { readonly own: AbortController; readonly error: unknown },
-  ): Promise<void> {
+  async function crashed(dead: ConsumerSession<K, V>, own: Life<K, V>, error: unknown): Promise<void> {
+    const { signal } = own.ended;
+    if (signal.aborted) return; // stopped meanwhile
     const failure = error instanceof Error ? error : new Error(String(error));
     logger.error(`Crash: ${failure.name}: ${failure.message}`, { groupId, stack: failure.stack });
-    const { signal } = own;
     await dead.stop();
     if (session === dead) session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     const restart =
       !signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
     instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
-    if (!restart) {
-      if (life === own) life = undefined;
-      return;
-    }
+    if (!restart && life === own) life = undefined;
+    if (!restart) return;
     const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
     logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
-    try {
-      await runtime.clock.sleep(retryTime, signal);
-    } catch {
-      return; // stopped meanwhile
-    }
-    await start(runConfig, own).catch((next) => crashed(dead, runConfig, { own, error: next }));
+    const restarted = runtime.clock.sleep(retryTime, signal).then(() => start(own));
+    await restarted.catch((next) => crashed(dead, own, next));
   }
 
   function isPaused({ topic, partition }: TopicPartition): boolean {
