@@ -12,8 +12,9 @@ import type {
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
-import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
-import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
+import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
+import { isRetriable } from '../retry.js';
+import { assertTopicPartition, notRunning, offsetNumber, positionOf } from './arguments.js';
 import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
@@ -34,7 +35,7 @@ export interface ConsumerBody<K, V>
   isPaused(partition: TopicPartition): boolean;
   /** Between a crash and the next start. */
   isRestarting(): boolean;
-  seek(partition: TopicPartition, position: Position): void;
+  seek(target: AssignedPosition): void;
   changePaused(topics: readonly TopicPartitions[], pause: boolean): void;
 }
 
@@ -216,8 +217,10 @@ export function makeConsumer<K, V>(
     const restart =
       !signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
     instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
-    if (!restart && life === own) life = undefined;
-    if (!restart) return;
+    if (!restart) {
+      if (life === own) life = undefined;
+      return;
+    }
     const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
     logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
     const restarted = runtime.clock.sleep(retryTime, signal).then(() => start(own));
@@ -277,10 +280,10 @@ export function makeConsumer<K, V>(
       if (session === undefined) throw notRunning();
       await session.commitOffsets(checked);
     },
-    seek(partition, position) {
+    seek(target) {
       if (!isRun()) throw notRunning();
-      if (assignment().length > 0) session?.seek(partition, position);
-      else sought.set(topicPartitionText(partition), { ...partition, position });
+      if (assignment().length > 0) session?.seek(target);
+      else sought.set(topicPartitionText(target), target);
     },
     changePaused,
     paused: () =>
@@ -299,11 +302,11 @@ export function makeConsumer<K, V>(
 
 /** Whether a crash is worth a restart: what a retry may mend. */
 function mayPass(error: Error): boolean {
-  return error instanceof KafkaJSNumberOfRetriesExceeded || (error instanceof KafkaJSError && error.retriable);
+  return error instanceof KafkaJSNumberOfRetriesExceeded || isRetriable(error);
 }
 
 function assertRunConfig<K, V>({
-  partitionsConsumedConcurrently,
+  partitionsConsumedConcurrently = 1,
   eachBatch,
   eachMessage,
 }: ConsumerRunConfig<K, V>): void {
@@ -311,7 +314,6 @@ function assertRunConfig<K, V>({
     if (handler === undefined || handler === null || typeof handler === 'function') continue;
     throw new KafkaJSNonRetriableError(`Invalid ${name}, expected a function, received ${typeof handler}`);
   }
-  if (partitionsConsumedConcurrently === undefined) return;
   if (Number.isInteger(partitionsConsumedConcurrently) && partitionsConsumedConcurrently > 0) return;
   throw new KafkaJSNonRetriableError(
     `Invalid partitionsConsumedConcurrently, expected at least 1, received ${partitionsConsumedConcurrently}`,

@@ -15,7 +15,6 @@ import { readMessages, type StoredMessage } from './message.js';
 export interface FetchedBatch<K, V> {
   readonly slot: PartitionSlot<K, V>;
   readonly messages: readonly StoredMessage<K, V>[];
-  readonly fetchOffset: number;
   readonly nextOffset: number;
   readonly highWatermark: number;
   readonly sizeInBytes: number;
@@ -60,7 +59,8 @@ interface FetcherOptions<K, V> {
   /** Where to go on after an offset that the log does not have. */
   readonly resetPosition: (topic: string) => Position;
   readonly onFetchStart: () => void;
-  readonly onFetch: (result: { numberOfBatches: number; durationMs: number }) => void;
+  /** The duration is in ms, as in KafkaJS's event. */
+  readonly onFetch: (result: { numberOfBatches: number; duration: number }) => void;
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
@@ -322,7 +322,7 @@ export class Fetcher<K, V> {
         if (await buffering.catch((failure) => this.#unreadable(slot, version, failure))) numberOfBatches++;
       }
     }
-    this.#options.onFetch({ numberOfBatches, durationMs: clock.monotonicMs() - sentAtMs });
+    this.#options.onFetch({ numberOfBatches, duration: clock.monotonicMs() - sentAtMs });
   }
 
   async #buffer(
@@ -348,7 +348,7 @@ export class Fetcher<K, V> {
     slot.goesOn = true;
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
-    slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
+    slot.buffered = { slot, messages, nextOffset, highWatermark, sizeInBytes, version };
     this.#bufferedBytes += sizeInBytes;
     if (nextOffset >= highWatermark) {
       // The end of the log: to ask for what is not there yet would hold the handler up.
@@ -400,7 +400,7 @@ export class Fetcher<K, V> {
     let delayMs = 0;
     for (const slot of slots) {
       const retryCount = slot.failures++;
-      delayMs = retryDelayMs(error, { retryCount, options: retry, random: () => connection.runtime.random.next() });
+      delayMs = retryDelayMs(error, { retryCount, options: retry, random: connection.runtime.random });
       const counted = delayMs >= retry.initialRetryTime * (1 - retry.factor);
       if (!isRetriable(error) || (counted && retryCount >= retry.retries + FAILOVER_ATTEMPTS)) {
         const exceeded = isRetriable(error) && error instanceof Error;

@@ -80,9 +80,8 @@ export class RunLoop<K, V> {
     const shown = new ConsumerBatch(batch);
     const { START_BATCH_PROCESS, END_BATCH_PROCESS } = CONSUMER_EVENTS;
     const startedMs = runtime.clock.monotonicMs();
-    const tell = (event: typeof START_BATCH_PROCESS | typeof END_BATCH_PROCESS, more?: object): void => {
-      if (instrumentation.hears(event)) instrumentation.emit(event, { ...eventPayload(shown), ...more });
-    };
+    const tell = (event: typeof START_BATCH_PROCESS | typeof END_BATCH_PROCESS, more?: object): void =>
+      instrumentation.emit(event, { ...eventPayload(shown), ...more });
     tell(START_BATCH_PROCESS);
     // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
     if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
@@ -191,7 +190,7 @@ export class RunLoop<K, V> {
     const delayMs = retryDelayMs(undefined, {
       retryCount: count - 1,
       options: retry,
-      random: () => runtime.random.next(),
+      random: runtime.random,
     });
     if (error instanceof KafkaJSError && !error.retriable) throw error;
     if (count > retry.retries) {

@@ -79,8 +79,8 @@ export class ConsumerSession<K, V> {
       ...settings,
       resetPosition: (topic) => this.#group?.resetPosition(topic) ?? 'earliest',
       onFetchStart: () => instrumentation.emit(CONSUMER_EVENTS.FETCH_START, { nodeId: 0 }),
-      onFetch: ({ numberOfBatches, durationMs }) => {
-        instrumentation.emit(CONSUMER_EVENTS.FETCH, { numberOfBatches, duration: durationMs, nodeId: 0 });
+      onFetch: (result) => {
+        instrumentation.emit(CONSUMER_EVENTS.FETCH, { ...result, nodeId: 0 });
         // Background tabs get few timers, but answers arrive: let them carry what is due.
         this.#tick();
       },
@@ -152,11 +152,12 @@ export class ConsumerSession<K, V> {
     if (this.#running) this.#adopt(positioned, incarnationId);
   }
 
-  seek(partition: TopicPartition, position: Position): void {
-    const slot = this.#fetcher.slot(partition);
+  seek(target: AssignedPosition): void {
+    const { position } = target;
+    const slot = this.#fetcher.slot(target);
     if (slot === undefined) return;
     this.#fetcher.seek(slot, position);
-    this.#offsets.forget(partition);
+    this.#offsets.forget(target);
     if (typeof position !== 'number') return;
     this.#offsets.resolve(slot, position, 0);
     if (this.#autoCommit) this.#commitSoon();
@@ -172,7 +173,7 @@ export class ConsumerSession<K, V> {
 
   assignment(): TopicPartition[] {
     return Array.from(this.#fetcher.slots, ({ topic, partition }) => ({ topic, partition })).sort((a, b) =>
-      a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition,
+      a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
     );
   }
 
@@ -241,7 +242,7 @@ export class ConsumerSession<K, V> {
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
-    for (const entry of sought.values()) this.seek(entry, entry.position);
+    for (const entry of sought.values()) this.seek(entry);
     sought.clear();
   }
 
@@ -282,8 +283,13 @@ export class ConsumerSession<K, V> {
     error: KafkaError,
   ): boolean {
     const { instrumentation, logger, settings } = this.#options;
-    const offsets = { fromOffset: String(fromOffset), nextOffset: String(nextOffset) };
-    const payload: GapEventPayload = { topic, partition, ...offsets, reason };
+    const payload: GapEventPayload = {
+      topic,
+      partition,
+      fromOffset: String(fromOffset),
+      nextOffset: String(nextOffset),
+      reason,
+    };
     logger.warn('Records are lost', payload);
     instrumentation.emit(CONSUMER_EVENTS.GAP, payload);
     if (!settings.failOnGap) return true;
