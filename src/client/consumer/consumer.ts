@@ -95,7 +95,10 @@ export function makeConsumer<K, V>(
   let assigned: readonly AssignedPosition[] = [];
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
-  /** From `run` to `stop` or the last crash: over all sessions, before the first, and between two. */
+  /**
+   * From `run` to `stop` or the last crash: over all sessions, and also before the first, for KafkaJS code does not wait
+   * for `run`.
+   */
   let life: Life<K, V> | undefined;
   /** By `topicPartitionText`: what was sought while nothing was assigned. */
   const sought = new Map<string, AssignedPosition>();
@@ -122,9 +125,9 @@ export function makeConsumer<K, V>(
   async function stopOnce(): Promise<void> {
     if (life === undefined) return;
     life.ended.abort();
-    life = undefined;
     await session?.stop();
     session = undefined;
+    life = undefined;
     sought.clear();
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     logger.info('Stopped', { groupId });
@@ -157,7 +160,7 @@ export function makeConsumer<K, V>(
   }
 
   async function run(runConfig: ConsumerRunConfig<K, V> = {}): Promise<void> {
-    if (isRun()) {
+    if (life !== undefined) {
       logger.warn('consumer#run was called, but the consumer is already running', { groupId });
       return;
     }
@@ -170,7 +173,7 @@ export function makeConsumer<K, V>(
     try {
       await start(own);
     } catch (error) {
-      if (life !== own) return; // stopped meanwhile
+      if (own.ended.signal.aborted) return; // stopped meanwhile
       life = undefined;
       forget();
       throw error;
@@ -251,13 +254,8 @@ export function makeConsumer<K, V>(
     session?.pausedChanged();
   }
 
-  /** Also while it begins: KafkaJS code does not wait for `run`. */
-  function isRun(): boolean {
-    return (session ?? life) !== undefined;
-  }
-
   function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
-    if (!isRun()) throw notRunning();
+    if (life === undefined) throw notRunning();
     for (const { topic, partitions } of topics) {
       if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
       else if (pause) paused.set(topic, 'all');
@@ -281,7 +279,7 @@ export function makeConsumer<K, V>(
       await session.commitOffsets(checked);
     },
     seek(target) {
-      if (!isRun()) throw notRunning();
+      if (life === undefined) throw notRunning();
       if (assignment().length > 0) session?.seek(target);
       else sought.set(topicPartitionText(target), target);
     },
