@@ -1,29 +1,9 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Consumer, type Kafka, KafkaJSNonRetriableError, logLevel, type Producer } from '../../src/index.js';
-import { InProcessCluster } from '../../src/testing/index.js';
+import { expect, test } from 'vitest';
+import { type Consumer, KafkaJSNonRetriableError } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { kafka, producer, topic, useCluster } from './client-cluster.js';
 
-let cluster: InProcessCluster;
-let kafka: Kafka;
-let producer: Producer;
-
-beforeEach(async () => {
-  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '1', 'group.initial.rebalance.delay.ms': '0' } });
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-  producer = kafka.producer();
-  await producer.connect();
-});
-
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
-});
-
-async function topic(name: string, numPartitions = 1): Promise<void> {
-  const admin = kafka.admin();
-  await admin.createTopics({ topics: [{ topic: name, numPartitions }] });
-  await admin.disconnect();
-}
+useCluster();
 
 async function produce(name: string, from: number, to: number, partition?: number): Promise<void> {
   const messages = Array.from({ length: to - from }, (_, i) => ({

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import {
   AssignerProtocol,
   type Kafka,
@@ -8,38 +8,15 @@ import {
   type PartitionAssigner,
   PartitionAssigners,
   type PartitionerArgs,
-  type Producer,
 } from '../../src/index.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { cluster, kafka, produceValues as produce, topic, useCluster } from './client-cluster.js';
 import { readAll } from './read-all.js';
 
 // Goal: options and events that KafkaJS documents do here what they do there.
 
-let cluster: InProcessCluster;
-let kafka: Kafka;
-let producer: Producer;
-
-beforeEach(async () => {
-  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '1', 'group.initial.rebalance.delay.ms': '0' } });
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-  producer = kafka.producer();
-  await producer.connect();
-});
-
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
-});
-
-async function topic(name: string, numPartitions = 1): Promise<void> {
-  await using admin = kafka.admin();
-  await admin.createTopics({ topics: [{ topic: name, numPartitions }] });
-}
-
-async function produce(name: string, values: readonly (string | number)[], partition = 0): Promise<void> {
-  await producer.send({ topic: name, messages: values.map((value) => ({ value: String(value), partition })) });
-}
+useCluster();
 
 test('partitionsConsumedConcurrently: so many handlers at once, never two for one partition, each in order', async () => {
   await topic('t', 4);

@@ -1,37 +1,15 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Consumer, type Kafka, kafkaOn, logLevel, type Producer } from '../../src/index.js';
+import { expect, test } from 'vitest';
+import { type Consumer, kafkaOn, logLevel } from '../../src/index.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { cluster, kafka, produceValues as produce, topic, useCluster } from './client-cluster.js';
 import { faultyPlatform } from './faulty-platform.js';
 
 // Goal: what KafkaJS code does to a consumer that runs, or is about to: seek, pause, commit, stop, whenever it likes.
 
-let cluster: InProcessCluster;
-let kafka: Kafka;
-let producer: Producer;
-
-beforeEach(async () => {
-  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '1', 'group.initial.rebalance.delay.ms': '0' } });
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-  producer = kafka.producer();
-  await producer.connect();
-});
-
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
-});
-
-async function topic(name: string, numPartitions = 1): Promise<void> {
-  await using admin = kafka.admin();
-  await admin.createTopics({ topics: [{ topic: name, numPartitions }] });
-}
-
-async function produce(name: string, values: readonly number[], partition = 0): Promise<void> {
-  await producer.send({ topic: name, messages: values.map((value) => ({ value: String(value), partition })) });
-}
+useCluster();
 
 async function groupConsumer(config: object = {}): Promise<Consumer> {
   const consumer = kafka.consumer({ groupId: 'g', ...config });

@@ -74,42 +74,17 @@ export const LINES_CASES: readonly LinesCase[] = [
   {
     promise: 'one who was dropped gets through again by a new line',
     run: async (pair) => {
-      const heard: unknown[] = [];
-      const a = pair.a.open('a', () => {});
-      const b = pair.b.open('b', (message) => heard.push(message));
-      b.join();
-      await posted(pair, a, 'b', 1);
-      await until(pair, () => heard.length === 1);
-      a.drop('b');
+      const { a, b, heard } = await dropped(pair);
       assert.isFalse(a.post('b', 'lost'));
       b.join(); // as one does who is spoken to over another way
       // The old line may take it while the new one is being laid, and nobody hears of that: lines promise nothing else.
-      await until(pair, () => {
-        a.post('b', 2);
-        return heard.length > 1;
-      });
-      assert.deepEqual(heard.slice(0, 2), [1, 2]);
-      a.close();
-      b.close();
+      await getsThrough(pair, { a, b, heard });
     },
   },
   {
     promise: 'one who was dropped although it is there gets through again, with nobody telling it',
     run: async (pair) => {
-      const heard: unknown[] = [];
-      const a = pair.a.open('a', () => {});
-      const b = pair.b.open('b', (message) => heard.push(message));
-      b.join();
-      await posted(pair, a, 'b', 1);
-      await until(pair, () => heard.length === 1);
-      a.drop('b');
-      await until(pair, () => {
-        a.post('b', 2);
-        return heard.length > 1;
-      });
-      assert.deepEqual(heard.slice(0, 2), [1, 2]);
-      a.close();
-      b.close();
+      await getsThrough(pair, await dropped(pair));
     },
   },
   {
@@ -129,6 +104,34 @@ export const LINES_CASES: readonly LinesCase[] = [
     },
   },
 ];
+
+/** One end that has dropped another which had heard from it. */
+interface Dropped {
+  readonly a: LinesEnd;
+  readonly b: LinesEnd;
+  readonly heard: readonly unknown[];
+}
+
+async function dropped(pair: LinesPair): Promise<Dropped> {
+  const heard: unknown[] = [];
+  const a = pair.a.open('a', () => {});
+  const b = pair.b.open('b', (message) => heard.push(message));
+  b.join();
+  await posted(pair, a, 'b', 1);
+  await until(pair, () => heard.length === 1);
+  a.drop('b');
+  return { a, b, heard };
+}
+
+async function getsThrough(pair: LinesPair, { a, b, heard }: Dropped): Promise<void> {
+  await until(pair, () => {
+    a.post('b', 2);
+    return heard.length > 1;
+  });
+  assert.deepEqual(heard.slice(0, 2), [1, 2]);
+  a.close();
+  b.close();
+}
 
 /** Posts as soon as there is a line. */
 async function posted(pair: LinesPair, from: LinesEnd, to: string, message: unknown): Promise<void> {
