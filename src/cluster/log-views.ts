@@ -16,6 +16,8 @@ import { type TailBudget, TailCache } from './tail-cache.js';
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
 const POLL_MS = 1_000;
 const MAX_POLL_MS = 8_000;
+/** Appends wait for what reads their stores: of many views only these ask in one tick, the longest due first. */
+const MAX_POLLS_PER_TICK = 32;
 /** The first time it is asked sooner: whether the leader has heard of a new reader nobody knows. */
 const FIRST_POLL_MS = 100;
 /** Who reads more logs than this is told of all. */
@@ -78,10 +80,14 @@ export class HostLogViews implements LogViews {
     if (view === undefined) for (const { bytes } of advance.chunks) free(bytes);
   }
 
-  /** To be called now and then: closes what nobody has used for long. */
+  /** To be called every now and then: asks for what nobody announced, closes what nobody has used for long. */
   tick(): void {
     this.#options.store.releaseUnused();
-    const idleSinceMs = this.#options.runtime.clock.monotonicMs() - IDLE_MS;
+    const nowMs = this.#options.runtime.clock.monotonicMs();
+    const due = [...this.#open.values()].filter(({ pollAtMs }) => pollAtMs <= nowMs);
+    due.sort((a, b) => a.pollAtMs - b.pollAtMs);
+    for (const view of due.slice(0, MAX_POLLS_PER_TICK)) void view.poll();
+    const idleSinceMs = nowMs - IDLE_MS;
     for (const [log, view] of this.#open) {
       if (!view.idleSince(idleSinceMs)) continue;
       this.#open.delete(log);
@@ -186,8 +192,10 @@ export class HostLogView implements LogView {
   #lastStableOffset = 0;
   #aborted: AbortedWindow | undefined;
   #usedMs: number;
+  #isNew = true;
+  #pollMs = 0;
+  #pollAtMs = Infinity;
   #polling = false;
-  #firstPollMs = FIRST_POLL_MS;
 
   constructor(options: HostLogViewOptions) {
     this.#options = options;
@@ -231,7 +239,7 @@ export class HostLogView implements LogView {
     const { promise, resolve, reject } = deferred();
     const waiter: Waiter = { offset, isolationLevel, resolve };
     this.#waiters.add(waiter);
-    if (!this.#polling) void this.#poll();
+    this.#keepPolling();
     const dropOurs = onAbort(this.#closing.signal, () => reject(this.#closing.signal.reason));
     const drop = onAbort(signal, () => reject(signal.reason));
     try {
@@ -297,25 +305,41 @@ export class HostLogView implements LogView {
     this.#options.ahead.forgetLog(this.#options.log);
   }
 
-  async #poll(): Promise<void> {
+  /** When the database is to be asked; only the first time there is a timer for it, see `HostLogViews.tick`. */
+  get pollAtMs(): number {
+    return this.#pollAtMs;
+  }
+
+  /** Asks the database, if somebody still waits. */
+  async poll(): Promise<void> {
+    this.#pollAtMs = Infinity;
+    if (this.#waiters.size === 0) return;
     this.#polling = true;
-    const { clock } = this.#options;
-    let pollMs = this.#firstPollMs;
-    this.#firstPollMs = POLL_MS;
-    try {
-      while (this.#waiters.size > 0) {
-        await clock.sleep(pollMs, this.#closing.signal);
-        if (this.#waiters.size === 0) break;
-        const before = this.#highWatermark;
-        await this.refresh().catch(() => {}); // a failing database shows itself to whoever reads
-        if (this.#highWatermark > before) this.#options.onMissed();
-        pollMs = this.#highWatermark > before ? POLL_MS : Math.min(Math.max(pollMs * 2, POLL_MS), MAX_POLL_MS);
-      }
-    } catch {
-      // closing
-    } finally {
-      this.#polling = false;
-    }
+    const before = this.#highWatermark;
+    await this.refresh().catch(() => {}); // a failing database shows itself to whoever reads
+    this.#polling = false;
+    const isMissed = this.#highWatermark > before;
+    if (isMissed) this.#options.onMissed();
+    this.#planPoll(isMissed ? POLL_MS : Math.min(Math.max(this.#pollMs * 2, POLL_MS), MAX_POLL_MS));
+  }
+
+  #planPoll(pollMs: number): void {
+    this.#pollMs = pollMs;
+    this.#pollAtMs = this.#options.clock.monotonicMs() + pollMs;
+  }
+
+  /** Somebody waits. */
+  #keepPolling(): void {
+    if (this.#polling || this.#pollAtMs < Infinity) return;
+    if (!this.#isNew) return this.#planPoll(POLL_MS);
+    this.#isNew = false;
+    this.#planPoll(FIRST_POLL_MS);
+    this.#options.clock.sleep(FIRST_POLL_MS, this.#closing.signal).then(
+      () => {
+        if (this.#pollMs === FIRST_POLL_MS) void this.poll(); // else a tick was quicker
+      },
+      () => {}, // closing
+    );
   }
 
   /** Keeps it from being closed for a while. */
