@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { ClientRuntime } from '../runtime/runtime.js';
-import { deferred, linkedController, OVER, onAbort } from '../util/signal.js';
+import { abortable, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
 import { type Attempt, type RetryScope, withRetry } from './retry.js';
@@ -101,14 +101,21 @@ export class Connection {
   /** Idempotent; also opens again after `close`. */
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;
-    this.#opening ??= this.#parts.shared.acquire().then((channel) => {
-      this.#channel = channel;
-      this.#parts.onOpen();
-    });
+    this.#opening ??= this.#acquire();
     try {
       await this.#opening;
     } finally {
       this.#opening = undefined;
+    }
+  }
+
+  async #acquire(): Promise<void> {
+    this.#parts.onOpen(); // at once: what is still being opened can be closed, too
+    try {
+      this.#channel = await this.#parts.shared.acquire();
+    } catch (error) {
+      this.#parts.onClosed();
+      throw error;
     }
   }
 
@@ -144,7 +151,9 @@ export class Connection {
    * @throws KafkaJSProtocolError (KafkaJSRequestTimeoutError where no answer came in time); the signal's reason.
    */
   async request<A extends ApiName>(api: A, request: Requests[A], options: RequestOptions = {}): Promise<Responses[A]> {
-    if (this.#channel === undefined) await this.open();
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#channel === undefined) await abortable(this.open(), signal);
     const channel = this.#channel;
     if (channel === undefined) throw new KafkaJSConnectionError('Connection closed: the client was disconnected');
     const { runtime, instrumentation, requestTimeoutMs } = this.#parts;
@@ -174,7 +183,6 @@ export class Connection {
       const text = `Request ${api}(correlationId: ${correlationId}) timed out: no answer within ${limitMs} ms`;
       abandon(new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text)));
     });
-    const { signal } = options;
     const dropSignal = onAbort(signal, () => abandon(signal?.reason));
     try {
       channel.send(api, request, { signal: abandoned.signal }).then(resolve, reject);

@@ -42,6 +42,7 @@ export async function* exportPartition(
         if (lastOffsetOf(header) < next || header.baseOffset >= end) continue;
         if (open !== undefined && !open.takes(header, segmentBytes)) {
           yield open.file();
+          signal?.throwIfAborted();
           open = undefined;
         }
         open ??= new OpenSegment(header.baseOffset);

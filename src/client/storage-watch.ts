@@ -41,6 +41,7 @@ export async function* storageChanges(
   } catch (error) {
     if (!isOver && !signal?.aborted) throw error;
   } finally {
-    await connection.close();
+    const closed = connection.close();
+    if (!signal?.aborted) await closed; // one that is being opened may take long
   }
 }

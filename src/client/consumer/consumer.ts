@@ -1,5 +1,5 @@
 import type { TopicPartition } from '../../protocol/topic-partition.js';
-import { onAbort } from '../../util/signal.js';
+import { abortable, onAbort } from '../../util/signal.js';
 import type {
   AssignedPartition,
   Consumer,
@@ -89,6 +89,8 @@ export function makeConsumer<K, V>(
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
   let stopping: Promise<void> | undefined;
+  /** Drops our listener on the signal of the run. */
+  let forgetSignal = (): void => {};
   /** Aborts a restart that is being waited for. */
   let restarting: AbortController | undefined;
 
@@ -111,6 +113,7 @@ export function makeConsumer<K, V>(
   }
 
   async function stopOnce(): Promise<void> {
+    forgetSignal();
     restarting?.abort();
     const ending = session;
     if (ending === undefined) return;
@@ -154,12 +157,13 @@ export function makeConsumer<K, V>(
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    await connect();
-    const forget = onAbort(signal, () => void stop());
+    await abortable(connect(), signal);
+    forgetSignal();
+    forgetSignal = onAbort(signal, () => void stop());
     try {
       await start(runConfig);
     } catch (error) {
-      forget();
+      forgetSignal();
       throw error;
     }
   }
@@ -184,7 +188,8 @@ export function makeConsumer<K, V>(
       logger.info('Starting', { groupId }); // its first request is on its way: a line of the console takes milliseconds
       await starting;
     } catch (error) {
-      if (session === started) await crashed(started, runConfig, error);
+      // Who stops it while it starts hears of no crash.
+      if (session === started && stopping === undefined) await crashed(started, runConfig, error);
     }
   }
 
@@ -204,7 +209,10 @@ export function makeConsumer<K, V>(
     const restart =
       !waiting.signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
     instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
-    if (!restart) return;
+    if (!restart) {
+      forgetSignal();
+      return;
+    }
     const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
     logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
     try {

@@ -201,7 +201,9 @@ export class ConsumerSession<K, V> {
     const { connection, retry } = this.#options;
     const { signal } = this.#workers;
     const request = { topics: [], allowAutoTopicCreation: false };
-    const asked = connection.retry({ options: retry, signal }, () => connection.request('Metadata', request));
+    const asked = connection.retry({ options: retry, signal }, () =>
+      connection.request('Metadata', request, { signal }),
+    );
     return (await asked).incarnationId;
   }
 
@@ -215,7 +217,7 @@ export class ConsumerSession<K, V> {
     );
     const { signal } = this.#workers;
     const found = await connection.retry({ options: retry, signal }, () =>
-      listOffsets(connection, queries, { isolationLevel: settings.isolationLevel }),
+      listOffsets(connection, queries, { isolationLevel: settings.isolationLevel, signal }),
     );
     const offsets = new Map(found.map((entry) => [topicPartitionText(entry), entry.offset]));
     return partitions.map((entry) => ({
