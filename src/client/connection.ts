@@ -98,6 +98,14 @@ export class Connection {
     return this.#channel !== undefined;
   }
 
+  /**
+   * Aborts at the next `close`. Work of several requests looks at it before each: a request by itself would open what
+   * was closed meanwhile.
+   */
+  get life(): AbortSignal {
+    return this.#life.signal;
+  }
+
   /** Idempotent; also opens again after `close`. */
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;

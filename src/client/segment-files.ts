@@ -25,10 +25,12 @@ export async function* exportPartition(
   bounds: { readonly low: number; readonly high: number },
   { topic, partition, fromOffset, endOffset, segmentBytes = SEGMENT_BYTES, signal }: ExportPartitionOptions,
 ): AsyncGenerator<SegmentFile> {
+  const { life } = connection;
   const end = Math.min(endOffset === undefined ? bounds.high : Number(endOffset), bounds.high);
   let offset = Math.max(fromOffset === undefined ? bounds.low : Number(fromOffset), bounds.low);
   let open: OpenSegment | undefined;
   while (offset < end) {
+    life.throwIfAborted();
     const answer = await fetchOnce(connection, { topic, partition, offset }, signal);
     if (answer.gap !== undefined) {
       offset = answer.gap.nextOffset;
@@ -143,9 +145,11 @@ export async function importPartition(
   connection: Connection,
   { topic, partition, segments, signal }: ImportPartitionOptions,
 ): Promise<{ low: string; high: string }> {
+  const { life } = connection;
   let answer = { logStartOffset: -1, logEndOffset: -1 };
   const send = async (records: Uint8Array, isFirst: boolean, isLast: boolean): Promise<void> => {
     const request = { name: topic, partitionIndex: partition, records, isFirst, isLast };
+    life.throwIfAborted();
     const response = await connection.request('ImportLog', request, { signal, timeoutMs: IMPORT_TIMEOUT_MS });
     const error = errorOf(response);
     if (error !== undefined) throw error;
