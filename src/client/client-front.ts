@@ -52,9 +52,11 @@ export class LazyPart<T> {
       });
       // The first to hear of it, so that no later call overtakes those that wait.
       this.#loading
-        .then((loaded) => (this.#loaded = loaded))
-        .catch(() => {})
-        .finally(() => this.#tracked?.onClosed());
+        .then(
+          (loaded) => void (this.#loaded = loaded),
+          () => {},
+        )
+        .then(this.#tracked?.onClosed);
     }
     return this.#loading;
   }

@@ -109,21 +109,21 @@ export class Connection {
   /** Idempotent; also opens again after `close`. */
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;
-    this.#opening ??= this.#acquire();
+    if (this.#opening === undefined) {
+      const { shared, onOpen, onClosed } = this.#parts;
+      onOpen(); // at once: what is still being opened can be closed, too
+      this.#opening = shared.acquire().then(
+        (channel) => void (this.#channel = channel),
+        (error) => {
+          onClosed();
+          throw error;
+        },
+      );
+    }
     try {
       await this.#opening;
     } finally {
       this.#opening = undefined;
-    }
-  }
-
-  async #acquire(): Promise<void> {
-    this.#parts.onOpen(); // at once: what is still being opened can be closed, too
-    try {
-      this.#channel = await this.#parts.shared.acquire();
-    } catch (error) {
-      this.#parts.onClosed();
-      throw error;
     }
   }
 

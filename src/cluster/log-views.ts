@@ -16,8 +16,8 @@ import { type TailBudget, TailCache } from './tail-cache.js';
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
 const POLL_MS = 1_000;
 const MAX_POLL_MS = 8_000;
-/** Appends wait for what reads their stores: of many views only these ask in one tick, the longest due first. */
-const MAX_POLLS_PER_TICK = 32;
+/** Appends wait for what reads their stores: many views ask in as many groups, one after the other. */
+const POLL_GROUPS = 16;
 /** The first time it is asked sooner: whether the leader has heard of a new reader nobody knows. */
 const FIRST_POLL_MS = 100;
 /** Who reads more logs than this is told of all. */
@@ -84,12 +84,9 @@ export class HostLogViews implements LogViews {
   tick(): void {
     this.#options.store.releaseUnused();
     const nowMs = this.#options.runtime.clock.monotonicMs();
-    const due = [...this.#open.values()].filter(({ pollAtMs }) => pollAtMs <= nowMs);
-    due.sort((a, b) => a.pollAtMs - b.pollAtMs);
-    for (const view of due.slice(0, MAX_POLLS_PER_TICK)) void view.poll();
-    const idleSinceMs = nowMs - IDLE_MS;
     for (const [log, view] of this.#open) {
-      if (!view.idleSince(idleSinceMs)) continue;
+      view.tick(nowMs);
+      if (!view.idleSince(nowMs - IDLE_MS)) continue;
       this.#open.delete(log);
       this.#views.delete(log);
       view.close();
@@ -192,10 +189,9 @@ export class HostLogView implements LogView {
   #lastStableOffset = 0;
   #aborted: AbortedWindow | undefined;
   #usedMs: number;
-  #isNew = true;
+  /** 0: nobody has waited yet. */
   #pollMs = 0;
   #pollAtMs = Infinity;
-  #polling = false;
 
   constructor(options: HostLogViewOptions) {
     this.#options = options;
@@ -305,39 +301,35 @@ export class HostLogView implements LogView {
     this.#options.ahead.forgetLog(this.#options.log);
   }
 
-  /** When the database is to be asked; only the first time there is a timer for it, see `HostLogViews.tick`. */
-  get pollAtMs(): number {
-    return this.#pollAtMs;
+  /** The time to ask the database; only the first time there is a timer for it. */
+  tick(nowMs: number): void {
+    if (nowMs >= this.#pollAtMs) void this.#poll();
   }
 
-  /** Asks the database, if somebody still waits. */
-  async poll(): Promise<void> {
+  async #poll(): Promise<void> {
     this.#pollAtMs = Infinity;
     if (this.#waiters.size === 0) return;
-    this.#polling = true;
     const before = this.#highWatermark;
     await this.refresh().catch(() => {}); // a failing database shows itself to whoever reads
-    this.#polling = false;
     const isMissed = this.#highWatermark > before;
     if (isMissed) this.#options.onMissed();
-    this.#planPoll(isMissed ? POLL_MS : Math.min(Math.max(this.#pollMs * 2, POLL_MS), MAX_POLL_MS));
+    this.#planPoll(isMissed ? POLL_MS : Math.min(this.#pollMs * 2, MAX_POLL_MS));
   }
 
   #planPoll(pollMs: number): void {
+    const { log, clock } = this.#options;
     this.#pollMs = pollMs;
-    this.#pollAtMs = this.#options.clock.monotonicMs() + pollMs;
+    this.#pollAtMs = clock.monotonicMs() + pollMs * (1 + (log % POLL_GROUPS) / POLL_GROUPS);
   }
 
   /** Somebody waits. */
   #keepPolling(): void {
-    if (this.#polling || this.#pollAtMs < Infinity) return;
-    if (!this.#isNew) return this.#planPoll(POLL_MS);
-    this.#isNew = false;
-    this.#planPoll(FIRST_POLL_MS);
+    if (this.#pollAtMs < Infinity) return;
+    const isFirst = this.#pollMs === 0;
+    this.#planPoll(POLL_MS);
+    if (!isFirst) return;
     this.#options.clock.sleep(FIRST_POLL_MS, this.#closing.signal).then(
-      () => {
-        if (this.#pollMs === FIRST_POLL_MS) void this.poll(); // else a tick was quicker
-      },
+      () => this.#poll(),
       () => {}, // closing
     );
   }

@@ -9,8 +9,6 @@ const SLICE_ROWS = 16;
 const SCOPE: StoreName[] = ['meta', 'logs', 'chunks', 'segments', 'checkpoints'];
 
 type Transaction = IDBPTransaction<LogSchema, StoreName[], 'readwrite'>;
-type Step = (transaction: Transaction) => Promise<void>;
-
 /** What goes, slice by slice. */
 interface Deletion {
   readonly doing: string;
@@ -29,25 +27,21 @@ export class IdbDeletion {
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
     const range = IDBKeyRange.bound([log], [log, offset], false, true);
     const deletion = { doing: `delete log ${log} before offset ${offset}`, leaderEpoch, range };
-    await this.#deleteChunks(deletion, async (transaction) => {
+    await this.#run(deletion, async (transaction) => {
       const logs = transaction.objectStore('logs');
       const logStartOffset = (await logs.get(log))?.logStartOffset ?? 0;
       if (logStartOffset < offset) await logs.put({ logStartOffset: offset }, log);
     });
-    await this.#deleteSegments(deletion, offset);
+    await this.#deleteSlices(deletion, offset);
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
-    const doing = `delete log ${log}`;
-    const deletion = { doing, leaderEpoch, range: rowsOf(log) };
-    await this.#deleteChunks(deletion, async () => {});
-    await this.#deleteSegments(deletion, Infinity);
-    const forget = async (raw: IDBTransaction): Promise<void> => {
-      const transaction = wrapped(raw);
+    const deletion = { doing: `delete log ${log}`, leaderEpoch, range: rowsOf(log) };
+    await this.#deleteSlices(deletion, Infinity);
+    await this.#run(deletion, async (transaction) => {
       await transaction.objectStore('checkpoints').delete(log);
       await transaction.objectStore('logs').delete(log);
-    };
-    await this.#transaction(doing, SCOPE, 'readwrite', forget, { leaderEpoch });
+    });
   }
 
   /** Whether something of the log is sealed, or is left of what was. */
@@ -62,44 +56,33 @@ export class IdbDeletion {
     });
   }
 
-  /** Deletes chunks; `first` is a part of the first slice. */
-  #deleteChunks(deletion: Deletion, first: Step): Promise<void> {
-    return this.#inSlices(deletion, async (transaction, slice) => {
-      if (slice === deletion.range) await first(transaction);
-      const chunks = transaction.objectStore('chunks');
-      const keys = await chunks.getAllKeys(slice, SLICE_ROWS);
-      const lastKey = keys.at(-1);
-      if (lastKey) await chunks.delete(IDBKeyRange.bound(keys[0], lastKey));
-      return keys.length === SLICE_ROWS ? lastKey : undefined;
-    });
-  }
-
-  /** Deletes the rows of segments that end at `offset` at the latest. */
-  #deleteSegments(deletion: Deletion, offset: number): Promise<void> {
-    return this.#inSlices(deletion, async (transaction, slice) => {
-      const store = transaction.objectStore('segments');
-      const [keys, rows] = await Promise.all([store.getAllKeys(slice, SLICE_ROWS), store.getAll(slice, SLICE_ROWS)]);
-      const passed = keys.filter((_key, at) => !((rows[at]?.nextOffset ?? 0) > offset)); // a damaged one goes, too
-      await Promise.all(passed.map((key) => store.delete(key)));
-      const lastKey = keys.at(-1);
-      return keys.length === SLICE_ROWS ? lastKey : undefined;
-    });
-  }
-
   /**
-   * Each slice begins behind the key that the one before resolved to: LevelDB steps over every row deleted just now.
-   * undefined: nothing is left.
+   * Chunks, then the rows of segments that end at `offset` at the latest. Each slice begins behind the one before: LevelDB
+   * steps over every row deleted just now.
    */
-  async #inSlices(
-    { doing, leaderEpoch, range }: Deletion,
-    work: (transaction: Transaction, slice: IDBKeyRange) => Promise<readonly [LogId, number] | undefined>,
-  ): Promise<void> {
-    for (let rest: IDBKeyRange | undefined = range; rest !== undefined; ) {
-      const slice: IDBKeyRange = rest;
-      const run = (raw: IDBTransaction): Promise<readonly [LogId, number] | undefined> => work(wrapped(raw), slice);
-      const lastKey = await this.#transaction(doing, SCOPE, 'readwrite', run, { leaderEpoch });
-      rest = lastKey && IDBKeyRange.bound(lastKey, range.upper, true, range.upperOpen);
+  async #deleteSlices(deletion: Deletion, offset: number): Promise<void> {
+    const { upper, upperOpen } = deletion.range;
+    for (const name of ['chunks', 'segments'] as const) {
+      for (let rest: IDBKeyRange | undefined = deletion.range; rest !== undefined; ) {
+        const slice: IDBKeyRange = rest;
+        const keys: [LogId, number][] = await this.#run(deletion, async (transaction) => {
+          const store = transaction.objectStore(name);
+          const found = await store.getAllKeys(slice, SLICE_ROWS);
+          const rows = name === 'segments' ? await transaction.objectStore(name).getAll(slice, SLICE_ROWS) : [];
+          // The last one may reach beyond the offset; a damaged row goes, too.
+          const passed = found.filter((_key, at) => !((rows[at]?.nextOffset ?? 0) > offset));
+          const last = passed.at(-1);
+          if (last) await store.delete(IDBKeyRange.bound(passed[0], last));
+          return found;
+        });
+        const lastKey = keys[SLICE_ROWS - 1];
+        rest = lastKey && IDBKeyRange.bound(lastKey, upper, true, upperOpen);
+      }
     }
+  }
+
+  #run<T>({ doing, leaderEpoch }: Deletion, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#transaction(doing, SCOPE, 'readwrite', (raw) => work(wrapped(raw)), { leaderEpoch });
   }
 }
 

@@ -259,9 +259,9 @@ export class IdbSealed {
   /** As `LogStore.sweepSealed`. */
   async sweep(log: LogId, leaderEpoch: number): Promise<void> {
     const doing = `delete what is sealed of log ${log}`;
-    const scope: StoreName[] = ['meta', 'sealed', 'sealedBytes'];
-    const look = (transaction: IDBTransaction): Promise<boolean> => hasSealed(transaction, log);
-    if (!(await this.#transaction(doing, scope, 'readonly', look, { leaderEpoch }))) return;
+    await this.#transaction(doing, ['meta'], 'readonly', async () => {}, { leaderEpoch });
+    const { logStartOffset, stray, isAny } = await this.#leftOf(log, leaderEpoch);
+    if (!isAny) return;
     for (let isMore = true; isMore; ) {
       isMore = await this.#transaction(
         doing,
@@ -280,7 +280,6 @@ export class IdbSealed {
       );
     }
     await this.#bytesTurn.run(async () => {
-      const { logStartOffset, stray } = await this.#leftOf(log, leaderEpoch);
       await this.#deletePassed(log, logStartOffset, leaderEpoch);
       await this.#deleteBytes(stray);
     });
@@ -293,15 +292,21 @@ export class IdbSealed {
   #leftOf(
     log: LogId,
     leaderEpoch: number,
-  ): Promise<{ readonly logStartOffset: number; readonly stray: readonly BytesKey[] }> {
-    const doing = `look for what is left of log ${log}`;
-    return this.#transaction(doing, ['logs', 'sealed', 'sealedBytes'], 'readonly', async (transaction) => {
-      const segments = await resultOf<SealedSegment[]>(transaction.objectStore('sealed').getAll(rowsFrom(log, 0)));
-      const named = new Set(segments.map((segment) => keyOf(segment).join()));
-      const keys = (await resultOf(transaction.objectStore('sealedBytes').getAllKeys(rowsFrom(log, 0)))) as BytesKey[];
-      const stray = keys.filter((key) => isOfEarlierLeader(key[2], leaderEpoch) && !named.has(key.join()));
-      return { logStartOffset: await logStartIn(transaction, log), stray };
-    });
+  ): Promise<{ readonly logStartOffset: number; readonly stray: readonly BytesKey[]; readonly isAny: boolean }> {
+    return this.#transaction(
+      `look at log ${log}`,
+      ['logs', 'sealed', 'sealedBytes'],
+      'readonly',
+      async (transaction) => {
+        const segments = await resultOf<SealedSegment[]>(transaction.objectStore('sealed').getAll(rowsFrom(log, 0)));
+        const named = new Set(segments.map((segment) => keyOf(segment).join()));
+        const keys = (await resultOf(
+          transaction.objectStore('sealedBytes').getAllKeys(rowsFrom(log, 0)),
+        )) as BytesKey[];
+        const stray = keys.filter((key) => isOfEarlierLeader(key[2], leaderEpoch) && !named.has(key.join()));
+        return { logStartOffset: await logStartIn(transaction, log), stray, isAny: keys.length + segments.length > 0 };
+      },
+    );
   }
 
   /** Forgets the segments that lie wholly below `offset`, and their bytes; for Infinity all that there is of the log. */
@@ -382,14 +387,6 @@ async function publishIn(transaction: IDBTransaction, change: SealedChange): Pro
 
 function keyOf({ log, baseOffset, version }: SealedSegment): BytesKey {
   return [log, baseOffset, version];
-}
-
-async function hasSealed(transaction: IDBTransaction, log: LogId): Promise<boolean> {
-  const segment = await resultOf(transaction.objectStore('sealed').getKey(rowsFrom(log, 0)));
-  return (
-    segment !== undefined ||
-    (await resultOf(transaction.objectStore('sealedBytes').getKey(rowsFrom(log, 0)))) !== undefined
-  );
 }
 
 async function logStartIn(transaction: IDBTransaction, log: LogId): Promise<number> {
