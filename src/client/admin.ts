@@ -421,11 +421,9 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     async checkLogs(options = {}) {
       const { signal } = options;
       signal?.throwIfAborted();
-      const find = async (): Promise<{ topic: string; partitions: number[] }[]> => {
-        const topics = options.topics ?? (await admin.listTopics());
-        return Promise.all(topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
-      };
-      const logs = await abortable(find(), signal);
+      const topics = options.topics ?? (await abortable(admin.listTopics(), signal));
+      const found = topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) }));
+      const logs = await abortable(Promise.all(found), signal);
       const { checkLogs } = await integrityPart();
       return retrying(() => checkLogs(connection, logs, options), signal);
     },
@@ -441,7 +439,6 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     },
     async importPartition(options) {
       assertTopic(options.topic);
-      options.signal?.throwIfAborted();
       const { importPartition } = await integrityPart();
       try {
         return await importPartition(connection, options);

@@ -25,7 +25,6 @@ export async function checkLogs(
   let checkedBytes = 0;
   for (const [index, { topic, partition }] of logs.entries()) {
     life.throwIfAborted();
-    signal?.throwIfAborted();
     onProgress?.({ checkedLogs: index, logs: logs.length, checkedBytes });
     const request = { topics: [{ name: topic, partitions: [partition] }], repair };
     const response = await connection.request('CheckLogs', request, { signal, timeoutMs: CHECK_TIMEOUT_MS });

@@ -52,10 +52,8 @@ export class LazyPart<T> {
       });
       // The first to hear of it, so that no later call overtakes those that wait.
       this.#loading
-        .then(
-          (loaded) => void (this.#loaded = loaded),
-          () => {},
-        )
+        .then((loaded) => (this.#loaded = loaded))
+        .catch(() => {})
         .then(this.#tracked?.onClosed);
     }
     return this.#loading;

@@ -109,17 +109,8 @@ export class Connection {
   /** Idempotent; also opens again after `close`. */
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;
-    if (this.#opening === undefined) {
-      const { shared, onOpen, onClosed } = this.#parts;
-      onOpen(); // at once: what is still being opened can be closed, too
-      this.#opening = shared.acquire().then(
-        (channel) => void (this.#channel = channel),
-        (error) => {
-          onClosed();
-          throw error;
-        },
-      );
-    }
+    this.#parts.onOpen(); // at once: what is still being opened can be closed, too
+    this.#opening ??= this.#parts.shared.acquire().then((channel) => void (this.#channel = channel));
     try {
       await this.#opening;
     } finally {
@@ -133,16 +124,16 @@ export class Connection {
    */
   async close(): Promise<boolean> {
     await this.#opening?.catch(() => {});
-    if (this.#channel === undefined) return false;
-    this.#channel = undefined;
     this.#parts.onClosed();
+    const wasOpen = this.#channel !== undefined;
+    this.#channel = undefined;
     const reason = new KafkaJSConnectionError('Connection closed: the client was disconnected');
     for (const abandon of [...this.#inFlight]) abandon(reason);
     this.#life.abort(reason);
     this.#life = new AbortController();
     this.#deadlines.clear();
-    await this.#parts.shared.release();
-    return true;
+    if (wasOpen) await this.#parts.shared.release();
+    return wasOpen;
   }
 
   /** `withRetry`, as long as the connection lasts: nothing is tried, nor waited for, once the client was disconnected. */

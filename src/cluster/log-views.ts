@@ -325,13 +325,13 @@ export class HostLogView implements LogView {
   /** Somebody waits. */
   #keepPolling(): void {
     if (this.#pollAtMs < Infinity) return;
-    const isFirst = this.#pollMs === 0;
+    if (this.#pollMs === 0) {
+      this.#options.clock.sleep(FIRST_POLL_MS, this.#closing.signal).then(
+        () => this.#poll(),
+        () => {}, // closing
+      );
+    }
     this.#planPoll(POLL_MS);
-    if (!isFirst) return;
-    this.#options.clock.sleep(FIRST_POLL_MS, this.#closing.signal).then(
-      () => this.#poll(),
-      () => {}, // closing
-    );
   }
 
   /** Keeps it from being closed for a while. */

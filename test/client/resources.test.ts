@@ -256,3 +256,22 @@ test.each(
   await new Promise((resolve) => setImmediate(resolve));
   expect(open()).toEqual({ timers: 0, locks: 0, channels: 0 });
 });
+
+test('a client whose host does not start stops trying when its Kafka is closed', async () => {
+  const { runtime, open } = countingRuntime(inProcessRuntime());
+  const refused = deferred();
+  const connect = (): never => {
+    refused.resolve();
+    throw new KafkaError('LEADER_NOT_AVAILABLE', 'not yet');
+  };
+  const Kafka = kafkaOn({ runtime, connect });
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: { initialRetryTime: 60_000 } });
+  const listing = kafka.admin().listTopics();
+  const outcome = expect(listing).rejects.toBeInstanceOf(KafkaJSConnectionError);
+  await refused.promise;
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(open().timers).toBe(1);
+  await kafka.close();
+  await outcome;
+  expect(open().timers).toBe(0);
+});
