@@ -17,14 +17,12 @@ export async function checkLogs(
   { topics: wanted, repair = false, signal, onProgress }: CheckLogsOptions,
 ): Promise<LogCheck> {
   const partitions = topics.flatMap(({ topic, partitions: each }) => each.map((partition) => ({ topic, partition })));
-  const { life } = connection;
   const logs = wanted === undefined ? [...CLUSTER, ...partitions] : partitions;
   const findings: LogCheckFinding[] = [];
   const gaps: LogCheck['gaps'][number][] = [];
   const keyIds = new Map<string, readonly string[]>();
   let checkedBytes = 0;
   for (const [index, { topic, partition }] of logs.entries()) {
-    life.throwIfAborted();
     onProgress?.({ checkedLogs: index, logs: logs.length, checkedBytes });
     const request = { topics: [{ name: topic, partitions: [partition] }], repair };
     const response = await connection.request('CheckLogs', request, { signal, timeoutMs: CHECK_TIMEOUT_MS });

@@ -67,8 +67,7 @@ export function forwarding<T, const N extends AsyncMethods<T>>(part: LazyPart<T>
   const forward = (name: N) => {
     const call = (body: T, args: never[]): Promise<unknown> =>
       (body[name] as (...args: never[]) => Promise<unknown>)(...args);
-    return async (...args: never[]) =>
-      part.loaded === undefined ? call(await part.load(), args) : call(part.loaded, args);
+    return async (...args: never[]) => call(part.loaded ?? (await part.load()), args);
   };
   return Object.fromEntries(names.map((name) => [name, forward(name)])) as Pick<T, N>; // each name has its method
 }

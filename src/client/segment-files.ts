@@ -64,8 +64,9 @@ async function fetchOnce(
   signal: AbortSignal | undefined,
 ): Promise<Fetched> {
   const partitions = [{ partition, fetchOffset: offset, partitionMaxBytes: FETCH_BYTES }];
-  const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, isolationLevel: 0 as const };
-  const response = await connection.request('Fetch', { ...request, topics: [{ topic, partitions }] }, { signal });
+  const topics = [{ topic, partitions }];
+  const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, isolationLevel: 0 as const, topics };
+  const response = await connection.request('Fetch', request, { signal });
   const answer = response.responses[0]?.partitions[0];
   if (answer === undefined) throw new KafkaJSNonRetriableError(`No answer for partition ${partition} of ${topic}`);
   return answer;

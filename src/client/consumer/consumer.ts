@@ -160,12 +160,7 @@ export function makeConsumer<K, V>(
     await abortable(connect(), signal);
     forgetSignal();
     forgetSignal = onAbort(signal, () => void stop());
-    try {
-      await start(runConfig);
-    } catch (error) {
-      forgetSignal();
-      throw error;
-    }
+    await start(runConfig);
   }
 
   async function start(runConfig: ConsumerRunConfig<K, V>): Promise<void> {
@@ -189,7 +184,7 @@ export function makeConsumer<K, V>(
       await starting;
     } catch (error) {
       // Who stops it while it starts hears of no crash.
-      if (session === started && stopping === undefined) await crashed(started, runConfig, error);
+      if (session === started && !stopping) await crashed(started, runConfig, error);
     }
   }
 
@@ -209,7 +204,7 @@ export function makeConsumer<K, V>(
     const restart =
       !waiting.signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
     instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
-    if (!restart) return forgetSignal();
+    if (!restart) return;
     const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
     logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
     try {
