@@ -53,8 +53,8 @@ export class LazyPart<T> {
       // The first to hear of it, so that no later call overtakes those that wait.
       this.#loading
         .then((loaded) => (this.#loaded = loaded))
-        .catch(() => {})
-        .then(this.#tracked?.onClosed);
+        .finally(this.#tracked?.onClosed)
+        .catch(() => {});
     }
     return this.#loading;
   }

@@ -110,7 +110,9 @@ export class Connection {
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;
     this.#parts.onOpen(); // at once: what is still being opened can be closed, too
-    this.#opening ??= this.#parts.shared.acquire().then((channel) => void (this.#channel = channel));
+    this.#opening ??= this.#parts.shared.acquire().then((channel) => {
+      this.#channel = channel;
+    });
     try {
       await this.#opening;
     } finally {

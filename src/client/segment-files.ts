@@ -63,8 +63,7 @@ async function fetchOnce(
   { topic, partition, offset }: { readonly topic: string; readonly partition: number; readonly offset: number },
   signal: AbortSignal | undefined,
 ): Promise<Fetched> {
-  const partitions = [{ partition, fetchOffset: offset, partitionMaxBytes: FETCH_BYTES }];
-  const topics = [{ topic, partitions }];
+  const topics = [{ topic, partitions: [{ partition, fetchOffset: offset, partitionMaxBytes: FETCH_BYTES }] }];
   const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, isolationLevel: 0 as const, topics };
   const response = await connection.request('Fetch', request, { signal });
   const answer = response.responses[0]?.partitions[0];

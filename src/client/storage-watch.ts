@@ -21,7 +21,9 @@ export async function* storageChanges(
   context: ClientContext,
   { signal }: StorageWatchOptions,
 ): AsyncIterableIterator<StorageState> {
-  const close = async (): Promise<void> => void (await connection.close());
+  const close = async (): Promise<void> => {
+    await connection.close();
+  };
   const connection = new Connection({ ...context, instrumentation: SILENT, ...context.track(close) });
   const { life } = connection;
   let known = NOTHING_KNOWN;
