@@ -90,7 +90,7 @@ export function makeConsumer<K, V>(
   let session: ConsumerSession<K, V> | undefined;
   let stopping: Promise<void> | undefined;
   /** Drops our listener on the signal of the run. */
-  let forgetSignal = (): void => {};
+  let forgetSignal: (() => void) | undefined;
   /** Aborts a restart that is being waited for. */
   let restarting: AbortController | undefined;
 
@@ -113,7 +113,7 @@ export function makeConsumer<K, V>(
   }
 
   async function stopOnce(): Promise<void> {
-    forgetSignal();
+    forgetSignal?.();
     restarting?.abort();
     const ending = session;
     if (ending === undefined) return;
@@ -158,7 +158,7 @@ export function makeConsumer<K, V>(
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
     await abortable(connect(), signal);
-    forgetSignal();
+    forgetSignal?.();
     forgetSignal = onAbort(signal, () => void stop());
     await start(runConfig);
   }
