@@ -33,10 +33,14 @@ export interface Attempt {
 /** How long to wait before the next attempt. */
 export function retryDelayMs(
   error: unknown,
-  { retryCount, options, random }: { retryCount: number; options: Required<RetryOptions>; random: () => number },
+  {
+    retryCount,
+    options,
+    random,
+  }: { retryCount: number; options: Required<RetryOptions>; random: ClientRuntime['random'] },
 ): number {
   const { initialRetryTime, factor, multiplier, maxRetryTime } = options;
-  const jitter = 1 - factor + 2 * factor * random();
+  const jitter = 1 - factor + 2 * factor * random.next();
   // The broker has waited for space already, and will again: whoever comes back soon is there when there is some.
   if (error instanceof KafkaJSError && error.storage !== undefined) return initialRetryTime * jitter;
   if (error instanceof KafkaJSProtocolError && FAILOVER_ERRORS.has(error.type)) {
@@ -71,7 +75,7 @@ export async function withRetry<T>(scope: RetryScope, attempt: (at: Attempt) => 
     } catch (caught) {
       const error = toKafkaJSError(caught);
       if (signal?.aborted || !(error instanceof Error) || !retriable(error)) throw error;
-      const delayMs = retryDelayMs(error, { retryCount, options, random: () => runtime.random.next() });
+      const delayMs = retryDelayMs(error, { retryCount, options, random: runtime.random });
       if (delayMs >= options.initialRetryTime * (1 - options.factor)) counted++;
       if (counted > options.retries || options.retries === 0) {
         throw new KafkaJSNumberOfRetriesExceeded(error, { retryCount, retryTime: delayMs });

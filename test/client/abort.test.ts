@@ -162,7 +162,7 @@ test('a consumer that is aborted while it starts stops, without a crash', async 
   const running = consumer.run({ signal: controller.signal });
   await asked.promise;
   controller.abort(ENOUGH);
-  await running;
+  await expect(running).rejects.toBe(ENOUGH);
   await kafka.close();
   expect({ ...figures(), crashes }).toEqual({ connects: 1, closes: 1, timers: 0, crashes: 0 });
 });

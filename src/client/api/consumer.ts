@@ -170,6 +170,7 @@ export interface ConsumerConfig<K = RecordBytes, V = RecordBytes> {
   readonly allowAutoTopicCreation?: boolean;
   readonly maxInFlightRequests?: number | null;
   readonly readUncommitted?: boolean;
+  /** Accepted and without meaning: the one broker leads every partition, so that there is no nearer replica (KIP-392). */
   readonly rackId?: string;
   /** A static member (KIP-345): leaving and coming back within the session moves no partition. */
   readonly groupInstanceId?: string;

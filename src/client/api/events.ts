@@ -56,6 +56,7 @@ const networkEvents = <const P extends string>(client: P) =>
     DISCONNECT: `${client}.disconnect`,
     REQUEST: `${client}.network.request`,
     REQUEST_TIMEOUT: `${client}.network.request_timeout`,
+    /** Never fires: a request goes to the worker at once, so that there is no queue (in KafkaJS one of each connection). */
     REQUEST_QUEUE_SIZE: `${client}.network.request_queue_size`,
   }) as const;
 

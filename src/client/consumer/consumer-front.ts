@@ -39,8 +39,8 @@ export function consumerFront<K, V>(context: ClientContext, config: ConsumerConf
     [Symbol.asyncIterator]: () => messages(),
     seek({ topic, partition, offset }) {
       assertTopicPartition(topic, partition);
-      const position = positionOf(offset);
-      running(part.loaded).seek({ topic, partition: Number(partition) }, position);
+      const target = { topic, partition: Number(partition), position: positionOf(offset) };
+      running(part.loaded).seek(target);
     },
     pause: (topics) => changePaused(topics, true),
     resume: (topics) => changePaused(topics, false),

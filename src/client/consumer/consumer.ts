@@ -1,4 +1,4 @@
-import type { TopicPartition } from '../../protocol/topic-partition.js';
+import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import { abortable, onAbort } from '../../util/signal.js';
 import type {
   AssignedPartition,
@@ -12,8 +12,9 @@ import type {
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
-import { KafkaJSError, KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
-import { assertTopicPartition, notRunning, offsetNumber, type Position, positionOf } from './arguments.js';
+import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
+import { isRetriable } from '../retry.js';
+import { assertTopicPartition, notRunning, offsetNumber, positionOf } from './arguments.js';
 import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
@@ -34,8 +35,14 @@ export interface ConsumerBody<K, V>
   isPaused(partition: TopicPartition): boolean;
   /** Between a crash and the next start. */
   isRestarting(): boolean;
-  seek(partition: TopicPartition, position: Position): void;
+  seek(target: AssignedPosition): void;
   changePaused(topics: readonly TopicPartitions[], pause: boolean): void;
+}
+
+interface Life<K, V> {
+  readonly config: ConsumerRunConfig<K, V>;
+  /** Aborted by `stop`. */
+  readonly ended: AbortController;
 }
 
 /** See `Consumer`. */
@@ -88,11 +95,14 @@ export function makeConsumer<K, V>(
   let assigned: readonly AssignedPosition[] = [];
   const paused = new Map<string, Set<number> | 'all'>();
   let session: ConsumerSession<K, V> | undefined;
+  /**
+   * From `run` to `stop` or the last crash: over all sessions, and also before the first, for KafkaJS code does not wait
+   * for `run`.
+   */
+  let life: Life<K, V> | undefined;
+  /** By `topicPartitionText`: what was sought while nothing was assigned. */
+  const sought = new Map<string, AssignedPosition>();
   let stopping: Promise<void> | undefined;
-  /** Drops our listener on the signal of the run. */
-  let forgetSignal: (() => void) | undefined;
-  /** Aborts a restart that is being waited for. */
-  let restarting: AbortController | undefined;
 
   async function connect(): Promise<void> {
     if (connection.isOpen) return;
@@ -113,12 +123,12 @@ export function makeConsumer<K, V>(
   }
 
   async function stopOnce(): Promise<void> {
-    forgetSignal?.();
-    restarting?.abort();
-    const ending = session;
-    if (ending === undefined) return;
-    await ending.stop();
+    if (life === undefined) return;
+    life.ended.abort();
+    await session?.stop();
     session = undefined;
+    life = undefined;
+    sought.clear();
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     logger.info('Stopped', { groupId });
   }
@@ -150,20 +160,33 @@ export function makeConsumer<K, V>(
   }
 
   async function run(runConfig: ConsumerRunConfig<K, V> = {}): Promise<void> {
-    if (session !== undefined) {
+    if (life !== undefined) {
       logger.warn('consumer#run was called, but the consumer is already running', { groupId });
       return;
     }
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    await abortable(connect(), signal);
-    forgetSignal?.();
-    forgetSignal = onAbort(signal, () => void stop());
-    await start(runConfig);
+    const own = { config: runConfig, ended: new AbortController() };
+    life = own;
+    const forget = onAbort(signal, () => void stop());
+    onAbort(own.ended.signal, forget);
+    try {
+      await start(own);
+    } catch (error) {
+      if (!own.ended.signal.aborted) {
+        life = undefined;
+        own.ended.abort();
+        throw error;
+      } // else stopped meanwhile
+    }
+    signal?.throwIfAborted();
   }
 
-  async function start(runConfig: ConsumerRunConfig<K, V>): Promise<void> {
+  async function start(own: Life<K, V>): Promise<void> {
+    await abortable(connect(), own.ended.signal);
+    const membership = await group?.newSession();
+    own.ended.signal.throwIfAborted();
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
@@ -171,11 +194,12 @@ export function makeConsumer<K, V>(
       logger,
       instrumentation,
       settings,
-      reads: group === undefined ? assigned : await group.newSession(),
-      config: runConfig,
+      reads: membership ?? assigned,
+      sought,
+      config: own.config,
       isPaused,
       setPaused,
-      onCrash: (error) => void crashed(started, runConfig, error),
+      onCrash: (error) => void crashed(started, own, error),
     });
     session = started;
     try {
@@ -183,36 +207,31 @@ export function makeConsumer<K, V>(
       logger.info('Starting', { groupId }); // its first request is on its way: a line of the console takes milliseconds
       await starting;
     } catch (error) {
-      // Who stops it while it starts hears of no crash.
-      if (session === started && !stopping) await crashed(started, runConfig, error);
+      if (session === started) await crashed(started, own, error);
     }
   }
 
   /** As KafkaJS: everything stops; what may pass is tried again after a while, unless the user says no. */
-  async function crashed(
-    dead: ConsumerSession<K, V>,
-    runConfig: ConsumerRunConfig<K, V>,
-    error: unknown,
-  ): Promise<void> {
+  async function crashed(dead: ConsumerSession<K, V>, own: Life<K, V>, error: unknown): Promise<void> {
+    const { signal } = own.ended;
+    if (signal.aborted) return; // stopped meanwhile
     const failure = error instanceof Error ? error : new Error(String(error));
     logger.error(`Crash: ${failure.name}: ${failure.message}`, { groupId, stack: failure.stack });
-    const waiting = new AbortController();
-    restarting = waiting;
     await dead.stop();
     if (session === dead) session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     const restart =
-      !waiting.signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
+      !signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
     instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
-    if (!restart) return;
+    if (!restart) {
+      if (life === own) life = undefined;
+      own.ended.abort();
+      return;
+    }
     const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
     logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
-    try {
-      await runtime.clock.sleep(retryTime, waiting.signal);
-    } catch {
-      return; // stopped meanwhile
-    }
-    await start(runConfig);
+    const restarted = runtime.clock.sleep(retryTime, signal).then(() => start(own));
+    await restarted.catch((next) => crashed(dead, own, next));
   }
 
   function isPaused({ topic, partition }: TopicPartition): boolean {
@@ -220,12 +239,18 @@ export function makeConsumer<K, V>(
     return entry === 'all' || (entry?.has(partition) ?? false);
   }
 
+  function assignment(): TopicPartition[] {
+    return session?.assignment() ?? [];
+  }
+
+  function partitionsOf(topic: string): number[] {
+    return assignment().flatMap((assigned) => (assigned.topic === topic ? assigned.partition : []));
+  }
+
   function setPaused({ topic, partition }: TopicPartition, pause: boolean): void {
     const entry = paused.get(topic);
     if (entry === 'all' && pause) return;
-    const others =
-      session?.assignment().filter((other) => other.topic === topic && other.partition !== partition) ?? [];
-    const numbers = entry === 'all' ? new Set(others.map((other) => other.partition)) : (entry ?? new Set<number>());
+    const numbers = entry === 'all' ? new Set(partitionsOf(topic)) : (entry ?? new Set());
     if (pause) numbers.add(partition);
     else numbers.delete(partition);
     if (numbers.size === 0) paused.delete(topic);
@@ -234,13 +259,13 @@ export function makeConsumer<K, V>(
   }
 
   function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
-    if (session === undefined) throw notRunning();
+    if (life === undefined) throw notRunning();
     for (const { topic, partitions } of topics) {
       if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
       else if (pause) paused.set(topic, 'all');
       else paused.delete(topic);
     }
-    session.pausedChanged();
+    session?.pausedChanged();
   }
 
   const consumer: ConsumerBody<K, V> = {
@@ -251,26 +276,24 @@ export function makeConsumer<K, V>(
     run,
     stop,
     isPaused,
-    isRestarting: () => restarting !== undefined && !restarting.signal.aborted,
+    isRestarting: () => life !== undefined,
     async commitOffsets(offsets = []) {
       const checked = offsets.map(offsetToCommit);
       if (session === undefined) throw notRunning();
       await session.commitOffsets(checked);
     },
-    seek(partition, position) {
-      if (session === undefined) throw notRunning();
-      session.seek(partition, position);
+    seek(target) {
+      if (life === undefined) throw notRunning();
+      if (assignment().length > 0) session?.seek(target);
+      else sought.set(topicPartitionText(target), target);
     },
     changePaused,
     paused: () =>
       Array.from(paused, ([topic, partitions]) => ({
         topic,
-        partitions:
-          partitions === 'all'
-            ? (session?.assignment() ?? []).filter((other) => other.topic === topic).map(({ partition }) => partition)
-            : [...partitions].sort((a, b) => a - b),
+        partitions: partitions === 'all' ? partitionsOf(topic) : [...partitions].sort((a, b) => a - b),
       })),
-    assignment: () => session?.assignment() ?? [],
+    assignment,
     async describeGroup(): Promise<GroupDescription> {
       if (group === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
       return group.describe();
@@ -281,11 +304,11 @@ export function makeConsumer<K, V>(
 
 /** Whether a crash is worth a restart: what a retry may mend. */
 function mayPass(error: Error): boolean {
-  return error instanceof KafkaJSNumberOfRetriesExceeded || (error instanceof KafkaJSError && error.retriable);
+  return error instanceof KafkaJSNumberOfRetriesExceeded || isRetriable(error);
 }
 
 function assertRunConfig<K, V>({
-  partitionsConsumedConcurrently,
+  partitionsConsumedConcurrently = 1,
   eachBatch,
   eachMessage,
 }: ConsumerRunConfig<K, V>): void {
@@ -293,7 +316,6 @@ function assertRunConfig<K, V>({
     if (handler === undefined || handler === null || typeof handler === 'function') continue;
     throw new KafkaJSNonRetriableError(`Invalid ${name}, expected a function, received ${typeof handler}`);
   }
-  if (partitionsConsumedConcurrently === undefined) return;
   if (Number.isInteger(partitionsConsumedConcurrently) && partitionsConsumedConcurrently > 0) return;
   throw new KafkaJSNonRetriableError(
     `Invalid partitionsConsumedConcurrently, expected at least 1, received ${partitionsConsumedConcurrently}`,

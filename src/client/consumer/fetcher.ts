@@ -1,31 +1,27 @@
 import { errorOf, type KafkaError } from '../../protocol/errors.js';
-import {
-  EARLIEST_TIMESTAMP,
-  type FetchResponse,
-  LATEST_TIMESTAMP,
-  type PartitionGap,
-} from '../../protocol/requests.js';
+import type { FetchResponse, PartitionGap } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded, toKafkaJSError } from '../errors.js';
-import { listOffsets } from '../list-offsets.js';
 import { isRetriable, retryDelayMs } from '../retry.js';
 import type { Position } from './arguments.js';
+import { listEnds } from './list-ends.js';
 import { readMessages, type StoredMessage } from './message.js';
 
 /** Records of one partition as one fetch brought them: what a handler gets. */
 export interface FetchedBatch<K, V> {
   readonly slot: PartitionSlot<K, V>;
   readonly messages: readonly StoredMessage<K, V>[];
-  readonly fetchOffset: number;
   readonly nextOffset: number;
   readonly highWatermark: number;
   readonly sizeInBytes: number;
   /** `slot.version` when it was fetched: a seek since then makes it stale. */
   readonly version: number;
+  /** A handler has failed at it. */
+  failed?: true;
 }
 
 /** One assigned partition. It is replaced, not reused, when partitions are assigned anew: what it still gets is late mail. */
@@ -63,7 +59,8 @@ interface FetcherOptions<K, V> {
   /** Where to go on after an offset that the log does not have. */
   readonly resetPosition: (topic: string) => Position;
   readonly onFetchStart: () => void;
-  readonly onFetch: (result: { numberOfBatches: number; durationMs: number }) => void;
+  /** The duration is in ms, as in KafkaJS's event. */
+  readonly onFetch: (result: { numberOfBatches: number; duration: number }) => void;
   /** The fetcher has given up and stopped. */
   readonly onFailure: (error: unknown) => void;
   readonly onStaleTopic: (topic: string) => void;
@@ -325,7 +322,7 @@ export class Fetcher<K, V> {
         if (await buffering.catch((failure) => this.#unreadable(slot, version, failure))) numberOfBatches++;
       }
     }
-    this.#options.onFetch({ numberOfBatches, durationMs: clock.monotonicMs() - sentAtMs });
+    this.#options.onFetch({ numberOfBatches, duration: clock.monotonicMs() - sentAtMs });
   }
 
   async #buffer(
@@ -351,7 +348,7 @@ export class Fetcher<K, V> {
     slot.goesOn = true;
     const sizeInBytes = answer.records.reduce((sum, chunk) => sum + chunk.length, 0);
     const { highWatermark } = answer;
-    slot.buffered = { slot, messages, fetchOffset, nextOffset, highWatermark, sizeInBytes, version };
+    slot.buffered = { slot, messages, nextOffset, highWatermark, sizeInBytes, version };
     this.#bufferedBytes += sizeInBytes;
     if (nextOffset >= highWatermark) {
       // The end of the log: to ask for what is not there yet would hold the handler up.
@@ -377,12 +374,8 @@ export class Fetcher<K, V> {
   /** Turns `earliest` and `latest` into offsets. */
   async #lookUpPositions(ends: readonly Asked<K, V>[], signal: AbortSignal): Promise<void> {
     const { connection, isolationLevel } = this.#options;
-    const queries = ends.map(({ slot: { topic, partition, position } }) => ({
-      topic,
-      partition,
-      timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP,
-    }));
-    for (const found of await listOffsets(connection, queries, { isolationLevel, signal })) {
+    const queries = ends.map(({ slot }) => slot);
+    for (const found of await listEnds(connection, queries, { isolationLevel, signal })) {
       const end = ends.find(({ slot }) => slot.topic === found.topic && slot.partition === found.partition);
       if (end !== undefined && isCurrent(end)) end.slot.position = found.offset;
     }
@@ -407,7 +400,7 @@ export class Fetcher<K, V> {
     let delayMs = 0;
     for (const slot of slots) {
       const retryCount = slot.failures++;
-      delayMs = retryDelayMs(error, { retryCount, options: retry, random: () => connection.runtime.random.next() });
+      delayMs = retryDelayMs(error, { retryCount, options: retry, random: connection.runtime.random });
       const counted = delayMs >= retry.initialRetryTime * (1 - retry.factor);
       if (!isRetriable(error) || (counted && retryCount >= retry.retries + FAILOVER_ATTEMPTS)) {
         const exceeded = isRetriable(error) && error instanceof Error;

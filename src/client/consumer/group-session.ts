@@ -66,6 +66,8 @@ export class GroupSession {
   readonly #membership: GroupMembership;
   #topics: ReadonlyMap<string, boolean>;
   #metadataCheckedMs: number;
+  /** Since when there is no assignment. */
+  #joiningSinceMs: number;
   /** As leader: the partition counts that the assignment was made from. */
   #assignedCounts = new Map<string, number>();
 
@@ -73,7 +75,7 @@ export class GroupSession {
     this.#options = options;
     this.#host = host;
     this.#topics = options.topics;
-    this.#metadataCheckedMs = options.connection.runtime.clock.monotonicMs();
+    this.#joiningSinceMs = this.#metadataCheckedMs = options.connection.runtime.clock.monotonicMs();
     const { groupId, assigners, instrumentation } = options;
     this.#membership = new GroupMembership({
       ...options,
@@ -197,7 +199,7 @@ export class GroupSession {
   }
 
   async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
-    const { groupId, instrumentation, logger } = this.#options;
+    const { connection, groupId, instrumentation, logger } = this.#options;
     if (group.memberId !== group.leaderId) this.#assignedCounts.clear();
     const given = AssignerProtocol.MemberAssignment.decode(bytes)?.assignment ?? {};
     const unsubscribed = Object.keys(given).filter((topic) => !this.#topics.has(topic));
@@ -232,7 +234,7 @@ export class GroupSession {
       isLeader: group.memberId === group.leaderId,
       memberAssignment: given,
       groupProtocol: group.groupProtocol,
-      duration: 0,
+      duration: connection.runtime.clock.monotonicMs() - this.#joiningSinceMs,
     };
     instrumentation.emit(CONSUMER_EVENTS.GROUP_JOIN, payload);
     logger.info('Consumer has joined the group', payload);
@@ -262,11 +264,12 @@ export class GroupSession {
   }
 
   async #onRevoked(lost: boolean): Promise<void> {
-    const { groupId, instrumentation } = this.#options;
+    const { connection, groupId, instrumentation } = this.#options;
     if (this.#host.isRunning()) {
       instrumentation.emit(CONSUMER_EVENTS.REBALANCING, { groupId, memberId: this.#membership.member.memberId });
     }
     await this.#host.giveUp(!lost);
+    this.#joiningSinceMs = connection.runtime.clock.monotonicMs();
   }
 }
 

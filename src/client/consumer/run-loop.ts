@@ -80,16 +80,15 @@ export class RunLoop<K, V> {
     const shown = new ConsumerBatch(batch);
     const { START_BATCH_PROCESS, END_BATCH_PROCESS } = CONSUMER_EVENTS;
     const startedMs = runtime.clock.monotonicMs();
-    if (instrumentation.hears(START_BATCH_PROCESS)) instrumentation.emit(START_BATCH_PROCESS, eventPayload(shown));
+    const tell = (event: typeof START_BATCH_PROCESS | typeof END_BATCH_PROCESS, more?: object): void =>
+      instrumentation.emit(event, { ...eventPayload(shown), ...more });
+    tell(START_BATCH_PROCESS);
     // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
     if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
     else if (config.eachBatch !== undefined) await this.#eachBatch(batch, shown);
     else if (config.eachMessage !== undefined) await this.#eachMessage(batch);
     else this.#resolve(batch, batch.nextOffset, batch.messages.length);
-    if (instrumentation.hears(END_BATCH_PROCESS)) {
-      const duration = runtime.clock.monotonicMs() - startedMs;
-      instrumentation.emit(END_BATCH_PROCESS, { ...eventPayload(shown), duration });
-    }
+    if (!batch.failed) tell(END_BATCH_PROCESS, { duration: runtime.clock.monotonicMs() - startedMs });
     if (autoCommit && !batch.slot.dropped) commitSoon();
   }
 
@@ -173,6 +172,7 @@ export class RunLoop<K, V> {
 
   #handlerFailed(batch: FetchedBatch<K, V>, index: number, error: unknown, handler: string): void {
     const { retry, runtime, logger, fetcher, autoCommit, commitSoon, isRunning } = this.#options;
+    batch.failed = true;
     // Its partition is no longer ours, or was moved: what failed is void.
     if (isStale(batch) || !isRunning() || batch.messages.length === 0) return;
     const { topic, partition } = batch.slot;
@@ -190,7 +190,7 @@ export class RunLoop<K, V> {
     const delayMs = retryDelayMs(undefined, {
       retryCount: count - 1,
       options: retry,
-      random: () => runtime.random.next(),
+      random: runtime.random,
     });
     if (error instanceof KafkaJSError && !error.retriable) throw error;
     if (count > retry.retries) {
@@ -202,13 +202,14 @@ export class RunLoop<K, V> {
 }
 
 function eventPayload<K, V>(batch: ConsumerBatch<K, V>): object {
+  const { topic, partition, highWatermark, messages } = batch;
   return {
-    topic: batch.topic,
-    partition: batch.partition,
-    highWatermark: batch.highWatermark,
+    topic,
+    partition,
+    highWatermark,
     offsetLag: batch.offsetLag(),
     offsetLagLow: batch.offsetLagLow(),
-    batchSize: batch.messages.length,
+    batchSize: messages.length,
     firstOffset: batch.firstOffset(),
     lastOffset: batch.lastOffset(),
   };

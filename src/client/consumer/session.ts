@@ -1,10 +1,5 @@
 import type { KafkaError } from '../../protocol/errors.js';
-import {
-  EARLIEST_TIMESTAMP,
-  type IsolationLevel,
-  LATEST_TIMESTAMP,
-  type PartitionGap,
-} from '../../protocol/requests.js';
+import type { IsolationLevel, PartitionGap } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
@@ -17,10 +12,10 @@ import type { Connection } from '../connection.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import { KafkaJSGapError } from '../gap-error.js';
 import type { Instrumentation } from '../instrumentation.js';
-import { listOffsets } from '../list-offsets.js';
 import type { Position } from './arguments.js';
 import { Fetcher, type PartitionSlot } from './fetcher.js';
 import type { Committed, GroupHost, GroupSession, NewGroupSession } from './group-session.js';
+import { listEnds } from './list-ends.js';
 import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';
 
@@ -49,6 +44,8 @@ interface SessionOptions<K, V> {
   readonly instrumentation: Instrumentation<ConsumerEvents>;
   /** What is read: as a member of a group, or by explicit choice. */
   readonly reads: NewGroupSession | readonly AssignedPosition[];
+  /** What was sought while nothing was assigned: the next assignment begins there, and empties it. */
+  readonly sought: Map<string, AssignedPosition>;
   readonly settings: SessionSettings<K, V>;
   readonly config: ConsumerRunConfig<K, V>;
   /** Shared by all sessions of a consumer: what the user paused stays paused. */
@@ -82,8 +79,8 @@ export class ConsumerSession<K, V> {
       ...settings,
       resetPosition: (topic) => this.#group?.resetPosition(topic) ?? 'earliest',
       onFetchStart: () => instrumentation.emit(CONSUMER_EVENTS.FETCH_START, { nodeId: 0 }),
-      onFetch: ({ numberOfBatches, durationMs }) => {
-        instrumentation.emit(CONSUMER_EVENTS.FETCH, { numberOfBatches, duration: durationMs, nodeId: 0 });
+      onFetch: (result) => {
+        instrumentation.emit(CONSUMER_EVENTS.FETCH, { ...result, nodeId: 0 });
         // Background tabs get few timers, but answers arrive: let them carry what is due.
         this.#tick();
       },
@@ -155,11 +152,12 @@ export class ConsumerSession<K, V> {
     if (this.#running) this.#adopt(positioned, incarnationId);
   }
 
-  seek(partition: TopicPartition, position: Position): void {
-    const slot = this.#fetcher.slot(partition);
+  seek(target: AssignedPosition): void {
+    const { position } = target;
+    const slot = this.#fetcher.slot(target);
     if (slot === undefined) return;
     this.#fetcher.seek(slot, position);
-    this.#offsets.forget(partition);
+    this.#offsets.forget(target);
     if (typeof position !== 'number') return;
     this.#offsets.resolve(slot, position, 0);
     if (this.#autoCommit) this.#commitSoon();
@@ -175,7 +173,7 @@ export class ConsumerSession<K, V> {
 
   assignment(): TopicPartition[] {
     return Array.from(this.#fetcher.slots, ({ topic, partition }) => ({ topic, partition })).sort((a, b) =>
-      a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition,
+      a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
     );
   }
 
@@ -210,14 +208,9 @@ export class ConsumerSession<K, V> {
   /** Offsets for the ends of logs: from here on a record that is written is a record that is read. */
   async #lookUp<P extends AssignedPosition>(partitions: readonly P[]): Promise<P[]> {
     const { connection, retry, settings } = this.#options;
-    const queries = partitions.flatMap(({ topic, partition, position }) =>
-      typeof position === 'number'
-        ? []
-        : [{ topic, partition, timestamp: position === 'earliest' ? EARLIEST_TIMESTAMP : LATEST_TIMESTAMP }],
-    );
     const { signal } = this.#workers;
     const found = await connection.retry({ options: retry, signal }, () =>
-      listOffsets(connection, queries, { isolationLevel: settings.isolationLevel, signal }),
+      listEnds(connection, partitions, { isolationLevel: settings.isolationLevel, signal }),
     );
     const offsets = new Map(found.map((entry) => [topicPartitionText(entry), entry.offset]));
     return partitions.map((entry) => ({
@@ -247,10 +240,12 @@ export class ConsumerSession<K, V> {
     incarnationId: string | Promise<string>,
   ): void {
     const id = ++this.#assignmentId;
-    const { isPaused } = this.#options;
+    const { isPaused, sought } = this.#options;
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
+    for (const entry of sought.values()) this.seek(entry);
+    sought.clear();
   }
 
   #commitSoon(): void {
@@ -290,8 +285,13 @@ export class ConsumerSession<K, V> {
     error: KafkaError,
   ): boolean {
     const { instrumentation, logger, settings } = this.#options;
-    const offsets = { fromOffset: String(fromOffset), nextOffset: String(nextOffset) };
-    const payload: GapEventPayload = { topic, partition, ...offsets, reason };
+    const payload: GapEventPayload = {
+      topic,
+      partition,
+      fromOffset: String(fromOffset),
+      nextOffset: String(nextOffset),
+      reason,
+    };
     logger.warn('Records are lost', payload);
     instrumentation.emit(CONSUMER_EVENTS.GAP, payload);
     if (!settings.failOnGap) return true;

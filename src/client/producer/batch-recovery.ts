@@ -74,7 +74,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
   function sendAgain(batch: ClosedBatch, error: KafkaJSProtocolError): void {
     const nowMs = runtime.clock.monotonicMs();
     const retryCount = batch.attempts - 1;
-    const delayMs = retryDelayMs(error, { retryCount, options: retry, random: () => runtime.random.next() });
+    const delayMs = retryDelayMs(error, { retryCount, options: retry, random: runtime.random });
     if (delayMs >= retry.initialRetryTime * (1 - retry.factor)) batch.countedRetries++;
     if (batch.countedRetries > retry.retries || nowMs + delayMs >= batch.deadlineMs) {
       const limits = { retryCount, retryTime: delayMs };

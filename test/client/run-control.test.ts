@@ -1,0 +1,461 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Consumer, type Kafka, kafkaOn, logLevel, type Producer } from '../../src/index.js';
+import { countingRuntime } from '../../src/runtime/counting-runtime.js';
+import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
+import { InProcessCluster } from '../../src/testing/index.js';
+import { deferred } from '../../src/util/signal.js';
+import { faultyPlatform } from './faulty-platform.js';
+
+// Goal: what KafkaJS code does to a consumer that runs, or is about to: seek, pause, commit, stop, whenever it likes.
+
+let cluster: InProcessCluster;
+let kafka: Kafka;
+let producer: Producer;
+
+beforeEach(async () => {
+  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '1', 'group.initial.rebalance.delay.ms': '0' } });
+  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
+  producer = kafka.producer();
+  await producer.connect();
+});
+
+afterEach(async () => {
+  await kafka.close();
+  await cluster.close();
+});
+
+async function topic(name: string, numPartitions = 1): Promise<void> {
+  await using admin = kafka.admin();
+  await admin.createTopics({ topics: [{ topic: name, numPartitions }] });
+}
+
+async function produce(name: string, values: readonly number[], partition = 0): Promise<void> {
+  await producer.send({ topic: name, messages: values.map((value) => ({ value: String(value), partition })) });
+}
+
+async function groupConsumer(config: object = {}): Promise<Consumer> {
+  const consumer = kafka.consumer({ groupId: 'g', ...config });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  return consumer;
+}
+
+async function committed(partition = 0): Promise<{ offset: string; metadata: string | null }> {
+  await using admin = kafka.admin();
+  const [answer] = await admin.fetchOffsets({ groupId: 'g', topics: ['t'] });
+  const { offset, metadata } = answer!.partitions.find((entry) => entry.partition === partition)!;
+  return { offset, metadata };
+}
+
+// KafkaJS's own example: "you don't need to await consumer#run".
+test('seek right after a run that nobody awaits: reading begins there', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2, 3, 4]);
+  const consumer = await groupConsumer();
+  const seen: string[] = [];
+  const done = deferred();
+  const running = consumer.run({
+    eachMessage: async ({ message }) => {
+      seen.push(message.offset);
+      if (message.offset === '4') done.resolve();
+    },
+  });
+  consumer.seek({ topic: 't', partition: 0, offset: '1' });
+  consumer.seek({ topic: 't', partition: 0, offset: '3' });
+  consumer.seek({ topic: 'not ours', partition: 0, offset: '3' });
+  await running;
+  await done.promise;
+  expect(seen).toEqual(['3', '4']);
+});
+
+test('pause right after a run that nobody awaits: nothing comes until it is resumed', async () => {
+  await topic('t');
+  await produce('t', [0]);
+  const consumer = await groupConsumer();
+  const seen: string[] = [];
+  const done = deferred();
+  const running = consumer.run({
+    eachMessage: async ({ message }) => {
+      seen.push(message.offset);
+      done.resolve();
+    },
+  });
+  consumer.pause([{ topic: 't' }]);
+  await running;
+  expect(consumer.paused()).toEqual([{ topic: 't', partitions: [0] }]);
+  expect(seen).toEqual([]);
+  consumer.resume([{ topic: 't' }]);
+  await done.promise;
+  expect(seen).toEqual(['0']);
+});
+
+test('a second run while the first begins is refused with a warning, as one while it runs', async () => {
+  await topic('t');
+  const warnings: string[] = [];
+  const logged = new cluster.Kafka({
+    logLevel: logLevel.WARN,
+    logCreator: () => (entry) => void warnings.push(entry.log.message),
+  });
+  const consumer = logged.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't' });
+  let joins = 0;
+  consumer.on(consumer.events.GROUP_JOIN, () => joins++);
+  await Promise.all([consumer.run({}), consumer.run({})]);
+  await consumer.run({});
+  expect(warnings).toEqual(Array(2).fill('consumer#run was called, but the consumer is already running'));
+  expect(joins).toBe(1);
+  await logged.close();
+});
+
+test.each([
+  ['stop', (consumer: Consumer): Promise<void> => consumer.stop()],
+  ['disconnect', (consumer: Consumer): Promise<void> => consumer.disconnect()],
+])('%s right after a run that nobody awaits ends it', async (_, end) => {
+  const { runtime, open } = countingRuntime(inProcessRuntime());
+  const own = new InProcessCluster({ runtime, brokerConfig: { 'group.initial.rebalance.delay.ms': '0' } });
+  const client = new own.Kafka({ logLevel: logLevel.NOTHING });
+  await client.producer().send({ topic: 't', messages: [{ value: 'v' }] });
+  const member = client.consumer({ groupId: 'g' });
+  await member.subscribe({ topic: 't', fromBeginning: true });
+  const alone = client.consumer();
+  await alone.assign([{ topic: 't', partition: 0, offset: '0' }]);
+  for (const consumer of [member, alone]) {
+    let handled = 0;
+    const eachMessage = async (): Promise<void> => void handled++;
+    const running = consumer.run({ eachMessage });
+    await end(consumer);
+    await running;
+    expect(consumer.assignment()).toEqual([]);
+    expect(handled).toBe(0);
+    expect(() => consumer.seek({ topic: 't', partition: 0, offset: '0' })).toThrow('consumer#run must be called first');
+  }
+  await client.close();
+  await own.close();
+  await Promise.resolve();
+  expect(open()).toEqual({ timers: 0, locks: 0, channels: 0 });
+});
+
+test('a signal that is aborted while the consumer begins ends it', async () => {
+  await topic('t');
+  await produce('t', [0]);
+  const consumer = await groupConsumer();
+  const controller = new AbortController();
+  let handled = 0;
+  const running = consumer.run({ signal: controller.signal, eachMessage: async () => void handled++ });
+  controller.abort();
+  await expect(running).rejects.toBe(controller.signal.reason);
+  expect(consumer.assignment()).toEqual([]);
+  expect(handled).toBe(0);
+});
+
+test('stop while the group is still gathering is no crash', async () => {
+  const slow = new InProcessCluster({ brokerConfig: { 'group.initial.rebalance.delay.ms': '10000' } });
+  const client = new slow.Kafka({ logLevel: logLevel.NOTHING });
+  const consumer = client.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't' });
+  const told: string[] = [];
+  const joining = deferred();
+  consumer.on(consumer.events.CRASH, () => told.push('CRASH'));
+  consumer.on(consumer.events.STOP, () => told.push('STOP'));
+  consumer.on(consumer.events.REQUEST, ({ payload }) => {
+    if (payload.apiName === 'FindCoordinator' || payload.apiName === 'Metadata') joining.resolve();
+  });
+  const running = consumer.run({});
+  await Promise.race([joining.promise, client.admin().listTopics()]);
+  await consumer.stop();
+  await running;
+  expect(told).toEqual(['STOP']);
+  await client.close();
+  await slow.close();
+});
+
+test('a loop over a consumer ends by stop, also where that comes while it begins or waits to restart', async () => {
+  await topic('t');
+  await produce('t', [0]);
+  const loop = async (consumer: Consumer): Promise<void> => {
+    for await (const _ of consumer) throw new Error('a record, though it was stopped');
+  };
+  const beginning = await groupConsumer();
+  const ended = loop(beginning);
+  await beginning.connect(); // the loop is at run, which is at the group
+  await beginning.stop();
+  await ended;
+
+  const failing = kafkaOn(faultyPlatform(cluster, (api) => (api === 'Fetch' ? 'not leader' : 'none')));
+  const client = new failing({ logLevel: logLevel.NOTHING });
+  const asked = deferred();
+  const answer = deferred<boolean>();
+  const restartOnFailure = (): Promise<boolean> => {
+    asked.resolve();
+    return answer.promise;
+  };
+  const crashing = client.consumer({
+    groupId: 'g',
+    retry: { retries: 0, initialRetryTime: 1, restartOnFailure },
+  });
+  await crashing.subscribe({ topic: 't', fromBeginning: true });
+  const crashed = loop(crashing);
+  await asked.promise;
+  await crashing.stop();
+  answer.resolve(true);
+  await crashed;
+  await client.close();
+});
+
+test('seek within a handler: the rest of the batch is void, and where it went is committed', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2, 3, 4]);
+  const consumer = await groupConsumer();
+  const seen: string[] = [];
+  const done = deferred();
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      seen.push(message.offset);
+      if (seen.length === 2) consumer.seek({ topic: 't', partition: 0, offset: '4' });
+      if (message.offset === '4') done.resolve();
+    },
+  });
+  await done.promise;
+  await consumer.stop();
+  expect(seen).toEqual(['0', '1', '4']);
+  expect(await committed()).toEqual({ offset: '5', metadata: null });
+});
+
+test('a batch that was moved by seek is stale for its handler, and what it resolves then does not count', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const consumer = await groupConsumer();
+  const stale: boolean[] = [];
+  const again = deferred<string | null>();
+  await consumer.run({
+    eachBatchAutoResolve: false,
+    eachBatch: async ({ batch, resolveOffset, isStale, uncommittedOffsets }) => {
+      if (stale.length > 0) return again.resolve(batch.firstOffset());
+      stale.push(isStale());
+      consumer.seek({ topic: 't', partition: 0, offset: '1' });
+      stale.push(isStale());
+      resolveOffset('2');
+      expect(uncommittedOffsets().topics).toEqual([{ topic: 't', partitions: [{ partition: 0, offset: '1' }] }]);
+    },
+  });
+  expect(await again.promise).toBe('1');
+  expect(stale).toEqual([false, true]);
+});
+
+test('pause and resume of single partitions of a paused topic; paused() tells what is left', async () => {
+  await topic('t', 3);
+  const consumer = await groupConsumer();
+  await consumer.run({ eachMessage: async () => {} });
+  const steps: [() => void, number[]][] = [
+    [() => consumer.pause([{ topic: 't' }]), [0, 1, 2]],
+    [() => consumer.resume([{ topic: 't', partitions: [1] }]), [0, 2]],
+    [() => consumer.pause([{ topic: 't', partitions: [1, 1] }]), [0, 1, 2]],
+    [() => consumer.resume([{ topic: 't', partitions: [0, 1] }]), [2]],
+    [() => consumer.pause([{ topic: 't' }]), [0, 1, 2]],
+  ];
+  for (const [step, partitions] of steps) {
+    step();
+    expect(consumer.paused()).toEqual([{ topic: 't', partitions }]);
+  }
+  consumer.resume([{ topic: 't' }]);
+  expect(consumer.paused()).toEqual([]);
+  expect(() => consumer.pause([{ topic: 't', partitions: ['x'] as never }])).toThrow(
+    'Array of valid partitions required',
+  );
+});
+
+test('what is paused stays paused over stop and run', async () => {
+  await topic('t');
+  await produce('t', [0]);
+  const consumer = await groupConsumer();
+  let handled = 0;
+  const done = deferred();
+  const eachMessage = async (): Promise<void> => {
+    handled++;
+    done.resolve();
+  };
+  const running = consumer.run({ eachMessage });
+  consumer.pause([{ topic: 't' }]);
+  await running;
+  await consumer.stop();
+  await consumer.run({ eachMessage });
+  expect(consumer.paused()).toEqual([{ topic: 't', partitions: [0] }]);
+  expect(handled).toBe(0);
+  consumer.resume([{ topic: 't' }]);
+  await done.promise;
+});
+
+test('commitOffsets commits just what it is given, with its metadata, and autoCommit: false nothing else', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const consumer = await groupConsumer();
+  await expect(consumer.commitOffsets([{ topic: 't', partition: 0, offset: '1' }])).rejects.toThrow(
+    'consumer#run must be called first',
+  );
+  const done = deferred();
+  await consumer.run({
+    autoCommit: false,
+    eachMessage: async ({ message }) => {
+      if (message.offset === '2') done.resolve();
+    },
+  });
+  await done.promise;
+  expect(await committed()).toEqual({ offset: '-1', metadata: null });
+  await consumer.commitOffsets([{ topic: 't', partition: 0, offset: '2', metadata: 'as far as that' }]);
+  await consumer.disconnect();
+  expect(await committed()).toEqual({ offset: '2', metadata: 'as far as that' });
+});
+
+test('eachBatchAutoResolve: false: what the handler did not resolve comes again, behind what it did', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2, 3]);
+  const consumer = await groupConsumer();
+  const batches: string[][] = [];
+  const done = deferred();
+  await consumer.run({
+    eachBatchAutoResolve: false,
+    eachBatch: async ({ batch: { messages }, resolveOffset }) => {
+      batches.push(messages.map(({ offset }) => offset));
+      if (batches.length === 1) return resolveOffset('1');
+      if (batches.length === 2) return; // nothing
+      resolveOffset('3');
+      done.resolve();
+    },
+  });
+  await done.promise;
+  await consumer.disconnect();
+  expect(batches).toEqual([
+    ['0', '1', '2', '3'],
+    ['2', '3'],
+    ['2', '3'],
+  ]);
+  expect(await committed()).toEqual({ offset: '4', metadata: null });
+});
+
+test('heartbeat within eachBatch sends one when it is due, and throws once the group rebalances', async () => {
+  await topic('t', 2);
+  await produce('t', [0], 0);
+  await produce('t', [1], 1);
+  const first = await groupConsumer({ heartbeatInterval: 10, rebalanceTimeout: 5_000 });
+  const refused = deferred<unknown>();
+  const begun = deferred();
+  await first.run({
+    eachBatch: async ({ heartbeat, isRunning }) => {
+      begun.resolve();
+      while (isRunning()) {
+        try {
+          await heartbeat();
+        } catch (error) {
+          refused.resolve(error);
+          throw error;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1)); // work
+      }
+    },
+  });
+  await begun.promise;
+  const second = await groupConsumer({ heartbeatInterval: 10 });
+  const handled = deferred();
+  const running = second.run({ eachMessage: async () => handled.resolve() });
+  expect(await refused.promise).toMatchObject({ name: 'KafkaJSProtocolError', type: 'REBALANCE_IN_PROGRESS' });
+  await running;
+  await handled.promise;
+  expect(first.assignment()).toHaveLength(1);
+  expect(second.assignment()).toHaveLength(1);
+});
+
+test('stop waits for the record that a handler is at, commits it, and hands out no other', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const consumer = await groupConsumer();
+  const order: string[] = [];
+  const begun = deferred();
+  const finish = deferred();
+  consumer.on(consumer.events.STOP, () => order.push('STOP'));
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      begun.resolve();
+      await finish.promise;
+      order.push(`finished ${message.offset}`);
+    },
+  });
+  await begun.promise;
+  const stopped = Promise.all([consumer.stop(), consumer.stop()]).then(() => order.push('stopped'));
+  await kafka.admin().listTopics(); // time enough for what does not wait
+  expect(order).toEqual([]);
+  finish.resolve();
+  await stopped;
+  expect(order).toEqual(['finished 0', 'STOP', 'stopped']);
+  expect(await committed()).toEqual({ offset: '1', metadata: null });
+  await using admin = kafka.admin();
+  expect((await admin.describeGroups(['g'])).groups[0]).toMatchObject({ state: 'Empty', members: [] });
+
+  const seen: string[] = [];
+  const done = deferred();
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      seen.push(message.offset);
+      if (message.offset === '2') done.resolve();
+    },
+  });
+  await done.promise;
+  expect(seen).toEqual(['1', '2']);
+});
+
+test('eachBatch hears by isRunning that the consumer stops; what it resolved is committed, the rest comes again', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const consumer = await groupConsumer();
+  const begun = deferred();
+  const stopping = deferred();
+  await consumer.run({
+    eachBatch: async ({ batch, resolveOffset, isRunning }) => {
+      for (const { offset } of batch.messages) {
+        if (!isRunning()) return;
+        resolveOffset(offset);
+        begun.resolve();
+        await stopping.promise;
+      }
+    },
+  });
+  await begun.promise;
+  const stopped = consumer.stop();
+  stopping.resolve();
+  await stopped;
+  expect(await committed()).toEqual({ offset: '1', metadata: null });
+});
+
+test('retry of a consumer: waits grow by the multiplier, to the maximum; retries: 0 crashes at the first failure', async () => {
+  await topic('t');
+  await produce('t', [0]);
+  const crash = async (retry: object): Promise<{ retryCount: number; retryTime: number; calls: number }> => {
+    const consumer = kafka.consumer({
+      groupId: 'g',
+      retry: { factor: 0, restartOnFailure: async () => false, ...retry },
+    });
+    await consumer.subscribe({ topic: 't', fromBeginning: true });
+    const crashed = deferred<{ name: string; retryCount: number; retryTime: number }>();
+    consumer.on(consumer.events.CRASH, ({ payload }) => crashed.resolve(payload.error));
+    let calls = 0;
+    await consumer.run({
+      eachMessage: async () => {
+        calls++;
+        throw new Error('never');
+      },
+    });
+    const { name, retryCount, retryTime } = await crashed.promise;
+    expect(name).toBe('KafkaJSNumberOfRetriesExceeded');
+    await consumer.disconnect();
+    return { retryCount, retryTime, calls };
+  };
+  expect(await crash({ initialRetryTime: 2, retries: 0 })).toEqual({ retryCount: 0, retryTime: 2, calls: 1 });
+  expect(await crash({ initialRetryTime: 2, multiplier: 3, retries: 2 })).toEqual({
+    retryCount: 2,
+    retryTime: 18,
+    calls: 3,
+  });
+  expect(await crash({ initialRetryTime: 2, multiplier: 3, retries: 3, maxRetryTime: 5 })).toEqual({
+    retryCount: 3,
+    retryTime: 5,
+    calls: 4,
+  });
+});
