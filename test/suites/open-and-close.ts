@@ -91,10 +91,12 @@ async function storeSizes(clusterName: string): Promise<Record<string, StoreSize
   for (const store of database.objectStoreNames) {
     let rows = 0;
     let bytes = 0;
-    for (let at = await database.transaction(store).store.openCursor(); at; at = await at.continue()) {
+    const transaction = database.transaction(store);
+    for (let at = await transaction.store.openCursor(); at; at = await at.continue()) {
       rows++;
       bytes += sizeOf(at.value);
     }
+    await transaction.done; // a connection with work in it is not closed at once
     sizes[store] = { rows, bytes };
   }
   database.close();
