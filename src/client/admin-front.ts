@@ -7,8 +7,9 @@ import { clientShell, connecting, ending, forwarding, LazyPart } from './client-
 /** An admin whose code is loaded when it is first used. */
 export function adminFront(context: ClientContext, config: AdminConfig): Admin {
   const shell = clientShell(context, { name: 'Admin', client: 'admin', events: ADMIN_EVENTS });
-  const part = new LazyPart(async () => (await context.parts.admin()).makeAdmin(context, shell, config));
-  const disconnect = () => ending(part, (body) => body.disconnect());
+  const disconnect = (): Promise<void> => ending(part, (body) => body.disconnect());
+  const make = async () => (await context.parts.admin()).makeAdmin(context, shell, config);
+  const part = new LazyPart(make, context.track(disconnect));
   return {
     connect: connecting(part, context.shared),
     ...forwarding(part, [

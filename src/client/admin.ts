@@ -1,6 +1,7 @@
 import { errorOf, KafkaError } from '../protocol/errors.js';
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
 import { assertLegalTopicName } from '../protocol/topic-name.js';
+import { abortable } from '../util/signal.js';
 import {
   KafkaJSAggregateError,
   KafkaJSCreateTopicError,
@@ -49,10 +50,11 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   const options = { ...context.retry, ...config.retry };
 
   /** With retries; `attempt` throws what a response says. */
-  function retrying<T>(attempt: (at: { retryCount: number }) => Promise<T>): Promise<T> {
+  function retrying<T>(attempt: (at: { retryCount: number }) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return connection.retry(
       {
         options,
+        signal,
         retriable: (error) =>
           isRetriable(error) && !(error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION'),
       },
@@ -417,14 +419,19 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       }));
     },
     async checkLogs(options = {}) {
-      const topics = options.topics ?? (await admin.listTopics());
-      const logs = await Promise.all(topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
+      const { signal } = options;
+      signal?.throwIfAborted();
+      const topics = options.topics ?? (await abortable(admin.listTopics(), signal));
+      const found = topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) }));
+      const logs = await abortable(Promise.all(found), signal);
       const { checkLogs } = await integrityPart();
-      return retrying(() => checkLogs(connection, logs, options));
+      return retrying(() => checkLogs(connection, logs, options), signal);
     },
     async *exportPartition(options) {
       assertTopic(options.topic);
-      const bounds = (await fetchTopicOffsets(options.topic)).find(({ partition }) => partition === options.partition);
+      options.signal?.throwIfAborted();
+      const offsets = await abortable(fetchTopicOffsets(options.topic), options.signal);
+      const bounds = offsets.find(({ partition }) => partition === options.partition);
       if (bounds === undefined) throw unknownPartition(options.topic, options.partition);
       const { exportPartition } = await integrityPart();
       const numbers = { low: Number(bounds.low), high: Number(bounds.high) };

@@ -23,7 +23,6 @@ export async function checkLogs(
   const keyIds = new Map<string, readonly string[]>();
   let checkedBytes = 0;
   for (const [index, { topic, partition }] of logs.entries()) {
-    signal?.throwIfAborted();
     onProgress?.({ checkedLogs: index, logs: logs.length, checkedBytes });
     const request = { topics: [{ name: topic, partitions: [partition] }], repair };
     const response = await connection.request('CheckLogs', request, { signal, timeoutMs: CHECK_TIMEOUT_MS });

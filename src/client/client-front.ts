@@ -17,14 +17,19 @@ export function clientShell<const E extends Events>(
   return { logger, instrumentation, api: { events, on: instrumentation.on, logger: () => logger } };
 }
 
+type Tracked = ReturnType<ClientContext['track']>;
+
 /** The body of a client, which is loaded by the first call that needs it. */
 export class LazyPart<T> {
   readonly #make: () => Promise<T>;
+  readonly #tracked: Tracked | undefined;
   #loading: Promise<T> | undefined;
   #loaded: T | undefined;
 
-  constructor(make: () => Promise<T>) {
+  /** `tracked`: so that a `Kafka` that is closed meanwhile ends what was to be loaded. */
+  constructor(make: () => Promise<T>, tracked?: Tracked) {
     this.#make = make;
+    this.#tracked = tracked;
   }
 
   /** undefined until it is there. */
@@ -40,12 +45,16 @@ export class LazyPart<T> {
   /** @throws KafkaJSConnectionError: it could not be loaded; the next call tries again. */
   load(): Promise<T> {
     if (this.#loading === undefined) {
+      this.#tracked?.onOpen();
       this.#loading = this.#make().catch((cause: unknown) => {
         this.#loading = undefined;
         throw new KafkaJSConnectionError(`A part of the client could not be loaded: ${cause}`, { cause });
       });
       // The first to hear of it, so that no later call overtakes those that wait.
-      this.#loading.then((loaded) => (this.#loaded = loaded)).catch(() => {});
+      this.#loading
+        .then((loaded) => (this.#loaded = loaded))
+        .finally(this.#tracked?.onClosed)
+        .catch(() => {});
     }
     return this.#loading;
   }
@@ -58,8 +67,7 @@ export function forwarding<T, const N extends AsyncMethods<T>>(part: LazyPart<T>
   const forward = (name: N) => {
     const call = (body: T, args: never[]): Promise<unknown> =>
       (body[name] as (...args: never[]) => Promise<unknown>)(...args);
-    return async (...args: never[]) =>
-      part.loaded === undefined ? call(await part.load(), args) : call(part.loaded, args);
+    return async (...args: never[]) => call(part.loaded ?? (await part.load()), args);
   };
   return Object.fromEntries(names.map((name) => [name, forward(name)])) as Pick<T, N>; // each name has its method
 }

@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { ClientRuntime } from '../runtime/runtime.js';
-import { deferred, linkedController, OVER, onAbort } from '../util/signal.js';
+import { abortable, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
 import { type Attempt, type RetryScope, withRetry } from './retry.js';
@@ -98,12 +98,20 @@ export class Connection {
     return this.#channel !== undefined;
   }
 
+  /**
+   * Aborts at the next `close`. Work of several requests looks at it before each: a request by itself would open what
+   * was closed meanwhile.
+   */
+  get life(): AbortSignal {
+    return this.#life.signal;
+  }
+
   /** Idempotent; also opens again after `close`. */
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;
+    this.#parts.onOpen(); // at once: what is still being opened can be closed, too
     this.#opening ??= this.#parts.shared.acquire().then((channel) => {
       this.#channel = channel;
-      this.#parts.onOpen();
     });
     try {
       await this.#opening;
@@ -118,16 +126,16 @@ export class Connection {
    */
   async close(): Promise<boolean> {
     await this.#opening?.catch(() => {});
-    if (this.#channel === undefined) return false;
-    this.#channel = undefined;
     this.#parts.onClosed();
+    const wasOpen = this.#channel !== undefined;
+    this.#channel = undefined;
     const reason = new KafkaJSConnectionError('Connection closed: the client was disconnected');
     for (const abandon of [...this.#inFlight]) abandon(reason);
     this.#life.abort(reason);
     this.#life = new AbortController();
     this.#deadlines.clear();
-    await this.#parts.shared.release();
-    return true;
+    if (wasOpen) await this.#parts.shared.release();
+    return wasOpen;
   }
 
   /** `withRetry`, as long as the connection lasts: nothing is tried, nor waited for, once the client was disconnected. */
@@ -144,7 +152,9 @@ export class Connection {
    * @throws KafkaJSProtocolError (KafkaJSRequestTimeoutError where no answer came in time); the signal's reason.
    */
   async request<A extends ApiName>(api: A, request: Requests[A], options: RequestOptions = {}): Promise<Responses[A]> {
-    if (this.#channel === undefined) await this.open();
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#channel === undefined) await abortable(this.open(), signal);
     const channel = this.#channel;
     if (channel === undefined) throw new KafkaJSConnectionError('Connection closed: the client was disconnected');
     const { runtime, instrumentation, requestTimeoutMs } = this.#parts;
@@ -174,7 +184,6 @@ export class Connection {
       const text = `Request ${api}(correlationId: ${correlationId}) timed out: no answer within ${limitMs} ms`;
       abandon(new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text)));
     });
-    const { signal } = options;
     const dropSignal = onAbort(signal, () => abandon(signal?.reason));
     try {
       channel.send(api, request, { signal: abandoned.signal }).then(resolve, reject);

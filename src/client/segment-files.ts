@@ -25,10 +25,12 @@ export async function* exportPartition(
   bounds: { readonly low: number; readonly high: number },
   { topic, partition, fromOffset, endOffset, segmentBytes = SEGMENT_BYTES, signal }: ExportPartitionOptions,
 ): AsyncGenerator<SegmentFile> {
+  const { life } = connection;
   const end = Math.min(endOffset === undefined ? bounds.high : Number(endOffset), bounds.high);
   let offset = Math.max(fromOffset === undefined ? bounds.low : Number(fromOffset), bounds.low);
   let open: OpenSegment | undefined;
   while (offset < end) {
+    life.throwIfAborted();
     const answer = await fetchOnce(connection, { topic, partition, offset }, signal);
     if (answer.gap !== undefined) {
       offset = answer.gap.nextOffset;
@@ -42,6 +44,7 @@ export async function* exportPartition(
         if (lastOffsetOf(header) < next || header.baseOffset >= end) continue;
         if (open !== undefined && !open.takes(header, segmentBytes)) {
           yield open.file();
+          signal?.throwIfAborted();
           open = undefined;
         }
         open ??= new OpenSegment(header.baseOffset);
@@ -60,9 +63,9 @@ async function fetchOnce(
   { topic, partition, offset }: { readonly topic: string; readonly partition: number; readonly offset: number },
   signal: AbortSignal | undefined,
 ): Promise<Fetched> {
-  const partitions = [{ partition, fetchOffset: offset, partitionMaxBytes: FETCH_BYTES }];
-  const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, isolationLevel: 0 as const };
-  const response = await connection.request('Fetch', { ...request, topics: [{ topic, partitions }] }, { signal });
+  const topics = [{ topic, partitions: [{ partition, fetchOffset: offset, partitionMaxBytes: FETCH_BYTES }] }];
+  const request = { maxWaitMs: 0, minBytes: 1, maxBytes: FETCH_BYTES, isolationLevel: 0 as const, topics };
+  const response = await connection.request('Fetch', request, { signal });
   const answer = response.responses[0]?.partitions[0];
   if (answer === undefined) throw new KafkaJSNonRetriableError(`No answer for partition ${partition} of ${topic}`);
   return answer;
@@ -142,9 +145,11 @@ export async function importPartition(
   connection: Connection,
   { topic, partition, segments, signal }: ImportPartitionOptions,
 ): Promise<{ low: string; high: string }> {
+  const { life } = connection;
   let answer = { logStartOffset: -1, logEndOffset: -1 };
   const send = async (records: Uint8Array, isFirst: boolean, isLast: boolean): Promise<void> => {
     const request = { name: topic, partitionIndex: partition, records, isFirst, isLast };
+    life.throwIfAborted();
     const response = await connection.request('ImportLog', request, { signal, timeoutMs: IMPORT_TIMEOUT_MS });
     const error = errorOf(response);
     if (error !== undefined) throw error;

@@ -21,15 +21,14 @@ export async function* storageChanges(
   context: ClientContext,
   { signal }: StorageWatchOptions,
 ): AsyncIterableIterator<StorageState> {
-  let isOver = false;
   const close = async (): Promise<void> => {
-    isOver = true;
     await connection.close();
   };
   const connection = new Connection({ ...context, instrumentation: SILENT, ...context.track(close) });
+  const { life } = connection;
   let known = NOTHING_KNOWN;
   try {
-    while (!isOver && !signal?.aborted) {
+    while (!life.aborted && !signal?.aborted) {
       const asked = known;
       // Nobody knows how long it stays as it is: no time-out. The death of the worker ends the request.
       const options = { signal, timeoutMs: Number.POSITIVE_INFINITY };
@@ -39,8 +38,9 @@ export async function* storageChanges(
       for (const { state } of changes) yield state;
     }
   } catch (error) {
-    if (!isOver && !signal?.aborted) throw error;
+    if (!life.aborted && !signal?.aborted) throw error;
   } finally {
-    await connection.close();
+    const closed = connection.close();
+    if (!signal?.aborted) await closed; // one that is being opened may take long
   }
 }

@@ -16,6 +16,8 @@ import { type TailBudget, TailCache } from './tail-cache.js';
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
 const POLL_MS = 1_000;
 const MAX_POLL_MS = 8_000;
+/** Appends wait for what reads their stores: many views ask in as many groups, one after the other. */
+const POLL_GROUPS = 16;
 /** The first time it is asked sooner: whether the leader has heard of a new reader nobody knows. */
 const FIRST_POLL_MS = 100;
 /** Who reads more logs than this is told of all. */
@@ -78,12 +80,13 @@ export class HostLogViews implements LogViews {
     if (view === undefined) for (const { bytes } of advance.chunks) free(bytes);
   }
 
-  /** To be called now and then: closes what nobody has used for long. */
+  /** To be called every now and then: asks for what nobody announced, closes what nobody has used for long. */
   tick(): void {
     this.#options.store.releaseUnused();
-    const idleSinceMs = this.#options.runtime.clock.monotonicMs() - IDLE_MS;
+    const nowMs = this.#options.runtime.clock.monotonicMs();
     for (const [log, view] of this.#open) {
-      if (!view.idleSince(idleSinceMs)) continue;
+      view.tick(nowMs);
+      if (!view.idleSince(nowMs - IDLE_MS)) continue;
       this.#open.delete(log);
       this.#views.delete(log);
       view.close();
@@ -186,8 +189,9 @@ export class HostLogView implements LogView {
   #lastStableOffset = 0;
   #aborted: AbortedWindow | undefined;
   #usedMs: number;
-  #polling = false;
-  #firstPollMs = FIRST_POLL_MS;
+  /** 0: nobody has waited yet. */
+  #pollMs = 0;
+  #pollAtMs = Infinity;
 
   constructor(options: HostLogViewOptions) {
     this.#options = options;
@@ -231,7 +235,7 @@ export class HostLogView implements LogView {
     const { promise, resolve, reject } = deferred();
     const waiter: Waiter = { offset, isolationLevel, resolve };
     this.#waiters.add(waiter);
-    if (!this.#polling) void this.#poll();
+    this.#keepPolling();
     const dropOurs = onAbort(this.#closing.signal, () => reject(this.#closing.signal.reason));
     const drop = onAbort(signal, () => reject(signal.reason));
     try {
@@ -297,25 +301,37 @@ export class HostLogView implements LogView {
     this.#options.ahead.forgetLog(this.#options.log);
   }
 
+  /** The time to ask the database; only the first time there is a timer for it. */
+  tick(nowMs: number): void {
+    if (nowMs >= this.#pollAtMs) void this.#poll();
+  }
+
   async #poll(): Promise<void> {
-    this.#polling = true;
-    const { clock } = this.#options;
-    let pollMs = this.#firstPollMs;
-    this.#firstPollMs = POLL_MS;
-    try {
-      while (this.#waiters.size > 0) {
-        await clock.sleep(pollMs, this.#closing.signal);
-        if (this.#waiters.size === 0) break;
-        const before = this.#highWatermark;
-        await this.refresh().catch(() => {}); // a failing database shows itself to whoever reads
-        if (this.#highWatermark > before) this.#options.onMissed();
-        pollMs = this.#highWatermark > before ? POLL_MS : Math.min(Math.max(pollMs * 2, POLL_MS), MAX_POLL_MS);
-      }
-    } catch {
-      // closing
-    } finally {
-      this.#polling = false;
+    this.#pollAtMs = Infinity;
+    if (this.#waiters.size === 0) return;
+    const before = this.#highWatermark;
+    await this.refresh().catch(() => {}); // a failing database shows itself to whoever reads
+    const isMissed = this.#highWatermark > before;
+    if (isMissed) this.#options.onMissed();
+    this.#planPoll(isMissed ? POLL_MS : Math.min(this.#pollMs * 2, MAX_POLL_MS));
+  }
+
+  #planPoll(pollMs: number): void {
+    const { log, clock } = this.#options;
+    this.#pollMs = pollMs;
+    this.#pollAtMs = clock.monotonicMs() + pollMs * (1 + (log % POLL_GROUPS) / POLL_GROUPS);
+  }
+
+  /** Somebody waits. */
+  #keepPolling(): void {
+    if (this.#pollAtMs < Infinity) return;
+    if (this.#pollMs === 0) {
+      this.#options.clock.sleep(FIRST_POLL_MS, this.#closing.signal).then(
+        () => this.#poll(),
+        () => {}, // closing
+      );
     }
+    this.#planPoll(POLL_MS);
   }
 
   /** Keeps it from being closed for a while. */

@@ -3,13 +3,18 @@ import type { SealedTransaction } from './idb-sealed.js';
 import type { LogId } from './log-store.js';
 import type { LogSchema, StoreName } from './schema.js';
 
-/** Rows that one slice of a deletion takes: appends wait for a slice, some 10 to 20 ms in Chromium. */
-const SLICE_ROWS = 32;
+/** Rows that one slice of a deletion takes. Appends wait for a slice: 16 full rows are no more than a commit writes. */
+const SLICE_ROWS = 16;
 
 const SCOPE: StoreName[] = ['meta', 'logs', 'chunks', 'segments', 'checkpoints'];
 
 type Transaction = IDBPTransaction<LogSchema, StoreName[], 'readwrite'>;
-type Part = (transaction: Transaction) => Promise<void>;
+/** What goes, slice by slice. */
+interface Deletion {
+  readonly doing: string;
+  readonly leaderEpoch: number;
+  readonly range: IDBKeyRange;
+}
 
 /** The deletions of one database, for `IdbLogStore`, which loads them with the first. Sealed segments are not theirs. */
 export class IdbDeletion {
@@ -20,32 +25,22 @@ export class IdbDeletion {
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    const below = IDBKeyRange.bound([log], [log, offset], false, true);
-    await this.#deleteInSlices(`delete log ${log} before offset ${offset}`, below, {
-      leaderEpoch,
-      first: async (transaction) => {
-        const logs = transaction.objectStore('logs');
-        const logStartOffset = (await logs.get(log))?.logStartOffset ?? 0;
-        if (logStartOffset < offset) await logs.put({ logStartOffset: offset }, log);
-      },
-      last: async (transaction) => {
-        const store = transaction.objectStore('segments');
-        const passed = (await store.getAll(below)).filter(({ nextOffset }) => nextOffset <= offset);
-        await Promise.all(passed.map(({ baseOffset }) => store.delete([log, baseOffset])));
-      },
+    const range = IDBKeyRange.bound([log], [log, offset], false, true);
+    const deletion = { doing: `delete log ${log} before offset ${offset}`, leaderEpoch, range };
+    await this.#run(deletion, async (transaction) => {
+      const logs = transaction.objectStore('logs');
+      const logStartOffset = (await logs.get(log))?.logStartOffset ?? 0;
+      if (logStartOffset < offset) await logs.put({ logStartOffset: offset }, log);
     });
+    await this.#deleteSlices(deletion, offset);
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
-    const all = rowsOf(log);
-    await this.#deleteInSlices(`delete log ${log}`, all, {
-      leaderEpoch,
-      first: async () => {},
-      last: async (transaction) => {
-        await transaction.objectStore('segments').delete(all);
-        await transaction.objectStore('checkpoints').delete(log);
-        await transaction.objectStore('logs').delete(log);
-      },
+    const deletion = { doing: `delete log ${log}`, leaderEpoch, range: rowsOf(log) };
+    await this.#deleteSlices(deletion, Infinity);
+    await this.#run(deletion, async (transaction) => {
+      await transaction.objectStore('checkpoints').delete(log);
+      await transaction.objectStore('logs').delete(log);
     });
   }
 
@@ -62,32 +57,32 @@ export class IdbDeletion {
   }
 
   /**
-   * Deletes the chunks in `range`, slice by slice, and does `first` and `last` in the IDB transactions of the first
-   * and the last slice. Each slice begins behind the one before: LevelDB steps over every row deleted just now.
+   * Chunks, then the rows of segments that end at `offset` at the latest. Each slice begins behind the one before: LevelDB
+   * steps over every row deleted just now.
    */
-  async #deleteInSlices(
-    doing: string,
-    range: IDBKeyRange,
-    { leaderEpoch, first, last }: { leaderEpoch: number; first: Part; last: Part },
-  ): Promise<void> {
-    let rest: IDBKeyRange | undefined = range;
-    while (rest !== undefined) {
-      const slice: IDBKeyRange = rest;
-      const work = async (raw: IDBTransaction): Promise<IDBKeyRange | undefined> => {
-        const transaction = wrapped(raw);
-        if (slice === range) await first(transaction);
-        const chunks = transaction.objectStore('chunks');
-        const keys = await chunks.getAllKeys(slice, SLICE_ROWS);
-        const lastKey = keys.at(-1);
-        if (lastKey) await chunks.delete(IDBKeyRange.bound(keys[0], lastKey));
-        if (lastKey && keys.length === SLICE_ROWS) {
-          return IDBKeyRange.bound(lastKey, range.upper, true, range.upperOpen);
-        }
-        await last(transaction);
-        return undefined;
-      };
-      rest = await this.#transaction(doing, SCOPE, 'readwrite', work, { leaderEpoch });
+  async #deleteSlices(deletion: Deletion, offset: number): Promise<void> {
+    const { upper, upperOpen } = deletion.range;
+    for (const name of ['chunks', 'segments'] as const) {
+      for (let rest: IDBKeyRange | undefined = deletion.range; rest !== undefined; ) {
+        const slice: IDBKeyRange = rest;
+        const keys: [LogId, number][] = await this.#run(deletion, async (transaction) => {
+          const store = transaction.objectStore(name);
+          const found = await store.getAllKeys(slice, SLICE_ROWS);
+          const rows = name === 'segments' ? await transaction.objectStore(name).getAll(slice, SLICE_ROWS) : [];
+          // The last one may reach beyond the offset; a damaged row goes, too.
+          const passed = found.filter((_key, at) => !((rows[at]?.nextOffset ?? 0) > offset));
+          const last = passed.at(-1);
+          if (last) await store.delete(IDBKeyRange.bound(passed[0], last));
+          return found;
+        });
+        const lastKey = keys[SLICE_ROWS - 1];
+        rest = lastKey && IDBKeyRange.bound(lastKey, upper, true, upperOpen);
+      }
     }
+  }
+
+  #run<T>({ doing, leaderEpoch }: Deletion, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#transaction(doing, SCOPE, 'readwrite', (raw) => work(wrapped(raw)), { leaderEpoch });
   }
 }
 

@@ -178,7 +178,7 @@ export class IdbSealed {
       try {
         await this.#verify(staged);
       } catch (error) {
-        await this.#deleteBytes([staged]).catch(() => {}); // else the next sweep takes them
+        await this.#deleteBytes([keyOf(staged)]).catch(() => {}); // else the next sweep takes them
         throw error;
       }
       return staged;
@@ -248,18 +248,20 @@ export class IdbSealed {
     const { log, baseOffset, nextOffset } = change;
     const doing = `publish what is sealed of log ${log}, offsets ${baseOffset} to ${nextOffset}`;
     const scope: StoreName[] = ['meta', 'logs', 'chunks', 'sealed', 'sealedBytes', 'segments'];
-    await this.#bytesTurn.run(() =>
-      this.#transaction(doing, scope, 'readwrite', (transaction) => publishIn(transaction, change), { leaderEpoch }),
-    );
+    await this.#bytesTurn.run(async () => {
+      const work = (transaction: IDBTransaction): Promise<SealedSegment[]> => publishIn(transaction, change);
+      const replaced = await this.#transaction(doing, scope, 'readwrite', work, { leaderEpoch });
+      await this.#deleteBytes(replaced.map(keyOf)).catch(() => {}); // it is published; else the next leader sweeps them
+    });
     this.#handles = this.#handles.filter(({ segment }) => segment.log !== log || segment.baseOffset < baseOffset);
   }
 
   /** As `LogStore.sweepSealed`. */
   async sweep(log: LogId, leaderEpoch: number): Promise<void> {
     const doing = `delete what is sealed of log ${log}`;
-    const scope: StoreName[] = ['meta', 'sealed', 'sealedBytes'];
-    const look = (transaction: IDBTransaction): Promise<boolean> => hasSealed(transaction, log);
-    if (!(await this.#transaction(doing, scope, 'readonly', look, { leaderEpoch }))) return;
+    await this.#transaction(doing, ['meta'], 'readonly', async () => {}, { leaderEpoch });
+    const { logStartOffset, stray, isAny } = await this.#leftOf(log, leaderEpoch);
+    if (!isAny) return;
     for (let isMore = true; isMore; ) {
       isMore = await this.#transaction(
         doing,
@@ -277,70 +279,85 @@ export class IdbSealed {
         { leaderEpoch },
       );
     }
-    await this.#bytesTurn.run(() =>
-      this.#transaction(
-        doing,
-        ['meta', 'logs', 'sealed', 'sealedBytes'],
-        'readwrite',
-        async (transaction) => {
-          const logStartOffset = await logStartIn(transaction, log);
-          await resultOf(transaction.objectStore('sealed').delete(below(log, logStartOffset)));
-          const segments = await resultOf<SealedSegment[]>(transaction.objectStore('sealed').getAll(rowsFrom(log, 0)));
-          const named = new Set(segments.map((segment) => keyOf(segment).join()));
-          const bytes = transaction.objectStore('sealedBytes');
-          const keys = (await resultOf(bytes.getAllKeys(rowsFrom(log, 0)))) as BytesKey[];
-          for (const key of keys) {
-            if (isOfEarlierLeader(key[2], leaderEpoch) && !named.has(key.join())) await resultOf(bytes.delete(key));
-          }
-        },
-        { leaderEpoch },
-      ),
+    await this.#bytesTurn.run(async () => {
+      await this.#deletePassed(log, logStartOffset, leaderEpoch);
+      await this.#deleteBytes(stray);
+    });
+  }
+
+  /**
+   * Looks, in no append's way. `stray`: what leaders before `leaderEpoch` staged and nothing names; it stays so, as only
+   * who staged it could give it a name.
+   */
+  #leftOf(
+    log: LogId,
+    leaderEpoch: number,
+  ): Promise<{ readonly logStartOffset: number; readonly stray: readonly BytesKey[]; readonly isAny: boolean }> {
+    return this.#transaction(
+      `look at log ${log}`,
+      ['logs', 'sealed', 'sealedBytes'],
+      'readonly',
+      async (transaction) => {
+        const segments = await resultOf<SealedSegment[]>(transaction.objectStore('sealed').getAll(rowsFrom(log, 0)));
+        const named = new Set(segments.map((segment) => keyOf(segment).join()));
+        const keys = (await resultOf(
+          transaction.objectStore('sealedBytes').getAllKeys(rowsFrom(log, 0)),
+        )) as BytesKey[];
+        const stray = keys.filter((key) => isOfEarlierLeader(key[2], leaderEpoch) && !named.has(key.join()));
+        return { logStartOffset: await logStartIn(transaction, log), stray, isAny: keys.length + segments.length > 0 };
+      },
     );
   }
 
   /** Forgets the segments that lie wholly below `offset`, and their bytes; for Infinity all that there is of the log. */
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    const doing = `delete what is sealed of log ${log} before offset ${offset}`;
-    await this.#bytesTurn.run(() =>
-      this.#transaction(
-        doing,
-        ['meta', 'sealed', 'sealedBytes'],
-        'readwrite',
-        async (transaction) => {
-          const sealed = transaction.objectStore('sealed');
-          const passed = await resultOf<SealedSegment[]>(sealed.getAll(below(log, offset)));
-          const bytes = transaction.objectStore('sealedBytes');
-          if (offset === Infinity) await resultOf(bytes.delete(rowsFrom(log, 0)));
-          else for (const segment of passed) await resultOf(bytes.delete(keyOf(segment)));
-          await resultOf(sealed.delete(below(log, offset)));
-        },
-        { leaderEpoch },
-      ),
-    );
+    await this.#bytesTurn.run(async () => {
+      await this.#deletePassed(log, offset, leaderEpoch);
+      if (offset === Infinity) await this.#deleteBytes((await this.#leftOf(log, leaderEpoch + 1)).stray);
+    });
     this.#handles = this.#handles.filter(({ segment }) => segment.log !== log || segment.nextOffset > offset);
+  }
+
+  async #deletePassed(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
+    const doing = `delete what is sealed of log ${log} before offset ${offset}`;
+    const slice = async (transaction: IDBTransaction): Promise<boolean> => {
+      const sealed = transaction.objectStore('sealed');
+      const passed = await resultOf<SealedSegment[]>(sealed.getAll(below(log, offset), SLICE_ROWS));
+      const keys = await resultOf(sealed.getAllKeys(below(log, offset), SLICE_ROWS));
+      // Of a log that goes altogether, the bytes go once they are stray: that holds up nobody.
+      const bytes = offset === Infinity ? [] : passed.map(keyOf);
+      for (const key of bytes) await resultOf(transaction.objectStore('sealedBytes').delete(key));
+      if (keys.length > 0) await resultOf(sealed.delete(IDBKeyRange.bound(keys[0], keys.at(-1))));
+      return keys.length === SLICE_ROWS;
+    };
+    const scope: StoreName[] = ['meta', 'sealed', 'sealedBytes'];
+    while (await this.#transaction(doing, scope, 'readwrite', slice, { leaderEpoch }));
   }
 
   /** As `LogStore.dropStaged`. */
   dropStaged(segments: readonly SealedSegment[]): Promise<void> {
-    return this.#bytesTurn.run(() => this.#deleteBytes(segments));
+    return this.#bytesTurn.run(() => this.#deleteBytes(segments.map(keyOf)));
   }
 
-  async #deleteBytes(segments: readonly SealedSegment[]): Promise<void> {
+  /** Holds up no append, however much it is. Not fenced: see `stage`. */
+  async #deleteBytes(keys: readonly BytesKey[]): Promise<void> {
+    if (keys.length === 0) return;
     await this.#transaction('drop sealed bytes', ['sealedBytes'], 'readwrite', async (transaction) => {
-      for (const segment of segments) await resultOf(transaction.objectStore('sealedBytes').delete(keyOf(segment)));
+      for (const key of keys) await resultOf(transaction.objectStore('sealedBytes').delete(key));
     });
   }
 }
 
-async function publishIn(transaction: IDBTransaction, change: SealedChange): Promise<void> {
+/**
+ * Only names change hands here, some hundred bytes each: at most those of the segments that one pass rewrites, which are
+ * together within `segment.bytes`. Resolves to the segments whose bytes nothing names any more.
+ */
+async function publishIn(transaction: IDBTransaction, change: SealedChange): Promise<SealedSegment[]> {
   const { log, baseOffset, nextOffset, segments } = change;
   const sealed = transaction.objectStore('sealed');
   const bytes = transaction.objectStore('sealedBytes');
   const logStartOffset = await logStartIn(transaction, log);
-  if (nextOffset <= logStartOffset) {
-    for (const segment of change.sealed) await resultOf(bytes.delete(keyOf(segment)));
-    return;
-  }
+  if (nextOffset <= logStartOffset) return [...change.sealed];
   const range = IDBKeyRange.bound([log, baseOffset], [log, nextOffset - 1]);
   const replaced = await resultOf<SealedSegment[]>(sealed.getAll(range));
   const sealedBefore = (await resultOf(sealed.openKeyCursor(below(log, baseOffset), 'prev')))?.key as
@@ -360,24 +377,16 @@ async function publishIn(transaction: IDBTransaction, change: SealedChange): Pro
     const isThere = (await resultOf(bytes.getKey(keyOf(segment)))) !== undefined;
     if (!isThere) throw sealedChangeError(change, `the bytes staged for offset ${segment.baseOffset} are gone`);
   }
-  for (const segment of replaced) await resultOf(bytes.delete(keyOf(segment)));
   await resultOf(sealed.delete(range));
   for (const segment of change.sealed) await resultOf(sealed.put(segment, [log, segment.nextOffset - 1]));
   const rows = transaction.objectStore('segments');
   await resultOf(rows.delete(IDBKeyRange.bound([log, baseOffset], [log, nextOffset], false, true)));
   for (const segment of segments) await resultOf(rows.put(segment, [log, segment.baseOffset]));
+  return replaced;
 }
 
 function keyOf({ log, baseOffset, version }: SealedSegment): BytesKey {
   return [log, baseOffset, version];
-}
-
-async function hasSealed(transaction: IDBTransaction, log: LogId): Promise<boolean> {
-  const segment = await resultOf(transaction.objectStore('sealed').getKey(rowsFrom(log, 0)));
-  return (
-    segment !== undefined ||
-    (await resultOf(transaction.objectStore('sealedBytes').getKey(rowsFrom(log, 0)))) !== undefined
-  );
 }
 
 async function logStartIn(transaction: IDBTransaction, log: LogId): Promise<number> {

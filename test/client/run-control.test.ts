@@ -120,7 +120,7 @@ test('a signal that is aborted while the consumer begins ends it', async () => {
   let handled = 0;
   const running = consumer.run({ signal: controller.signal, eachMessage: async () => void handled++ });
   controller.abort();
-  await running;
+  await expect(running).rejects.toBe(controller.signal.reason);
   expect(consumer.assignment()).toEqual([]);
   expect(handled).toBe(0);
 });

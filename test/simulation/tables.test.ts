@@ -36,7 +36,7 @@ test('a compacted topic is a table though leaders die at every step of a pass', 
 
 /** What C17 says of runs with a bug in them, until it says something that matches. */
 async function c17Finds(pattern: RegExp, faults: readonly TableFault[] = []): Promise<string[]> {
-  for (let seed = 0; seed < 10; seed++) {
+  for (let seed = 0; seed < 60; seed++) {
     const { violations } = await runTableScenario({ seed, faults });
     const found = violations.filter(({ check, text }) => check === 'C17' && pattern.test(text));
     if (found.length > 0) return found.map(({ text }) => text);

@@ -105,7 +105,7 @@ export interface ConsumerRunConfig<K = RecordBytes, V = RecordBytes> {
   readonly partitionsConsumedConcurrently?: number;
   readonly eachBatch?: (payload: EachBatchPayload<K, V>) => Promise<void> | void;
   readonly eachMessage?: (payload: EachMessagePayload<K, V>) => Promise<void> | void;
-  /** Aborting stops the consumer. */
+  /** Aborting stops the consumer; where it still begins, `run` rejects with the reason. */
   readonly signal?: AbortSignal;
 }
 

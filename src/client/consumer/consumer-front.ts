@@ -10,13 +10,13 @@ import { assertTopicPartition, assertTopicPartitions, notRunning, positionOf } f
 export function consumerFront<K, V>(context: ClientContext, config: ConsumerConfig<K, V>): Consumer<K, V> {
   assertConfig(config);
   const shell = clientShell(context, { name: 'Consumer', client: 'consumer', events: CONSUMER_EVENTS });
+  const disconnect = (): Promise<void> => ending(part, (body) => body.disconnect());
   const part = new LazyPart(async () => {
     const { parts } = context;
     const group = config.groupId === undefined ? undefined : parts.group();
     const [{ makeConsumer }, loaded] = await Promise.all([parts.consumer(), group]);
     return makeConsumer(context, shell, config, loaded?.consumerGroup);
-  });
-  const disconnect = () => ending(part, (body) => body.disconnect());
+  }, context.track(disconnect));
 
   const iteration = new LazyPart(() => context.parts.iteration());
 

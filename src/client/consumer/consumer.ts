@@ -1,5 +1,5 @@
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
-import { onAbort } from '../../util/signal.js';
+import { abortable, onAbort } from '../../util/signal.js';
 import type {
   AssignedPartition,
   Consumer,
@@ -167,21 +167,24 @@ export function makeConsumer<K, V>(
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    const forget = onAbort(signal, () => void stop());
     const own = { config: runConfig, ended: new AbortController() };
     life = own;
+    const forget = onAbort(signal, () => void stop());
+    onAbort(own.ended.signal, forget);
     try {
       await start(own);
     } catch (error) {
-      if (own.ended.signal.aborted) return; // stopped meanwhile
-      life = undefined;
-      forget();
-      throw error;
+      if (!own.ended.signal.aborted) {
+        life = undefined;
+        own.ended.abort();
+        throw error;
+      } // else stopped meanwhile
     }
+    signal?.throwIfAborted();
   }
 
   async function start(own: Life<K, V>): Promise<void> {
-    await connect();
+    await abortable(connect(), own.ended.signal);
     const membership = await group?.newSession();
     own.ended.signal.throwIfAborted();
     const started: ConsumerSession<K, V> = new ConsumerSession({
@@ -222,6 +225,7 @@ export function makeConsumer<K, V>(
     instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
     if (!restart) {
       if (life === own) life = undefined;
+      own.ended.abort();
       return;
     }
     const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;

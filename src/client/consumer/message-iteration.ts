@@ -21,7 +21,11 @@ export async function* iterateMessages<K, V>(
   const forgetAbort = onAbort(signal, () => handOver.end());
   try {
     if (signal?.aborted) return;
-    await consumer.run({ autoCommit, eachBatchAutoResolve: false, eachBatch: (payload) => handOver.give(payload) });
+    const eachBatch = (payload: EachBatchPayload<K, V>): Promise<void> => handOver.give(payload);
+    const running = consumer.run({ autoCommit, eachBatchAutoResolve: false, eachBatch, ...(signal && { signal }) });
+    await running.catch((error: unknown) => {
+      if (!signal?.aborted) throw error;
+    });
     for (let payload = await handOver.take(); payload !== undefined; payload = await handOver.take()) {
       for (const message of payload.batch.messages as readonly ConsumedMessage<K, V>[]) {
         if (!payload.isRunning() || payload.isStale() || signal?.aborted || consumer.isPaused(message)) break;

@@ -199,7 +199,9 @@ export class ConsumerSession<K, V> {
     const { connection, retry } = this.#options;
     const { signal } = this.#workers;
     const request = { topics: [], allowAutoTopicCreation: false };
-    const asked = connection.retry({ options: retry, signal }, () => connection.request('Metadata', request));
+    const asked = connection.retry({ options: retry, signal }, () =>
+      connection.request('Metadata', request, { signal }),
+    );
     return (await asked).incarnationId;
   }
 
@@ -208,7 +210,7 @@ export class ConsumerSession<K, V> {
     const { connection, retry, settings } = this.#options;
     const { signal } = this.#workers;
     const found = await connection.retry({ options: retry, signal }, () =>
-      listEnds(connection, partitions, { isolationLevel: settings.isolationLevel }),
+      listEnds(connection, partitions, { isolationLevel: settings.isolationLevel, signal }),
     );
     const offsets = new Map(found.map((entry) => [topicPartitionText(entry), entry.offset]));
     return partitions.map((entry) => ({

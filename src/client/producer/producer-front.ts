@@ -9,8 +9,9 @@ import { KafkaJSNonRetriableError, KafkaJSNotImplemented } from '../errors.js';
 export function producerFront<K, V>(context: ClientContext, config: ProducerConfig<K, V>): Producer<K, V> {
   assertConfig(config);
   const shell = clientShell(context, { name: 'Producer', client: 'producer', events: PRODUCER_EVENTS });
-  const part = new LazyPart(async () => (await context.parts.producer()).makeProducer(context, shell, config));
-  const disconnect = () => ending(part, (body) => body.disconnect());
+  const disconnect = (): Promise<void> => ending(part, (body) => body.disconnect());
+  const make = async () => (await context.parts.producer()).makeProducer(context, shell, config);
+  const part = new LazyPart(make, context.track(disconnect));
   return {
     connect: connecting(part, context.shared),
     ...forwarding(part, ['send', 'sendBatch']),

@@ -187,10 +187,10 @@ export function makeProducer<K, V>(
   async function sendBatch(batch: ProducerBatch<K, V>): Promise<RecordMetadata[]> {
     const topicMessages = merged(batch.topicMessages ?? []);
     const settings = settingsOf(batch, idempotent);
-    // Unlike KafkaJS's, a producer that was never connected connects by itself.
-    if (!wasConnected && status === 'disconnected') await connect();
-    assertUsable();
     batch.signal?.throwIfAborted();
+    // Unlike KafkaJS's, a producer that was never connected connects by itself.
+    if (!wasConnected && status === 'disconnected') await abortable(connect(), batch.signal);
+    assertUsable();
 
     const send = new PendingSend();
     outstanding.add(send);
