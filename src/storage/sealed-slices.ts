@@ -1,3 +1,4 @@
+import { BlobStream } from './blob-stream.js';
 import type { SealedSegment } from './log-store.js';
 import { type SealedRead, type SealedSlice, sealedSliceAt } from './sealed-segment.js';
 
@@ -25,11 +26,13 @@ interface Ahead extends SealedSlice {
   readonly handle: SealedHandle;
   /** Rejects unheard where nobody asks. */
   readonly bytes: Promise<Uint8Array>;
+  /** Goes on at `to`. */
+  readonly stream: BlobStream;
 }
 
 /**
- * Reads slices of sealed segments; of Blobs the next slice is under way while the last one is being checked and sent, also
- * that of the next segment.
+ * Reads slices of sealed segments. Of Blobs, a reader in order gets them out of one stream, and the next slice is under way
+ * while the last one is being checked and sent, also that of the next segment.
  */
 export class SealedSlices {
   /** In order of last use. */
@@ -37,38 +40,57 @@ export class SealedSlices {
 
   /** The bytes of a slice, owned by the caller. */
   read(handle: SealedHandle, slice: SealedSlice, order: InOrder): Promise<Uint8Array> {
-    const found = this.#take(handle, slice) ?? sliceOf(handle.bytes, slice);
-    this.#readOn(handle, slice, order);
-    return found;
+    const { bytes } = handle;
+    if (!(bytes instanceof Blob) || !isInOrder(slice, order)) return sliceOf(bytes, slice);
+    const found = this.#take(handle, slice);
+    const stream = found?.stream ?? new BlobStream(bytes);
+    const read = found?.bytes ?? stream.read(slice);
+    this.#readOn(handle, slice, { ...order, stream });
+    return read;
   }
 
   /** Lets go of what belongs to handles that are not `kept`. */
   release(kept: readonly SealedHandle[]): void {
-    if (this.#ahead.length > 0) this.#ahead = this.#ahead.filter(({ handle }) => kept.includes(handle));
+    for (const ahead of this.#ahead) if (!kept.includes(ahead.handle)) this.#drop(ahead);
   }
 
-  #take(handle: SealedHandle, { from, to }: SealedSlice): Promise<Uint8Array> | undefined {
-    const found = this.#ahead.find((ahead) => ahead.handle === handle && ahead.from === from && ahead.to === to);
-    if (found !== undefined) this.#ahead = this.#ahead.filter((ahead) => ahead !== found);
-    return found?.bytes;
+  #take(handle: SealedHandle, slice: SealedSlice): Ahead | undefined {
+    const found = this.#find(handle, slice);
+    this.#ahead = this.#ahead.filter((ahead) => ahead !== found);
+    return found;
   }
 
   /** Two under way were no faster: the pipe of one is what takes the time. */
-  #readOn(handle: SealedHandle, { from, to }: SealedSlice, { wanted, next }: InOrder): void {
-    if (wanted.maxBytes < IN_ORDER_FROM_BYTES || to - from < IN_ORDER_FROM_BYTES / 2) return;
+  #readOn(
+    handle: SealedHandle,
+    { to }: SealedSlice,
+    { wanted, next, stream }: InOrder & { readonly stream: BlobStream },
+  ): void {
     const isRest = to < handle.segment.byteCount;
     const following = isRest ? handle : next;
-    if (following === undefined || !(following.bytes instanceof Blob)) return;
-    const slice = sealedSliceAt(following.segment, isRest ? to : 0, wanted);
-    if (slice === undefined || this.#isUnderWay(following, slice)) return;
-    const bytes = sliceOf(following.bytes, slice);
+    const slice = following && sealedSliceAt(following.segment, isRest ? to : 0, wanted);
+    const blob = following?.bytes;
+    if (!following || !slice || !(blob instanceof Blob) || this.#find(following, slice)) return stream.close();
+    if (!isRest) stream.close();
+    const goesOn = isRest ? stream : new BlobStream(blob);
+    const bytes = goesOn.read(slice);
     bytes.catch(() => {}); // who asks for it hears of it
-    this.#ahead = [...this.#ahead, { ...slice, handle: following, bytes }].slice(-MAX_AHEAD);
+    this.#ahead.push({ ...slice, handle: following, bytes, stream: goesOn });
+    if (this.#ahead.length > MAX_AHEAD) this.#drop(this.#ahead[0]);
   }
 
-  #isUnderWay(handle: SealedHandle, { from, to }: SealedSlice): boolean {
-    return this.#ahead.some((ahead) => ahead.handle === handle && ahead.from === from && ahead.to === to);
+  #find(handle: SealedHandle, { from, to }: SealedSlice): Ahead | undefined {
+    return this.#ahead.find((ahead) => ahead.handle === handle && ahead.from === from && ahead.to === to);
   }
+
+  #drop(dropped: Ahead | undefined): void {
+    this.#ahead = this.#ahead.filter((ahead) => ahead !== dropped);
+    dropped?.stream.close();
+  }
+}
+
+function isInOrder({ from, to }: SealedSlice, { wanted }: InOrder): boolean {
+  return wanted.maxBytes >= IN_ORDER_FROM_BYTES && to - from >= IN_ORDER_FROM_BYTES / 2;
 }
 
 /** A copy of the bytes between two positions. */
