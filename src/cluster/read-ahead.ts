@@ -1,6 +1,7 @@
 import { endOffsetOf } from '../log/end-offset.js';
 import { firstBatches } from '../log/first-batches.js';
 import { readSound } from '../log/sound-batches.js';
+import { KafkaError } from '../protocol/errors.js';
 import { takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 
@@ -16,6 +17,15 @@ export interface Place {
   readonly offset: number;
 }
 
+/** Rows that the store is asked for while those before them are being checked. */
+interface Asked {
+  readonly offset: number;
+  /** What is held for them. */
+  readonly bytes: number;
+  /** Empty also where it failed. */
+  readonly rows: Promise<readonly Uint8Array[]>;
+}
+
 /** What was read before anybody asks, because whoever read up to there will go on. */
 interface Stream {
   readonly log: LogId;
@@ -25,6 +35,8 @@ interface Stream {
   readonly ready: Uint8Array[];
   /** What follows `ready`, while it is being read. Never rejects. */
   coming: Promise<void> | undefined;
+  /** What follows `coming`, as the rows say that are not checked yet. */
+  asked: Asked | undefined;
   failure: { readonly error: unknown } | undefined;
   /** One past the last offset of `ready`. */
   endOffset: number;
@@ -32,7 +44,7 @@ interface Stream {
   limitOffset: number;
   /** How much is read next, once no more than half of it is left. */
   windowBytes: number;
-  /** Of `ready` and of what is coming. */
+  /** Of `ready`, of what is coming, and of what is asked for. */
   heldBytes: number;
   /** Nobody will ask for it any more: it counts for nothing. */
   dropped: boolean;
@@ -110,6 +122,7 @@ export class ReadAhead {
       offset,
       ready: [],
       coming: undefined,
+      asked: undefined,
       failure: undefined,
       endOffset,
       limitOffset,
@@ -145,8 +158,9 @@ export class ReadAhead {
 
   /** Reads on where half of the window is empty, and again as long as it is. */
   #fill(stream: Stream): void {
-    const { windowBytes, heldBytes, endOffset, limitOffset, coming, dropped } = stream;
-    if (dropped || coming !== undefined || endOffset >= limitOffset || heldBytes > windowBytes / 2) return;
+    const { windowBytes, heldBytes, endOffset, limitOffset, coming, asked, dropped } = stream;
+    const readyBytes = heldBytes - (asked?.bytes ?? 0);
+    if (dropped || coming !== undefined || endOffset >= limitOffset || readyBytes > windowBytes / 2) return;
     this.#hold(stream, windowBytes);
     for (const silent of this.#streams.values()) {
       if (this.#heldBytes <= MAX_AHEAD_BYTES) break;
@@ -163,19 +177,49 @@ export class ReadAhead {
   }
 
   async #readOn(stream: Stream, maxBytes: number): Promise<readonly Uint8Array[]> {
-    const { log, endOffset, limitOffset } = stream;
+    const { log, endOffset: offset, limitOffset } = stream;
     stream.failure = undefined;
     try {
-      return await this.#sound({ log, offset: endOffset }, maxBytes, limitOffset);
+      const rows = await (this.#takeAsked(stream) ?? this.#rows({ log, offset }, maxBytes, limitOffset));
+      this.#askBehind(stream, rows, maxBytes);
+      return await this.#sound({ log, offset }, maxBytes, limitOffset, rows);
     } catch (error) {
       stream.failure = { error };
       return [];
     }
   }
 
-  async #sound({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<Uint8Array[]> {
+  /** The store goes on while what it has answered is being checked; of what is coming, `comingBytes` are held. */
+  #askBehind(stream: Stream, rows: readonly Uint8Array[], comingBytes: number): void {
+    const { log, limitOffset, windowBytes, heldBytes } = stream;
+    const isEnough = heldBytes - comingBytes > windowBytes / 2 || this.#heldBytes + windowBytes > MAX_AHEAD_BYTES;
+    const offset = isEnough || stream.dropped ? undefined : endBeforeCheck(rows);
+    if (offset === undefined || offset >= limitOffset) return;
+    this.#hold(stream, windowBytes);
+    stream.asked = { offset, bytes: windowBytes, rows: this.#rows({ log, offset }, windowBytes, limitOffset) };
+  }
+
+  /** undefined where nothing was asked for, or the check has found an end elsewhere. */
+  #takeAsked(stream: Stream): Promise<readonly Uint8Array[]> | undefined {
+    const { asked, endOffset } = stream;
+    stream.asked = undefined;
+    this.#hold(stream, -(asked?.bytes ?? 0));
+    return asked?.offset === endOffset ? asked.rows : undefined;
+  }
+
+  /** As the store has them. Where it fails, whoever checks them asks again and hears why. */
+  #rows({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<readonly Uint8Array[]> {
+    return this.#store.read(log, offset, maxBytes, endOffset).catch(() => []);
+  }
+
+  async #sound(
+    { log, offset }: Place,
+    maxBytes: number,
+    endOffset: number,
+    rows?: readonly Uint8Array[],
+  ): Promise<Uint8Array[]> {
     const known = this.#holesEndOffsets.get(log) ?? 0;
-    const stretch = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: known });
+    const stretch = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: known }, rows);
     if (stretch.holesEndOffset > known) this.#holesEndOffsets.set(log, stretch.holesEndOffset);
     return [...stretch.chunks];
   }
@@ -205,6 +249,16 @@ function keyOf({ log, offset }: Place): string {
 
 function bytesOf(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+}
+
+/** Where rows end if they are sound; undefined where they are not. */
+function endBeforeCheck(rows: readonly Uint8Array[]): number | undefined {
+  try {
+    return rows.length === 0 ? undefined : endOf(rows);
+  } catch (error) {
+    if (error instanceof KafkaError) return undefined;
+    throw error;
+  }
 }
 
 function endOf(chunks: readonly Uint8Array[]): number {
