@@ -81,7 +81,9 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get headerEntries(): (readonly [string, RecordBytes | null])[] {
-    return (this.#source.headers[this.#index] ?? []).map(({ key, value }) => [key, value as RecordBytes | null] as const);
+    return (this.#source.headers[this.#index] ?? []).map(
+      ({ key, value }) => [key, value as RecordBytes | null] as const,
+    );
   }
 
   get headers(): MessageHeaders {
