@@ -53,19 +53,17 @@ interface Joined {
 export class ValueTexts {
   readonly #bytes: Uint8Array;
   readonly #at: number;
-  readonly #sizeInBytes: number;
-  /** undefined where the texts are not to be had together. */
-  readonly #places: RecordPlaces | undefined;
+  readonly #header: BatchHeader;
+  readonly #places: RecordPlaces;
   /** null: these texts cannot be had together. */
   #joined: Joined | null | undefined;
 
   /** Of the batch at `at`, which is known to be sound; its `places` are to be noted before a text is asked for. */
-  constructor(bytes: Uint8Array, at: number, { sizeInBytes, recordCount }: BatchHeader, places: RecordPlaces) {
+  constructor(bytes: Uint8Array, at: number, header: BatchHeader, places: RecordPlaces) {
     this.#bytes = bytes;
     this.#at = at;
-    this.#sizeInBytes = sizeInBytes;
-    const isApart = recordCount < JOINED_FROM || sizeInBytes > recordCount * JOINED_UP_TO;
-    this.#places = isApart ? undefined : places;
+    this.#header = header;
+    this.#places = places;
   }
 
   /** The text of a view of this batch; undefined where it must be decoded by itself, as after a change of the bytes. */
@@ -75,7 +73,7 @@ export class ValueTexts {
     if (joined === null || copied - joined.serial > MAX_COPIES) return undefined;
     const start = byteOffset - this.#bytes.byteOffset - this.#at;
     const end = start + length;
-    if (start < 0 || end > this.#sizeInBytes || !isUnchanged(joined, start, end)) return undefined;
+    if (start < 0 || end > this.#header.sizeInBytes || !isUnchanged(joined, start, end)) return undefined;
     return joined.text.substring(start, end);
   }
 
@@ -83,8 +81,8 @@ export class ValueTexts {
     const bytes = this.#bytes;
     const at = this.#at;
     const places = this.#places;
-    if (places === undefined) return null;
-    const size = this.#sizeInBytes;
+    const { sizeInBytes: size, recordCount } = this.#header;
+    if (recordCount < JOINED_FROM || size > recordCount * JOINED_UP_TO) return null;
     const serial = copied++;
     const original = size > COPY_BYTES ? memory(size) : (copies[serial % MAX_COPIES] ??= memory(COPY_BYTES));
     const blanked = new Uint8Array(original.buffer, 0, size);

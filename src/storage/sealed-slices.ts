@@ -42,7 +42,8 @@ export class SealedSlices {
   read(handle: SealedHandle, slice: SealedSlice, order: InOrder): Promise<Uint8Array> {
     const { bytes } = handle;
     if (!(bytes instanceof Blob) || !isInOrder(slice, order)) return sliceOf(bytes, slice);
-    const found = this.#take(handle, slice);
+    const found = this.#find(handle, slice);
+    this.#forget(found);
     const stream = found?.stream ?? new BlobStream(bytes);
     const read = found?.bytes ?? stream.read(slice);
     this.#readOn(handle, slice, { ...order, stream });
@@ -51,13 +52,11 @@ export class SealedSlices {
 
   /** Lets go of what belongs to handles that are not `kept`. */
   release(kept: readonly SealedHandle[]): void {
-    for (const ahead of this.#ahead) if (!kept.includes(ahead.handle)) this.#drop(ahead);
-  }
-
-  #take(handle: SealedHandle, slice: SealedSlice): Ahead | undefined {
-    const found = this.#find(handle, slice);
-    this.#ahead = this.#ahead.filter((ahead) => ahead !== found);
-    return found;
+    for (const ahead of this.#ahead) {
+      if (kept.includes(ahead.handle)) continue;
+      this.#forget(ahead);
+      ahead.stream.close();
+    }
   }
 
   /** Two under way were no faster: the pipe of one is what takes the time. */
@@ -76,16 +75,15 @@ export class SealedSlices {
     const bytes = goesOn.read(slice);
     bytes.catch(() => {}); // who asks for it hears of it
     this.#ahead.push({ ...slice, handle: following, bytes, stream: goesOn });
-    if (this.#ahead.length > MAX_AHEAD) this.#drop(this.#ahead[0]);
+    if (this.#ahead.length > MAX_AHEAD) this.#ahead.shift()?.stream.close();
   }
 
   #find(handle: SealedHandle, { from, to }: SealedSlice): Ahead | undefined {
     return this.#ahead.find((ahead) => ahead.handle === handle && ahead.from === from && ahead.to === to);
   }
 
-  #drop(dropped: Ahead | undefined): void {
-    this.#ahead = this.#ahead.filter((ahead) => ahead !== dropped);
-    dropped?.stream.close();
+  #forget(forgotten: Ahead | undefined): void {
+    this.#ahead = this.#ahead.filter((ahead) => ahead !== forgotten);
   }
 }
 

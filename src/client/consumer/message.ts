@@ -53,15 +53,12 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get key(): K | null {
-    const { bytes, keySerde } = this.#source;
-    const start = this.#place(0);
-    return start === NULL_START ? null : read(recordBytes(bytes, start, this.#place(1)), keySerde);
+    return this.#read(0, this.#source.keySerde);
   }
 
   get value(): V | null {
-    const { bytes, texts, valueSerde } = this.#source;
-    const start = this.#place(2);
-    return start === NULL_START ? null : read(recordBytes(bytes, start, this.#place(3), texts), valueSerde);
+    const { valueSerde, texts } = this.#source;
+    return this.#read(2, valueSerde, texts);
   }
 
   get offset(): string {
@@ -102,14 +99,17 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
     return { topic, partition, offset, timestamp, key, value, headers };
   }
 
+  /** Without a serde T is RecordBytes: the generic defaults of the public API say so. */
+  #read<T>(which: number, serde: Serde<T> | undefined, texts?: ValueTexts): T | null {
+    const start = this.#place(which);
+    if (start === NULL_START) return null;
+    const view = recordBytes(this.#source.bytes, start, this.#place(which + 1), texts);
+    return serde === undefined ? (view as T) : serde.deserialize(view);
+  }
+
   #place(which: number): number {
     return this.#source.places[PLACES * this.#index + which]!;
   }
-}
-
-/** Without a serde T is RecordBytes: the generic defaults of the public API say so. */
-function read<T>(view: RecordBytes, serde: Serde<T> | undefined): T {
-  return serde === undefined ? (view as T) : serde.deserialize(view);
 }
 
 export interface FetchedRecords<K, V> {
