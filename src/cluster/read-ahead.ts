@@ -34,10 +34,10 @@ interface Stream {
   /** From `offset` on. */
   readonly ready: Uint8Array[];
   /** What follows `ready`, while it is being read. Never rejects. */
-  coming: Promise<void> | undefined;
+  coming?: Promise<void> | undefined;
   /** What follows `coming`, as the rows say that are not checked yet. */
-  asked: Asked | undefined;
-  failure: { readonly error: unknown } | undefined;
+  asked?: Asked | undefined;
+  failure?: { readonly error: unknown } | undefined;
   /** One past the last offset of `ready`. */
   endOffset: number;
   /** Up to where the log is committed, as its reader last knew. */
@@ -47,7 +47,7 @@ interface Stream {
   /** Of `ready`, of what is coming, and of what is asked for. */
   heldBytes: number;
   /** Nobody will ask for it any more: it counts for nothing. */
-  dropped: boolean;
+  dropped?: true;
 }
 
 /**
@@ -121,14 +121,10 @@ export class ReadAhead {
       log,
       offset,
       ready: [],
-      coming: undefined,
-      asked: undefined,
-      failure: undefined,
       endOffset,
       limitOffset,
       windowBytes: MIN_WINDOW_BYTES,
       heldBytes: 0,
-      dropped: false,
     };
     const taken = this.#cut(stream, chunks, maxBytes);
     stream.offset = endOf(taken);
@@ -162,10 +158,6 @@ export class ReadAhead {
     const readyBytes = heldBytes - (asked?.bytes ?? 0);
     if (dropped || coming !== undefined || endOffset >= limitOffset || readyBytes > windowBytes / 2) return;
     this.#hold(stream, windowBytes);
-    for (const silent of this.#streams.values()) {
-      if (this.#heldBytes <= MAX_AHEAD_BYTES) break;
-      if (silent !== stream) this.forget(silent);
-    }
     stream.coming = this.#readOn(stream, windowBytes).then((chunks) => {
       stream.coming = undefined;
       this.#hold(stream, bytesOf(chunks) - windowBytes);
@@ -177,10 +169,12 @@ export class ReadAhead {
   }
 
   async #readOn(stream: Stream, maxBytes: number): Promise<readonly Uint8Array[]> {
-    const { log, endOffset: offset, limitOffset } = stream;
-    stream.failure = undefined;
+    const { log, endOffset: offset, limitOffset, asked } = stream;
+    stream.failure = stream.asked = undefined;
+    this.#hold(stream, -(asked?.bytes ?? 0));
     try {
-      const rows = await (this.#takeAsked(stream) ?? this.#rows({ log, offset }, maxBytes, limitOffset));
+      // The check may have found an end elsewhere.
+      const rows = await (asked?.offset === offset ? asked.rows : this.#rows({ log, offset }, maxBytes, limitOffset));
       this.#askBehind(stream, rows, maxBytes);
       return await this.#sound({ log, offset }, maxBytes, limitOffset, rows);
     } catch (error) {
@@ -192,19 +186,11 @@ export class ReadAhead {
   /** The store goes on while what it has answered is being checked; of what is coming, `comingBytes` are held. */
   #askBehind(stream: Stream, rows: readonly Uint8Array[], comingBytes: number): void {
     const { log, limitOffset, windowBytes, heldBytes } = stream;
-    const isEnough = heldBytes - comingBytes > windowBytes / 2 || this.#heldBytes + windowBytes > MAX_AHEAD_BYTES;
-    const offset = isEnough || stream.dropped ? undefined : endBeforeCheck(rows);
-    if (offset === undefined || offset >= limitOffset) return;
+    if (stream.dropped || heldBytes - comingBytes > windowBytes / 2) return;
+    const offset = endBeforeCheck(rows);
+    if (offset >= limitOffset) return;
     this.#hold(stream, windowBytes);
     stream.asked = { offset, bytes: windowBytes, rows: this.#rows({ log, offset }, windowBytes, limitOffset) };
-  }
-
-  /** undefined where nothing was asked for, or the check has found an end elsewhere. */
-  #takeAsked(stream: Stream): Promise<readonly Uint8Array[]> | undefined {
-    const { asked, endOffset } = stream;
-    stream.asked = undefined;
-    this.#hold(stream, -(asked?.bytes ?? 0));
-    return asked?.offset === endOffset ? asked.rows : undefined;
   }
 
   /** As the store has them. Where it fails, whoever checks them asks again and hears why. */
@@ -240,6 +226,10 @@ export class ReadAhead {
     if (stream.dropped) return;
     stream.heldBytes += bytes;
     this.#heldBytes += bytes;
+    for (const silent of this.#streams.values()) {
+      if (this.#heldBytes <= MAX_AHEAD_BYTES) break;
+      if (silent !== stream) this.forget(silent);
+    }
   }
 }
 
@@ -251,12 +241,12 @@ function bytesOf(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
 }
 
-/** Where rows end if they are sound; undefined where they are not. */
-function endBeforeCheck(rows: readonly Uint8Array[]): number | undefined {
+/** Where rows end if they are sound; Infinity where they are not, or there are none. */
+function endBeforeCheck(rows: readonly Uint8Array[]): number {
   try {
-    return rows.length === 0 ? undefined : endOf(rows);
+    return rows.length > 0 ? endOf(rows) : Infinity;
   } catch (error) {
-    if (error instanceof KafkaError) return undefined;
+    if (error instanceof KafkaError) return Infinity;
     throw error;
   }
 }

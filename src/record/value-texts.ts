@@ -27,12 +27,12 @@ export const PLACES = 4;
 
 /** Notes the places of the record that the cursor has come to, the one at `index` of its batch. */
 export function notePlaces(places: RecordPlaces, index: number, cursor: RecordCursor): void {
-  const { keyStart, valueStart } = cursor;
-  const at = PLACES * index;
-  places[at] = keyStart;
-  places[at + 1] = keyStart === NULL_START ? NULL_START : cursor.keyEnd;
-  places[at + 2] = valueStart;
-  places[at + 3] = valueStart === NULL_START ? NULL_START : cursor.valueEnd;
+  const { keyStart, keyEnd, valueStart, valueEnd } = cursor;
+  let at = PLACES * index;
+  places[at++] = keyStart;
+  places[at++] = keyStart === NULL_START ? NULL_START : keyEnd;
+  places[at++] = valueStart;
+  places[at] = valueStart === NULL_START ? NULL_START : valueEnd;
 }
 
 /** A batch in which everything but the values is blanked, as bytes and as text: places are the same in both. */

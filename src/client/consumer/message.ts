@@ -25,7 +25,7 @@ interface MessageSource<K, V> {
   readonly timestampsMs: Float64Array;
   /** See `RecordPlaces`. */
   readonly places: RecordPlaces;
-  /** By record; of those that have some. */
+  /** By record. */
   readonly headers: readonly (readonly RecordHeader[])[];
 }
 
@@ -78,9 +78,7 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get headerEntries(): (readonly [string, RecordBytes | null])[] {
-    return (this.#source.headers[this.#index] ?? []).map(
-      ({ key, value }) => [key, value as RecordBytes | null] as const,
-    );
+    return this.#source.headers[this.#index]!.map(({ key, value }) => [key, value as RecordBytes | null] as const);
   }
 
   get headers(): MessageHeaders {
@@ -174,7 +172,7 @@ export async function readMessages<K, V>(
       for (let index = 0; cursor.next(); index++) {
         notePlaces(places, index, cursor);
         timestampsMs[index] = cursor.timestampMs;
-        if (cursor.headerCount > 0) headers[index] = headersOf(cursor);
+        headers.push(headersOf(cursor));
         if (cursor.offset >= before) messages.push(new StoredMessage(source, index, cursor.offset));
       }
     }
