@@ -1,3 +1,4 @@
+import { METADATA_LOG } from '../broker/metadata-records.js';
 import type { FirstRead } from '../log/log-view.js';
 import { readSound } from '../log/sound-batches.js';
 import { takeChunks } from '../storage/chunk.js';
@@ -11,12 +12,12 @@ interface Begun extends Place {
   readonly rows: Promise<readonly Uint8Array[]>;
 }
 
-/** The metadata log, and the first record. */
-const FIRST_READS = 2;
+/** The first record; the metadata log does not count. */
+const FIRST_READS = 1;
 
 /**
- * The `ReadAhead` of a host, which is loaded behind its third read, so that the first ones have the worker for themselves.
- * Nobody waits: until it is there, nothing is read ahead.
+ * The `ReadAhead` of a host, which is loaded beside its second read, so that the first one has the worker for itself, and
+ * the third one finds it. Nobody waits: until it is there, nothing is read ahead.
  */
 export class LazyReadAhead {
   readonly #store: LogStore;
@@ -42,10 +43,10 @@ export class LazyReadAhead {
     const begun = this.#begun;
     this.#begun = undefined;
     if (this.#ahead !== undefined) return this.#ahead.read({ log, offset }, maxBytes, endOffset);
+    if (log !== METADATA_LOG && ++this.#reads === FIRST_READS + 1) this.#load();
     const rows = begun?.log === log && begun.offset === offset ? await begun.rows : [];
     const first = takeChunks(rows, { takenBytes: 0, maxBytes, endOffset });
     const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: 0 }, first);
-    if (++this.#reads === FIRST_READS + 1) this.#load();
     return [...chunks];
   }
 

@@ -1,6 +1,7 @@
 import { endOffsetOf } from '../log/end-offset.js';
 import { firstBatches } from '../log/first-batches.js';
 import { readSound } from '../log/sound-batches.js';
+import { KafkaError } from '../protocol/errors.js';
 import { takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 
@@ -16,6 +17,15 @@ export interface Place {
   readonly offset: number;
 }
 
+/** Rows that the store is asked for while those before them are being checked. */
+interface Asked {
+  readonly offset: number;
+  /** What is held for them. */
+  readonly bytes: number;
+  /** Empty also where it failed. */
+  readonly rows: Promise<readonly Uint8Array[]>;
+}
+
 /** What was read before anybody asks, because whoever read up to there will go on. */
 interface Stream {
   readonly log: LogId;
@@ -24,18 +34,20 @@ interface Stream {
   /** From `offset` on. */
   readonly ready: Uint8Array[];
   /** What follows `ready`, while it is being read. Never rejects. */
-  coming: Promise<void> | undefined;
-  failure: { readonly error: unknown } | undefined;
+  coming?: Promise<void> | undefined;
+  /** What follows `coming`, as the rows say that are not checked yet. */
+  asked?: Asked | undefined;
+  failure?: { readonly error: unknown } | undefined;
   /** One past the last offset of `ready`. */
   endOffset: number;
   /** Up to where the log is committed, as its reader last knew. */
   limitOffset: number;
   /** How much is read next, once no more than half of it is left. */
   windowBytes: number;
-  /** Of `ready` and of what is coming. */
+  /** Of `ready`, of what is coming, and of what is asked for. */
   heldBytes: number;
   /** Nobody will ask for it any more: it counts for nothing. */
-  dropped: boolean;
+  dropped?: true;
 }
 
 /**
@@ -109,13 +121,10 @@ export class ReadAhead {
       log,
       offset,
       ready: [],
-      coming: undefined,
-      failure: undefined,
       endOffset,
       limitOffset,
       windowBytes: MIN_WINDOW_BYTES,
       heldBytes: 0,
-      dropped: false,
     };
     const taken = this.#cut(stream, chunks, maxBytes);
     stream.offset = endOf(taken);
@@ -145,13 +154,10 @@ export class ReadAhead {
 
   /** Reads on where half of the window is empty, and again as long as it is. */
   #fill(stream: Stream): void {
-    const { windowBytes, heldBytes, endOffset, limitOffset, coming, dropped } = stream;
-    if (dropped || coming !== undefined || endOffset >= limitOffset || heldBytes > windowBytes / 2) return;
+    const { windowBytes, heldBytes, endOffset, limitOffset, coming, asked, dropped } = stream;
+    const readyBytes = heldBytes - (asked?.bytes ?? 0);
+    if (dropped || coming !== undefined || endOffset >= limitOffset || readyBytes > windowBytes / 2) return;
     this.#hold(stream, windowBytes);
-    for (const silent of this.#streams.values()) {
-      if (this.#heldBytes <= MAX_AHEAD_BYTES) break;
-      if (silent !== stream) this.forget(silent);
-    }
     stream.coming = this.#readOn(stream, windowBytes).then((chunks) => {
       stream.coming = undefined;
       this.#hold(stream, bytesOf(chunks) - windowBytes);
@@ -163,19 +169,43 @@ export class ReadAhead {
   }
 
   async #readOn(stream: Stream, maxBytes: number): Promise<readonly Uint8Array[]> {
-    const { log, endOffset, limitOffset } = stream;
-    stream.failure = undefined;
+    const { log, endOffset: offset, limitOffset, asked } = stream;
+    stream.failure = stream.asked = undefined;
+    this.#hold(stream, -(asked?.bytes ?? 0));
     try {
-      return await this.#sound({ log, offset: endOffset }, maxBytes, limitOffset);
+      // The check may have found an end elsewhere.
+      const rows = await (asked?.offset === offset ? asked.rows : this.#rows({ log, offset }, maxBytes, limitOffset));
+      this.#askBehind(stream, rows, maxBytes);
+      return await this.#sound({ log, offset }, maxBytes, limitOffset, rows);
     } catch (error) {
       stream.failure = { error };
       return [];
     }
   }
 
-  async #sound({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<Uint8Array[]> {
+  /** The store goes on while what it has answered is being checked; of what is coming, `comingBytes` are held. */
+  #askBehind(stream: Stream, rows: readonly Uint8Array[], comingBytes: number): void {
+    const { log, limitOffset, windowBytes, heldBytes } = stream;
+    if (stream.dropped || heldBytes - comingBytes > windowBytes / 2) return;
+    const offset = endBeforeCheck(rows);
+    if (offset >= limitOffset) return;
+    this.#hold(stream, windowBytes);
+    stream.asked = { offset, bytes: windowBytes, rows: this.#rows({ log, offset }, windowBytes, limitOffset) };
+  }
+
+  /** As the store has them. Where it fails, whoever checks them asks again and hears why. */
+  #rows({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<readonly Uint8Array[]> {
+    return this.#store.read(log, offset, maxBytes, endOffset).catch(() => []);
+  }
+
+  async #sound(
+    { log, offset }: Place,
+    maxBytes: number,
+    endOffset: number,
+    rows?: readonly Uint8Array[],
+  ): Promise<Uint8Array[]> {
     const known = this.#holesEndOffsets.get(log) ?? 0;
-    const stretch = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: known });
+    const stretch = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: known }, rows);
     if (stretch.holesEndOffset > known) this.#holesEndOffsets.set(log, stretch.holesEndOffset);
     return [...stretch.chunks];
   }
@@ -196,6 +226,10 @@ export class ReadAhead {
     if (stream.dropped) return;
     stream.heldBytes += bytes;
     this.#heldBytes += bytes;
+    for (const silent of this.#streams.values()) {
+      if (this.#heldBytes <= MAX_AHEAD_BYTES) break;
+      if (silent !== stream) this.forget(silent);
+    }
   }
 }
 
@@ -205,6 +239,16 @@ function keyOf({ log, offset }: Place): string {
 
 function bytesOf(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+}
+
+/** Where rows end if they are sound; Infinity where they are not, or there are none. */
+function endBeforeCheck(rows: readonly Uint8Array[]): number {
+  try {
+    return rows.length > 0 ? endOf(rows) : Infinity;
+  } catch (error) {
+    if (error instanceof KafkaError) return Infinity;
+    throw error;
+  }
 }
 
 function endOf(chunks: readonly Uint8Array[]): number {

@@ -1,5 +1,5 @@
 import type { BatchHeader } from './record.js';
-import { NULL_START } from './record-cursor.js';
+import { NULL_START, type RecordCursor } from './record-cursor.js';
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 /** For records that are longer on average, calls of the decoder are few enough. */
@@ -17,6 +17,23 @@ const COPY_BYTES = 64 * 1024;
 const copies: DataView[] = [];
 /** So many batches were copied: the texts of all but the last MAX_COPIES are decoded one by one. */
 let copied = 0;
+
+/**
+ * Where in its batch each record has its key and its value, as `RecordCursor` has them: four numbers a record, in the order
+ * keyStart, keyEnd, valueStart, valueEnd; of what is null, NULL_START twice.
+ */
+export type RecordPlaces = Int32Array;
+export const PLACES = 4;
+
+/** Notes the places of the record that the cursor has come to, the one at `index` of its batch. */
+export function notePlaces(places: RecordPlaces, index: number, cursor: RecordCursor): void {
+  const { keyStart, keyEnd, valueStart, valueEnd } = cursor;
+  let at = PLACES * index;
+  places[at++] = keyStart;
+  places[at++] = keyStart === NULL_START ? NULL_START : keyEnd;
+  places[at++] = valueStart;
+  places[at] = valueStart === NULL_START ? NULL_START : valueEnd;
+}
 
 /** A batch in which everything but the values is blanked, as bytes and as text: places are the same in both. */
 interface Joined {
@@ -36,28 +53,17 @@ interface Joined {
 export class ValueTexts {
   readonly #bytes: Uint8Array;
   readonly #at: number;
-  readonly #sizeInBytes: number;
-  /** Start and end of each value, in the order of the batch; undefined where they are not to be had together. */
-  readonly #places: Int32Array | undefined;
-  #placeCount = 0;
+  readonly #header: BatchHeader;
+  readonly #places: RecordPlaces;
   /** null: these texts cannot be had together. */
   #joined: Joined | null | undefined;
 
-  /** Of the batch at `at`, which is known to be sound; its values are to be noted before a text is asked for. */
-  constructor(bytes: Uint8Array, at: number, { sizeInBytes, recordCount }: BatchHeader) {
+  /** Of the batch at `at`, which is known to be sound; its `places` are to be noted before a text is asked for. */
+  constructor(bytes: Uint8Array, at: number, header: BatchHeader, places: RecordPlaces) {
     this.#bytes = bytes;
     this.#at = at;
-    this.#sizeInBytes = sizeInBytes;
-    const isApart = recordCount < JOINED_FROM || sizeInBytes > recordCount * JOINED_UP_TO;
-    this.#places = isApart ? undefined : new Int32Array(2 * recordCount);
-  }
-
-  /** The next value, as `RecordCursor` has it. */
-  noteValue(start: number, end: number): void {
-    const places = this.#places;
-    if (places === undefined || start === NULL_START) return;
-    places[this.#placeCount++] = start;
-    places[this.#placeCount++] = end;
+    this.#header = header;
+    this.#places = places;
   }
 
   /** The text of a view of this batch; undefined where it must be decoded by itself, as after a change of the bytes. */
@@ -67,7 +73,7 @@ export class ValueTexts {
     if (joined === null || copied - joined.serial > MAX_COPIES) return undefined;
     const start = byteOffset - this.#bytes.byteOffset - this.#at;
     const end = start + length;
-    if (start < 0 || end > this.#sizeInBytes || !isUnchanged(joined, start, end)) return undefined;
+    if (start < 0 || end > this.#header.sizeInBytes || !isUnchanged(joined, start, end)) return undefined;
     return joined.text.substring(start, end);
   }
 
@@ -75,14 +81,15 @@ export class ValueTexts {
     const bytes = this.#bytes;
     const at = this.#at;
     const places = this.#places;
-    if (places === undefined) return null;
-    const size = this.#sizeInBytes;
+    const { sizeInBytes: size, recordCount } = this.#header;
+    if (recordCount < JOINED_FROM || size > recordCount * JOINED_UP_TO) return null;
     const serial = copied++;
     const original = size > COPY_BYTES ? memory(size) : (copies[serial % MAX_COPIES] ??= memory(COPY_BYTES));
     const blanked = new Uint8Array(original.buffer, 0, size);
     blanked.set(bytes.subarray(at, at + size));
     let end = 0;
-    for (let i = 0; i < this.#placeCount; i += 2) {
+    for (let i = 2; i < places.length; i += PLACES) {
+      if (places[i] === NULL_START) continue;
       blank(blanked, end, places[i]! - at);
       end = places[i + 1]! - at;
     }

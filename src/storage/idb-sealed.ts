@@ -3,6 +3,7 @@ import type { Clock } from '../runtime/runtime.js';
 import { concatBytes } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
 import { Serial } from '../util/serial.js';
+import { type SealedBytes, sliceOf } from './blob-stream.js';
 import { resultOf, rowsFrom } from './idb-request.js';
 import type { LogId, NewSealedSegment, SealedChange, SealedSegment } from './log-store.js';
 import type { BytesKey, LogRow, StoreName } from './schema.js';
@@ -16,7 +17,7 @@ import {
   stagedVersion,
   unreadable,
 } from './sealed-segment.js';
-import { type SealedBytes, type SealedHandle, SealedSlices, sliceOf } from './sealed-slices.js';
+import { type SealedHandle, SealedSlices } from './sealed-slices.js';
 import { storageError } from './storage-errors.js';
 
 /** Handles of sealed bytes that are kept open: each keeps the disk space of a segment that is deleted meanwhile. */
@@ -106,11 +107,9 @@ export class IdbSealed {
   }
 
   async #chunksOf(handle: Handle, wanted: SealedRead): Promise<Uint8Array[]> {
-    const { log, nextOffset } = handle.segment;
-    const next = this.#handles.find(({ segment }) => segment.log === log && segment.baseOffset === nextOffset);
     const reading = readingSealed(handle.segment, wanted);
     let step = reading.next();
-    while (!step.done) step = reading.next(await this.#slices.read(handle, step.value, { wanted, next }));
+    while (!step.done) step = reading.next(await this.#slices.read(handle, step.value));
     return step.value;
   }
 

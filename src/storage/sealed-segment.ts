@@ -155,36 +155,20 @@ export function* readingSealed(
   wanted: SealedRead,
 ): Generator<SealedSlice, Uint8Array[], Uint8Array> {
   const { index } = segment;
+  const most = Math.min(wanted.maxBytes, MAX_SLICE_BYTES);
   for (let at = Math.max(0, indexOf(index, wanted.offset)); at < index.length; ) {
-    const { slice, next } = sliceFrom(segment, at, wanted);
-    const { from, to } = slice;
-    const bytes = yield slice;
+    // As much as is wanted, yet at least one entry's.
+    const from = positionOf(segment, at);
+    let next = at + 1;
+    while (next < index.length && positionOf(segment, next + 1) - from <= most) next++;
+    const to = positionOf(segment, next);
+    const bytes = yield { from, to };
     if (bytes.byteLength !== to - from) throw unreadable(segment, `${to - from} bytes, found ${bytes.byteLength}`);
     const taken = takeBatches(segment, bytes, { ...wanted, nextOffset: index[next]?.offset ?? segment.nextOffset });
     if (taken !== undefined) return taken.byteLength > 0 ? [taken] : [];
     at = next; // all that was read lies below the offset
   }
   return [];
-}
-
-/** What `readingSealed` asks for first where the reader goes on at `position`; undefined where no entry of the index is. */
-export function sealedSliceAt(segment: SealedSegment, position: number, wanted: SealedRead): SealedSlice | undefined {
-  const at = segment.index.findIndex((entry) => entry.position === position);
-  const entry = segment.index[at];
-  return entry !== undefined && entry.offset < wanted.endOffset ? sliceFrom(segment, at, wanted).slice : undefined;
-}
-
-/** From entry `at` of the index to entry `next`: at most as much as is wanted, yet at least one entry's. */
-function sliceFrom(
-  segment: SealedSegment,
-  at: number,
-  { maxBytes }: SealedRead,
-): { readonly slice: SealedSlice; readonly next: number } {
-  const from = positionOf(segment, at);
-  const most = Math.min(maxBytes, MAX_SLICE_BYTES);
-  let next = at + 1;
-  while (next < segment.index.length && positionOf(segment, next + 1) - from <= most) next++;
-  return { slice: { from, to: positionOf(segment, next) }, next };
 }
 
 /**

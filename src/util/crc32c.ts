@@ -46,19 +46,17 @@ function byBytes(bytes: Uint8Array, from: number, to: number, crc: number): numb
   return c;
 }
 
-/** `words.length` is a multiple of four. */
+/**
+ * `words.length` is a multiple of four. What does not depend on the register comes first: the processor then looks it up
+ * while it still waits for the sixteen bytes before (a tenth to a half faster than in the order of the bytes).
+ */
 function byWords(words: Int32Array, crc: number): number {
   let c = crc;
   for (let i = 0; i < words.length; i += 4) {
-    const x = c ^ words[i]!;
     const y = words[i + 1]!;
     const z = words[i + 2]!;
     const u = words[i + 3]!;
-    c =
-      T15[x & 255]! ^
-      T14[(x >>> 8) & 255]! ^
-      T13[(x >>> 16) & 255]! ^
-      T12[x >>> 24]! ^
+    const behind =
       T11[y & 255]! ^
       T10[(y >>> 8) & 255]! ^
       T9[(y >>> 16) & 255]! ^
@@ -71,6 +69,8 @@ function byWords(words: Int32Array, crc: number): number {
       T2[(u >>> 8) & 255]! ^
       T1[(u >>> 16) & 255]! ^
       T0[u >>> 24]!;
+    const x = c ^ words[i]!;
+    c = T15[x & 255]! ^ T14[(x >>> 8) & 255]! ^ (T13[(x >>> 16) & 255]! ^ T12[x >>> 24]!) ^ behind;
   }
   return c;
 }

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { readBatchHeader } from '../../src/record/batch-header.js';
 import { decodeRecords, RecordCursor } from '../../src/record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../src/record/record-bytes.js';
-import { ValueTexts } from '../../src/record/value-texts.js';
+import { notePlaces, PLACES, ValueTexts } from '../../src/record/value-texts.js';
 import { encode, newRecord } from './record-arbitraries.js';
 
 const ascii = fc.oneof(fc.string({ maxLength: 200 }), fc.constant(null), fc.constant(''));
@@ -17,12 +17,13 @@ const longRecord = fc.record({
 /** The values of the batch at `at`, which know where their texts may come from. */
 function valuesOf(bytes: Uint8Array, at: number): (RecordBytes | null)[] {
   const header = readBatchHeader(bytes, at);
-  const texts = new ValueTexts(bytes, at, header);
+  const places = new Int32Array(PLACES * header.recordCount);
+  const texts = new ValueTexts(bytes, at, header, places);
   const cursor = new RecordCursor(bytes, at, header);
   const values: (RecordBytes | null)[] = [];
-  while (cursor.next()) {
+  for (let index = 0; cursor.next(); index++) {
     const { valueStart, valueEnd } = cursor;
-    texts.noteValue(valueStart, valueEnd);
+    notePlaces(places, index, cursor);
     values.push(valueStart < 0 ? null : recordBytes(bytes, valueStart, valueEnd, texts));
   }
   return values;

@@ -423,6 +423,23 @@ function describeSealed(name: string, it: It, api: TestApi): void {
       await other.close();
     });
 
+    it('are read in order, across their ends, by any who read at a time', async (store) => {
+      const chunks = await filled(store, Array(60).fill(2), () => 50_000);
+      await seal(store, chunks.slice(0, 35));
+      await seal(store, chunks.slice(35, 60));
+      await store.sweepSealed(LOG, 1);
+      const whole = concatBytes(chunks.map(({ bytes }) => bytes));
+      const readThrough = async (maxBytes: number): Promise<void> => {
+        for (let at = 0; at < chunks.length; ) {
+          const bytes = concatBytes(await store.read(LOG, 2 * at, maxBytes));
+          assert.isAtLeast(bytes.byteLength, 50_000);
+          assert.isTrue(sameBytes(bytes, whole.subarray(50_000 * at, 50_000 * at + bytes.byteLength)), `chunk ${at}`);
+          at += bytes.byteLength / 50_000;
+        }
+      };
+      await Promise.all([1_000_000, 1_000_000, 400_000, 150_000, 50_000].map(readThrough));
+    });
+
     it('follow each other from the beginning of the log, and take the rows of segments along', async (store) => {
       const chunks = await filled(store, Array(30).fill(2), () => 40_000);
       await store.append({ ...commit(1), segments: [segment(0, 20), segment(20, 40)] }, 'relaxed');

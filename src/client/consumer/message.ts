@@ -7,7 +7,7 @@ import { headersOf } from '../../record/record-batch-decoder.js';
 import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
 import { NULL_START, RecordCursor } from '../../record/record-cursor.js';
 import type { Serde } from '../../record/serdes.js';
-import { ValueTexts } from '../../record/value-texts.js';
+import { notePlaces, PLACES, type RecordPlaces, ValueTexts } from '../../record/value-texts.js';
 import type { ConsumedMessage, MessageHeaders } from '../api/consumer.js';
 import type { EncryptionConfig } from '../api/kafka.js';
 import { encryptionPart } from '../encryption-part.js';
@@ -21,29 +21,27 @@ interface MessageSource<K, V> {
   readonly attributes: number;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<V> | undefined;
+  /** By record. */
+  readonly timestampsMs: Float64Array;
+  /** See `RecordPlaces`. */
+  readonly places: RecordPlaces;
+  /** By record. */
+  readonly headers: readonly (readonly RecordHeader[])[];
 }
 
-/** One record, as positions in its batch: nothing is made of it before somebody looks. */
+/**
+ * One record, as its number in its batch: nothing is made of it before somebody looks. Handlers hold thousands of them for
+ * some milliseconds, so that each field costs the garbage collector a copy.
+ */
 export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   readonly offsetNumber: number;
   readonly #source: MessageSource<K, V>;
-  readonly #timestampMs: number;
-  readonly #keyStart: number;
-  readonly #keyEnd: number;
-  readonly #valueStart: number;
-  readonly #valueEnd: number;
-  readonly #headers: readonly RecordHeader[] | undefined;
+  readonly #index: number;
 
-  /** Of the record that the cursor is at. */
-  constructor(source: MessageSource<K, V>, cursor: RecordCursor) {
-    this.offsetNumber = cursor.offset;
+  constructor(source: MessageSource<K, V>, index: number, offset: number) {
+    this.offsetNumber = offset;
     this.#source = source;
-    this.#timestampMs = cursor.timestampMs;
-    this.#keyStart = cursor.keyStart;
-    this.#keyEnd = cursor.keyEnd;
-    this.#valueStart = cursor.valueStart;
-    this.#valueEnd = cursor.valueEnd;
-    this.#headers = cursor.headerCount === 0 ? undefined : headersOf(cursor);
+    this.#index = index;
   }
 
   get topic(): string {
@@ -55,14 +53,12 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get key(): K | null {
-    const { bytes, keySerde } = this.#source;
-    return this.#keyStart === NULL_START ? null : read(recordBytes(bytes, this.#keyStart, this.#keyEnd), keySerde);
+    return this.#read(0, this.#source.keySerde);
   }
 
   get value(): V | null {
-    if (this.#valueStart === NULL_START) return null;
-    const { bytes, texts, valueSerde } = this.#source;
-    return read(recordBytes(bytes, this.#valueStart, this.#valueEnd, texts), valueSerde);
+    const { valueSerde, texts } = this.#source;
+    return this.#read(2, valueSerde, texts);
   }
 
   get offset(): string {
@@ -70,7 +66,7 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get timestamp(): string {
-    return String(this.#timestampMs);
+    return String(this.#source.timestampsMs[this.#index]);
   }
 
   get attributes(): number {
@@ -78,12 +74,11 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get size(): number {
-    const keySize = this.#keyStart === NULL_START ? 0 : this.#keyEnd - this.#keyStart;
-    return keySize + (this.#valueStart === NULL_START ? 0 : this.#valueEnd - this.#valueStart);
+    return this.#place(1) - this.#place(0) + this.#place(3) - this.#place(2);
   }
 
   get headerEntries(): (readonly [string, RecordBytes | null])[] {
-    return (this.#headers ?? []).map(({ key, value }) => [key, value as RecordBytes | null] as const);
+    return this.#source.headers[this.#index]!.map(({ key, value }) => [key, value as RecordBytes | null] as const);
   }
 
   get headers(): MessageHeaders {
@@ -101,11 +96,18 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
     const { topic, partition, offset, timestamp, key, value, headers } = this;
     return { topic, partition, offset, timestamp, key, value, headers };
   }
-}
 
-/** Without a serde T is RecordBytes: the generic defaults of the public API say so. */
-function read<T>(view: RecordBytes, serde: Serde<T> | undefined): T {
-  return serde === undefined ? (view as T) : serde.deserialize(view);
+  /** Without a serde T is RecordBytes: the generic defaults of the public API say so. */
+  #read<T>(which: number, serde: Serde<T> | undefined, texts?: ValueTexts): T | null {
+    const start = this.#place(which);
+    if (start === NULL_START) return null;
+    const view = recordBytes(this.#source.bytes, start, this.#place(which + 1), texts);
+    return serde === undefined ? (view as T) : serde.deserialize(view);
+  }
+
+  #place(which: number): number {
+    return this.#source.places[PLACES * this.#index + which]!;
+  }
 }
 
 export interface FetchedRecords<K, V> {
@@ -160,11 +162,18 @@ export async function readMessages<K, V>(
         throw error;
       }
       const { bytes } = cursor;
-      const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header);
-      const source: MessageSource<K, V> = { ...context, bytes, texts, attributes: header.attributes };
-      while (cursor.next()) {
-        texts.noteValue(cursor.valueStart, cursor.valueEnd);
-        if (cursor.offset >= before) messages.push(new StoredMessage(source, cursor));
+      const { recordCount } = cursor.header;
+      const places: RecordPlaces = new Int32Array(PLACES * recordCount);
+      const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header, places);
+      const timestampsMs = new Float64Array(recordCount);
+      const headers: (readonly RecordHeader[])[] = [];
+      const { attributes } = header;
+      const source: MessageSource<K, V> = { ...context, bytes, texts, attributes, timestampsMs, places, headers };
+      for (let index = 0; cursor.next(); index++) {
+        notePlaces(places, index, cursor);
+        timestampsMs[index] = cursor.timestampMs;
+        headers.push(headersOf(cursor));
+        if (cursor.offset >= before) messages.push(new StoredMessage(source, index, cursor.offset));
       }
     }
   }
