@@ -4,8 +4,10 @@ import { AssertionError, assert } from '../util/assert.js';
 import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
 import { CommitChain, type CommitLink } from './commit-chain.js';
 import type { IdbDeletion } from './idb-deletion.js';
+import type { JournalReader } from './idb-journal.js';
 import { completionOf, resultOf, rowsFrom } from './idb-request.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
+import type { Drain, Journal, JournalKey, JournalPlan, JournalRow, JournalRules } from './journal.js';
 import {
   type Commit,
   type Durability,
@@ -26,14 +28,28 @@ import { quotaFigures } from './quota.js';
 import type { RawLogStore } from './raw-log-store.js';
 import type { LogRow, StoreName } from './schema.js';
 import type { SealedRead } from './sealed-segment.js';
-import { fencedError, isQuotaExceeded, storageError, storageFullError, wedgedError } from './storage-errors.js';
+import { fencedError, isFenced, isQuotaExceeded, storageError, storageFullError, wedgedError } from './storage-errors.js';
 import { unreadableRangeOf } from './unreadable-range.js';
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
 /** Logs of which a figure is remembered; forgotten all at once beyond that. */
 const MAX_FIGURES = 1000;
 
+/** With more chunks than this a commit may be one for the journal. */
+const FEW_CHUNKS = 8;
+
 const RELAXED: IDBTransactionOptions = { durability: 'relaxed' };
+
+/** There is something in the journal, and what reads it is not here yet. */
+const NEEDS_JOURNAL: unique symbol = Symbol('needs the journal');
+
+/** What this store has in the journal as the leader of one epoch. undefined: nothing, it is empty. */
+interface Claimed {
+  readonly epoch: number;
+  journal: Journal | undefined;
+}
+
+type JournalPart = typeof import('./idb-journal.js');
 
 interface ReadRows {
   readonly rows: Uint8Array[];
@@ -57,6 +73,10 @@ export class IdbLogStore implements LogStore {
   readonly #sealedEnds: Map<LogId, number> = new Map();
   #sealedPart: IdbSealed | undefined;
   #deletionPart: IdbDeletion | undefined;
+  #journalPart: Promise<JournalPart> | undefined;
+  #journalReader: JournalReader | undefined;
+  readonly #journalRules: JournalRules | undefined;
+  #claimed: Claimed | undefined;
   readonly #lost: AbortController = new AbortController();
   readonly #watchdog: Watchdog | undefined;
   #closed = false;
@@ -85,8 +105,9 @@ export class IdbLogStore implements LogStore {
     }
   }
 
-  private constructor(database: IDBDatabase, incarnationId: string, { clock }: DatabaseOptions) {
+  private constructor(database: IDBDatabase, incarnationId: string, { clock, journalRules }: DatabaseOptions) {
     this.incarnationId = incarnationId;
+    this.#journalRules = journalRules;
     this.#clock = clock;
     this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));
     this.#database = database;
@@ -103,13 +124,23 @@ export class IdbLogStore implements LogStore {
     return this.#transaction('read the leadership', ['meta'], 'readonly', storedLeadership);
   }
 
-  claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
-    return this.#transaction('claim the leadership', ['meta'], 'readwrite', async (transaction) => {
+  async claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
+    const doing = 'claim the leadership';
+    const stored = await this.#transaction(doing, ['meta', 'journal'], 'readwrite', async (transaction) => {
       const { epoch } = await storedLeadership(transaction);
       if (epoch !== expectedEpoch) return undefined;
+      const journal = transaction.objectStore('journal');
+      const keys = journal.getAllKeys();
+      const rows = journal.getAll();
       await putLeadership(transaction, { epoch: epoch + 1, hostId, heartbeatMs: wallMs });
-      return epoch + 1;
+      return (rows.result as JournalRow[]).map((row, at) => ({ key: keys.result[at] as JournalKey, row }));
     });
+    if (stored === undefined) return undefined;
+    const epoch = expectedEpoch + 1;
+    // What an earlier leader left there comes ahead of whatever is put into rows from now on.
+    const part = stored.length > 0 ? await this.#loadJournal() : undefined;
+    this.#claimed = { epoch, journal: part && new part.Journal(epoch, stored, this.#journalRules) };
+    return epoch;
   }
 
   renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
@@ -121,20 +152,35 @@ export class IdbLogStore implements LogStore {
     });
   }
 
-  async append(commit: Commit, durability: Durability): Promise<void> {
+  append(commit: Commit, durability: Durability): Promise<void> {
+    return this.#append(commit, durability);
+  }
+
+  async #append(commit: Commit, durability: Durability, drain?: Drain): Promise<void> {
     assertCommit(commit);
+    const { chunks, leaderEpoch } = commit;
+    const claimed = this.#claimed?.epoch === leaderEpoch ? this.#claimed : undefined;
+    if (chunks.length > FEW_CHUNKS && claimed && !claimed.journal) this.#openJournal(claimed);
     const link = this.#chain.begin();
     const settled = this.#watchdog?.begin('append');
     try {
-      await appendAll(this.#database, commit, durability, link);
+      const plan = claimed?.journal?.plan(chunks, link, drain);
+      await appendAll(this.#database, { ...commit, isClaimed: claimed !== undefined, ...plan }, durability, link);
       this.#chain.decide(link, 'committed');
     } catch (error) {
       this.#chain.decide(link, 'failed');
+      if (isFenced(error) && this.#claimed === claimed) this.#claimed = undefined; // what it knows is the next leader's
       throw await this.#failureWithFigures('append', error);
     } finally {
       settled?.();
       this.#chain.deliver(link);
     }
+  }
+
+  async drain(log: LogId, leaderEpoch: number): Promise<void> {
+    const claimed = this.#claimed;
+    if (claimed?.epoch === leaderEpoch && !claimed.journal?.holds(log)) return;
+    await this.#append({ leaderEpoch, chunks: [] }, 'relaxed', { logs: [log] });
   }
 
   /** Answers less than `maxBytes` allow once it has half of that: the caller reads on anyway. */
@@ -164,12 +210,20 @@ export class IdbLogStore implements LogStore {
     }
   }
 
+  async #readRows(log: LogId, wanted: SealedRead): Promise<ReadRows> {
+    return this.#withJournal(() => this.#readRowsAndParts(log, wanted));
+  }
+
   /** `isSealed`: the row of the offset is not there, and a sealed segment is. */
-  async #readRows(log: LogId, { offset, maxBytes, endOffset }: SealedRead): Promise<ReadRows> {
+  async #readRowsAndParts(
+    log: LogId,
+    { offset, maxBytes, endOffset }: SealedRead,
+  ): Promise<ReadRows | typeof NEEDS_JOURNAL> {
     const settled = this.#watchdog?.begin('read');
     try {
-      const transaction = this.#database.transaction(['chunks', 'sealed'], 'readonly', RELAXED);
+      const transaction = this.#database.transaction(['chunks', 'sealed', 'journal'], 'readonly', RELAXED);
       const store = transaction.objectStore('chunks');
+      const journaled = transaction.objectStore('journal').count();
       const taken: Uint8Array[] = [];
       let takenBytes = 0;
       let from = offset;
@@ -186,8 +240,15 @@ export class IdbLogStore implements LogStore {
         taken.push(...fit);
         if (fresh.length > 0) rowBytes = Math.max(1, freshBytes / fresh.length);
         const last = taken.at(-1);
-        const isAll = fresh.length === 0 || rows.length < count || fit.length < fresh.length;
-        if (!last || isAll || takenBytes >= maxBytes / 2) break;
+        const isEnd = fresh.length === 0 || rows.length < count;
+        if (isEnd && fit.length === fresh.length && journaled.result > 0) {
+          const parts = await this.#journalReader?.partsOf(log, transaction);
+          if (parts === undefined) return NEEDS_JOURNAL;
+          const behind = parts.filter(({ lastOffset }) => lastOffset >= offset).map(({ bytes }) => bytes);
+          const found = takeChunks(behind, { takenBytes, maxBytes, endOffset });
+          taken.push(...found.map((bytes) => new Uint8Array(bytes)));
+        }
+        if (!last || isEnd || fit.length < fresh.length || takenBytes >= maxBytes / 2) break;
         from = baseOffsetOf(last);
       }
       remember(this.#rowBytes, log, rowBytes);
@@ -202,8 +263,13 @@ export class IdbLogStore implements LogStore {
   }
 
   ends(log: LogId): Promise<LogEnds> {
-    const scope: StoreName[] = ['logs', 'chunks', 'sealed', 'checkpoints', 'segments'];
+    return this.#withJournal(() => this.#ends(log));
+  }
+
+  #ends(log: LogId): Promise<LogEnds | typeof NEEDS_JOURNAL> {
+    const scope: StoreName[] = ['logs', 'chunks', 'sealed', 'journal', 'checkpoints', 'segments'];
     return this.#transaction(`read the ends of log ${log}`, scope, 'readonly', async (transaction) => {
+      const journaled = transaction.objectStore('journal').count();
       const [row, lastChunk, lastSealed, checkpoint, lastSegment] = await Promise.all([
         resultOf<LogRow | undefined>(transaction.objectStore('logs').get(log)),
         lastOffsetIn(transaction.objectStore('chunks'), log),
@@ -214,7 +280,12 @@ export class IdbLogStore implements LogStore {
       const logStartOffset = row?.logStartOffset ?? 0;
       const sealedEndOffset = lastSealed + 1;
       if (sealedEndOffset > 0) remember(this.#sealedEnds, log, sealedEndOffset);
-      const lastOffset = Math.max(lastChunk, lastSealed);
+      let lastOffset = Math.max(lastChunk, lastSealed);
+      if (journaled.result > 0) {
+        const parts = await this.#journalReader?.partsOf(log, transaction);
+        if (parts === undefined) return NEEDS_JOURNAL;
+        lastOffset = Math.max(lastOffset, parts.at(-1)?.lastOffset ?? -1);
+      }
       return {
         logStartOffset,
         // What a torn deletion left behind is below the log start and does not count.
@@ -234,12 +305,14 @@ export class IdbLogStore implements LogStore {
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
     const deletion = this.#deletionPart ?? (await this.#loadDeletion());
+    await this.drain(log, leaderEpoch);
     await deletion.deleteBefore(log, offset, leaderEpoch);
     if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, offset, leaderEpoch);
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
     const deletion = this.#deletionPart ?? (await this.#loadDeletion());
+    await this.drain(log, leaderEpoch);
     await deletion.deleteLog(log, leaderEpoch);
     if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, Infinity, leaderEpoch);
     this.#rowBytes.delete(log);
@@ -261,6 +334,7 @@ export class IdbLogStore implements LogStore {
   }
 
   async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {
+    await this.drain(change.log, leaderEpoch);
     await (await this.#sealed()).publish(change, leaderEpoch);
     remember(this.#sealedEnds, change.log, Math.max(change.nextOffset, this.#sealedEnds.get(change.log) ?? 0));
   }
@@ -271,6 +345,41 @@ export class IdbLogStore implements LogStore {
 
   releaseUnused(): void {
     this.#sealedPart?.releaseUnused();
+    this.#journalReader?.releaseUnused();
+    const { epoch: leaderEpoch = 0, journal } = this.#claimed ?? {};
+    void journal?.rest((drain) => this.#append({ leaderEpoch, chunks: [] }, 'relaxed', drain));
+  }
+
+  /** Once more, where what reads the journal was not here. */
+  async #withJournal<T>(read: () => Promise<T | typeof NEEDS_JOURNAL>): Promise<T> {
+    for (;;) {
+      const found = await read();
+      if (found !== NEEDS_JOURNAL) return found;
+      await this.#loadJournal();
+    }
+  }
+
+  /** The first commit that it is for need not wait for it. */
+  #openJournal(claimed: Claimed): void {
+    const open = ({ Journal }: JournalPart): void => {
+      claimed.journal ??= new Journal(claimed.epoch, [], this.#journalRules);
+    };
+    this.#loadJournal().then(open, () => {}); // the next one asks again
+  }
+
+  /** Loaded with the first commit of many logs, here or by another host. */
+  #loadJournal(): Promise<JournalPart> {
+    this.#journalPart ??= loaded(import('./idb-journal.js')).then(
+      (part) => {
+        this.#journalReader = new part.JournalReader();
+        return part;
+      },
+      (error: unknown) => {
+        this.#journalPart = undefined;
+        throw error;
+      },
+    );
+    return this.#journalPart;
   }
 
   /** Loaded when the first sealed segment is met: the first record needs none. */
@@ -385,6 +494,11 @@ export class IdbLogStore implements LogStore {
   }
 }
 
+interface PlannedCommit extends Commit, Partial<Omit<JournalPlan, 'chunks'>> {
+  /** Else the journal must be empty. */
+  readonly isClaimed: boolean;
+}
+
 /**
  * One append as one IDB transaction; resolves on `complete`, rejects with what made it abort.
  *
@@ -395,10 +509,16 @@ export class IdbLogStore implements LogStore {
  * IndexedDB, "transaction scheduling"), so that at that moment the commit before this one has ended. WebKit may
  * tell of that end a little later than of the epoch: then we look once more.
  */
-function appendAll(database: IDBDatabase, commit: Commit, durability: Durability, link: CommitLink): Promise<void> {
+function appendAll(
+  database: IDBDatabase,
+  commit: PlannedCommit,
+  durability: Durability,
+  link: CommitLink,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const { chunks, segments = [], checkpoints = [] } = commit;
+    const { chunks, segments = [], checkpoints = [], journal = [], deleteBelow, isClaimed } = commit;
     const scope: StoreName[] = ['meta', 'chunks'];
+    if (journal.length > 0 || deleteBelow || !isClaimed) scope.push('journal');
     if (segments.length > 0) scope.push('segments');
     if (checkpoints.length > 0) scope.push('checkpoints');
     const transaction = database.transaction(scope, 'readwrite', { durability });
@@ -410,12 +530,14 @@ function appendAll(database: IDBDatabase, commit: Commit, durability: Durability
       transaction.abort();
     };
 
+    const journaled = isClaimed ? undefined : transaction.objectStore('journal').count();
     const look = (): void => {
       const leadership: IDBRequest<Leadership | undefined> = transaction.objectStore('meta').get('leadership');
       leadership.onsuccess = (): void => {
         const { epoch } = leadership.result ?? NO_LEADERSHIP;
         const before = link.before?.outcome ?? 'committed';
         if (epoch !== commit.leaderEpoch) refuse(fencedError(commit.leaderEpoch, epoch));
+        else if (journaled?.result) refuse(new Error('expected an empty journal, found one that this store does not know'));
         else if (before === 'failed') refuse(new Error('the commit before it failed'));
         else if (before === 'pending') look();
         else transaction.commit();
@@ -425,6 +547,8 @@ function appendAll(database: IDBDatabase, commit: Commit, durability: Durability
     try {
       const store = transaction.objectStore('chunks');
       for (const { log, lastOffset, bytes } of chunks) store.put(exact(bytes), [log, lastOffset]);
+      for (const { key, row } of journal) transaction.objectStore('journal').put(row, key);
+      if (deleteBelow) transaction.objectStore('journal').delete(IDBKeyRange.upperBound(deleteBelow, true));
       for (const row of segments) transaction.objectStore('segments').put(row, [row.log, row.baseOffset]);
       for (const row of checkpoints) transaction.objectStore('checkpoints').put(row, row.log);
     } catch (error) {
