@@ -178,9 +178,14 @@ export class IdbLogStore implements LogStore {
   }
 
   async drain(log: LogId, leaderEpoch: number): Promise<void> {
-    const claimed = this.#claimed;
-    if (claimed?.epoch === leaderEpoch && !claimed.journal?.holds(log)) return;
+    if (!this.#mustDrain(log, leaderEpoch)) return;
     await this.#append({ leaderEpoch, chunks: [] }, 'relaxed', { logs: [log] });
+  }
+
+  /** Also where it is not known. */
+  #mustDrain(log: LogId, leaderEpoch: number): boolean {
+    const claimed = this.#claimed;
+    return claimed?.epoch !== leaderEpoch || claimed.journal?.holds(log) === true;
   }
 
   /** Answers less than `maxBytes` allow once it has half of that: the caller reads on anyway. */
@@ -305,14 +310,14 @@ export class IdbLogStore implements LogStore {
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
     const deletion = this.#deletionPart ?? (await this.#loadDeletion());
-    await this.drain(log, leaderEpoch);
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     await deletion.deleteBefore(log, offset, leaderEpoch);
     if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, offset, leaderEpoch);
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
     const deletion = this.#deletionPart ?? (await this.#loadDeletion());
-    await this.drain(log, leaderEpoch);
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     await deletion.deleteLog(log, leaderEpoch);
     if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, Infinity, leaderEpoch);
     this.#rowBytes.delete(log);

@@ -142,8 +142,14 @@ export class MemoryLogStore implements LogStore {
   }
 
   async drain(log: LogId, leaderEpoch: number): Promise<void> {
-    if (this.#claimed?.epoch === leaderEpoch && !this.#claimed.journal.holds(log)) return;
+    if (!this.#mustDrain(log, leaderEpoch)) return;
     await this.#append({ leaderEpoch, chunks: [] }, 'relaxed', { logs: [log] });
+  }
+
+  /** Also where it is not known. */
+  #mustDrain(log: LogId, leaderEpoch: number): boolean {
+    const claimed = this.#claimed;
+    return claimed?.epoch !== leaderEpoch || claimed.journal.holds(log);
   }
 
   async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
@@ -244,12 +250,12 @@ export class MemoryLogStore implements LogStore {
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    await this.drain(log, leaderEpoch);
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     while (!(await this.#perform('write', () => this.#disk.deleteBefore(log, offset, leaderEpoch, SLICE_ROWS))));
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
-    await this.drain(log, leaderEpoch);
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     while (!(await this.#perform('write', () => this.#disk.deleteLog(log, leaderEpoch, SLICE_ROWS))));
   }
 

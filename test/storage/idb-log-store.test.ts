@@ -106,11 +106,11 @@ describe('opening', () => {
 
     const torn = place();
     await makeDatabase(databaseName(torn.clusterName, 0), SCHEMA_VERSION, ['chunks', 'logs']);
-    const text = 'segments, checkpoints, meta, sealed, sealedBytes are missing';
+    const text = 'segments, checkpoints, meta, sealed, sealedBytes, journal are missing';
     await expect(IdbLogStore.open(torn)).rejects.toMatchObject({ message: expect.stringContaining(text) });
 
     const foreign = place();
-    const stores = ['chunks', 'segments', 'checkpoints', 'logs', 'meta', 'sealed', 'sealedBytes'];
+    const stores = ['chunks', 'segments', 'checkpoints', 'logs', 'meta', 'journal', 'sealed', 'sealedBytes'];
     await makeDatabase(databaseName(foreign.clusterName, 0), SCHEMA_VERSION, stores);
     await expect(IdbLogStore.open(foreign)).rejects.toMatchObject({ message: expect.stringContaining('incarnation') });
   });
