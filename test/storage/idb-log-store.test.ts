@@ -9,9 +9,11 @@ import { databaseName, SCHEMA_VERSION } from '../../src/storage/schema.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { isQuotaExceeded, isStorageUnavailable } from '../../src/storage/storage-errors.js';
 import { newIdbFixture } from '../suites/idb-fixture.js';
+import { describeJournal } from '../suites/journal.js';
 import { describeLogStore } from '../suites/log-store.js';
 
 describeLogStore('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
+describeJournal('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
 
 afterEach(() => vi.restoreAllMocks());
 

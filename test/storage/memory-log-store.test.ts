@@ -5,19 +5,21 @@ import { MemoryLogStore, type StorageStep } from '../../src/storage/memory-log-s
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { isQuotaExceeded } from '../../src/storage/storage-errors.js';
 import { concatBytes } from '../../src/util/bytes.js';
+import { describeJournal } from '../suites/journal.js';
 import { describeLogStore, type LogStoreFixture } from '../suites/log-store.js';
 
 async function newFixture(): Promise<LogStoreFixture> {
   const disk = new MemoryDisk();
   let opened = 0;
   return {
-    open: () => MemoryLogStore.open(disk, { newIncarnationId: `incarnation ${++opened}` }),
+    open: (journalRules) => MemoryLogStore.open(disk, { newIncarnationId: `incarnation ${++opened}`, journalRules }),
     wipe: async () => disk.wipe(),
     damageSealed: async (log, baseOffset) => disk.damageSealed(log, baseOffset),
   };
 }
 
 describeLogStore('MemoryLogStore', newFixture, { describe, it });
+describeJournal('MemoryLogStore', newFixture, { describe, it });
 
 function chunk(offset: number, size = 100): Chunk {
   const bytes = new Uint8Array(size);
