@@ -66,6 +66,7 @@ export class MemoryDisk {
   readonly #logs: Map<LogId, MemoryLog> = new Map();
   /** By key. */
   #journal: readonly StoredJournalRow[] = [];
+  #mostJournalBytes = 0;
   readonly #connections: Set<(end: 'lost' | 'dead') => void> = new Set();
   /** What undoes each commit that a power cut may take, oldest first. */
   #unflushed: (() => void)[] = [];
@@ -217,6 +218,11 @@ export class MemoryDisk {
   /** Bytes in the journal, dead parts included. */
   get journalBytes(): number {
     return this.#journal.reduce((bytes, { row }) => bytes + row.bytes.byteLength, 0);
+  }
+
+  /** The most that ever was. */
+  get mostJournalBytes(): number {
+    return this.#mostJournalBytes;
   }
 
   /** What lies in the journal, for whoever has claimed the leadership. Keeps what it gives. */
@@ -464,6 +470,7 @@ export class MemoryDisk {
     const bytesBefore = this.journalBytes;
     this.#journal = journal;
     const added = this.journalBytes - bytesBefore;
+    this.#mostJournalBytes = Math.max(this.#mostJournalBytes, this.journalBytes);
     this.#sizeInBytes += added;
     return () => {
       this.#journal = before;
