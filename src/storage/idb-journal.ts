@@ -1,8 +1,27 @@
+import { takeChunks } from './chunk.js';
 import { resultOf } from './idb-request.js';
-import { type JournalKey, type JournalRow, partsOf } from './journal.js';
-import type { Chunk, LogId } from './log-store.js';
+import type { SealedTransaction } from './idb-sealed.js';
+import { Journal, type JournalKey, type JournalRow, type JournalRules, partsOf } from './journal.js';
+import type { LogId } from './log-store.js';
 
-export { Journal } from './journal.js';
+/**
+ * The journal that the leader of an epoch goes on with.
+ * @throws KafkaError FENCED_LEADER_EPOCH, KAFKA_STORAGE_ERROR
+ */
+export function openJournal(
+  transaction: SealedTransaction,
+  leaderEpoch: number,
+  rules: JournalRules | undefined,
+): Promise<Journal> {
+  const work = async (raw: IDBTransaction): Promise<Journal> => {
+    const store = raw.objectStore('journal');
+    const keys = store.getAllKeys();
+    const rows = await resultOf<JournalRow[]>(store.getAll());
+    const stored = rows.map((row, at) => ({ key: keys.result[at] as JournalKey, row }));
+    return new Journal(leaderEpoch, stored, rules);
+  };
+  return transaction('read the journal', ['meta', 'journal'], 'readonly', work, { leaderEpoch });
+}
 
 /** The journal of one database as readers see it, for `IdbLogStore`, which loads it once there is something in it. */
 export class JournalReader {
@@ -10,9 +29,23 @@ export class JournalReader {
   #rows: Map<string, JournalRow> = new Map();
   #isUsed = false;
 
-  /** As the IDB transaction sees it, in offset order. The bytes are not the caller's. */
-  async partsOf(log: LogId, transaction: IDBTransaction): Promise<Chunk[]> {
-    return partsOf(log, await this.#rowsIn(transaction));
+  /** What the journal adds to a read of rows, from the part on that holds `offset`, as the IDB transaction sees it. */
+  async read(
+    log: LogId,
+    { offset, ...bounds }: { offset: number; takenBytes: number; maxBytes: number; endOffset: number },
+    transaction: IDBTransaction,
+  ): Promise<Uint8Array[]> {
+    const parts = partsOf(log, await this.#rowsIn(transaction)).filter(({ lastOffset }) => lastOffset >= offset);
+    const taken = takeChunks(
+      parts.map(({ bytes }) => bytes),
+      bounds,
+    );
+    return taken.map((bytes) => new Uint8Array(bytes)); // ours are kept
+  }
+
+  /** -1: there is no part of the log. */
+  async lastOffset(log: LogId, transaction: IDBTransaction): Promise<number> {
+    return partsOf(log, await this.#rowsIn(transaction)).at(-1)?.lastOffset ?? -1;
   }
 
   releaseUnused(): void {

@@ -7,7 +7,7 @@ import type { IdbDeletion } from './idb-deletion.js';
 import type { JournalReader } from './idb-journal.js';
 import { completionOf, resultOf, rowsFrom } from './idb-request.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
-import type { Drain, Journal, JournalKey, JournalPlan, JournalRow, JournalRules } from './journal.js';
+import type { Drain, Journal, JournalPlan, JournalRules } from './journal.js';
 import {
   type Commit,
   type Durability,
@@ -73,7 +73,6 @@ export class IdbLogStore implements LogStore {
   readonly #sealedEnds: Map<LogId, number> = new Map();
   #sealedPart: IdbSealed | undefined;
   #deletionPart: IdbDeletion | undefined;
-  #journalPart: Promise<JournalPart> | undefined;
   #journalReader: JournalReader | undefined;
   readonly #journalRules: JournalRules | undefined;
   #claimed: Claimed | undefined;
@@ -125,21 +124,16 @@ export class IdbLogStore implements LogStore {
   }
 
   async claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
-    const doing = 'claim the leadership';
-    const stored = await this.#transaction(doing, ['meta', 'journal'], 'readwrite', async (transaction) => {
-      const { epoch } = await storedLeadership(transaction);
-      if (epoch !== expectedEpoch) return undefined;
-      const journal = transaction.objectStore('journal');
-      const keys = journal.getAllKeys();
-      const rows = journal.getAll();
-      await putLeadership(transaction, { epoch: epoch + 1, hostId, heartbeatMs: wallMs });
-      return (rows.result as JournalRow[]).map((row, at) => ({ key: keys.result[at] as JournalKey, row }));
-    });
-    if (stored === undefined) return undefined;
     const epoch = expectedEpoch + 1;
-    // What an earlier leader left there comes ahead of whatever is put into rows from now on.
-    const part = stored.length > 0 ? await this.#loadJournal() : undefined;
-    this.#claimed = { epoch, journal: part && new part.Journal(epoch, stored, this.#journalRules) };
+    const rows = await this.#transaction('claim the leadership', ['meta', 'journal'], 'readwrite', async (transaction) => {
+      if ((await storedLeadership(transaction)).epoch !== expectedEpoch) return undefined;
+      const journaled = transaction.objectStore('journal').count();
+      await putLeadership(transaction, { epoch, hostId, heartbeatMs: wallMs });
+      return journaled.result;
+    });
+    if (rows === undefined) return undefined;
+    // What an earlier leader left there comes ahead of whatever is put into rows from now on. Nobody else writes by now.
+    this.#claimed = { epoch, journal: rows > 0 ? await this.#readJournal(epoch) : undefined };
     return epoch;
   }
 
@@ -160,7 +154,9 @@ export class IdbLogStore implements LogStore {
     assertCommit(commit);
     const { chunks, leaderEpoch } = commit;
     const claimed = this.#claimed?.epoch === leaderEpoch ? this.#claimed : undefined;
-    if (chunks.length > FEW_CHUNKS && claimed && !claimed.journal) this.#openJournal(claimed);
+    if (chunks.length > FEW_CHUNKS && claimed && !claimed.journal) {
+      this.#readJournal(leaderEpoch).then((journal) => (claimed.journal ??= journal), ignore); // this one does not wait
+    }
     const link = this.#chain.begin();
     const settled = this.#watchdog?.begin('append');
     try {
@@ -247,11 +243,10 @@ export class IdbLogStore implements LogStore {
         const last = taken.at(-1);
         const isEnd = fresh.length === 0 || rows.length < count;
         if (isEnd && fit.length === fresh.length && journaled.result > 0) {
-          const parts = await this.#journalReader?.partsOf(log, transaction);
+          const wanted = { offset, takenBytes, maxBytes, endOffset };
+          const parts = await this.#journalReader?.read(log, wanted, transaction);
           if (parts === undefined) return NEEDS_JOURNAL;
-          const behind = parts.filter(({ lastOffset }) => lastOffset >= offset).map(({ bytes }) => bytes);
-          const found = takeChunks(behind, { takenBytes, maxBytes, endOffset });
-          taken.push(...found.map((bytes) => new Uint8Array(bytes)));
+          taken.push(...parts);
         }
         if (!last || isEnd || fit.length < fresh.length || takenBytes >= maxBytes / 2) break;
         from = baseOffsetOf(last);
@@ -287,9 +282,9 @@ export class IdbLogStore implements LogStore {
       if (sealedEndOffset > 0) remember(this.#sealedEnds, log, sealedEndOffset);
       let lastOffset = Math.max(lastChunk, lastSealed);
       if (journaled.result > 0) {
-        const parts = await this.#journalReader?.partsOf(log, transaction);
-        if (parts === undefined) return NEEDS_JOURNAL;
-        lastOffset = Math.max(lastOffset, parts.at(-1)?.lastOffset ?? -1);
+        const lastPart = await this.#journalReader?.lastOffset(log, transaction);
+        if (lastPart === undefined) return NEEDS_JOURNAL;
+        lastOffset = Math.max(lastOffset, lastPart);
       }
       return {
         logStartOffset,
@@ -364,27 +359,16 @@ export class IdbLogStore implements LogStore {
     }
   }
 
-  /** The first commit that it is for need not wait for it. */
-  #openJournal(claimed: Claimed): void {
-    const open = ({ Journal }: JournalPart): void => {
-      claimed.journal ??= new Journal(claimed.epoch, [], this.#journalRules);
-    };
-    this.#loadJournal().then(open, () => {}); // the next one asks again
+  async #readJournal(epoch: number): Promise<Journal> {
+    const { openJournal } = await this.#loadJournal();
+    return openJournal(this.#fenced, epoch, this.#journalRules);
   }
 
   /** Loaded with the first commit of many logs, here or by another host. */
-  #loadJournal(): Promise<JournalPart> {
-    this.#journalPart ??= loaded(import('./idb-journal.js')).then(
-      (part) => {
-        this.#journalReader = new part.JournalReader();
-        return part;
-      },
-      (error: unknown) => {
-        this.#journalPart = undefined;
-        throw error;
-      },
-    );
-    return this.#journalPart;
+  async #loadJournal(): Promise<JournalPart> {
+    const part = await loaded(import('./idb-journal.js'));
+    this.#journalReader ??= new part.JournalReader();
+    return part;
   }
 
   /** Loaded when the first sealed segment is met: the first record needs none. */
@@ -585,6 +569,8 @@ async function fence(transaction: IDBTransaction, leaderEpoch: number): Promise<
 async function putLeadership(transaction: IDBTransaction, leadership: Leadership): Promise<void> {
   await resultOf(transaction.objectStore('meta').put(leadership, 'leadership'));
 }
+
+function ignore(): void {}
 
 function remember(figures: Map<LogId, number>, log: LogId, figure: number): void {
   if (figures.size >= MAX_FIGURES) figures.clear();

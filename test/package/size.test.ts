@@ -97,6 +97,6 @@ function partsOf({ parts }: Bundle): readonly string[] {
 }
 
 function expectAtMost(what: string, bytes: number, { goal, bound }: { goal: number; bound: number }): void {
-  console.log(`${what}: ${(bytes / KB).toFixed(1)} KB, bound ${bound}, goal ${goal}`);
+  console.log(`${what}: ${(bytes / KB).toFixed(3)} KB, bound ${bound}, goal ${goal}`);
   expect(bytes / KB).toBeLessThanOrEqual(bound);
 }
