@@ -15,3 +15,8 @@ test('what is guaranteed holds while commits go through the journal and leaders 
   }
   expect(journaledRuns).toBeGreaterThan(20);
 });
+
+// A view that had not heard of a transaction read a row that a drain had joined with it, and took it for decided.
+test('who reads a row that was joined meanwhile sees no more of it than it knows of (seed 1619)', async () => {
+  expect(describeViolations(await runScenario({ seed: 1619 }))).toBe('');
+});
