@@ -1,3 +1,4 @@
+import { assert } from '../util/assert.js';
 import { takeChunks } from './chunk.js';
 import { resultOf } from './idb-request.js';
 import type { SealedTransaction } from './idb-sealed.js';
@@ -55,16 +56,18 @@ export class JournalReader {
 
   async #rowsIn(transaction: IDBTransaction): Promise<JournalRow[]> {
     this.#isUsed = true;
+    const known = this.#rows; // another read may put its own there meanwhile
     const store = transaction.objectStore('journal');
     const keys = (await resultOf(store.getAllKeys())) as JournalKey[];
-    const unknown = keys.filter((key) => !this.#rows.has(key.join()));
-    const range = unknown.length > 0 && IDBKeyRange.bound(unknown[0], unknown.at(-1));
-    const fresh = range ? await resultOf<JournalRow[]>(store.getAll(range)) : [];
+    const unknown = keys.filter((key) => !known.has(key.join()));
+    const [first] = unknown;
+    const fresh = first && (await resultOf<JournalRow[]>(store.getAll(IDBKeyRange.bound(first, unknown.at(-1)))));
+    const from = first ? keys.indexOf(first) : 0;
     const rows = new Map<string, JournalRow>();
-    const first = keys.findIndex((key) => key === unknown[0]);
     for (const [at, key] of keys.entries()) {
-      const row = this.#rows.get(key.join()) ?? fresh[at - first];
-      if (row !== undefined) rows.set(key.join(), row);
+      const row = known.get(key.join()) ?? fresh?.[at - from];
+      assert(row !== undefined, 'a key of the journal has its row');
+      rows.set(key.join(), row);
     }
     this.#rows = rows;
     return [...rows.values()];

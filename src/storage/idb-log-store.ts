@@ -28,7 +28,14 @@ import { quotaFigures } from './quota.js';
 import type { RawLogStore } from './raw-log-store.js';
 import type { LogRow, StoreName } from './schema.js';
 import type { SealedRead } from './sealed-segment.js';
-import { fencedError, isFenced, isQuotaExceeded, storageError, storageFullError, wedgedError } from './storage-errors.js';
+import {
+  fencedError,
+  isFenced,
+  isQuotaExceeded,
+  storageError,
+  storageFullError,
+  wedgedError,
+} from './storage-errors.js';
 import { unreadableRangeOf } from './unreadable-range.js';
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
@@ -125,12 +132,17 @@ export class IdbLogStore implements LogStore {
 
   async claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
     const epoch = expectedEpoch + 1;
-    const rows = await this.#transaction('claim the leadership', ['meta', 'journal'], 'readwrite', async (transaction) => {
-      if ((await storedLeadership(transaction)).epoch !== expectedEpoch) return undefined;
-      const journaled = transaction.objectStore('journal').count();
-      await putLeadership(transaction, { epoch, hostId, heartbeatMs: wallMs });
-      return journaled.result;
-    });
+    const rows = await this.#transaction(
+      'claim the leadership',
+      ['meta', 'journal'],
+      'readwrite',
+      async (transaction) => {
+        if ((await storedLeadership(transaction)).epoch !== expectedEpoch) return undefined;
+        const journaled = transaction.objectStore('journal').count();
+        await putLeadership(transaction, { epoch, hostId, heartbeatMs: wallMs });
+        return journaled.result;
+      },
+    );
     if (rows === undefined) return undefined;
     // What an earlier leader left there comes ahead of whatever is put into rows from now on. Nobody else writes by now.
     this.#claimed = { epoch, journal: rows > 0 ? await this.#readJournal(epoch) : undefined };
@@ -526,7 +538,8 @@ function appendAll(
         const { epoch } = leadership.result ?? NO_LEADERSHIP;
         const before = link.before?.outcome ?? 'committed';
         if (epoch !== commit.leaderEpoch) refuse(fencedError(commit.leaderEpoch, epoch));
-        else if (journaled?.result) refuse(new Error('expected an empty journal, found one that this store does not know'));
+        else if (journaled?.result)
+          refuse(new Error('expected an empty journal, found one that this store does not know'));
         else if (before === 'failed') refuse(new Error('the commit before it failed'));
         else if (before === 'pending') look();
         else transaction.commit();

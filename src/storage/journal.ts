@@ -188,7 +188,10 @@ export class Journal {
     const pending = (this.#parts.get(log) ?? []).filter(isPending);
     const last = pending.at(-1);
     if (last === undefined) return [...own];
-    assert(own.every(({ baseOffset }) => baseOffset > last.lastOffset), 'a commit goes on behind the journal');
+    assert(
+      own.every(({ baseOffset }) => baseOffset > last.lastOffset),
+      'a commit goes on behind the journal',
+    );
     for (const part of pending) part.moved = to.link;
     to.moved.push(log, last.lastOffset);
     return joined([...pending, ...own]);

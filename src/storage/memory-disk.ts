@@ -235,7 +235,10 @@ export class MemoryDisk {
     this.#fence(commit.leaderEpoch);
     this.#failIfAsked();
     const { journal = [], deleteBelow } = commit;
-    this.#claimSpace('append', sum(commit.chunks) + journal.reduce((bytes, { row }) => bytes + row.bytes.byteLength, 0));
+    this.#claimSpace(
+      'append',
+      sum(commit.chunks) + journal.reduce((bytes, { row }) => bytes + row.bytes.byteLength, 0),
+    );
     const undo: (() => void)[] = [];
     for (const chunk of commit.chunks) undo.push(this.#putChunk(chunk));
     const kept = this.#journal.filter(({ key }) => deleteBelow === undefined || !isBelow(key, deleteBelow));

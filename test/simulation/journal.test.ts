@@ -8,7 +8,11 @@ test('what is guaranteed holds while commits go through the journal and leaders 
   const journalRules = { minLogs: 1, maxPartBytes: 300, drainBytes: 1_500, maxBytes: 3_000 };
   let journaledRuns = 0;
   for (let seed = 80_001; seed <= 80_030; seed++) {
-    const faults = ['kill', seed % 2 ? 'abort' : 'quota', (['disconnect', 'wedge', 'freeze'] as const)[seed % 3]!] as const;
+    const faults = [
+      'kill',
+      seed % 2 ? 'abort' : 'quota',
+      (['disconnect', 'wedge', 'freeze'] as const)[seed % 3]!,
+    ] as const;
     const result = await runScenario({ seed, faults, journalRules });
     expect(describeViolations(result)).toBe('');
     if (result.journalBytes > journalRules.drainBytes) journaledRuns++;

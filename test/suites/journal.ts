@@ -47,6 +47,25 @@ export function describeJournal(name: string, newFixture: () => Promise<LogStore
       await reader.close();
     });
 
+    it('is read by many at the same time while it is filled and drained', async (store, fixture) => {
+      const reader = await fixture.open();
+      const written = new Model();
+      await store.append(commit(1, ...written.next([1, 2])), 'relaxed');
+      await reader.read(1, 0, 10_000);
+      const first = written.logs.get(1)?.[0]?.bytes;
+      for (let round = 0; round < 10; round++) {
+        const reads = Array.from({ length: 6 }, () => reader.read(1, 0, 1));
+        const appended = store.append(commit(1, ...written.next(round % 4 === 3 ? [1] : [1, 2])), 'relaxed');
+        const later = Array.from({ length: 6 }, () => reader.read(1, 0, 1));
+        for (const [row] of await Promise.all([...reads, ...later])) {
+          assert.isTrue(sameBytes(row?.subarray(0, first?.byteLength) ?? new Uint8Array(), first));
+        }
+        await appended;
+        await written.isIn(reader);
+      }
+      await reader.close();
+    });
+
     it('is drained by rest, and then its parts are rows, joined by log', async (store, fixture) => {
       const reader = await fixture.open();
       const written = new Model();
