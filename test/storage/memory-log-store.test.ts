@@ -104,6 +104,30 @@ test('a power cut takes all since the last strict commit, or what the disk had n
   }
 });
 
+// Whatever the machine keeps of the commits since the last strict one, the journal and the rows it was moved to are one state.
+test('a power cut takes a drain and what is in the journal together, and the next leader goes on behind what is left', async () => {
+  const journalRules = { minLogs: 1, maxPartBytes: 200, drainBytes: 350, maxBytes: 10_000 };
+  for (let survivors = 0; survivors <= 8; survivors++) {
+    const disk = new MemoryDisk();
+    const store = await MemoryLogStore.open(disk, { newIncarnationId: 'one', journalRules });
+    await store.claimLeadership(0, 'a', 1);
+    await store.append(commit(0), 'strict');
+    for (let offset = 1; offset < 8; offset++) {
+      await store.append({ leaderEpoch: 1, chunks: [chunk(offset, offset === 4 ? 300 : 100)] }, 'relaxed');
+    }
+    await store.drain(1, 1);
+    disk.powerCut(survivors);
+    const next = await MemoryLogStore.open(disk, { newIncarnationId: 'one', journalRules });
+    expect(await next.claimLeadership(1, 'b', 2)).toBe(2);
+    const { lastOffset = -1 } = await next.ends(1);
+    expect(lastOffset).toBe(Math.min(survivors, 7));
+    await next.append({ leaderEpoch: 2, chunks: [chunk(lastOffset + 1, 300)] }, 'relaxed');
+    const read = concatBytes(await next.read(1, 0, 100_000));
+    const expected = Array.from({ length: lastOffset + 1 }, (_, offset) => chunk(offset, offset === 4 ? 300 : 100));
+    expect(read).toEqual(concatBytes([...expected, chunk(lastOffset + 1, 300)].map(({ bytes }) => bytes)));
+  }
+});
+
 test('a power cut gives back what a deletion since the last strict commit took', async () => {
   const disk = new MemoryDisk();
   const store = await ledStore(disk);
