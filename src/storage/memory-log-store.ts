@@ -314,10 +314,11 @@ export class MemoryLogStore implements LogStore {
     this.#places.add(leave);
     try {
       await Promise.all([this.#delay(step), reached]);
+      // Never takes effect then, wedged or not: what it builds on may have hung on this connection, and never did.
+      if (this.#hasEnded('lost') || this.#hasEnded('dead')) return this.#refusal();
       const wedge = this.#disk.takeWedge();
       if (wedge === 'after') attempt(work);
       if (wedge !== undefined) return await this.#hang(leave);
-      if (this.#hasEnded('lost') || this.#hasEnded('dead')) return this.#refusal();
       return attempt(work);
     } catch (error) {
       return failed(error);

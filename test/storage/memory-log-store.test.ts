@@ -231,3 +231,16 @@ test('a full disk, an abort and a file that vanishes refuse to seal, and leave t
   await sealed(disk, store);
   expect(await store.sealedSegments(1)).toHaveLength(1);
 });
+
+test('what was behind a hanging commit of a lost connection has no effect, even where it is to hang after its effect', async () => {
+  const disk = new MemoryDisk();
+  const store = await ledStore(disk);
+  disk.wedgeNext('before');
+  void store.append(commit(0), 'relaxed');
+  void store.append(commit(1), 'relaxed');
+  await new Promise(setImmediate);
+  disk.wedgeNext('after');
+  disk.disconnect();
+  await new Promise(setImmediate);
+  expect(disk.ends(1).lastOffset).toBe(undefined);
+});
