@@ -47,7 +47,7 @@ export interface JournalRules {
   readonly maxPartBytes: number;
   /** From here on each commit moves some of the oldest. */
   readonly drainBytes: number;
-  /** From here on nothing more comes in: what is deposited costs memory, and whoever takes over reads it. */
+  /** From here on nothing more comes in: the leader keeps all of it in memory, and whoever takes over reads it. */
   readonly maxBytes: number;
 }
 
@@ -64,7 +64,7 @@ export interface Drain {
   readonly rows?: number;
 }
 
-/** Rows that a commit moves besides; what waits behind it waits no longer than for one of the deletions. */
+/** Rows that a commit moves besides: what waits behind it waits no longer than for a slice of a deletion. */
 const DRAINED_ROWS = 16;
 const PART_FIELDS = 4;
 /** Of a part in the row, beside its bytes: its four numbers. */
