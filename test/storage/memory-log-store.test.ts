@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import type { Chunk, Commit } from '../../src/storage/log-store.js';
+import { type Chunk, type Commit, RESERVE_BYTES } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore, type StorageStep } from '../../src/storage/memory-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
@@ -102,6 +102,33 @@ test('a power cut takes all since the last strict commit, or what the disk had n
     expect((await after.leadership()).epoch).toBe(1);
     expect(disk.sizeInBytes).toBe(100 * (lastOffset + 1));
   }
+});
+
+test('where the disk is full, the journal stays as it is, and what would go around it fails until there is room', async () => {
+  const journalRules = { minLogs: 1, maxPartBytes: 200, drainBytes: 10_000, maxBytes: 10_000 };
+  const disk = new MemoryDisk();
+  const store = await MemoryLogStore.open(disk, { newIncarnationId: 'one', journalRules });
+  await store.claimLeadership(0, 'a', 1);
+  await store.takeReserve(1);
+  for (let offset = 0; offset < 4; offset++) await store.append(commit(offset), 'relaxed');
+  disk.setQuota(disk.sizeInBytes + RESERVE_BYTES);
+  const isFull = async (write: Promise<unknown>): Promise<boolean> =>
+    write.then(
+      () => false,
+      (error: unknown) => isQuotaExceeded(error),
+    );
+  expect(await isFull(store.append({ leaderEpoch: 1, chunks: [chunk(4, 300)] }, 'relaxed'))).toBe(true);
+  expect(await isFull(store.append(commit(4), 'relaxed'))).toBe(true);
+  expect(await isFull(store.drain(1, 1))).toBe(true);
+  expect(disk.journalBytes).toBe(400);
+  const stored = concatBytes(await store.read(1, 0, 10_000));
+  expect(stored).toEqual(concatBytes([0, 1, 2, 3].map((offset) => chunk(offset).bytes)));
+  await store.dropReserve(1);
+  await store.deleteBefore(1, 2, 1);
+  await store.append({ leaderEpoch: 1, chunks: [chunk(4, 300)] }, 'relaxed');
+  expect(disk.journalBytes).toBe(0);
+  const { logStartOffset, lastOffset } = await store.ends(1);
+  expect([logStartOffset, lastOffset]).toEqual([2, 4]);
 });
 
 // Whatever the machine keeps of the commits since the last strict one, the journal and the rows it was moved to are one state.
