@@ -124,6 +124,7 @@ async function checkOne(
   repair: boolean,
   exclusively: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<Checked> {
+  await target.store.drain(target.log, target.leaderEpoch); // rows that a check has begun with stay as they are
   const found = await checkLog(target);
   if (!repair || found.findings.length === 0) return answer(target.log, found, undefined);
   return answer(target.log, found, await exclusively(() => repairLog(target)));

@@ -113,6 +113,7 @@ export function rewriteClosed<T>(log: PartitionLog, work: (closed: ClosedSegment
     inside.assertLeading();
     const { store, log: logId, leaderEpoch } = inside.options;
     try {
+      await store.drain(logId, leaderEpoch); // what is rewritten lies in rows, and stays in them
       const rows = await store.segments(logId);
       const { sealedEndOffset } = await checkpointBehind(inside, rows.at(-1)?.nextOffset ?? 0);
       const { logStartOffset } = log;

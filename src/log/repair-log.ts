@@ -19,6 +19,7 @@ export interface LogToRepair extends LogToCheck {
  */
 export async function repairLog(target: LogToRepair): Promise<CheckedLog> {
   const { store, raw, log, leaderEpoch } = target;
+  await store.drain(log, leaderEpoch);
   const { misplaced } = await checkLog(target);
   for (const { row, lastOffset } of misplaced) {
     const [there] = await raw.chunks(log, lastOffset, 1);

@@ -47,7 +47,8 @@ export async function salvage(store: LogStore, read: SoundRead): Promise<SoundSt
     if (lossReason !== undefined) break;
     const wanted = bytes.slice(at, at + Math.max(read.maxBytes, soundSizeAt(bytes, at) ?? 0));
     const { baseOffset } = batchSpanAt(bytes, at);
-    return soundStretch([wanted], { offset: baseOffset, holesEndOffset: piece.isIntact ? lastOffset + 1 : 0 }, true);
+    const holesEndOffset = piece.isIntact ? lastOffset + 1 : 0;
+    return soundStretch([wanted], { offset: baseOffset, holesEndOffset, endOffset }, true);
   }
   const end = Math.min(nextOffset, endOffset);
   if (lossReason !== undefined) throw new LogGapError(log, { fromOffset: offset, nextOffset: end, reason: lossReason });

@@ -7,7 +7,7 @@ export interface SoundRead {
   readonly log: LogId;
   readonly offset: number;
   readonly maxBytes: number;
-  /** Exclusive. */
+  /** Exclusive: no batch from there on is answered, whatever row it lies in. */
   readonly endOffset: number;
   /** Below it offsets may be missing, because compaction took them: as an earlier read answered, at first 0. */
   readonly holesEndOffset: number;
@@ -29,7 +29,11 @@ export interface SoundStretch {
  */
 export function soundStretch(
   rows: readonly Uint8Array[],
-  { offset, holesEndOffset }: Pick<SoundRead, 'offset' | 'holesEndOffset'>,
+  {
+    offset,
+    holesEndOffset,
+    endOffset = Infinity,
+  }: Pick<SoundRead, 'offset' | 'holesEndOffset'> & Partial<Pick<SoundRead, 'endOffset'>>,
   isFirstProved = false,
 ): SoundStretch {
   const chunks: Uint8Array[] = [];
@@ -53,6 +57,7 @@ export function soundStretch(
       }
       isAlone = isStart && !isProved && !isFirstProved;
       isDoubtful = isAlone && span.baseOffset < offset;
+      if (span.baseOffset >= endOffset) break; // joined meanwhile with what its reader does not know of yet
       nextOffset = span.lastOffset + 1;
     }
     if (at > start) chunks.push(at - start === row.byteLength ? row : row.subarray(start, at));

@@ -4,8 +4,10 @@ import { AssertionError, assert } from '../util/assert.js';
 import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
 import { CommitChain, type CommitLink } from './commit-chain.js';
 import type { IdbDeletion } from './idb-deletion.js';
+import type { JournalReader } from './idb-journal.js';
 import { completionOf, resultOf, rowsFrom } from './idb-request.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
+import type { Drain, Journal, JournalPlan, JournalRules } from './journal.js';
 import {
   type Commit,
   type Durability,
@@ -26,14 +28,35 @@ import { quotaFigures } from './quota.js';
 import type { RawLogStore } from './raw-log-store.js';
 import type { LogRow, StoreName } from './schema.js';
 import type { SealedRead } from './sealed-segment.js';
-import { fencedError, isQuotaExceeded, storageError, storageFullError, wedgedError } from './storage-errors.js';
+import {
+  fencedError,
+  isFenced,
+  isQuotaExceeded,
+  storageError,
+  storageFullError,
+  wedgedError,
+} from './storage-errors.js';
 import { unreadableRangeOf } from './unreadable-range.js';
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
 /** Logs of which a figure is remembered; forgotten all at once beyond that. */
 const MAX_FIGURES = 1000;
 
+/** With more chunks than this a commit may be one for the journal. */
+const FEW_CHUNKS = 8;
+
 const RELAXED: IDBTransactionOptions = { durability: 'relaxed' };
+
+/** There is something in the journal, and what reads it is not here yet. */
+const NEEDS_JOURNAL: unique symbol = Symbol('needs the journal');
+
+/** What this store has in the journal as the leader of one epoch. undefined: nothing, it is empty. */
+interface Claimed {
+  readonly epoch: number;
+  journal: Journal | undefined;
+}
+
+type JournalPart = typeof import('./idb-journal.js');
 
 interface ReadRows {
   readonly rows: Uint8Array[];
@@ -57,6 +80,9 @@ export class IdbLogStore implements LogStore {
   readonly #sealedEnds: Map<LogId, number> = new Map();
   #sealedPart: IdbSealed | undefined;
   #deletionPart: IdbDeletion | undefined;
+  #journalReader: JournalReader | undefined;
+  readonly #journalRules: JournalRules | undefined;
+  #claimed: Claimed | undefined;
   readonly #lost: AbortController = new AbortController();
   readonly #watchdog: Watchdog | undefined;
   #closed = false;
@@ -85,8 +111,9 @@ export class IdbLogStore implements LogStore {
     }
   }
 
-  private constructor(database: IDBDatabase, incarnationId: string, { clock }: DatabaseOptions) {
+  private constructor(database: IDBDatabase, incarnationId: string, { clock, journalRules }: DatabaseOptions) {
     this.incarnationId = incarnationId;
+    this.#journalRules = journalRules;
     this.#clock = clock;
     this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));
     this.#database = database;
@@ -103,13 +130,23 @@ export class IdbLogStore implements LogStore {
     return this.#transaction('read the leadership', ['meta'], 'readonly', storedLeadership);
   }
 
-  claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
-    return this.#transaction('claim the leadership', ['meta'], 'readwrite', async (transaction) => {
-      const { epoch } = await storedLeadership(transaction);
-      if (epoch !== expectedEpoch) return undefined;
-      await putLeadership(transaction, { epoch: epoch + 1, hostId, heartbeatMs: wallMs });
-      return epoch + 1;
-    });
+  async claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
+    const epoch = expectedEpoch + 1;
+    const rows = await this.#transaction(
+      'claim the leadership',
+      ['meta', 'journal'],
+      'readwrite',
+      async (transaction) => {
+        if ((await storedLeadership(transaction)).epoch !== expectedEpoch) return undefined;
+        const journaled = transaction.objectStore('journal').count();
+        await putLeadership(transaction, { epoch, hostId, heartbeatMs: wallMs });
+        return journaled.result;
+      },
+    );
+    if (rows === undefined) return undefined;
+    // What an earlier leader left there comes ahead of whatever is put into rows from now on. Nobody else writes by now.
+    this.#claimed = { epoch, journal: rows > 0 ? await this.#readJournal(epoch) : undefined };
+    return epoch;
   }
 
   renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
@@ -121,20 +158,42 @@ export class IdbLogStore implements LogStore {
     });
   }
 
-  async append(commit: Commit, durability: Durability): Promise<void> {
+  append(commit: Commit, durability: Durability): Promise<void> {
+    return this.#append(commit, durability);
+  }
+
+  async #append(commit: Commit, durability: Durability, drain?: Drain): Promise<void> {
     assertCommit(commit);
+    const { chunks, leaderEpoch } = commit;
+    const claimed = this.#claimed?.epoch === leaderEpoch ? this.#claimed : undefined;
+    if (chunks.length > FEW_CHUNKS && claimed && !claimed.journal) {
+      this.#readJournal(leaderEpoch).then((journal) => (claimed.journal ??= journal), ignore); // this one does not wait
+    }
     const link = this.#chain.begin();
     const settled = this.#watchdog?.begin('append');
     try {
-      await appendAll(this.#database, commit, durability, link);
+      const plan = claimed?.journal?.plan(chunks, link, drain);
+      await appendAll(this.#database, { ...commit, isClaimed: claimed !== undefined, ...plan }, durability, link);
       this.#chain.decide(link, 'committed');
     } catch (error) {
       this.#chain.decide(link, 'failed');
+      if (isFenced(error) && this.#claimed === claimed) this.#claimed = undefined; // what it knows is the next leader's
       throw await this.#failureWithFigures('append', error);
     } finally {
       settled?.();
       this.#chain.deliver(link);
     }
+  }
+
+  async drain(log: LogId, leaderEpoch: number): Promise<void> {
+    if (!this.#mustDrain(log, leaderEpoch)) return;
+    await this.#append({ leaderEpoch, chunks: [] }, 'relaxed', { logs: [log] });
+  }
+
+  /** Also where it is not known. */
+  #mustDrain(log: LogId, leaderEpoch: number): boolean {
+    const claimed = this.#claimed;
+    return claimed?.epoch !== leaderEpoch || claimed.journal?.holds(log) === true;
   }
 
   /** Answers less than `maxBytes` allow once it has half of that: the caller reads on anyway. */
@@ -164,12 +223,20 @@ export class IdbLogStore implements LogStore {
     }
   }
 
+  async #readRows(log: LogId, wanted: SealedRead): Promise<ReadRows> {
+    return this.#withJournal(() => this.#readRowsAndParts(log, wanted));
+  }
+
   /** `isSealed`: the row of the offset is not there, and a sealed segment is. */
-  async #readRows(log: LogId, { offset, maxBytes, endOffset }: SealedRead): Promise<ReadRows> {
+  async #readRowsAndParts(
+    log: LogId,
+    { offset, maxBytes, endOffset }: SealedRead,
+  ): Promise<ReadRows | typeof NEEDS_JOURNAL> {
     const settled = this.#watchdog?.begin('read');
     try {
-      const transaction = this.#database.transaction(['chunks', 'sealed'], 'readonly', RELAXED);
+      const transaction = this.#database.transaction(['chunks', 'sealed', 'journal'], 'readonly', RELAXED);
       const store = transaction.objectStore('chunks');
+      const journaled = transaction.objectStore('journal').count();
       const taken: Uint8Array[] = [];
       let takenBytes = 0;
       let from = offset;
@@ -186,8 +253,14 @@ export class IdbLogStore implements LogStore {
         taken.push(...fit);
         if (fresh.length > 0) rowBytes = Math.max(1, freshBytes / fresh.length);
         const last = taken.at(-1);
-        const isAll = fresh.length === 0 || rows.length < count || fit.length < fresh.length;
-        if (!last || isAll || takenBytes >= maxBytes / 2) break;
+        const isEnd = fresh.length === 0 || rows.length < count;
+        if (isEnd && fit.length === fresh.length && journaled.result > 0) {
+          const wanted = { offset, takenBytes, maxBytes, endOffset };
+          const parts = await this.#journalReader?.read(log, wanted, transaction);
+          if (parts === undefined) return NEEDS_JOURNAL;
+          taken.push(...parts);
+        }
+        if (!last || isEnd || fit.length < fresh.length || takenBytes >= maxBytes / 2) break;
         from = baseOffsetOf(last);
       }
       remember(this.#rowBytes, log, rowBytes);
@@ -202,8 +275,13 @@ export class IdbLogStore implements LogStore {
   }
 
   ends(log: LogId): Promise<LogEnds> {
-    const scope: StoreName[] = ['logs', 'chunks', 'sealed', 'checkpoints', 'segments'];
+    return this.#withJournal(() => this.#ends(log));
+  }
+
+  #ends(log: LogId): Promise<LogEnds | typeof NEEDS_JOURNAL> {
+    const scope: StoreName[] = ['logs', 'chunks', 'sealed', 'journal', 'checkpoints', 'segments'];
     return this.#transaction(`read the ends of log ${log}`, scope, 'readonly', async (transaction) => {
+      const journaled = transaction.objectStore('journal').count();
       const [row, lastChunk, lastSealed, checkpoint, lastSegment] = await Promise.all([
         resultOf<LogRow | undefined>(transaction.objectStore('logs').get(log)),
         lastOffsetIn(transaction.objectStore('chunks'), log),
@@ -214,7 +292,12 @@ export class IdbLogStore implements LogStore {
       const logStartOffset = row?.logStartOffset ?? 0;
       const sealedEndOffset = lastSealed + 1;
       if (sealedEndOffset > 0) remember(this.#sealedEnds, log, sealedEndOffset);
-      const lastOffset = Math.max(lastChunk, lastSealed);
+      let lastOffset = Math.max(lastChunk, lastSealed);
+      if (journaled.result > 0) {
+        const lastPart = await this.#journalReader?.lastOffset(log, transaction);
+        if (lastPart === undefined) return NEEDS_JOURNAL;
+        lastOffset = Math.max(lastOffset, lastPart);
+      }
       return {
         logStartOffset,
         // What a torn deletion left behind is below the log start and does not count.
@@ -234,12 +317,14 @@ export class IdbLogStore implements LogStore {
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
     const deletion = this.#deletionPart ?? (await this.#loadDeletion());
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     await deletion.deleteBefore(log, offset, leaderEpoch);
     if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, offset, leaderEpoch);
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
     const deletion = this.#deletionPart ?? (await this.#loadDeletion());
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     await deletion.deleteLog(log, leaderEpoch);
     if (await deletion.holdsSealed(log)) await (await this.#sealed()).deleteBefore(log, Infinity, leaderEpoch);
     this.#rowBytes.delete(log);
@@ -261,6 +346,7 @@ export class IdbLogStore implements LogStore {
   }
 
   async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {
+    await this.drain(change.log, leaderEpoch);
     await (await this.#sealed()).publish(change, leaderEpoch);
     remember(this.#sealedEnds, change.log, Math.max(change.nextOffset, this.#sealedEnds.get(change.log) ?? 0));
   }
@@ -271,6 +357,30 @@ export class IdbLogStore implements LogStore {
 
   releaseUnused(): void {
     this.#sealedPart?.releaseUnused();
+    this.#journalReader?.releaseUnused();
+    const { epoch: leaderEpoch = 0, journal } = this.#claimed ?? {};
+    void journal?.rest((drain) => this.#append({ leaderEpoch, chunks: [] }, 'relaxed', drain));
+  }
+
+  /** Once more, where what reads the journal was not here. */
+  async #withJournal<T>(read: () => Promise<T | typeof NEEDS_JOURNAL>): Promise<T> {
+    for (;;) {
+      const found = await read();
+      if (found !== NEEDS_JOURNAL) return found;
+      await this.#loadJournal();
+    }
+  }
+
+  async #readJournal(epoch: number): Promise<Journal> {
+    const { openJournal } = await this.#loadJournal();
+    return openJournal(this.#fenced, epoch, this.#journalRules);
+  }
+
+  /** Loaded with the first commit of many logs, here or by another host. */
+  async #loadJournal(): Promise<JournalPart> {
+    const part = await loaded(import('./idb-journal.js'));
+    this.#journalReader ??= new part.JournalReader();
+    return part;
   }
 
   /** Loaded when the first sealed segment is met: the first record needs none. */
@@ -385,6 +495,11 @@ export class IdbLogStore implements LogStore {
   }
 }
 
+interface PlannedCommit extends Commit, Partial<Omit<JournalPlan, 'chunks'>> {
+  /** Else the journal must be empty. */
+  readonly isClaimed: boolean;
+}
+
 /**
  * One append as one IDB transaction; resolves on `complete`, rejects with what made it abort.
  *
@@ -395,10 +510,16 @@ export class IdbLogStore implements LogStore {
  * IndexedDB, "transaction scheduling"), so that at that moment the commit before this one has ended. WebKit may
  * tell of that end a little later than of the epoch: then we look once more.
  */
-function appendAll(database: IDBDatabase, commit: Commit, durability: Durability, link: CommitLink): Promise<void> {
+function appendAll(
+  database: IDBDatabase,
+  commit: PlannedCommit,
+  durability: Durability,
+  link: CommitLink,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const { chunks, segments = [], checkpoints = [] } = commit;
+    const { chunks, segments = [], checkpoints = [], journal = [], deleteBelow, isClaimed } = commit;
     const scope: StoreName[] = ['meta', 'chunks'];
+    if (journal.length > 0 || deleteBelow || !isClaimed) scope.push('journal');
     if (segments.length > 0) scope.push('segments');
     if (checkpoints.length > 0) scope.push('checkpoints');
     const transaction = database.transaction(scope, 'readwrite', { durability });
@@ -410,12 +531,15 @@ function appendAll(database: IDBDatabase, commit: Commit, durability: Durability
       transaction.abort();
     };
 
+    const journaled = isClaimed ? undefined : transaction.objectStore('journal').count();
     const look = (): void => {
       const leadership: IDBRequest<Leadership | undefined> = transaction.objectStore('meta').get('leadership');
       leadership.onsuccess = (): void => {
         const { epoch } = leadership.result ?? NO_LEADERSHIP;
         const before = link.before?.outcome ?? 'committed';
         if (epoch !== commit.leaderEpoch) refuse(fencedError(commit.leaderEpoch, epoch));
+        else if (journaled?.result)
+          refuse(new Error('expected an empty journal, found one that this store does not know'));
         else if (before === 'failed') refuse(new Error('the commit before it failed'));
         else if (before === 'pending') look();
         else transaction.commit();
@@ -425,6 +549,8 @@ function appendAll(database: IDBDatabase, commit: Commit, durability: Durability
     try {
       const store = transaction.objectStore('chunks');
       for (const { log, lastOffset, bytes } of chunks) store.put(exact(bytes), [log, lastOffset]);
+      for (const { key, row } of journal) transaction.objectStore('journal').put(row, key);
+      if (deleteBelow) transaction.objectStore('journal').delete(IDBKeyRange.upperBound(deleteBelow, true));
       for (const row of segments) transaction.objectStore('segments').put(row, [row.log, row.baseOffset]);
       for (const row of checkpoints) transaction.objectStore('checkpoints').put(row, row.log);
     } catch (error) {
@@ -456,6 +582,8 @@ async function fence(transaction: IDBTransaction, leaderEpoch: number): Promise<
 async function putLeadership(transaction: IDBTransaction, leadership: Leadership): Promise<void> {
   await resultOf(transaction.objectStore('meta').put(leadership, 'leadership'));
 }
+
+function ignore(): void {}
 
 function remember(figures: Map<LogId, number>, log: LogId, figure: number): void {
   if (figures.size >= MAX_FIGURES) figures.clear();

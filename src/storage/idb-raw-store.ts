@@ -1,8 +1,10 @@
 import { resultOf, rowsFrom } from './idb-request.js';
 import type { SealedTransaction } from './idb-sealed.js';
+import { type JournalRow, logsIn, partsOf } from './journal.js';
 import type { LogId, SealedSegment, SegmentRow } from './log-store.js';
 import type { RawChange, RawChunk, RawLogStore, RawSegment } from './raw-log-store.js';
 import type { BytesKey, LogRow, StoreName } from './schema.js';
+import { undrainedError } from './storage-errors.js';
 
 const BY_LOG_AND_OFFSET: StoreName[] = ['chunks', 'sealed', 'sealedBytes', 'segments'];
 const BY_LOG: StoreName[] = ['checkpoints', 'logs'];
@@ -16,9 +18,9 @@ export class IdbRawStore implements RawLogStore {
   }
 
   logs(): Promise<LogId[]> {
-    const scope = [...BY_LOG_AND_OFFSET, ...BY_LOG];
+    const scope: StoreName[] = [...BY_LOG_AND_OFFSET, ...BY_LOG, 'journal'];
     return this.#transaction('list the logs', scope, 'readonly', async (transaction) => {
-      const logs = new Set<LogId>();
+      const logs = logsIn(await journalIn(transaction));
       for (const name of BY_LOG_AND_OFFSET) {
         const store = transaction.objectStore(name);
         // From one log to the next: a log of many rows costs as much as one of few.
@@ -38,11 +40,15 @@ export class IdbRawStore implements RawLogStore {
   }
 
   chunks(log: LogId, fromOffset: number, maxRows: number): Promise<RawChunk[]> {
-    return this.#transaction(`read the rows of log ${log}`, ['chunks'], 'readonly', async (transaction) => {
+    const scope: StoreName[] = ['chunks', 'journal'];
+    return this.#transaction(`read the rows of log ${log}`, scope, 'readonly', async (transaction) => {
       const store = transaction.objectStore('chunks');
       const keys = store.getAllKeys(rowsFrom(log, fromOffset), maxRows);
       const values = await resultOf<Uint8Array[]>(store.getAll(rowsFrom(log, fromOffset), maxRows));
-      return values.map((bytes, index) => ({ lastOffset: (keys.result[index] as [LogId, number])[1], bytes }));
+      const rows = values.map((bytes, index) => ({ lastOffset: (keys.result[index] as [LogId, number])[1], bytes }));
+      const parts = rows.length < maxRows ? partsOf(log, await journalIn(transaction)) : [];
+      const behind = parts.filter(({ lastOffset }) => lastOffset >= fromOffset);
+      return [...rows, ...behind.map(({ lastOffset, bytes }) => ({ lastOffset, bytes }))].slice(0, maxRows);
     });
   }
 
@@ -83,8 +89,9 @@ export class IdbRawStore implements RawLogStore {
 
   async apply(change: RawChange, leaderEpoch: number): Promise<void> {
     const { log, deleteChunks = [], putChunks = [], segments, checkpoint } = change;
-    const scope: StoreName[] = ['meta', 'logs', 'chunks', 'segments', 'checkpoints'];
+    const scope: StoreName[] = ['meta', 'logs', 'chunks', 'journal', 'segments', 'checkpoints'];
     const work = async (transaction: IDBTransaction): Promise<void> => {
+      if (partsOf(log, await journalIn(transaction)).length > 0) throw undrainedError(log);
       const chunks = transaction.objectStore('chunks');
       const logRow = await resultOf<LogRow | undefined>(transaction.objectStore('logs').get(log));
       for (const lastOffset of deleteChunks) await resultOf(chunks.delete([log, lastOffset]));
@@ -103,4 +110,8 @@ export class IdbRawStore implements RawLogStore {
     };
     await this.#transaction(`repair log ${log}`, scope, 'readwrite', work, { leaderEpoch });
   }
+}
+
+function journalIn(transaction: IDBTransaction): Promise<JournalRow[]> {
+  return resultOf<JournalRow[]>(transaction.objectStore('journal').getAll());
 }

@@ -147,6 +147,9 @@ export interface LogStore {
    *
    * Two commits may be in flight. If one fails, every later one that was begun before the failure was known fails
    * too, with nothing written: offsets stay dense.
+   *
+   * Small chunks of many logs may go into one row, the journal's: nobody who reads need know of it. Who appends has claimed
+   * the epoch over this very store, or the journal is empty.
    */
   append(commit: Commit, durability: Durability): Promise<void>;
 
@@ -186,8 +189,17 @@ export interface LogStore {
    * the log start; bytes that an earlier leader staged. The leader may call it at any time.
    */
   sweepSealed(log: LogId, leaderEpoch: number): Promise<void>;
-  /** Lets go of what is kept for reads to come and has not been asked for lately. */
+  /**
+   * To be called every now and then: lets go of what is kept for reads to come and has not been asked for lately, and
+   * drains the journal where nothing was appended since the last call.
+   */
   releaseUnused(): void;
+
+  /**
+   * Brings what the journal holds of a log into its rows; see journal.ts. What deletes, seals and repairs does so itself
+   * where it must.
+   */
+  drain(log: LogId, leaderEpoch: number): Promise<void>;
 
   /**
    * Moves the log start up to `offset` (never back) and deletes the chunks and segments wholly below, in slices; of what

@@ -3,6 +3,7 @@ import { concatBytes } from '../util/bytes.js';
 import { plainCopy } from '../util/plain-copy.js';
 import { deferred } from '../util/signal.js';
 import { takeChunks } from './chunk.js';
+import { isBelow, type JournalPlan, type JournalRow, logsIn, partsOf, type StoredJournalRow } from './journal.js';
 import {
   type Chunk,
   type Commit,
@@ -20,7 +21,7 @@ import {
 } from './log-store.js';
 import type { RawChange, RawChunk } from './raw-log-store.js';
 import { isOfEarlierLeader, sealedChangeError, sealedChangeProblem, stagedVersion } from './sealed-segment.js';
-import { fencedError, storageError, storageFullError } from './storage-errors.js';
+import { fencedError, storageError, storageFullError, undrainedError } from './storage-errors.js';
 
 /** Older relaxed commits count as flushed: the operating system writes back by itself in the end. */
 const MAX_UNFLUSHED_COMMITS = 1000;
@@ -63,6 +64,9 @@ interface MemoryLog {
 export class MemoryDisk {
   readonly #aborts: () => boolean;
   readonly #logs: Map<LogId, MemoryLog> = new Map();
+  /** By key. */
+  #journal: readonly StoredJournalRow[] = [];
+  #mostJournalBytes = 0;
   readonly #connections: Set<(end: 'lost' | 'dead') => void> = new Set();
   /** What undoes each commit that a power cut may take, oldest first. */
   #unflushed: (() => void)[] = [];
@@ -128,6 +132,7 @@ export class MemoryDisk {
   /** The user clears the site's data, or the browser evicts it: all connections are lost, the next open starts anew. */
   wipe(): void {
     this.#logs.clear();
+    this.#journal = [];
     this.#unflushed = [];
     this.#sizeInBytes = 0;
     this.#hasReserve = false;
@@ -210,13 +215,34 @@ export class MemoryDisk {
     return true;
   }
 
+  /** Bytes in the journal, dead parts included. */
+  get journalBytes(): number {
+    return this.#journal.reduce((bytes, { row }) => bytes + row.bytes.byteLength, 0);
+  }
+
+  /** The most that ever was. */
+  get mostJournalBytes(): number {
+    return this.#mostJournalBytes;
+  }
+
+  /** What lies in the journal, for whoever has claimed the leadership. Keeps what it gives. */
+  journal(): readonly StoredJournalRow[] {
+    return this.#journal;
+  }
+
   /** Keeps what it is given. @throws KafkaError as `LogStore.append` does. */
-  append(commit: Commit, durability: Durability): void {
+  append(commit: Commit & Partial<JournalPlan>, durability: Durability): void {
     this.#fence(commit.leaderEpoch);
     this.#failIfAsked();
-    this.#claimSpace('append', sum(commit.chunks));
+    const { journal = [], deleteBelow } = commit;
+    this.#claimSpace(
+      'append',
+      sum(commit.chunks) + journal.reduce((bytes, { row }) => bytes + row.bytes.byteLength, 0),
+    );
     const undo: (() => void)[] = [];
     for (const chunk of commit.chunks) undo.push(this.#putChunk(chunk));
+    const kept = this.#journal.filter(({ key }) => deleteBelow === undefined || !isBelow(key, deleteBelow));
+    if (journal.length > 0 || kept.length < this.#journal.length) undo.push(this.#setJournal([...kept, ...journal]));
     for (const row of commit.segments ?? []) undo.push(this.#putSegment(row));
     for (const checkpoint of commit.checkpoints ?? []) undo.push(this.#putCheckpoint(checkpoint));
     this.#committed(durability, () => {
@@ -237,9 +263,9 @@ export class MemoryDisk {
     return found.bytes.slice(from, to);
   }
 
-  /** Of the rows alone. */
+  /** Of the rows, and of the journal behind them. */
   read(log: LogId, offset: number, maxBytes: number, endOffset: number): Uint8Array[] {
-    const chunks = this.#logs.get(log)?.chunks ?? [];
+    const chunks = this.#chunksOf(log);
     const from = firstAtOrAfter(chunks, offset);
     // maxBytes bounds the copies: what takeChunks leaves out is never touched.
     const rows = chunks.slice(from, rowsWithin(chunks, from, maxBytes)).map((chunk) => chunk.bytes);
@@ -247,9 +273,9 @@ export class MemoryDisk {
   }
 
   ends(log: LogId): LogEnds {
-    const { logStartOffset, sealed, chunks, segments, checkpoint } = this.#logs.get(log) ?? newLog();
+    const { logStartOffset, sealed, segments, checkpoint } = this.#logs.get(log) ?? newLog();
     const sealedEndOffset = sealed.at(-1)?.segment.nextOffset ?? 0;
-    const lastOffset = Math.max(chunks.at(-1)?.lastOffset ?? -1, sealedEndOffset - 1);
+    const lastOffset = Math.max(this.#chunksOf(log).at(-1)?.lastOffset ?? -1, sealedEndOffset - 1);
     return plainCopy({
       logStartOffset,
       lastOffset: lastOffset >= logStartOffset ? lastOffset : undefined,
@@ -345,11 +371,11 @@ export class MemoryDisk {
   // For `RawLogStore`.
 
   logs(): LogId[] {
-    return [...this.#logs.keys()].sort((a, b) => a - b);
+    return [...new Set([...this.#logs.keys(), ...logsIn(this.#journalRows)])].sort((a, b) => a - b);
   }
 
   rawChunks(log: LogId, fromOffset: number, maxRows: number): RawChunk[] {
-    const chunks = this.#logs.get(log)?.chunks ?? [];
+    const chunks = this.#chunksOf(log);
     const from = firstAtOrAfter(chunks, fromOffset);
     const rows = chunks.slice(from, from + maxRows);
     return rows.map(({ lastOffset, bytes }) => ({ lastOffset, bytes: new Uint8Array(bytes) }));
@@ -359,9 +385,10 @@ export class MemoryDisk {
     return this.#logs.get(log)?.staged.length ?? 0;
   }
 
-  /** Keeps what it is given. @throws KafkaError FENCED_LEADER_EPOCH */
+  /** Keeps what it is given. @throws KafkaError FENCED_LEADER_EPOCH; KAFKA_STORAGE_ERROR: it is not drained. */
   applyRaw({ log, deleteChunks = [], putChunks = [], segments, checkpoint }: RawChange, leaderEpoch: number): void {
     this.#fence(leaderEpoch);
+    if (partsOf(log, this.#journalRows).length > 0) throw undrainedError(log);
     const state = this.#log(log);
     const before = { ...state };
     const sizeBefore = this.#sizeInBytes;
@@ -429,7 +456,30 @@ export class MemoryDisk {
     if (this.#hasReserve) this.#setReserve(false);
   }
 
+  #chunksOf(log: LogId): readonly Chunk[] {
+    const chunks = this.#logs.get(log)?.chunks ?? [];
+    const parts = this.#journal.length > 0 ? partsOf(log, this.#journalRows) : [];
+    return parts.length > 0 ? [...chunks, ...parts] : chunks;
+  }
+
+  get #journalRows(): JournalRow[] {
+    return this.#journal.map(({ row }) => row);
+  }
+
   // ---------------------------------------------------------------- parts of transactions; each returns its undoing
+
+  #setJournal(journal: readonly StoredJournalRow[]): () => void {
+    const before = this.#journal;
+    const bytesBefore = this.journalBytes;
+    this.#journal = journal;
+    const added = this.journalBytes - bytesBefore;
+    this.#mostJournalBytes = Math.max(this.#mostJournalBytes, this.journalBytes);
+    this.#sizeInBytes += added;
+    return () => {
+      this.#journal = before;
+      this.#sizeInBytes -= added;
+    };
+  }
 
   #setLeadership(leadership: Leadership): void {
     const before = this.#leadership;

@@ -6,6 +6,7 @@ import { plainCopy } from '../util/plain-copy.js';
 import { deferred } from '../util/signal.js';
 import { assertCommit, baseOffsetOf } from './chunk.js';
 import { CommitChain } from './commit-chain.js';
+import { type Drain, Journal, type JournalRules } from './journal.js';
 import type {
   Commit,
   Durability,
@@ -21,7 +22,7 @@ import type {
 import type { MemoryDisk } from './memory-disk.js';
 import type { RawLogStore } from './raw-log-store.js';
 import { assertSealedChange, readingSealed, type SealedRead, unreadable } from './sealed-segment.js';
-import { fencedError, storageError, wedgedError } from './storage-errors.js';
+import { fencedError, isFenced, storageError, wedgedError } from './storage-errors.js';
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
 const OPEN_DEADLINE_MS = 10_000;
@@ -40,6 +41,8 @@ export interface MemoryLogStoreOptions {
   readonly delay?: (step: StorageStep) => Promise<void>;
   /** For the watchdog, and the deadline of opening; without one there is neither. */
   readonly clock?: Clock;
+  /** Default: JOURNAL_RULES. */
+  readonly journalRules?: JournalRules | undefined;
 }
 
 type State = 'open' | 'closed' | 'lost' | 'dead';
@@ -57,6 +60,9 @@ export class MemoryLogStore implements LogStore {
   readonly #over = deferred();
   #completions: Promise<void> = Promise.resolve();
   #state: State = 'open';
+  readonly #journalRules: JournalRules | undefined;
+  /** As the leader of one epoch. */
+  #claimed: { readonly epoch: number; readonly journal: Journal } | undefined;
 
   /** @throws KafkaError KAFKA_STORAGE_ERROR: no answer within OPEN_DEADLINE_MS. */
   static async open(disk: MemoryDisk, options: MemoryLogStoreOptions): Promise<MemoryLogStore> {
@@ -66,7 +72,8 @@ export class MemoryLogStore implements LogStore {
     return new MemoryLogStore(disk, options);
   }
 
-  private constructor(disk: MemoryDisk, { newIncarnationId, delay, clock }: MemoryLogStoreOptions) {
+  private constructor(disk: MemoryDisk, { newIncarnationId, delay, clock, journalRules }: MemoryLogStoreOptions) {
+    this.#journalRules = journalRules;
     this.#disk = disk;
     this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));
     this.#delay = delay ?? ((): Promise<void> => Promise.resolve());
@@ -81,23 +88,41 @@ export class MemoryLogStore implements LogStore {
     return this.#perform('read', () => this.#disk.leadership());
   }
 
-  claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
-    return this.#perform('write', () => this.#disk.claimLeadership(expectedEpoch, hostId, wallMs));
+  async claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined> {
+    const claim = await this.#perform('write', () => {
+      const epoch = this.#disk.claimLeadership(expectedEpoch, hostId, wallMs);
+      return epoch === undefined ? undefined : { epoch, stored: this.#disk.journal() };
+    });
+    if (claim === undefined) return undefined;
+    const { epoch, stored } = claim;
+    this.#claimed = { epoch, journal: new Journal(epoch, stored, this.#journalRules) };
+    return epoch;
   }
 
   renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
     return this.#perform('write', () => this.#disk.renewLeadership(epoch, wallMs));
   }
 
-  async append(commit: Commit, durability: Durability): Promise<void> {
+  append(commit: Commit, durability: Durability): Promise<void> {
+    return this.#append(commit, durability);
+  }
+
+  async #append(commit: Commit, durability: Durability, drain?: Drain): Promise<void> {
     assertCommit(commit);
-    const copied = attempt(() => copyOf(commit));
+    const claimed = this.#claimed?.epoch === commit.leaderEpoch ? this.#claimed : undefined;
     const link = this.#chain.begin();
+    const copied = attempt(() => {
+      const copy = copyOf(commit);
+      return { ...copy, ...claimed?.journal.plan(copy.chunks, link, drain) };
+    });
     try {
       await this.#perform('write', () => {
         try {
           const { epoch } = this.#disk.leadership();
           if (epoch !== commit.leaderEpoch) throw fencedError(commit.leaderEpoch, epoch);
+          if (!claimed && this.#disk.journal().length > 0) {
+            throw storageError('append', 'expected an empty journal, found one that this store does not know');
+          }
           if (link.before?.outcome === 'failed') throw storageError('append', 'the commit before it failed');
           this.#disk.append(copied.value(), durability);
           this.#chain.decide(link, 'committed');
@@ -109,10 +134,22 @@ export class MemoryLogStore implements LogStore {
       });
     } catch (error) {
       this.#chain.decide(link, 'failed');
+      if (isFenced(error) && this.#claimed === claimed) this.#claimed = undefined; // what it knows is the next leader's
       throw error;
     } finally {
       this.#chain.deliver(link);
     }
+  }
+
+  async drain(log: LogId, leaderEpoch: number): Promise<void> {
+    if (!this.#mustDrain(log, leaderEpoch)) return;
+    await this.#append({ leaderEpoch, chunks: [] }, 'relaxed', { logs: [log] });
+  }
+
+  /** Also where it is not known. */
+  #mustDrain(log: LogId, leaderEpoch: number): boolean {
+    const claimed = this.#claimed;
+    return claimed?.epoch !== leaderEpoch || claimed.journal.holds(log);
   }
 
   async read(log: LogId, offset: number, maxBytes: number, endOffset = Infinity): Promise<Uint8Array[]> {
@@ -185,6 +222,7 @@ export class MemoryLogStore implements LogStore {
   async publishSealed(change: SealedChange, leaderEpoch: number): Promise<void> {
     assertSealedChange(change);
     const copied = plainCopy(change);
+    await this.drain(change.log, leaderEpoch);
     await this.#perform('write', () => this.#disk.publishSealed(copied, leaderEpoch));
   }
 
@@ -192,7 +230,10 @@ export class MemoryLogStore implements LogStore {
     while (!(await this.#perform('write', () => this.#disk.sweepSealed(log, leaderEpoch, SLICE_ROWS))));
   }
 
-  releaseUnused(): void {}
+  releaseUnused(): void {
+    const { epoch: leaderEpoch = 0, journal } = this.#claimed ?? {};
+    void journal?.rest((drain) => this.#append({ leaderEpoch, chunks: [] }, 'relaxed', drain));
+  }
 
   async raw(): Promise<RawLogStore> {
     const perform = <T>(step: 'read' | 'write', work: () => T): Promise<T> => this.#perform(step, work);
@@ -209,10 +250,12 @@ export class MemoryLogStore implements LogStore {
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     while (!(await this.#perform('write', () => this.#disk.deleteBefore(log, offset, leaderEpoch, SLICE_ROWS))));
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
+    if (this.#mustDrain(log, leaderEpoch)) await this.drain(log, leaderEpoch);
     while (!(await this.#perform('write', () => this.#disk.deleteLog(log, leaderEpoch, SLICE_ROWS))));
   }
 

@@ -1,6 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import { resultOf } from './idb-request.js';
+import type { JournalRules } from './journal.js';
 import { databaseName, type LogSchema, missingStores, SCHEMA_VERSION, upgrade } from './schema.js';
 import { storageError, storageUnavailableError } from './storage-errors.js';
 
@@ -23,6 +24,8 @@ export interface DatabaseOptions {
   readonly indexedDB?: IDBFactory;
   /** What this code takes for its version; for tests. Default: SCHEMA_VERSION. */
   readonly schemaVersion?: number;
+  /** Default: JOURNAL_RULES. */
+  readonly journalRules?: JournalRules | undefined;
 }
 
 /**

@@ -30,7 +30,7 @@ export interface RawChange {
 export interface RawLogStore {
   /** Every log that anything is stored of, ascending. */
   logs(): Promise<LogId[]>;
-  /** Rows by key, from the first key at or above `fromOffset` on. */
+  /** Rows by key, from the first key at or above `fromOffset` on; then what the journal holds of the log, each a row. */
   chunks(log: LogId, fromOffset: number, maxRows: number): Promise<RawChunk[]>;
   segments(log: LogId): Promise<RawSegment[]>;
   /** All bytes of a sealed segment, some MiB; undefined where they cannot be read. */
@@ -39,7 +39,7 @@ export interface RawLogStore {
   strayBytes(log: LogId): Promise<number>;
   /**
    * All or nothing, in one IDB transaction.
-   * @throws KafkaError FENCED_LEADER_EPOCH, KAFKA_STORAGE_ERROR: nothing was changed.
+   * @throws KafkaError FENCED_LEADER_EPOCH, KAFKA_STORAGE_ERROR: nothing was changed; `LogStore.drain` comes first.
    */
   apply(change: RawChange, leaderEpoch: number): Promise<void>;
 }

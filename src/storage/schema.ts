@@ -1,4 +1,5 @@
 import type { DBSchema } from 'idb';
+import type { JournalKey, JournalRow } from './journal.js';
 import type { Leadership, LogCheckpoint, LogId, SealedSegment, SegmentRow } from './log-store.js';
 
 /**
@@ -8,6 +9,7 @@ import type { Leadership, LogCheckpoint, LogId, SealedSegment, SegmentRow } from
  *   chunks         [log, lastOffset]    whole record batches, back to back: the hot end of every log
  *   sealed         [log, lastOffset]    SealedSegment: the closed beginning of a log, whose rows are gone or going
  *   sealedBytes    BytesKey             Blob, or Uint8Array where the platform stores none: the batches of one of them
+ *   journal        JournalKey           JournalRow: the newest small chunks of many logs, on their way to `chunks`
  *   segments       [log, baseOffset]    SegmentRow: sizes and times, for retention and look-up by time
  *   checkpoints    log                  LogCheckpoint: where recovery starts
  *   logs           log                  LogRow; absent: a log that nothing was ever deleted from
@@ -23,6 +25,7 @@ export interface LogSchema extends DBSchema {
   chunks: { key: [LogId, number]; value: Uint8Array };
   sealed: { key: [LogId, number]; value: SealedSegment };
   sealedBytes: { key: BytesKey; value: Blob | Uint8Array };
+  journal: { key: JournalKey; value: JournalRow };
   segments: { key: [LogId, number]; value: SegmentRow };
   checkpoints: { key: LogId; value: LogCheckpoint };
   logs: { key: LogId; value: LogRow };
@@ -35,24 +38,24 @@ export interface LogSchema extends DBSchema {
 /** log, base offset, version: a segment that is written anew gets new bytes beside the old. */
 export type BytesKey = [LogId, number, number];
 
-export type StoreName = 'chunks' | 'sealed' | 'sealedBytes' | 'segments' | 'checkpoints' | 'logs' | 'meta';
+export type StoreName = 'chunks' | 'sealed' | 'sealedBytes' | 'journal' | 'segments' | 'checkpoints' | 'logs' | 'meta';
 
 export interface LogRow {
   readonly logStartOffset: number;
 }
 
 /** Raised with every change of the table above, together with a step in `UPGRADES`. */
-export const SCHEMA_VERSION: number = 2;
+export const SCHEMA_VERSION: number = 3;
 
 /**
  * Code from this version on reads right what the present version writes: the stores that it knows are still there and mean
  * the same. Raised to SCHEMA_VERSION by a change for which that does not hold.
  */
-export const MIN_READER_VERSION: number = 2; // what is sealed has left the rows, where version 1 looks for it
+export const MIN_READER_VERSION: number = 3; // what is in the journal is not in the rows, where version 2 looks for it
 
 const FIRST_STORES: readonly StoreName[] = ['chunks', 'segments', 'checkpoints', 'logs', 'meta'];
 const SEALED_STORES: readonly StoreName[] = ['sealed', 'sealedBytes'];
-const STORES: readonly StoreName[] = [...FIRST_STORES, ...SEALED_STORES];
+const STORES: readonly StoreName[] = [...FIRST_STORES, ...SEALED_STORES, 'journal'];
 
 interface Upgrade {
   readonly database: IDBDatabase;
@@ -69,6 +72,9 @@ const UPGRADES: readonly ((upgrade: Upgrade) => void)[] = [
   },
   ({ database }): void => {
     for (const store of SEALED_STORES) database.createObjectStore(store);
+  },
+  ({ database }): void => {
+    database.createObjectStore('journal');
   },
 ];
 

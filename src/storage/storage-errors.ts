@@ -12,6 +12,10 @@ export function fencedError(writerEpoch: number, storedEpoch: number): KafkaErro
   );
 }
 
+export function isFenced(error: unknown): boolean {
+  return error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH';
+}
+
 /** A failure of the platform's storage. The text names what was done and the platform's name of the failure. */
 export function storageError(doing: string, cause: unknown): KafkaError {
   return new KafkaError('KAFKA_STORAGE_ERROR', `${doing}: ${describe(cause)}`, { cause });
@@ -22,6 +26,11 @@ export function storageFullError(doing: string, storage: StorageFigures, cause: 
   const { usage = 'an unknown number of', quota = 'which the browser does not tell the size' } = storage;
   const message = `${doing} (${usage} bytes are used of a quota of ${quota}): ${describe(cause)}`;
   return new KafkaError('KAFKA_STORAGE_ERROR', message, { cause, storage });
+}
+
+/** A change of raw rows while newer ones of the log wait in the journal. */
+export function undrainedError(log: number): KafkaError {
+  return storageError(`change the rows of log ${log}`, new Error('expected nothing of it in the journal, found some'));
 }
 
 /** A request that did not settle: whether it took effect is unknown. The connection is of no use any more. */

@@ -1,4 +1,6 @@
 import { newIdbFixture } from '../suites/idb-fixture.js';
+import { describeJournal } from '../suites/journal.js';
 import { describeLogStore } from '../suites/log-store.js';
 
 describeLogStore('IdbLogStore', newIdbFixture, { describe, it });
+describeJournal('IdbLogStore', newIdbFixture, { describe, it });

@@ -143,6 +143,24 @@ test('the row that the log begins with, cut between its batches, is read from th
   expect(gaps).toEqual([{ fromOffset: 3, nextOffset: 4, reason: 'corrupt' }]);
 });
 
+// Rows are joined while somebody reads who has not heard yet of what came last: what that is, such as a transaction that is
+// open, only a newer view knows.
+test('a row is answered up to where the reader knows the log to end', async () => {
+  const { lead } = await logOf([[2, 1, 3], [1]]);
+  for (const [offset, endOffset, expected] of [
+    [0, 2, ['0.0', '0.1']],
+    [0, 3, ['0.0', '0.1', '1.0']],
+    [2, 3, ['1.0']],
+    [2, 7, ['1.0', '2.0', '2.1', '2.2', '3.0']],
+  ] as const) {
+    const read = { log: LOG, offset, maxBytes: 10_000, endOffset, holesEndOffset: 0 };
+    const { chunks, nextOffset } = await readSound(lead.store, read);
+    const records = chunks.flatMap((chunk) => [...batchesIn(chunk)].flatMap(({ at }) => decodeRecords(chunk, at)));
+    const values = records.map(({ value }) => new TextDecoder().decode(value ?? new Uint8Array()));
+    expect({ values, nextOffset }).toEqual({ values: expected, nextOffset: endOffset });
+  }
+});
+
 test('a sealed segment whose bytes are gone is a gap', async () => {
   const { lead, chunks, disk } = await logOf([[2], [1], [1]]);
   await seal(

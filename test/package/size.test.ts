@@ -22,9 +22,9 @@ const PAGE = [
   },
 ];
 const WORKER = [
-  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 37.4 },
-  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 38.9 },
-  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 39.5 },
+  { what: 'that elects, appends, reads and serves', loads: [], goal: 30, bound: 38.1 },
+  { what: 'that makes its first topic besides', loads: ['create-topics'], goal: 30, bound: 39.6 },
+  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 40.2 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -49,9 +49,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 93.3 KB', async () => {
+test('the whole worker is at most 96.9 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 93.3 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 96.9 });
 });
 
 test('what is loaded later is known here', async () => {
@@ -74,7 +74,7 @@ test('what is loaded later is known here', async () => {
     'create-topics',
     'direct-lines',
     'group-coordinator',
-
+    'idb-journal',
     'idb-raw-store',
     'idb-sealed',
     'idb-upkeep',

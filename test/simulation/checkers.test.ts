@@ -4,6 +4,7 @@ import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../../src/protocol/requests.js';
 import { batchesIn, isControl } from '../../src/record/batch-header.js';
 import type { Commit, Durability, LogStore } from '../../src/storage/log-store.js';
+import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { setInt32 } from '../../src/util/bytes.js';
 import { crc32c } from '../../src/util/crc32c.js';
 import type { CheckId } from './checkers.js';
@@ -71,6 +72,14 @@ describe('bugs put in on purpose are caught', () => {
     expect(await caught(['freeze', 'delay'], { store }, ['C1', 'C2'])).toEqual(['C1', 'C2']);
   });
 
+  test('C1: a leader that takes over and does not look into the journal', async () => {
+    const store: Sabotage['store'] = (inner, disk) => {
+      Object.assign(disk, { journal: () => [] });
+      return inner;
+    };
+    expect(await caught(['kill'], { store }, ['C1'])).toEqual(['C1']);
+  });
+
   test('C3: a producer without idempotence, whose answers get lost', async () => {
     const channel: Sabotage['channel'] = (inner, _client, { random }) =>
       tampered(inner, async (api, request, send) => {
@@ -95,6 +104,19 @@ describe('bugs put in on purpose are caught', () => {
     const channel: Sabotage['channel'] = (inner, client, { random }) =>
       client.startsWith('reader') ? jumpingFetch(inner, () => random.next()) : inner;
     expect(await caught(['clock'], { channel }, ['C5'])).toEqual(['C5']);
+  });
+
+  test('C5: a drain that frees what it has not written', async () => {
+    const store: Sabotage['store'] = (inner, disk) => {
+      const { append } = MemoryDisk.prototype;
+      const frees: MemoryDisk['append'] = (commit, durability) => {
+        const isLost = commit.deleteBelow !== undefined;
+        return append.call(disk, isLost ? { ...commit, chunks: [] } : commit, durability);
+      };
+      Object.assign(disk, { append: frees });
+      return inner;
+    };
+    expect(await caught(['clock'], { store }, ['C5'])).toEqual(['C5']);
   });
 
   test('C6: group members whose fetches jump', async () => {

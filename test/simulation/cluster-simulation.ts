@@ -13,6 +13,7 @@ import { batchesIn, isControl, lastOffsetOf } from '../../src/record/batch-heade
 import type { Runtime } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { type Faults, NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
+import type { JournalRules } from '../../src/storage/journal.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
@@ -43,6 +44,8 @@ export interface ClusterSimulationOptions {
   readonly abortChance?: number;
   readonly brokerConfig?: Readonly<Record<string, string>>;
   readonly trace?: boolean;
+  /** Default: those of the code, under which a few partitions never meet the journal. */
+  readonly journalRules?: JournalRules | undefined;
   /** Told of what the host of a tab is about to do in the database, for faults that hit a step of it. */
   readonly onStorage?: (tab: Tab, operation: keyof LogStore) => void;
   readonly sabotage?: Sabotage;
@@ -122,11 +125,12 @@ export class ClusterSimulation {
     const name = `tab${++this.#tabCount}`;
     const platform = this.simulation.tab(name);
     const stores: MemoryLogStore[] = [];
-    const { sabotage, onStorage, brokerConfig = BROKER_CONFIG } = this.#options;
+    const { sabotage, onStorage, brokerConfig = BROKER_CONFIG, journalRules } = this.#options;
     const openStore = async (): Promise<LogStore> => {
       const newIncarnationId = platform.runtime.random.uuid();
       const { storageDelay: delay, runtime } = platform;
-      const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay, clock: runtime.clock });
+      const { clock } = runtime;
+      const store = await MemoryLogStore.open(this.disk, { newIncarnationId, delay, clock, journalRules });
       stores.push(store);
       const watched = onStorage ? watchedStore(store, (operation) => onStorage(tab, operation)) : store;
       return sabotage?.store?.(watched, this.disk) ?? watched;

@@ -1,6 +1,7 @@
 import type { Host } from '../../src/cluster/host.js';
 import { LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
 import type { Faults } from '../../src/runtime/simulation.js';
+import type { JournalRules } from '../../src/storage/journal.js';
 import { check, type Violation } from './checkers.js';
 import { ClusterSimulation, type RecordingProducer, type Sabotage, type Tab } from './cluster-simulation.js';
 import { type History, logText, type Send, visibleValues } from './history.js';
@@ -62,6 +63,8 @@ export interface ScenarioOptions {
   readonly faults?: readonly FaultKind[];
   readonly trace?: boolean;
   readonly sabotage?: Sabotage;
+  /** Default: as the seed says; see `journalRulesOf`. */
+  readonly journalRules?: JournalRules | undefined;
 }
 
 export interface ScenarioResult {
@@ -75,6 +78,8 @@ export interface ScenarioResult {
   readonly virtualMs: number;
   /** Of all logs at the end. */
   readonly sealedSegmentCount: number;
+  /** The most that ever lay in the journal. */
+  readonly journalBytes: number;
 }
 
 /**
@@ -89,6 +94,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     seed,
     faults: messageFaults(faults),
     abortChance: faults.includes('abort') ? 0.1 : 0,
+    journalRules: 'journalRules' in options ? options.journalRules : journalRulesOf(seed),
     ...(options.trace !== undefined && { trace: options.trace }),
     ...(options.sabotage !== undefined && { sabotage: options.sabotage }),
   });
@@ -105,7 +111,14 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     stepCount: simulation.stepCount,
     virtualMs: simulation.nowMs,
     sealedSegmentCount: range(MAX_LOGS).reduce((sum, log) => sum + cluster.disk.sealedSegments(log).length, 0),
+    journalBytes: cluster.disk.mostJournalBytes,
   };
+}
+
+/** Two seeds of three meet the journal: with each small commit, or with those of two logs and more. */
+function journalRulesOf(seed: number): JournalRules | undefined {
+  const minLogs = seed % 3;
+  return minLogs === 0 ? undefined : { minLogs, maxPartBytes: 400, drainBytes: 2_000, maxBytes: 4_000 };
 }
 
 /** Violations as a text that says how to see them again. */

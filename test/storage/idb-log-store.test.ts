@@ -9,9 +9,11 @@ import { databaseName, SCHEMA_VERSION } from '../../src/storage/schema.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { isQuotaExceeded, isStorageUnavailable } from '../../src/storage/storage-errors.js';
 import { newIdbFixture } from '../suites/idb-fixture.js';
+import { describeJournal } from '../suites/journal.js';
 import { describeLogStore } from '../suites/log-store.js';
 
 describeLogStore('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
+describeJournal('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -106,11 +108,11 @@ describe('opening', () => {
 
     const torn = place();
     await makeDatabase(databaseName(torn.clusterName, 0), SCHEMA_VERSION, ['chunks', 'logs']);
-    const text = 'segments, checkpoints, meta, sealed, sealedBytes are missing';
+    const text = 'segments, checkpoints, meta, sealed, sealedBytes, journal are missing';
     await expect(IdbLogStore.open(torn)).rejects.toMatchObject({ message: expect.stringContaining(text) });
 
     const foreign = place();
-    const stores = ['chunks', 'segments', 'checkpoints', 'logs', 'meta', 'sealed', 'sealedBytes'];
+    const stores = ['chunks', 'segments', 'checkpoints', 'logs', 'meta', 'journal', 'sealed', 'sealedBytes'];
     await makeDatabase(databaseName(foreign.clusterName, 0), SCHEMA_VERSION, stores);
     await expect(IdbLogStore.open(foreign)).rejects.toMatchObject({ message: expect.stringContaining('incarnation') });
   });
@@ -355,3 +357,41 @@ function next(bytes: Uint8Array): Uint8Array {
   new DataView(behind.buffer).setBigInt64(0, 1n);
   return behind;
 }
+
+// Goal: rows are what a commit costs (see ARCHITECTURE.md). Method: what lies in the object stores after commits to 64 logs.
+test('a commit of small chunks to many logs writes one row, and 80 of them become a row a log', async () => {
+  const options = place();
+  const store = await IdbLogStore.open(options);
+  await store.claimLeadership(0, 'a', 1);
+  const commitTo64 = (round: number): Promise<void> => {
+    const chunks = Array.from({ length: 64 }, (_, log): Chunk => {
+      const bytes = new Uint8Array(200);
+      new DataView(bytes.buffer).setBigInt64(0, BigInt(round));
+      new DataView(bytes.buffer).setInt32(8, 188);
+      return { log, baseOffset: round, lastOffset: round, bytes };
+    });
+    return store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+  };
+  const counts = async (): Promise<readonly number[]> => {
+    const database = await openDB(databaseName(options.clusterName, 0));
+    const found = await Promise.all([database.count('chunks'), database.count('journal')]);
+    database.close();
+    return found;
+  };
+  let rounds = 0;
+  await commitTo64(0); // what writes the journal comes with it
+  await vi.waitFor(async () => {
+    await commitTo64(1 + rounds++);
+    expect((await counts())[1]).toBeGreaterThan(0);
+  });
+  const [rows = 0, journaled = 0] = await counts();
+  for (let round = 1; round <= 80; round++) await commitTo64(rounds + round);
+  expect(await counts()).toEqual([rows, journaled + 80]); // a MiB is not full yet
+  while ((await counts())[1] !== 0) {
+    store.releaseUnused();
+    await store.leadership();
+  }
+  expect(await counts()).toEqual([rows + 64, 0]);
+  expect((await store.ends(5)).lastOffset).toBe(rounds + 80);
+  await store.close();
+});

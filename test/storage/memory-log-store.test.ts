@@ -1,23 +1,25 @@
 import { describe, expect, it, test } from 'vitest';
-import type { Chunk, Commit } from '../../src/storage/log-store.js';
+import { type Chunk, type Commit, RESERVE_BYTES } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore, type StorageStep } from '../../src/storage/memory-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { isQuotaExceeded } from '../../src/storage/storage-errors.js';
 import { concatBytes } from '../../src/util/bytes.js';
+import { describeJournal } from '../suites/journal.js';
 import { describeLogStore, type LogStoreFixture } from '../suites/log-store.js';
 
 async function newFixture(): Promise<LogStoreFixture> {
   const disk = new MemoryDisk();
   let opened = 0;
   return {
-    open: () => MemoryLogStore.open(disk, { newIncarnationId: `incarnation ${++opened}` }),
+    open: (journalRules) => MemoryLogStore.open(disk, { newIncarnationId: `incarnation ${++opened}`, journalRules }),
     wipe: async () => disk.wipe(),
     damageSealed: async (log, baseOffset) => disk.damageSealed(log, baseOffset),
   };
 }
 
 describeLogStore('MemoryLogStore', newFixture, { describe, it });
+describeJournal('MemoryLogStore', newFixture, { describe, it });
 
 function chunk(offset: number, size = 100): Chunk {
   const bytes = new Uint8Array(size);
@@ -99,6 +101,57 @@ test('a power cut takes all since the last strict commit, or what the disk had n
     expect((await after.ends(1)).lastOffset).toBe(lastOffset);
     expect((await after.leadership()).epoch).toBe(1);
     expect(disk.sizeInBytes).toBe(100 * (lastOffset + 1));
+  }
+});
+
+test('where the disk is full, the journal stays as it is, and what would go around it fails until there is room', async () => {
+  const journalRules = { minLogs: 1, maxPartBytes: 200, drainBytes: 10_000, maxBytes: 10_000 };
+  const disk = new MemoryDisk();
+  const store = await MemoryLogStore.open(disk, { newIncarnationId: 'one', journalRules });
+  await store.claimLeadership(0, 'a', 1);
+  await store.takeReserve(1);
+  for (let offset = 0; offset < 4; offset++) await store.append(commit(offset), 'relaxed');
+  disk.setQuota(disk.sizeInBytes + RESERVE_BYTES);
+  const isFull = async (write: Promise<unknown>): Promise<boolean> =>
+    write.then(
+      () => false,
+      (error: unknown) => isQuotaExceeded(error),
+    );
+  expect(await isFull(store.append({ leaderEpoch: 1, chunks: [chunk(4, 300)] }, 'relaxed'))).toBe(true);
+  expect(await isFull(store.append(commit(4), 'relaxed'))).toBe(true);
+  expect(await isFull(store.drain(1, 1))).toBe(true);
+  expect(disk.journalBytes).toBe(400);
+  const stored = concatBytes(await store.read(1, 0, 10_000));
+  expect(stored).toEqual(concatBytes([0, 1, 2, 3].map((offset) => chunk(offset).bytes)));
+  await store.dropReserve(1);
+  await store.deleteBefore(1, 2, 1);
+  await store.append({ leaderEpoch: 1, chunks: [chunk(4, 300)] }, 'relaxed');
+  expect(disk.journalBytes).toBe(0);
+  const { logStartOffset, lastOffset } = await store.ends(1);
+  expect([logStartOffset, lastOffset]).toEqual([2, 4]);
+});
+
+// Whatever the machine keeps of the commits since the last strict one, the journal and the rows it was moved to are one state.
+test('a power cut takes a drain and what is in the journal together, and the next leader goes on behind what is left', async () => {
+  const journalRules = { minLogs: 1, maxPartBytes: 200, drainBytes: 350, maxBytes: 10_000 };
+  for (let survivors = 0; survivors <= 8; survivors++) {
+    const disk = new MemoryDisk();
+    const store = await MemoryLogStore.open(disk, { newIncarnationId: 'one', journalRules });
+    await store.claimLeadership(0, 'a', 1);
+    await store.append(commit(0), 'strict');
+    for (let offset = 1; offset < 8; offset++) {
+      await store.append({ leaderEpoch: 1, chunks: [chunk(offset, offset === 4 ? 300 : 100)] }, 'relaxed');
+    }
+    await store.drain(1, 1);
+    disk.powerCut(survivors);
+    const next = await MemoryLogStore.open(disk, { newIncarnationId: 'one', journalRules });
+    expect(await next.claimLeadership(1, 'b', 2)).toBe(2);
+    const { lastOffset = -1 } = await next.ends(1);
+    expect(lastOffset).toBe(Math.min(survivors, 7));
+    await next.append({ leaderEpoch: 2, chunks: [chunk(lastOffset + 1, 300)] }, 'relaxed');
+    const read = concatBytes(await next.read(1, 0, 100_000));
+    const expected = Array.from({ length: lastOffset + 1 }, (_, offset) => chunk(offset, offset === 4 ? 300 : 100));
+    expect(read).toEqual(concatBytes([...expected, chunk(lastOffset + 1, 300)].map(({ bytes }) => bytes)));
   }
 });
 

@@ -9,7 +9,8 @@ export async function newIdbFixture(): Promise<LogStoreFixture> {
   let opened = 0;
   await deleteDB(databaseName(clusterName, 0));
   return {
-    open: () => IdbLogStore.open({ clusterName, brokerId: 0, newIncarnationId: `incarnation ${++opened}` }),
+    open: (journalRules) =>
+      IdbLogStore.open({ clusterName, brokerId: 0, newIncarnationId: `incarnation ${++opened}`, journalRules }),
     wipe: () => deleteDB(databaseName(clusterName, 0)),
     damageSealed: async (log, baseOffset) => {
       const database = await openDB(databaseName(clusterName, 0));

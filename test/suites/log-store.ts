@@ -1,5 +1,6 @@
 import { assert } from 'chai';
 import { KafkaError, type KafkaErrorName } from '../../src/protocol/errors.js';
+import type { JournalRules } from '../../src/storage/journal.js';
 import {
   type Chunk,
   type Commit,
@@ -15,8 +16,8 @@ import { concatBytes } from '../../src/util/bytes.js';
 
 /** The data of one broker, empty at first. */
 export interface LogStoreFixture {
-  /** One more connection, as of one more tab. */
-  open(): Promise<LogStore>;
+  /** One more connection, as of one more tab. Without rules: those of the code. */
+  open(journalRules?: JournalRules): Promise<LogStore>;
   /** Deletes the data under the open connections. */
   wipe(): Promise<void>;
   /** The bytes of a sealed segment are gone, and nothing else. */
@@ -630,7 +631,7 @@ function describeSealed(name: string, it: It, api: TestApi): void {
 }
 
 /** The chunks as one segment; without bounds it covers what they cover. */
-function sealedOf(
+export function sealedOf(
   chunks: readonly Chunk[],
   baseOffset = chunks[0]?.baseOffset ?? 0,
   nextOffset = (chunks.at(-1)?.lastOffset ?? 0) + 1,
@@ -824,12 +825,12 @@ async function readsAll(store: LogStore, chunks: readonly Chunk[], maxBytes: num
   return calls;
 }
 
-function commit(leaderEpoch: number, ...chunks: Chunk[]): Commit {
+export function commit(leaderEpoch: number, ...chunks: Chunk[]): Commit {
   return { leaderEpoch, chunks };
 }
 
 /** Bytes that begin as a batch does (baseOffset, batchLength) and go on with a pattern. */
-function chunk(log: LogId, baseOffset: number, lastOffset: number, size = 64): Chunk {
+export function chunk(log: LogId, baseOffset: number, lastOffset: number, size = 64): Chunk {
   const bytes = new Uint8Array(size);
   for (let i = 0; i < size; i++) bytes[i] = (baseOffset + i * 31 + log) & 0xff;
   const view = new DataView(bytes.buffer);
@@ -844,11 +845,11 @@ function segment(baseOffset: number, nextOffset: number): SegmentRow {
   return { log: LOG, baseOffset, nextOffset, byteCount: 100, startPosition: 0, maxTimestampMs: 9, timeIndex };
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array | undefined): boolean {
+export function sameBytes(a: Uint8Array, b: Uint8Array | undefined): boolean {
   return a.byteLength === b?.byteLength && a.every((byte, at) => byte === b[at]);
 }
 
-async function rejectsWith(type: KafkaErrorName, promise: Promise<unknown>): Promise<void> {
+export async function rejectsWith(type: KafkaErrorName, promise: Promise<unknown>): Promise<void> {
   const outcome = await promise.then(
     () => 'it resolved',
     (error: unknown) => error,
@@ -858,7 +859,7 @@ async function rejectsWith(type: KafkaErrorName, promise: Promise<unknown>): Pro
 }
 
 /** A small generator of pseudo-random numbers in [0, 1), so that a seed names a run. */
-function mulberry32(seed: number): () => number {
+export function mulberry32(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

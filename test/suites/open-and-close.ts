@@ -36,6 +36,7 @@ export function boundsAfter(rounds: number): Readonly<Record<StoreName, StoreSiz
     segments: { rows: LOGS, bytes: LOGS * 200 },
     sealed: { rows: 0, bytes: 0 },
     sealedBytes: { rows: 0, bytes: 0 },
+    journal: { rows: 0, bytes: 0 },
     logs: { rows: LOGS, bytes: LOGS * 100 },
     meta: { rows: 4, bytes: RESERVE_BYTES + 1_000 },
   };
