@@ -27,6 +27,8 @@ interface OpenStream {
 export class SealedSlices {
   /** In order of last use. */
   #open: readonly OpenStream[] = [];
+  /** Held, so that no collector takes a stream together with who waits for it. */
+  readonly #reading = new Set<BlobStream>();
 
   /** The bytes of a slice, owned by the caller. */
   async read(handle: SealedHandle, slice: SealedSlice): Promise<Uint8Array> {
@@ -36,7 +38,8 @@ export class SealedSlices {
     const found = this.#open.find((open) => open.handle === handle && open.at === from);
     const stream = found?.stream ?? new BlobStream(bytes);
     this.#open = this.#open.filter((open) => open !== found);
-    const read = await stream.read(slice);
+    this.#reading.add(stream);
+    const read = await stream.read(slice).finally(() => this.#reading.delete(stream));
     if (to === segment.byteCount) stream.close();
     else this.#keep([...this.#open, { handle, at: to, stream }].slice(-MAX_STREAMS));
     return read;

@@ -100,9 +100,9 @@ describe('slices of sealed segments', () => {
   it('that fail are read anew for the next', async () => {
     const handle = handleOf(0, 4);
     const slices = new SealedSlices();
-    vi.spyOn(handle.bytes, 'stream').mockImplementationOnce(() => {
-      throw new DOMException('gone', 'NotFoundError');
-    });
+    const gone = new DOMException('gone', 'NotFoundError');
+    const failing = new ReadableStream({ type: 'bytes', pull: (controller) => controller.error(gone) });
+    vi.spyOn(handle.bytes, 'stream').mockReturnValueOnce(failing as ReadableStream<Uint8Array<ArrayBuffer>>);
     await expect(slices.read(handle, entries(0, 2))).rejects.toThrow('gone');
     expect((await slices.read(handle, entries(0, 2)))[0]).toBe(0);
   });
