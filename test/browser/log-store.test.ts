@@ -3,4 +3,4 @@ import { describeJournal } from '../suites/journal.js';
 import { describeLogStore } from '../suites/log-store.js';
 
 describeLogStore('IdbLogStore', newIdbFixture, { describe, it });
-describeJournal('IdbLogStore', newIdbFixture, { describe, it });
+describeJournal('IdbLogStore', newIdbFixture, { describe, it }, 5); // thousands of IDB transactions each

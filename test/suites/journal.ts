@@ -20,7 +20,12 @@ export const SMALL_JOURNAL: JournalRules = { minLogs: 2, maxPartBytes: 200, drai
 const PATIENT: JournalRules = { ...SMALL_JOURNAL, drainBytes: 1_000_000, maxBytes: 2_000_000 };
 
 /** What a `LogStore` promises where small chunks of many logs go into its journal; in Node (vitest) and in browsers (mocha). */
-export function describeJournal(name: string, newFixture: () => Promise<LogStoreFixture>, api: TestApi): void {
+export function describeJournal(
+  name: string,
+  newFixture: () => Promise<LogStoreFixture>,
+  api: TestApi,
+  seeds = 20,
+): void {
   const it = (
     promise: string,
     body: (store: LogStore, fixture: LogStoreFixture) => Promise<void>,
@@ -193,7 +198,7 @@ export function describeJournal(name: string, newFixture: () => Promise<LogStore
   // Goal: whatever is done in whatever order, the store answers as one dense log each would. Method: one of two connections
   // leads and writes, both read; commits fail, leaders are deposed in the midst of commits whose outcome nobody knows then.
   api.describe(`${name}: the journal against a model`, () => {
-    for (let seed = 1; seed <= 20; seed++) {
+    for (let seed = 1; seed <= seeds; seed++) {
       api.it(`any mixture of operations leaves what the model holds (seed ${seed})`, async () => {
         await modelRun(seed, await newFixture());
       });
