@@ -1,3 +1,4 @@
+import { BROKER_NODE } from '../protocol/broker-node.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
@@ -6,6 +7,8 @@ import { abortable, deferred, linkedController, OVER, onAbort } from '../util/si
 import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
 import { type Attempt, type RetryScope, withRetry } from './retry.js';
+
+const BROKER_ADDRESS = `${BROKER_NODE.host}:${BROKER_NODE.port}`;
 
 interface NetworkInstrumentation {
   readonly events: { readonly REQUEST: string; readonly REQUEST_TIMEOUT: string };
@@ -168,7 +171,7 @@ export class Connection {
       createdAt: sentAt,
       sentAt,
       pendingDuration: 0,
-      broker: 'tab:0',
+      broker: BROKER_ADDRESS,
     });
 
     const limitMs = (options.timeoutMs ?? requestTimeoutMs) + (options.waitMs ?? 0);
