@@ -1,4 +1,4 @@
-import { BROKER_NODE } from '../protocol/broker-node.js';
+import { BROKER_ADDRESS } from '../protocol/broker-node.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
@@ -7,8 +7,6 @@ import { abortable, deferred, linkedController, OVER, onAbort } from '../util/si
 import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
 import { type Attempt, type RetryScope, withRetry } from './retry.js';
-
-const BROKER_ADDRESS = `${BROKER_NODE.host}:${BROKER_NODE.port}`;
 
 interface NetworkInstrumentation {
   readonly events: { readonly REQUEST: string; readonly REQUEST_TIMEOUT: string };
