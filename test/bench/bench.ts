@@ -15,6 +15,7 @@ import { measureLatency } from './rows/latency.ts';
 import { measureManyPartitions } from './rows/many-partitions.ts';
 import { measureSealed, measureSealedSingle } from './rows/sealed.ts';
 import { measureThroughput } from './rows/throughput.ts';
+import { measureUpkeep } from './rows/upkeep.ts';
 import { type Round, rowsOf, tableOf } from './table.ts';
 
 const { values: options } = parseArgs({
@@ -38,6 +39,7 @@ try {
     measureSealed,
     measureSealedSingle,
     measureLatency,
+    measureUpkeep,
     measureManyPartitions,
     measureFailover,
     measureColdOpen,

@@ -6,6 +6,7 @@ import { makePartitions, openPartitions, spreadCost } from './partitions.js';
 import { plainIdb } from './plain-idb.js';
 import { raw } from './raw.js';
 import { sealed, sealedCount } from './sealed.js';
+import { sendBesideUpkeep } from './upkeep.js';
 import { latency, percentile } from './values.js';
 
 type Callable = Record<string, (args: never) => unknown>;
@@ -68,6 +69,7 @@ const bench = {
   makePartitions,
   openPartitions,
   spreadCost,
+  sendBesideUpkeep,
   startSending(args: { name: string }): void {
     acks.length = 0;
     sendForever(args, acks).catch((error) => console.error('bench sender:', String(error)));

@@ -28,14 +28,14 @@ export function sealed({ segmentBytes, oneByOne }: SealedOptions): Contender {
     async bulkWrite(values) {
       if (oneByOne) for (const [id, value] of values.entries()) await inner.writeOne?.(value, id);
       else await inner.bulkWrite?.(values);
-      await allSealed(databaseOf(cluster));
+      await allSealed(cluster);
     },
   };
 }
 
-/** Resolves once all closed segments are sealed and their rows are gone. */
-async function allSealed(name: string): Promise<void> {
-  const database = await openDatabase(name);
+/** Resolves once all closed segments of the cluster's only log that has some are sealed, and their rows are gone. */
+export async function allSealed(cluster: string): Promise<void> {
+  const database = await openDatabase(databaseOf(cluster));
   const deadline = performance.now() + SEALED_DEADLINE_MS;
   for (;;) {
     const transaction = database.transaction(['segments', 'sealed', 'chunks']);
