@@ -5,6 +5,7 @@ import type { EncryptionKeys } from '../src/protocol/encryption-keys.js';
 import { KafkaError } from '../src/protocol/errors.js';
 import { browserRuntime } from '../src/runtime/browser-runtime.js';
 import { lazyLines } from '../src/runtime/lazy-lines.js';
+import type { Clock } from '../src/runtime/runtime.js';
 import { serveRequests } from '../src/runtime/serve-requests.js';
 import { IdbLogStore } from '../src/storage/idb-log-store.js';
 import type { LogStore } from '../src/storage/log-store.js';
@@ -13,6 +14,8 @@ declare const self: DedicatedWorkerGlobalScope;
 
 /** A host that has started loads its parts when there is time, so that none is waited for when it is elected. */
 const PRELOAD_AFTER_MS = 1000;
+/** One part, then the requests of so long: whoever sends just now is to meet few of them. */
+const PRELOAD_EVERY_MS = 250;
 
 const PARTS: ClusterParts = {
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
@@ -46,7 +49,7 @@ serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIf
     visible,
     batchKeys: () => batchKeys(),
   });
-  void clock.sleep(PRELOAD_AFTER_MS).then(preload);
+  void clock.sleep(PRELOAD_AFTER_MS).then(() => preload(clock));
   return {
     hostId: host.hostId ?? host.lockName,
     lockName: host.lockName,
@@ -72,9 +75,11 @@ async function openMemory(newIncarnationId: string): Promise<LogStore> {
   return MemoryLogStore.open(new MemoryDisk(), { newIncarnationId });
 }
 
-/** One after the other, so that requests find their way in between. */
-async function preload(): Promise<void> {
-  for (const load of Object.values(PARTS)) await load().catch(() => {}); // whoever needs it tries again
+async function preload(clock: Clock): Promise<void> {
+  for (const load of Object.values(PARTS)) {
+    await load().catch(() => {}); // whoever needs it tries again
+    await clock.sleep(PRELOAD_EVERY_MS);
+  }
 }
 
 function loaded<T>(part: Promise<T>): Promise<T> {

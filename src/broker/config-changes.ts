@@ -1,3 +1,4 @@
+import { BROKER_ID } from '../protocol/broker-node.js';
 import { ConfigSource } from '../protocol/config-source.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
@@ -5,7 +6,7 @@ import { parseTopicConfig, topicConfigDefaults } from '../protocol/topic-config.
 import { brokerConfigDefaults, parseBrokerConfig } from './broker-config.js';
 import type { Change } from './create-topics.js';
 import { unknownTopic } from './handle-metadata.js';
-import { BROKER_ID, type MetadataImage } from './metadata-image.js';
+import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
 
 type Entries = Readonly<Record<string, string>>;

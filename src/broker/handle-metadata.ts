@@ -1,11 +1,9 @@
+import { BROKER_ID, BROKER_NODE } from '../protocol/broker-node.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { MetadataRequest, MetadataResponse } from '../protocol/requests.js';
 import { assertLegalTopicName } from '../protocol/topic-name.js';
-import { BROKER_ID, type TopicImage } from './metadata-image.js';
+import type { TopicImage } from './metadata-image.js';
 import type { ReadContext } from './read-context.js';
-
-/** The broker's address, for shape: in a browser there is nothing to connect to. */
-export const BROKER_NODE = { nodeId: BROKER_ID, host: 'tabstream', port: 0 } as const;
 
 type TopicMetadata = MetadataResponse['topics'][number];
 

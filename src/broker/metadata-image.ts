@@ -5,9 +5,6 @@ import type { LogId } from '../storage/log-store.js';
 import { unreachable } from '../util/assert.js';
 import type { MetadataRecord } from './metadata-records.js';
 
-/** The one broker of a cluster with `brokers: 1`. */
-export const BROKER_ID = 1;
-
 export interface PartitionImage {
   readonly partitionId: number;
   readonly log: LogId;

@@ -1,8 +1,9 @@
 import { deleteRecordsBefore } from '../log/log-upkeep.js';
+import { BROKER_ID } from '../protocol/broker-node.js';
 import { ConfigResourceType } from '../protocol/requests.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { Controller } from './controller.js';
-import { BROKER_ID, type MetadataImage } from './metadata-image.js';
+import type { MetadataImage } from './metadata-image.js';
 import { type MetadataRecord, metadataBatches } from './metadata-records.js';
 
 /** The log is written anew once it holds that many records, and that many times as many as the image needs. */

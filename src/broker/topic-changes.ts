@@ -1,3 +1,4 @@
+import { BROKER_ID } from '../protocol/broker-node.js';
 import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { Requests, Responses } from '../protocol/requests.js';
 import { parseTopicConfig } from '../protocol/topic-config.js';
@@ -15,7 +16,7 @@ import {
   type TopicCreation,
 } from './create-topics.js';
 import { unknownTopic } from './handle-metadata.js';
-import { BROKER_ID, type MetadataImage } from './metadata-image.js';
+import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
 
 /** What CreateTopics does. Each topic is created or refused for itself. */

@@ -1,3 +1,4 @@
+import { BROKER_ADDRESS } from '../protocol/broker-node.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
@@ -168,7 +169,7 @@ export class Connection {
       createdAt: sentAt,
       sentAt,
       pendingDuration: 0,
-      broker: 'tab:0',
+      broker: BROKER_ADDRESS,
     });
 
     const limitMs = (options.timeoutMs ?? requestTimeoutMs) + (options.waitMs ?? 0);

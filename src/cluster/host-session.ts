@@ -1,10 +1,10 @@
 import { Broker, type BrokerApi, type BrokerOptions } from '../broker/broker.js';
 import { fetchHandler } from '../broker/handle-fetch.js';
 import { handleListOffsets } from '../broker/handle-list-offsets.js';
-import { BROKER_NODE, handleMetadata } from '../broker/handle-metadata.js';
-import { BROKER_ID } from '../broker/metadata-image.js';
+import { handleMetadata } from '../broker/handle-metadata.js';
 import { METADATA_LOG } from '../broker/metadata-records.js';
 import type { ReadContext } from '../broker/read-context.js';
+import { BROKER_ID, BROKER_NODE } from '../protocol/broker-node.js';
 import { KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, DescribeClusterResponse, MetadataRequest, Requests, Responses } from '../protocol/requests.js';
 import type { StorageState } from '../protocol/storage-state.js';

@@ -41,8 +41,9 @@ class DirectLinesEnd implements LinesEnd {
   }
 
   join(): void {
-    const renew = ++this.#inVain >= PATIENCE && Number.isInteger(Math.log2(this.#inVain));
-    if (renew) this.#leave();
+    // Each time twice as long: where no line ever comes up, whoever sends would pay for a message more.
+    if (!Number.isInteger(Math.log2(++this.#inVain))) return;
+    if (this.#inVain >= PATIENCE) this.#leave();
     // Somebody may have told it that we are gone.
     if (this.#introducer !== undefined) this.#tell({ join: this.#name });
     else if (!this.#isJoining) void this.#join();

@@ -379,7 +379,7 @@ test('REQUEST_TIMEOUT: tells of the request that got no answer in time; enforceR
     {
       apiName: 'ListGroups',
       clientId: 'test',
-      broker: 'tab:0',
+      broker: 'tabstream:0',
       correlationId: expect.any(Number),
       createdAt: expect.any(Number),
       sentAt: expect.any(Number),

@@ -1,9 +1,9 @@
 import { openDB } from 'idb';
-import { BROKER_ID } from '../../src/broker/metadata-image.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { Host } from '../../src/cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import { kafkaOn, logLevel } from '../../src/index.js';
+import { BROKER_ID } from '../../src/protocol/broker-node.js';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import { IdbLogStore } from '../../src/storage/idb-log-store.js';
 import { RESERVE_BYTES } from '../../src/storage/log-store.js';

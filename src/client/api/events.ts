@@ -18,6 +18,10 @@ export type On<E extends Readonly<Record<string, string>>> = (
   listener: (event: InstrumentationEvent<any>) => unknown,
 ) => RemoveInstrumentationEventListener;
 
+/**
+ * As in KafkaJS, without its `apiKey`, `apiVersion` and `size`: a request goes to the worker as it is, neither encoded nor
+ * in versions, and `apiName` says what it is.
+ */
 export interface RequestEventPayload {
   readonly apiName: string;
   readonly clientId: string;

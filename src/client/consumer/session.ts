@@ -1,3 +1,4 @@
+import { BROKER_ID } from '../../protocol/broker-node.js';
 import type { KafkaError } from '../../protocol/errors.js';
 import type { IsolationLevel, PartitionGap } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
@@ -78,9 +79,9 @@ export class ConsumerSession<K, V> {
       retry,
       ...settings,
       resetPosition: (topic) => this.#group?.resetPosition(topic) ?? 'earliest',
-      onFetchStart: () => instrumentation.emit(CONSUMER_EVENTS.FETCH_START, { nodeId: 0 }),
+      onFetchStart: () => instrumentation.emit(CONSUMER_EVENTS.FETCH_START, { nodeId: BROKER_ID }),
       onFetch: (result) => {
-        instrumentation.emit(CONSUMER_EVENTS.FETCH, { ...result, nodeId: 0 });
+        instrumentation.emit(CONSUMER_EVENTS.FETCH, { ...result, nodeId: BROKER_ID });
         // Background tabs get few timers, but answers arrive: let them carry what is due.
         this.#tick();
       },
