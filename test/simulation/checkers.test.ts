@@ -7,8 +7,9 @@ import type { Commit, Durability, LogStore } from '../../src/storage/log-store.j
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { setInt32 } from '../../src/util/bytes.js';
 import { crc32c } from '../../src/util/crc32c.js';
-import type { CheckId } from './checkers.js';
+import { CHECKERS, type CheckId } from './checkers.js';
 import type { Sabotage } from './cluster-simulation.js';
+import { newHistory } from './history.js';
 import { type FaultKind, runScenario } from './scenario.js';
 
 const SEEDS = 40;
@@ -258,3 +259,24 @@ function withoutMarkers(store: LogStore): LogStore {
 const CRC_AT = 17;
 const PRODUCER_ID_AT = 43;
 const NO_PRODUCER = new Uint8Array(8).fill(0xff);
+
+// A member may learn the same assignment of the same generation twice, the second time after a later generation went on.
+test.each([
+  { what: 'jumps', assignedAtMs: [0], found: 1 },
+  { what: 'begins anew where it was assigned again', assignedAtMs: [0, 20], found: 0 },
+])('C6: a member of a group that $what', ({ assignedAtMs, found }) => {
+  const history = newHistory();
+  const log = 'events-0';
+  const of = { group: 'a', generation: 2, log };
+  history.final.set(
+    log,
+    [0, 1, 2, 3].map((offset) => ({ offset, value: String(offset) })),
+  );
+  for (const atMs of assignedAtMs) history.assignments.push({ ...of, member: 'id', logs: [log], atMs });
+  for (const [offset, atMs] of [
+    [0, 10],
+    [3, 30],
+  ] as const)
+    history.reads.push({ ...of, reader: 'member1 id', offset, value: String(offset), atMs });
+  expect(CHECKERS.C6(history)).toHaveLength(found);
+});

@@ -1,4 +1,4 @@
-import { type History, type Read, visibleValues } from './history.js';
+import { type Assignment, type History, type Read, visibleValues } from './history.js';
 import { compactionViolations } from './table-history.js';
 
 /** Ids as in the checklist of guarantees: what must hold on every history. */
@@ -137,11 +137,19 @@ function skippingReaders(history: History): string[] {
   ].flatMap(([who, reads]) => gaps(reads, 0, known, history.deletedBelow).map((text) => `${who}: ${text}`));
 }
 
-/** C6: a member reads without gaps within a generation; nothing that a group committed past was never handled. */
+/**
+ * C6: a member reads without gaps from one assignment to the next, which may come in the same generation: then it begins at
+ * what is committed, perhaps by a later generation. Nothing that a group committed past was never handled.
+ */
 function skippingGroups(history: History): string[] {
   const known = knownOffsets(history);
   const reads = history.reads.filter((read) => read.group !== undefined);
-  const sessions = groupBy(reads, (read) => `${byReaderAndLog(read)}, generation ${read.generation}`);
+  const begunMs = (read: Read): number =>
+    Math.max(0, ...history.assignments.filter((each) => isFollowedBy(each, read)).map(({ atMs }) => atMs));
+  const sessions = groupBy(
+    reads,
+    (read) => `${byReaderAndLog(read)}, generation ${read.generation} from ${begunMs(read)} ms on`,
+  );
   const wrong = [...sessions].flatMap(([who, session]) =>
     gaps(session, undefined, known, history.deletedBelow).map((text) => `${who}: ${text}`),
   );
@@ -156,6 +164,12 @@ function skippingGroups(history: History): string[] {
     if (missed.length > 0) wrong.push(`${key}: committed ${committed}, never handled ${missed.join(', ')}`);
   }
   return wrong;
+}
+
+function isFollowedBy({ group, generation, member, atMs }: Assignment, read: Read): boolean {
+  return (
+    group === read.group && generation === read.generation && read.reader.endsWith(` ${member}`) && atMs <= read.atMs
+  );
 }
 
 /** C7: in one generation a partition has one owner, and only its owner handles it. */
