@@ -113,10 +113,7 @@ export interface ProducerConfig<K = RecordInput, V = RecordInput> {
  */
 export interface Producer<K = RecordInput, V = RecordInput> {
   connect(): Promise<void>;
-  /**
-   * Sends what is waiting, then closes. Later sends are refused. Waits while acknowledgements come; after 6 s without one
-   * (or `requestTimeout`, if that is less) what is left fails, and its outcome is unknown.
-   */
+  /** Sends what is waiting, then closes. Later sends are refused. */
   disconnect(): Promise<void>;
   /**
    * Resolves when the records are acknowledged; with acks 0 at once, with `[]`.

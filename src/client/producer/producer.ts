@@ -24,8 +24,6 @@ const MAX_UNSENT_BYTES = 2 ** 20;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 120_000;
 const DEFAULT_PRODUCE_TIMEOUT_MS = 30_000;
 const DEFAULT_METADATA_MAX_AGE_MS = 300_000;
-/** `disconnect` waits while answers come. After such a silence, in which a dead leader would have been replaced, it does not. */
-const DISCONNECT_SILENCE_MS = 6_000;
 /** Kafka's default. Each carries up to 1 MiB, so that this also bounds what waits in the worker. */
 const MAX_IN_FLIGHT_REQUESTS = 5;
 
@@ -160,7 +158,8 @@ export function makeProducer<K, V>(
     status = 'disconnecting';
     const limit = new AbortController();
     try {
-      await Promise.race([sender.flush(settled()), silence(limit.signal).catch(() => {})]);
+      const timeout = runtime.clock.sleep(context.requestTimeoutMs, limit.signal).catch(() => {});
+      await Promise.race([sender.flush(settled()), timeout]);
     } finally {
       limit.abort();
       status = 'disconnected';
@@ -169,16 +168,6 @@ export function makeProducer<K, V>(
       );
       await connection.close();
       instrumentation.emit(PRODUCER_EVENTS.DISCONNECT);
-    }
-  }
-
-  /** Resolves when nothing was acknowledged, or made ready, for long. */
-  async function silence(signal: AbortSignal): Promise<void> {
-    const patienceMs = Math.min(context.requestTimeoutMs, DISCONNECT_SILENCE_MS);
-    const left = (): string => `${outstanding.size} ${accumulator.bytes}`;
-    for (let before = ''; before !== left(); ) {
-      before = left();
-      await runtime.clock.sleep(patienceMs, signal);
     }
   }
 
