@@ -1,10 +1,7 @@
 import { type IDBPTransaction, wrap } from 'idb';
 import type { SealedTransaction } from './idb-sealed.js';
-import type { LogId } from './log-store.js';
+import { type LogId, SLICE_ROWS } from './log-store.js';
 import type { LogSchema, StoreName } from './schema.js';
-
-/** Rows that one slice of a deletion takes. Appends wait for a slice: 16 full rows are no more than a commit writes. */
-const SLICE_ROWS = 16;
 
 const SCOPE: StoreName[] = ['meta', 'logs', 'chunks', 'segments', 'checkpoints'];
 

@@ -1,7 +1,7 @@
 import { assert } from '../util/assert.js';
 import { concatBytes } from '../util/bytes.js';
 import type { CommitLink } from './commit-chain.js';
-import { type Chunk, type LogId, MAX_ROW_BYTES } from './log-store.js';
+import { type Chunk, type LogId, MAX_ROW_BYTES, SLICE_ROWS } from './log-store.js';
 
 /*
  * A commit costs by its rows, so that small chunks of many logs go into one: a row of the journal.
@@ -64,8 +64,6 @@ export interface Drain {
   readonly rows?: number;
 }
 
-/** Rows that a commit moves besides: what waits behind it waits no longer than for a slice of a deletion. */
-const DRAINED_ROWS = 16;
 const PART_FIELDS = 4;
 /** Of a part in the row, beside its bytes: its four numbers. */
 const PART_OVERHEAD_BYTES = 40;
@@ -157,7 +155,7 @@ export class Journal {
       else inRows.push(...this.#move(log, own, { moved, link }));
     }
     for (const log of logs) inRows.push(...this.#move(log, [], { moved, link }));
-    const rowsToMove = Math.max(rows, byteCount < drainBytes ? 0 : DRAINED_ROWS);
+    const rowsToMove = Math.max(rows, byteCount < drainBytes ? 0 : SLICE_ROWS);
     inRows.push(...this.#moveOldest(rowsToMove, { moved, link }));
     return { chunks: inRows, ...this.#change(inJournal, moved, link) };
   }
@@ -173,7 +171,7 @@ export class Journal {
     this.#isResting = true;
     try {
       while (this.#entries.length > 0 && this.#restedAt === this.#commits) {
-        await commit({ rows: DRAINED_ROWS });
+        await commit({ rows: SLICE_ROWS });
         this.#forget();
       }
     } catch {

@@ -16,6 +16,9 @@ export interface Chunk {
 /** Chromium moves values from 64 KiB on to files beside the database, four times slower: rows stay below. */
 export const MAX_ROW_BYTES: number = 60 * 1024;
 
+/** Rows that work beside appends touches at once: appends wait for it, and 16 full rows are no more than a commit writes. */
+export const SLICE_ROWS: number = 16;
+
 /** What a store keeps in reserve: room for some thousand offset commits, or the deletion of as many rows. */
 export const RESERVE_BYTES: number = 2 * 1024 * 1024;
 

@@ -7,17 +7,18 @@ import { deferred } from '../util/signal.js';
 import { assertCommit, baseOffsetOf } from './chunk.js';
 import { CommitChain } from './commit-chain.js';
 import { type Drain, Journal, type JournalRules } from './journal.js';
-import type {
-  Commit,
-  Durability,
-  Leadership,
-  LogEnds,
-  LogId,
-  LogStore,
-  NewSealedSegment,
-  SealedChange,
-  SealedSegment,
-  SegmentRow,
+import {
+  type Commit,
+  type Durability,
+  type Leadership,
+  type LogEnds,
+  type LogId,
+  type LogStore,
+  type NewSealedSegment,
+  type SealedChange,
+  type SealedSegment,
+  type SegmentRow,
+  SLICE_ROWS,
 } from './log-store.js';
 import type { MemoryDisk } from './memory-disk.js';
 import type { RawLogStore } from './raw-log-store.js';
@@ -26,8 +27,6 @@ import { fencedError, isFenced, storageError, wedgedError } from './storage-erro
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
 const OPEN_DEADLINE_MS = 10_000;
-/** As many chunks as one slice of a deletion takes. */
-const SLICE_ROWS = 64;
 
 /**
  * read: until the data was looked up. write: until the commit point, from which on the data is there for everyone.
