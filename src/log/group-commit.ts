@@ -1,5 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { Chunk, Commit, LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import { isFenced } from '../storage/storage-errors.js';
 import { assert } from '../util/assert.js';
 import { type Deferred, deferred } from '../util/signal.js';
 import { packChunks, type StampedBatches } from './chunk-packing.js';
@@ -214,7 +215,7 @@ export class GroupCommit {
 
   /** What is in flight behind will fail by itself; its logs must know before they take another append. */
   #failed(group: readonly Waiting[], error: unknown): void {
-    if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') this.fenced(error);
+    if (isFenced(error)) this.fenced(error);
     const queued = this.#draining ? [] : this.#emptyQueue();
     if (!this.#draining) this.#onFailed?.(error);
     this.#draining = true;
@@ -274,7 +275,7 @@ function partsOf(group: readonly Waiting[]): Part[] {
 }
 
 function errorBehind(error: unknown): KafkaError {
-  if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') return error;
+  if (isFenced(error)) return error;
   const text = error instanceof Error ? error.message : String(error);
   return new KafkaError('KAFKA_STORAGE_ERROR', `a commit ahead failed, nothing was written: ${text}`, { cause: error });
 }

@@ -1,5 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { LogEnds, SegmentRow } from '../storage/log-store.js';
+import { isFenced } from '../storage/storage-errors.js';
 import type { AbortedTransaction } from './aborted-transactions.js';
 import { asLogSnapshot } from './log-state.js';
 import type { LogInside, PartitionLog } from './partition-log.js';
@@ -157,6 +158,6 @@ async function rollActiveSegment(inside: LogInside): Promise<number> {
 
 /** The failure of a write beside the commits. */
 function heardOf({ options, asAnswer }: LogInside, error: unknown): unknown {
-  if (error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH') options.groupCommit.fenced(error);
+  if (isFenced(error)) options.groupCommit.fenced(error);
   return asAnswer(error);
 }

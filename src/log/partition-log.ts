@@ -11,6 +11,7 @@ import {
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import { isFenced } from '../storage/storage-errors.js';
 import { Serial } from '../util/serial.js';
 import { isFull } from './active-segment.js';
 import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
@@ -483,7 +484,7 @@ export class PartitionLog {
 
   /** A fenced write means, for a client, that it should look for the leader. */
   #asAnswer(error: unknown): unknown {
-    if (!(error instanceof KafkaError) || error.type !== 'FENCED_LEADER_EPOCH') return error;
+    if (!isFenced(error)) return error;
     const text = `${this.name} has a newer leader than epoch ${this.#options.leaderEpoch}: ${error.message}`;
     return new KafkaError('NOT_LEADER_OR_FOLLOWER', text, { cause: error });
   }

@@ -86,15 +86,12 @@ interface Entry {
 
 /** The parts of a log that are not in `chunks`, in offset order. The bytes are views of the rows. */
 export function partsOf(log: LogId, rows: readonly JournalRow[]): Chunk[] {
-  const end = movedEnds(rows).get(log) ?? -1;
-  return rows.flatMap((row) => partsIn(row)).filter((part) => part.log === log && part.lastOffset > end);
+  return livePartsIn(rows).filter((part) => part.log === log);
 }
 
 /** Every log that has such parts. */
 export function logsIn(rows: readonly JournalRow[]): Set<LogId> {
-  const ends = movedEnds(rows);
-  const parts = rows.flatMap((row) => partsIn(row));
-  return new Set(parts.filter(({ log, lastOffset }) => lastOffset > (ends.get(log) ?? -1)).map(({ log }) => log));
+  return new Set(livePartsIn(rows).map(({ log }) => log));
 }
 
 export function isBelow([epoch, row]: JournalKey, [otherEpoch, otherRow]: JournalKey): boolean {
@@ -123,10 +120,9 @@ export class Journal {
   constructor(leaderEpoch: number, stored: readonly StoredJournalRow[], rules: JournalRules = JOURNAL_RULES) {
     this.#leaderEpoch = leaderEpoch;
     this.#rules = rules;
-    const ends = movedEnds(stored.map(({ row }) => row));
+    const isAlive = aliveIn(stored.map(({ row }) => row));
     for (const { key, row } of stored) {
-      const there = partsIn(row).filter(({ log, lastOffset }) => lastOffset > (ends.get(log) ?? -1));
-      this.#enter(key, row.bytes.byteLength, there, undefined);
+      this.#enter(key, row.bytes.byteLength, partsIn(row).filter(isAlive), undefined);
     }
   }
 
@@ -274,6 +270,16 @@ function partsIn({ parts, bytes }: JournalRow): Chunk[] {
 }
 
 type Four = [number, number, number, number];
+
+function livePartsIn(rows: readonly JournalRow[]): Chunk[] {
+  return rows.flatMap((row) => partsIn(row)).filter(aliveIn(rows));
+}
+
+/** Whether a part of these rows, which are all there are, is not in `chunks`. */
+function aliveIn(rows: readonly JournalRow[]): (part: Chunk) => boolean {
+  const ends = movedEnds(rows);
+  return ({ log, lastOffset }) => lastOffset > (ends.get(log) ?? -1);
+}
 
 /** Of each log the last offset that was moved. */
 function movedEnds(rows: readonly JournalRow[]): Map<LogId, number> {

@@ -12,7 +12,7 @@ export function fencedError(writerEpoch: number, storedEpoch: number): KafkaErro
   );
 }
 
-export function isFenced(error: unknown): boolean {
+export function isFenced(error: unknown): error is KafkaError {
   return error instanceof KafkaError && error.type === 'FENCED_LEADER_EPOCH';
 }
 

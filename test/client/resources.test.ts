@@ -86,6 +86,14 @@ test('an attempt that waits for its turn ends when its client is disconnected', 
   expect(open().timers).toBe(0);
 });
 
+/** What it fails with, heard of from now on. */
+function outcomeOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => 'done',
+    (error: unknown) => error,
+  );
+}
+
 // Goal: `Kafka.close` leaves nothing of whatever is under way. Method: each public object is closed in the midst of its work.
 const UNDER_WAY: readonly {
   readonly name: string;
@@ -162,10 +170,7 @@ const UNDER_WAY: readonly {
     begin: async (kafka) => {
       const begun = deferred();
       const checking = kafka.admin().checkLogs({ onProgress: () => begun.resolve() });
-      const outcome = checking.then(
-        () => 'done',
-        (error: unknown) => error,
-      );
+      const outcome = outcomeOf(checking);
       await begun.promise;
       return async () => expect(await outcome).toBeInstanceOf(KafkaJSConnectionError);
     },
@@ -201,10 +206,7 @@ const UNDER_WAY: readonly {
       const begun = deferred();
       admin.on(admin.events.REQUEST, ({ payload }) => payload.apiName === 'ImportLog' && begun.resolve());
       const importing = admin.importPartition({ topic: 'copy', partition: 0, segments });
-      const outcome = importing.then(
-        () => 'done',
-        (error: unknown) => error,
-      );
+      const outcome = outcomeOf(importing);
       await begun.promise;
       return async () => expect(await outcome).toBeInstanceOf(KafkaJSConnectionError);
     },
