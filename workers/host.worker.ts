@@ -18,6 +18,7 @@ const PRELOAD_AFTER_MS = 1000;
 const PRELOAD_EVERY_MS = 250;
 
 const PARTS: ClusterParts = {
+  broker: () => loaded(import('../src/broker/broker.js')),
   groups: () => loaded(import('../src/broker/coordinator/group-coordinator.js')),
   topics: () => loaded(import('../src/broker/create-topics.js')),
   maintenance: () => loaded(import('../src/broker/maintenance.js')),

@@ -2,8 +2,8 @@ import type { PartitionLog } from '../log/partition-log.js';
 import type { Clock } from '../runtime/runtime.js';
 import { Serial } from '../util/serial.js';
 import type { Change } from './create-topics.js';
+import { metadataBatches } from './metadata-batches.js';
 import { applyMetadataRecords, type MetadataImage } from './metadata-image.js';
-import { metadataBatches } from './metadata-records.js';
 
 /** The one writer of the metadata log: decide → append → apply → answer, one change at a time. */
 export class Controller {

@@ -1,4 +1,4 @@
-import { hasTransactions } from '../log/log-state.js';
+import { hasTransactions } from '../log/log-snapshot.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import {
   EARLIEST_TIMESTAMP,

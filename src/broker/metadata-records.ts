@@ -1,7 +1,6 @@
 import { batchesIn } from '../record/batch-header.js';
 import { RecordCursor } from '../record/record-cursor.js';
 import type { LogId } from '../storage/log-store.js';
-import { internalBatches } from './internal-batches.js';
 
 /**
  * The records of the metadata log (log 0), named as in KRaft's; each is one JSON object, the value of a record without
@@ -30,11 +29,6 @@ export const METADATA_LOG: LogId = 0;
 
 const UTF8 = new TextDecoder();
 
-/** The records as batches of the metadata log, to be appended as one. */
-export function metadataBatches(records: readonly MetadataRecord[], timestampMs: number): Uint8Array {
-  return internalBatches(records.map((record) => ({ key: null, value: JSON.stringify(record), timestampMs })));
-}
-
 /** The records at or after `fromOffset` in a chunk of the metadata log, in order: how any host follows it. */
 export function metadataRecordsIn(chunk: Uint8Array, fromOffset = 0): MetadataRecord[] {
   const records: MetadataRecord[] = [];
@@ -43,7 +37,7 @@ export function metadataRecordsIn(chunk: Uint8Array, fromOffset = 0): MetadataRe
     while (cursor.next()) {
       const value = cursor.value();
       if (cursor.offset < fromOffset || value === null) continue;
-      records.push(JSON.parse(UTF8.decode(value)) as MetadataRecord); // written by metadataBatches
+      records.push(JSON.parse(UTF8.decode(value)) as MetadataRecord); // written by `metadataBatches`
     }
   }
   return records;

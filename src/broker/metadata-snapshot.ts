@@ -3,8 +3,9 @@ import { BROKER_ID } from '../protocol/broker-node.js';
 import { ConfigResourceType } from '../protocol/requests.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { Controller } from './controller.js';
+import { metadataBatches } from './metadata-batches.js';
 import type { MetadataImage } from './metadata-image.js';
-import { type MetadataRecord, metadataBatches } from './metadata-records.js';
+import type { MetadataRecord } from './metadata-records.js';
 
 /** The log is written anew once it holds that many records, and that many times as many as the image needs. */
 export const SNAPSHOT_RECORDS = 10_000;

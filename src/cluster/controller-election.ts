@@ -64,6 +64,10 @@ export class ControllerElection {
     return this.#leader;
   }
 
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
   /** Takes part from now on; before, this host only hears who leads. Idempotent. */
   start(): void {
     if (this.#isStarted) return;

@@ -1,4 +1,4 @@
-import { Broker, type BrokerApi, type BrokerOptions } from '../broker/broker.js';
+import type { Broker, BrokerApi, BrokerOptions } from '../broker/broker.js';
 import { fetchHandler } from '../broker/handle-fetch.js';
 import { handleListOffsets } from '../broker/handle-list-offsets.js';
 import { handleMetadata } from '../broker/handle-metadata.js';
@@ -230,7 +230,7 @@ export class HostSession {
     const { clock } = this.#options.runtime;
     const { signal } = this.#closing;
     await clock.sleep(ELECTION_AFTER_MS, signal).catch(() => {});
-    if (!this.#options.readOnly) this.#election.start();
+    if (!this.#options.readOnly) this.#takePart();
     while (!signal.aborted) {
       const beforeMs = clock.monotonicMs();
       try {
@@ -291,7 +291,7 @@ export class HostSession {
     const { runtime, readOnly } = this.#options;
     if (readOnly) throw new KafkaError('UNSUPPORTED_VERSION', `${api}: a newer version leads here, reload the page`);
     const { clock } = runtime;
-    this.#election.start();
+    this.#takePart();
     const untilMs = clock.monotonicMs() + LEADER_WAIT_MS;
     for (;;) {
       const leader = await this.#awaitLeader(untilMs, signal);
@@ -361,9 +361,24 @@ export class HostSession {
 
   // ---------------------------------------------------------------- leading
 
+  /** In the election, from now on; what leading takes is loaded meanwhile. */
+  #takePart(): void {
+    if (this.#election.isStarted) return;
+    this.#election.start();
+    this.#options.parts.broker().catch(() => {}); // once elected, we hear of it
+  }
+
   async #openBroker(epoch: number): Promise<void> {
+    const opening = this.#newBroker(epoch);
+    this.#leading = { epoch, broker: opening };
+    const broker = await opening;
+    onAbort(broker.deposed, () => this.#election.dispatch({ type: 'Fenced', epoch }));
+  }
+
+  async #newBroker(epoch: number): Promise<Broker> {
     const { runtime, store, parts, clusterName, brokerConfig, batchKeys } = this.#options;
-    const opening = Broker.open({
+    const { Broker } = await parts.broker();
+    return Broker.open({
       clusterId: clusterName,
       store,
       parts,
@@ -376,9 +391,6 @@ export class HostSession {
       isFull: this.#options.storage().status === 'full',
       onFull: (figures) => this.#options.onStorage(figures ? { type: 'Refused', ...figures } : { type: 'RoomFound' }),
     });
-    this.#leading = { epoch, broker: opening };
-    const broker = await opening;
-    onAbort(broker.deposed, () => this.#election.dispatch({ type: 'Fenced', epoch }));
   }
 
   async #closeBroker(): Promise<void> {

@@ -1,6 +1,5 @@
 import type { AbortedWindow } from '../log/aborted-transactions.js';
-import { recoverLog } from '../log/log-recovery.js';
-import { hasTransactions, type TransactionsPart } from '../log/log-state.js';
+import { hasTransactions } from '../log/log-snapshot.js';
 import type { FirstRead, LogAdvance, LogView, LogViews } from '../log/log-view.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { IsolationLevel } from '../protocol/requests.js';
@@ -38,7 +37,7 @@ export interface HostLogViewsOptions {
   /** What we want to be told of from now on; undefined: of all logs. Also when the leader seems not to know it. */
   readonly onReads: (reads: readonly LogId[] | undefined) => void;
   /** Asked for where a log has transactions. */
-  readonly transactions: () => Promise<TransactionsPart>;
+  readonly transactions: ClusterParts['transactions'];
   readonly readAhead: ClusterParts['readAhead'];
 }
 
@@ -285,6 +284,7 @@ export class HostLogView implements LogView {
     const highWatermark = lastOffset === undefined ? logStartOffset : lastOffset + 1;
     if (highWatermark <= this.#highWatermark && logStartOffset <= this.#logStartOffset) return;
     if (!hasTransactions(checkpoint)) return this.apply({ logStartOffset, highWatermark, chunks: [] });
+    const { recoverLog } = await transactions();
     const recovered = await recoverLog(store, log, { nowMs: clock.wallMs(), transactions });
     this.apply({ ...recovered.committed, chunks: [] });
   }

@@ -8,7 +8,8 @@ import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
 import { type CheckedRow, checkRow, isGapPart, type RowPart, type WholeSpan, wholeSpan } from './check-row.js';
 import { type RecoveryOptions, recoverLog } from './log-recovery.js';
-import { asLogSnapshot, LogState } from './log-state.js';
+import { asLogSnapshot } from './log-snapshot.js';
+import { LogState } from './log-state.js';
 import type { ProducerEntry } from './producer-state.js';
 
 /** Some MiB at most are held at a time, besides one sealed segment. */

@@ -1,7 +1,8 @@
 import { batchesIn, isTransactional, lastOffsetOf } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
 import { LogGapError } from './log-gap.js';
-import { asLogSnapshot, LogState, type TransactionsPart } from './log-state.js';
+import { asLogSnapshot } from './log-snapshot.js';
+import { LogState, type TransactionsPart } from './log-state.js';
 import type { LogAdvance } from './log-view.js';
 import type { ProducerStateConfig } from './producer-state.js';
 import { readSound } from './sound-batches.js';

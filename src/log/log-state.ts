@@ -9,13 +9,14 @@ import {
 } from '../record/batch-header.js';
 import type { ControlRecordType } from '../record/control-record.js';
 import type { BatchHeader } from '../record/record.js';
-import type { LogCheckpoint, LogId, SegmentRow } from '../storage/log-store.js';
+import type { LogId, SegmentRow } from '../storage/log-store.js';
 import { assert, present } from '../util/assert.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from './active-segment.js';
 import { type LeaderEpochs, truncatedFromStart, withEpoch } from './leader-epochs.js';
+import { type LogSnapshot, PLAIN_VERSION, TRANSACTIONAL_VERSION } from './log-snapshot.js';
 import type { CommittedBounds, LogTransactions } from './log-transactions.js';
 import type { AdvanceOfTransactions } from './log-view.js';
-import { type PackedProducers, packProducers, unpackProducers } from './packed-producers.js';
+import { packProducers, unpackProducers } from './packed-producers.js';
 import {
   incrementSequence,
   type ProducerAppend,
@@ -24,29 +25,9 @@ import {
   type ProducerStateConfig,
 } from './producer-state.js';
 
-/** Of a log without transactions: code that knows of none opens it. */
-const PLAIN_VERSION = 2;
-const TRANSACTIONAL_VERSION = 3;
 const NO_TIMESTAMP = -1;
 /** Every tab that took over is an epoch: of a log that lives long, the oldest are forgotten. */
 const MAX_EPOCHS = 1000;
-
-/** All that a log's leader keeps in memory, as of one offset: what a checkpoint holds. Plain, never changed. */
-export interface LogSnapshot {
-  readonly version: typeof PLAIN_VERSION | typeof TRANSACTIONAL_VERSION;
-  readonly producers: PackedProducers;
-  readonly epochs: LeaderEpochs;
-  readonly segment: ActiveSegmentState;
-  readonly lastLogAppendTimeMs: number;
-  /** There from the commit on that holds the log's first transactional batch, and for ever. */
-  readonly transactions?: TransactionsSnapshot;
-}
-
-/** Which transactions are open is with the producers. */
-export interface TransactionsSnapshot {
-  /** Of the active segment; see aborted-transactions.ts. */
-  readonly aborted: readonly number[];
-}
 
 /** A batch as the state takes it: its head, and of a control batch also what it says. */
 export interface LogBatch extends BatchHeader {
@@ -58,17 +39,6 @@ export type TransactionsPart = Pick<typeof import('./log-transactions.js'), 'Log
 
 /** The producers of an append, checked and not yet adopted. */
 export type StagedProducers = ReadonlyMap<number, ProducerAppend>;
-
-/** The snapshot of a checkpoint; undefined where it is of another version of this code. */
-export function asLogSnapshot(value: unknown): LogSnapshot | undefined {
-  const snapshot = value as LogSnapshot | undefined; // written by this file, or by another version of it
-  return snapshot?.version === PLAIN_VERSION || snapshot?.version === TRANSACTIONAL_VERSION ? snapshot : undefined;
-}
-
-/** Whether the log of this checkpoint has, or once had, transactions. Without a checkpoint a log has none. */
-export function hasTransactions(checkpoint: LogCheckpoint | undefined): boolean {
-  return checkpoint !== undefined && asLogSnapshot(checkpoint.snapshot)?.version !== PLAIN_VERSION;
-}
 
 /**
  * All that follows from the batches of a log: where it ends, its producers, its epochs, its active segment. An append

@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import type { LogEnds, SegmentRow } from '../storage/log-store.js';
 import { isFenced } from '../storage/storage-errors.js';
 import type { AbortedTransaction } from './aborted-transactions.js';
-import { asLogSnapshot } from './log-state.js';
+import { asLogSnapshot } from './log-snapshot.js';
 import type { LogInside, PartitionLog } from './partition-log.js';
 import { expiredSegmentCount } from './retention.js';
 import type { ClosedSegments } from './rewrite-segments.js';

@@ -4,7 +4,7 @@ import { openBatch } from '../record/batch-compression.js';
 import { type BatchAt, batchesIn, lastOffsetOf, timestampType } from '../record/batch-header.js';
 import type { LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
-import { asLogSnapshot } from './log-state.js';
+import { asLogSnapshot } from './log-snapshot.js';
 import { soundChunks } from './sound-batches.js';
 
 const READ_BYTES = 256 * 1024;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { handleListOffsets } from '../../src/broker/handle-list-offsets.js';
+import { metadataBatches } from '../../src/broker/metadata-batches.js';
 import { applyMetadataRecords, EMPTY_IMAGE } from '../../src/broker/metadata-image.js';
-import { metadataBatches, metadataRecordsIn } from '../../src/broker/metadata-records.js';
+import { metadataRecordsIn } from '../../src/broker/metadata-records.js';
 import { errorCode, errorName, type KafkaError } from '../../src/protocol/errors.js';
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../../src/protocol/requests.js';
 import { concatBytes } from '../../src/util/bytes.js';

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { METADATA_LOG } from '../../src/broker/metadata-records.js';
+import type { ClusterParts } from '../../src/cluster/cluster-parts.js';
 import { Host } from '../../src/cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
+import { KafkaError } from '../../src/protocol/errors.js';
 import type { HostDescription } from '../../src/protocol/requests.js';
 import type { Locks } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
@@ -32,7 +34,7 @@ function run<T>(job: Promise<T>, maxMs = 60_000): Promise<T> {
   return runIn(simulation, job, maxMs);
 }
 
-async function open(name: string, { locks = true } = {}): Promise<Tab> {
+async function open(name: string, { locks = true, broker = STATIC_CLUSTER_PARTS.broker } = {}): Promise<Tab> {
   const platform = simulation.tab(name);
   const runtime = locks ? platform.runtime : { ...platform.runtime, locks: undefined };
   const stores: MemoryLogStore[] = [];
@@ -43,7 +45,7 @@ async function open(name: string, { locks = true } = {}): Promise<Tab> {
     return store;
   };
   const host = await run(
-    Host.start({ runtime, openStore, parts: STATIC_CLUSTER_PARTS, clusterName: 'c', label: name }),
+    Host.start({ runtime, openStore, parts: { ...STATIC_CLUSTER_PARTS, broker }, clusterName: 'c', label: name }),
   );
   return { platform, host, stores };
 }
@@ -139,6 +141,27 @@ describe('hosts of one cluster', () => {
     expect(disk.leadership().epoch).toBe(0);
     await simulation.run({ maxMs: 400 });
     expect(disk.leadership()).toMatchObject({ epoch: 1, hostId: host.hostId });
+  });
+
+  test('what leading takes is asked for with the first request that needs it, and again where it could not be loaded', async () => {
+    const asked: number[] = [];
+    const broker: ClusterParts['broker'] = async () => {
+      asked.push(simulation.nowMs);
+      if (asked.length < 3) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'offline');
+      return STATIC_CLUSTER_PARTS.broker();
+    };
+    const a = await open('a', { broker });
+    await run(topicsOf(a));
+    expect(asked).toEqual([]);
+    expect(await run(act(a))).toBeGreaterThan(0);
+    expect(asked.length).toBe(3);
+  });
+
+  test('a host that cannot load it leaves the lead to one that can', async () => {
+    const broker = () => Promise.reject(new KafkaError('COORDINATOR_NOT_AVAILABLE', 'offline'));
+    const [a, b] = [await open('a', { broker }), await open('b')];
+    await run(act(a));
+    expect((await leader(a))?.hostId).toBe(b.host.hostId);
   });
 
   test('one that is closed before it takes part never does', async () => {

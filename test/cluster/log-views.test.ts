@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import * as transactionsPart from '../../src/broker/transactions-part.js';
 import { HostLogViews } from '../../src/cluster/log-views.js';
 import { ReadAhead } from '../../src/cluster/read-ahead.js';
 import type { LogAdvance } from '../../src/log/log-view.js';
@@ -7,7 +8,6 @@ import { NO_FAULTS, Simulation } from '../../src/runtime/simulation.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { crc32c } from '../../src/util/crc32c.js';
-import { transactions } from '../log/harness.js';
 import { runIn } from './simulated-run.js';
 
 const LOG = 7;
@@ -50,7 +50,15 @@ async function party(name: string): Promise<Party> {
   const told: (readonly number[] | undefined)[] = [];
   const isRead = () => othersRead;
   const onReads = (reads: readonly number[] | undefined) => void told.push(reads);
-  const views = new HostLogViews({ clusterName: 'c', runtime, store, isRead, onReads, transactions, readAhead });
+  const views = new HostLogViews({
+    clusterName: 'c',
+    runtime,
+    store,
+    isRead,
+    onReads,
+    transactions: async () => transactionsPart,
+    readAhead,
+  });
   return { tab, store, views, told };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { unpackAborted } from '../../src/log/aborted-transactions.js';
 import { recoverLog } from '../../src/log/log-recovery.js';
-import { hasTransactions } from '../../src/log/log-state.js';
+import { hasTransactions } from '../../src/log/log-snapshot.js';
 import { MAX_ABORTED_PER_SEGMENT } from '../../src/log/log-transactions.js';
 import { deleteRecordsBefore, enforceRetention } from '../../src/log/log-upkeep.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';

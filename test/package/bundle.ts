@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
-import { coreChunk, MINIFIED } from '../../vite.config.js';
+import { MINIFIED, workerChunks } from '../../vite.config.js';
 
 /** What a module weighs once it is bundled with all dependencies, minified and gzipped. */
 export interface Bundle {
@@ -24,7 +24,7 @@ interface Chunk {
 
 /** The worker at `path`, counted from the project's root, in the chunks that the package has it in. */
 export function builtWorker(path: string): Promise<Bundle> {
-  return bundle(path, { output: { codeSplitting: { groups: [coreChunk(path)] } } });
+  return bundle(path, { output: { codeSplitting: { groups: workerChunks(path) } } });
 }
 
 interface BundleOptions {
