@@ -110,7 +110,7 @@ function recordViolations(who: string, records: readonly TableRecord[], puts: re
 
 /**
  * The last record of each key that was acknowledged, and committed, is there, or a later one; a tombstone may be gone, and
- * all before it then.
+ * all before it then, also one of which nobody heard whether it was stored.
  */
 function lastRecords(
   log: string,
@@ -126,10 +126,13 @@ function lastRecords(
     const { offset } = put;
     if (offset > (last.get(put.key)?.offset ?? -1)) last.set(put.key, { ...put, offset });
   }
+  const isDoubtful = ({ value, outcome }: Put): boolean => value === null && outcome === 'unknown';
+  const maybeDeleted = new Set(puts.filter(isDoubtful).map(({ key }) => key));
   return [...last.values()].flatMap(({ key, value, offset, endMs = 0 }) => {
     const left = records.filter((record) => record.key === key && isCommitted(record, atMs));
     if (left.some((record) => record.offset >= offset)) return [];
     const what = `${log}: ${key}=${value} was acknowledged at offset ${offset}`;
+    if (left.length === 0 && maybeDeleted.has(key) && deleteRetentionMs < atMs) return [];
     if (value !== null) return [`${what}; neither it nor a later one is left at ${atMs}`];
     if (left.length > 0) return [`${what}, a tombstone; it is gone, ${left[0]?.value} at ${left[0]?.offset} is not`];
     if (atMs - endMs < deleteRetentionMs) return [`${what}, a tombstone; it is gone after ${atMs - endMs} ms`];
