@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import type { GapReason } from '../protocol/requests.js';
 import { type BatchSpan, batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
 import { baseOffsetOf } from '../storage/chunk.js';
-import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
+import type { LogEnds, LogId, LogStore, SealedSegment } from '../storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
 import { LogGapError } from './log-gap.js';
@@ -30,14 +30,47 @@ interface Piece {
  * @throws LogGapError: the records at `offset` are lost. KafkaError OFFSET_OUT_OF_RANGE: they were deleted meanwhile.
  */
 export async function salvage(store: LogStore, read: SoundRead): Promise<SoundStretch> {
+  for (let layout = await layoutOf(store, read.log); ; ) {
+    try {
+      return await salvageIn(layout, store, read);
+    } catch (error) {
+      if (!(error instanceof LogGapError)) throw error;
+      const now = await layoutOf(store, read.log);
+      if (isSame(layout, now)) throw error;
+      layout = now; // what was looked for may have been replaced, or sealed, between one look and the next
+    }
+  }
+}
+
+/** Where the parts of a log lie. */
+interface Layout extends Pick<LogEnds, 'logStartOffset' | 'sealedEndOffset'> {
+  readonly sealed: readonly SealedSegment[];
+}
+
+async function layoutOf(store: LogStore, log: LogId): Promise<Layout> {
+  const { logStartOffset, sealedEndOffset } = await store.ends(log);
+  return { logStartOffset, sealedEndOffset, sealed: await store.sealedSegments(log) };
+}
+
+function isSame(a: Layout, b: Layout): boolean {
+  const keysOf = ({ logStartOffset, sealedEndOffset, sealed }: Layout): string =>
+    JSON.stringify([
+      logStartOffset,
+      sealedEndOffset,
+      ...sealed.map((segment) => [segment.baseOffset, segment.version]),
+    ]);
+  return keysOf(a) === keysOf(b);
+}
+
+async function salvageIn(layout: Layout, store: LogStore, read: SoundRead): Promise<SoundStretch> {
   const { log, offset, endOffset } = read;
-  const ends = await store.ends(log);
-  if (ends.logStartOffset > offset) {
-    throw new KafkaError('OFFSET_OUT_OF_RANGE', `log ${log} begins at offset ${ends.logStartOffset}, found ${offset}`);
+  if (layout.logStartOffset > offset) {
+    const text = `log ${log} begins at offset ${layout.logStartOffset}, found ${offset}`;
+    throw new KafkaError('OFFSET_OUT_OF_RANGE', text);
   }
   let nextOffset = offset;
   let lossReason: GapReason | undefined;
-  for await (const piece of piecesFrom(store, log, offset, ends)) {
+  for await (const piece of piecesFrom(store, log, offset, layout)) {
     if (nextOffset >= endOffset) break;
     const { bytes, lastOffset } = piece;
     const { at, offset: found, reason } = firstReadable(piece, nextOffset);
@@ -52,7 +85,7 @@ export async function salvage(store: LogStore, read: SoundRead): Promise<SoundSt
   }
   const end = Math.min(nextOffset, endOffset);
   if (lossReason !== undefined) throw new LogGapError(log, { fromOffset: offset, nextOffset: end, reason: lossReason });
-  if (nextOffset < endOffset && nextOffset >= ends.sealedEndOffset) {
+  if (nextOffset < endOffset && nextOffset >= layout.sealedEndOffset) {
     throw new LogGapError(log, { fromOffset: offset, nextOffset: endOffset, reason: 'missing' });
   }
   return { chunks: [], nextOffset: end, holesEndOffset: end }; // all of it was compacted away
@@ -139,10 +172,9 @@ async function* piecesFrom(
   store: LogStore,
   log: LogId,
   offset: number,
-  { logStartOffset, sealedEndOffset }: LogEnds,
+  { logStartOffset, sealedEndOffset, sealed }: Layout,
 ): AsyncGenerator<Piece, void, undefined> {
   const raw = await store.raw();
-  const sealed = offset < sealedEndOffset ? await store.sealedSegments(log) : [];
   for (const segment of sealed.filter(({ nextOffset }) => nextOffset > offset)) {
     const bytes = await raw.sealedBytes(segment);
     const isIntact = bytes?.byteLength === segment.byteCount && crc32c(bytes) === segment.crc32c;

@@ -5,7 +5,7 @@ import { readSound } from '../../src/log/sound-batches.js';
 import type { PartitionGap } from '../../src/protocol/requests.js';
 import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
-import type { RawChange } from '../../src/storage/raw-log-store.js';
+import type { RawChange, RawLogStore } from '../../src/storage/raw-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { batch, type Leader, LOG, leader } from './harness.js';
 
@@ -161,6 +161,32 @@ test('a row is answered up to where the reader knows the log to end', async () =
   }
 });
 
+// Goal: what is rewritten while it is looked at is not taken for lost. Method: a hole that compaction left makes a reader
+// look closely; before each of the calls that it makes to the store, one by one, what it looks at is sealed anew, or what
+// lies behind that is sealed.
+test.each([
+  { what: 'the segment with the hole', rows: [0], baseOffset: 0, nextOffset: 2 },
+  { what: 'what lies behind it', rows: [2, 3], baseOffset: 2, nextOffset: 4 },
+])('nothing is taken for lost while $what is sealed', async ({ rows, ...range }) => {
+  for (let calls = 1, isDone = false; !isDone; calls++) {
+    const { lead, chunks } = await logOf([[1], [1], [1], [1]]);
+    const bytes = chunks.map((chunk) => chunk.bytes);
+    await sealRange(lead, [bytes[0]!], { baseOffset: 0, nextOffset: 2 });
+    let left = calls;
+    const beforeCall = async (): Promise<void> => {
+      const mine = rows.map((row) => bytes[row]!);
+      if (--left === 0) await sealRange(lead, mine, range);
+    };
+    const store = calling(lead.store, beforeCall);
+    const read = { log: LOG, offset: 1, maxBytes: 1000, endOffset: 4, holesEndOffset: 0 };
+    const { chunks: found, nextOffset } = await readSound(store, read);
+    expect(found.flatMap((chunk) => [...batchesIn(chunk)].map(({ header }) => header.baseOffset))[0]).toBe(2);
+    expect(nextOffset).toBeGreaterThan(2);
+    isDone = left > 0;
+    expect(calls > 4 || !isDone).toBe(true); // it did look closely
+  }
+});
+
 test('a sealed segment whose bytes are gone is a gap', async () => {
   const { lead, chunks, disk } = await logOf([[2], [1], [1]]);
   await seal(
@@ -195,20 +221,44 @@ async function change({ store, leaderEpoch }: Leader, what: RawChange): Promise<
   await (await store.raw()).apply(what, leaderEpoch);
 }
 
+/** One sealed segment in the place of what is there. */
+async function sealRange(
+  { store, leaderEpoch }: Leader,
+  rows: readonly Uint8Array[],
+  range: { readonly baseOffset: number; readonly nextOffset: number },
+): Promise<void> {
+  const builder = new SealedSegmentBuilder(LOG, range.baseOffset);
+  for (const bytes of rows) builder.add(bytes);
+  const staged = await store.stageSealed(builder.finish(range.nextOffset), leaderEpoch);
+  await store.publishSealed({ log: LOG, ...range, sealed: [staged], segments: [] }, leaderEpoch);
+  await store.sweepSealed(LOG, leaderEpoch);
+}
+
+/** The same object, but before each call of it, or of a `RawLogStore` that it gives. */
+function calling<T extends object>(inner: T, beforeCall: () => Promise<void>): T {
+  return new Proxy(inner, {
+    get(target, name) {
+      const method: unknown = Reflect.get(target, name, target);
+      if (typeof method !== 'function') return method;
+      return async (...args: unknown[]): Promise<unknown> => {
+        await beforeCall();
+        const result: unknown = await method.apply(target, args);
+        return name === 'raw' ? calling(result as RawLogStore, beforeCall) : result;
+      };
+    },
+  });
+}
+
 /** Rows become one sealed segment; then the bytes of one of them are replaced. */
 async function seal(
-  { store, leaderEpoch, disk }: Leader,
+  lead: Leader,
   rows: readonly Uint8Array[],
   sound?: Uint8Array,
   damaged?: Uint8Array,
 ): Promise<void> {
+  const { disk } = lead;
   const heads = rows.flatMap((bytes) => [...batchesIn(bytes)].map(({ header }) => header));
-  const range = { log: LOG, baseOffset: 0, nextOffset: lastOffsetOf(heads.at(-1)!) + 1 };
-  const builder = new SealedSegmentBuilder(LOG, range.baseOffset);
-  for (const bytes of rows) builder.add(bytes);
-  const staged = await store.stageSealed(builder.finish(range.nextOffset), leaderEpoch);
-  await store.publishSealed({ ...range, sealed: [staged], segments: [] }, leaderEpoch);
-  await store.sweepSealed(LOG, leaderEpoch);
+  await sealRange(lead, rows, { baseOffset: 0, nextOffset: lastOffsetOf(heads.at(-1)!) + 1 });
   if (sound === undefined || damaged === undefined) return;
   const position = rows.slice(0, rows.indexOf(sound)).reduce((size, { byteLength }) => size + byteLength, 0);
   for (const [i, byte] of damaged.entries()) if (byte !== sound[i]) disk.damageSealedByte(LOG, 0, position + i, byte);
