@@ -1,4 +1,4 @@
-import { type CheckedLog, checkLog } from '../log/check-log.js';
+import { type CheckedLog, checkLog, checkLogInUse } from '../log/check-log.js';
 import type { GroupCommit } from '../log/group-commit.js';
 import type { PartitionLog } from '../log/partition-log.js';
 import { type LogToRepair, repairLog } from '../log/repair-log.js';
@@ -37,6 +37,8 @@ export interface IntegrityOptions {
 export interface IntegrityContext extends Pick<IntegrityOptions, 'store' | 'leaderEpoch' | 'controller'> {
   readonly recovery: () => LogToRepair['recovery'];
   readonly open: (topic: TopicImage, partition: PartitionImage) => Promise<PartitionLog>;
+  /** Does `work` while nothing of the log is rewritten or deleted; appends go on. */
+  readonly undisturbed: <T>(log: LogId, work: () => Promise<T>) => Promise<T>;
   /** Does `work` while the log is closed. */
   readonly exclusively: <T>(topic: TopicImage, partition: PartitionImage, work: () => Promise<T>) => Promise<T>;
 }
@@ -52,6 +54,10 @@ export function integrityHandlers(options: IntegrityOptions): Handlers {
   const context: IntegrityContext = {
     ...{ store, leaderEpoch, controller, open },
     recovery: () => ({ nowMs: clock.wallMs(), transactions, producerIdExpirationMs }),
+    undisturbed: async (log, work) => {
+      const known = await logs.known(log)?.catch(() => undefined); // nobody rewrites what is not open
+      return known === undefined ? work() : known.inside.turns.run(work);
+    },
     exclusively: async (topic, partition, work) => {
       const { log } = partition;
       const result = await logs.exclusively(log, work, () => newLog(topic, partition));
@@ -107,12 +113,12 @@ async function checkPartition(
   const target = (log: LogId): LogToRepair => ({ store, raw, log, leaderEpoch, recovery: context.recovery(), signal });
   if (name === '') {
     const exclusively = <T>(work: () => Promise<T>): Promise<T> => controller.exclusively(work);
-    return checkOne(target(METADATA_LOG), repair, exclusively);
+    return checkOne(context, target(METADATA_LOG), repair, exclusively);
   }
   const topic = controller.image.topics.get(name);
   const partition = topic?.partitions[partitionIndex];
   if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, partitionIndex);
-  return checkOne(target(partition.log), repair, async (work) => {
+  return checkOne(context, target(partition.log), repair, async (work) => {
     // What only the memory of an open log knows of the damaged part, such as its producers, is kept.
     await (await context.open(topic, partition)).writeCheckpoint();
     return context.exclusively(topic, partition, work);
@@ -120,12 +126,13 @@ async function checkPartition(
 }
 
 async function checkOne(
+  { undisturbed }: IntegrityContext,
   target: LogToRepair,
   repair: boolean,
   exclusively: <T>(work: () => Promise<T>) => Promise<T>,
 ): Promise<Checked> {
   await target.store.drain(target.log, target.leaderEpoch); // rows that a check has begun with stay as they are
-  const found = await checkLog(target);
+  const found = await undisturbed(target.log, () => checkLogInUse(target));
   if (!repair || found.findings.length === 0) return answer(target.log, found, undefined);
   return answer(target.log, found, await exclusively(() => repairLog(target)));
 }

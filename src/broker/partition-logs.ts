@@ -18,6 +18,11 @@ export class PartitionLogs {
     return opening;
   }
 
+  /** The log, if it is open or being opened. */
+  known(log: LogId): Promise<PartitionLog> | undefined {
+    return this.#opening.get(log);
+  }
+
   /**
    * Does `work` while the log is closed, then opens it again. Who held it open is refused as by a leader that has left,
    * and comes again; who asks for it meanwhile waits.

@@ -7,6 +7,7 @@ import type { LogId, LogStore, SealedSegment, SegmentRow } from '../storage/log-
 import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
 import { type CheckedRow, checkRow, isGapPart, type RowPart, type WholeSpan, wholeSpan } from './check-row.js';
+import { isSameLayout, layoutOf } from './log-layout.js';
 import { type RecoveryOptions, recoverLog } from './log-recovery.js';
 import { asLogSnapshot } from './log-snapshot.js';
 import { LogState } from './log-state.js';
@@ -14,6 +15,8 @@ import type { ProducerEntry } from './producer-state.js';
 
 /** Some MiB at most are held at a time, besides one sealed segment. */
 const SLICE_ROWS = 32;
+/** At a log that is rewritten all the time. */
+const MAX_LOOKS = 5;
 
 export interface LogToCheck {
   readonly store: LogStore;
@@ -42,6 +45,20 @@ export interface CheckedLog {
   readonly segments: readonly SegmentRow[];
   /** What the checkpoint knows of producers whose batches are lost or deleted. */
   readonly otherProducers: readonly ProducerEntry[];
+}
+
+/**
+ * `checkLog` for a log that is in use: where something is found, and the log was sealed, cleaned or cut meanwhile, that may be
+ * no more than two looks at different moments, so that it looks again.
+ */
+export async function checkLogInUse(target: LogToCheck): Promise<CheckedLog> {
+  const { store, log } = target;
+  for (let looks = 1; ; looks++) {
+    const before = await layoutOf(store, log);
+    const found = await checkLog(target);
+    const isSure = found.findings.length === 0 || isSameLayout(before, await layoutOf(store, log));
+    if (isSure || looks === MAX_LOOKS) return found;
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { KafkaError } from '../protocol/errors.js';
 import { batchesIn, isTransactional, lastOffsetOf } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
 import { LogGapError } from './log-gap.js';
@@ -40,6 +41,17 @@ export interface ReplayedPart {
  *   could not be loaded.
  */
 export async function recoverLog(store: LogStore, log: LogId, options: RecoveryOptions): Promise<RecoveredLog> {
+  for (;;) {
+    try {
+      return await recoverOnce(store, log, options);
+    } catch (error) {
+      // Its beginning was deleted while it was read; who does not lead it may meet that.
+      if (!(error instanceof KafkaError) || error.type !== 'OFFSET_OUT_OF_RANGE') throw error;
+    }
+  }
+}
+
+async function recoverOnce(store: LogStore, log: LogId, options: RecoveryOptions): Promise<RecoveredLog> {
   const ends = await store.ends(log);
   const { logStartOffset } = ends;
   const { nowMs } = options;

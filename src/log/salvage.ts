@@ -2,10 +2,11 @@ import { KafkaError } from '../protocol/errors.js';
 import type { GapReason } from '../protocol/requests.js';
 import { type BatchSpan, batchSpanAt, isGap, soundSizeAt } from '../record/batch-header.js';
 import { baseOffsetOf } from '../storage/chunk.js';
-import type { LogEnds, LogId, LogStore, SealedSegment } from '../storage/log-store.js';
+import type { LogId, LogStore } from '../storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
 import { LogGapError } from './log-gap.js';
+import { isSameLayout, type LogLayout, layoutOf } from './log-layout.js';
 import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
 
 /** Some MiB at most. */
@@ -36,33 +37,13 @@ export async function salvage(store: LogStore, read: SoundRead): Promise<SoundSt
     } catch (error) {
       if (!(error instanceof LogGapError)) throw error;
       const now = await layoutOf(store, read.log);
-      if (isSame(layout, now)) throw error;
+      if (isSameLayout(layout, now)) throw error;
       layout = now; // what was looked for may have been replaced, or sealed, between one look and the next
     }
   }
 }
 
-/** Where the parts of a log lie. */
-interface Layout extends Pick<LogEnds, 'logStartOffset' | 'sealedEndOffset'> {
-  readonly sealed: readonly SealedSegment[];
-}
-
-async function layoutOf(store: LogStore, log: LogId): Promise<Layout> {
-  const { logStartOffset, sealedEndOffset } = await store.ends(log);
-  return { logStartOffset, sealedEndOffset, sealed: await store.sealedSegments(log) };
-}
-
-function isSame(a: Layout, b: Layout): boolean {
-  const keysOf = ({ logStartOffset, sealedEndOffset, sealed }: Layout): string =>
-    JSON.stringify([
-      logStartOffset,
-      sealedEndOffset,
-      ...sealed.map((segment) => [segment.baseOffset, segment.version]),
-    ]);
-  return keysOf(a) === keysOf(b);
-}
-
-async function salvageIn(layout: Layout, store: LogStore, read: SoundRead): Promise<SoundStretch> {
+async function salvageIn(layout: LogLayout, store: LogStore, read: SoundRead): Promise<SoundStretch> {
   const { log, offset, endOffset } = read;
   if (layout.logStartOffset > offset) {
     const text = `log ${log} begins at offset ${layout.logStartOffset}, found ${offset}`;
@@ -172,7 +153,7 @@ async function* piecesFrom(
   store: LogStore,
   log: LogId,
   offset: number,
-  { logStartOffset, sealedEndOffset, sealed }: Layout,
+  { logStartOffset, sealedEndOffset, sealed }: LogLayout,
 ): AsyncGenerator<Piece, void, undefined> {
   const raw = await store.raw();
   for (const segment of sealed.filter(({ nextOffset }) => nextOffset > offset)) {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type CheckedLog, checkLog } from '../../src/log/check-log.js';
+import { type CheckedLog, checkLog, checkLogInUse } from '../../src/log/check-log.js';
 import { LogGapError } from '../../src/log/log-gap.js';
+import { deleteRecordsBefore } from '../../src/log/log-upkeep.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';
 import { repairLog } from '../../src/log/repair-log.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
@@ -13,6 +14,7 @@ import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { SegmentRow } from '../../src/storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../../src/storage/raw-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
+import { calling } from './calling.js';
 import { batch, type Leader, LOG, leader, sequenced, transactions } from './harness.js';
 
 const RECOVERY = { nowMs: 1_000_000, transactions };
@@ -251,6 +253,31 @@ test('a log whose closed segments were sealed and rolled up is whole', async () 
   await raw.apply({ log: LOG, segments: [untrue, ...rows.slice(1)] }, leaderEpoch);
   expect((await checkLog(target)).findings).toMatchObject([{ kind: 'segment-row' }]);
 });
+
+// Goal: a log that is in use is not said to be damaged. Method: at each of the calls that a check makes to the store, one by
+// one, the log is sealed, or grows by a segment, or loses its beginning.
+test.each<{ what: string; change: (log: PartitionLog) => Promise<unknown> }>([
+  { what: 'sealed', change: (log) => sealClosedSegments(log, new AbortController().signal) },
+  { what: 'written to', change: (log) => fillSegments(log, 2) },
+  { what: 'cut', change: (log) => deleteRecordsBefore(log, 30) },
+])('nothing is found in a log that is $what while it is checked', async ({ change }) => {
+  for (let calls = 1, isDone = false; !isDone; calls++) {
+    const { open, store: inner, leaderEpoch } = await leader();
+    const log = await open({ topicConfig: { 'segment.bytes': '1024' } });
+    await fillSegments(log, 4);
+    let left = calls;
+    const store = calling(inner, async () => void (--left === 0 && (await change(log))));
+    const target = { store, raw: await store.raw(), log: LOG, leaderEpoch, recovery: RECOVERY, signal: undefined };
+    expect((await checkLogInUse(target)).findings).toEqual([]);
+    isDone = left > 0;
+  }
+});
+
+async function fillSegments(log: PartitionLog, count: number): Promise<void> {
+  const { store } = log.inside.options;
+  const before = (await store.segments(LOG)).length;
+  while ((await store.segments(LOG)).length < before + count) await log.append(batch(['a value', 'another']), 'client');
+}
 
 async function seal({ store, leaderEpoch }: Leader, segments: readonly SegmentRow[]): Promise<void> {
   const range = { log: LOG, baseOffset: segments[0]!.baseOffset, nextOffset: segments.at(-1)!.nextOffset };

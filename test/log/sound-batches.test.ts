@@ -5,8 +5,9 @@ import { readSound } from '../../src/log/sound-batches.js';
 import type { PartitionGap } from '../../src/protocol/requests.js';
 import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
-import type { RawChange, RawLogStore } from '../../src/storage/raw-log-store.js';
+import type { RawChange } from '../../src/storage/raw-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
+import { calling } from './calling.js';
 import { batch, type Leader, LOG, leader } from './harness.js';
 
 // Goal: whatever byte of a log is damaged, whoever reads it gets every record outside of the damaged batches, none of
@@ -232,21 +233,6 @@ async function sealRange(
   const staged = await store.stageSealed(builder.finish(range.nextOffset), leaderEpoch);
   await store.publishSealed({ log: LOG, ...range, sealed: [staged], segments: [] }, leaderEpoch);
   await store.sweepSealed(LOG, leaderEpoch);
-}
-
-/** The same object, but before each call of it, or of a `RawLogStore` that it gives. */
-function calling<T extends object>(inner: T, beforeCall: () => Promise<void>): T {
-  return new Proxy(inner, {
-    get(target, name) {
-      const method: unknown = Reflect.get(target, name, target);
-      if (typeof method !== 'function') return method;
-      return async (...args: unknown[]): Promise<unknown> => {
-        await beforeCall();
-        const result: unknown = await method.apply(target, args);
-        return name === 'raw' ? calling(result as RawLogStore, beforeCall) : result;
-      };
-    },
-  });
 }
 
 /** Rows become one sealed segment; then the bytes of one of them are replaced. */
