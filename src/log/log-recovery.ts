@@ -1,4 +1,3 @@
-import { KafkaError } from '../protocol/errors.js';
 import { batchesIn, isTransactional, lastOffsetOf } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
 import { LogGapError } from './log-gap.js';
@@ -6,6 +5,7 @@ import { asLogSnapshot } from './log-snapshot.js';
 import { LogState, type TransactionsPart } from './log-state.js';
 import type { LogAdvance } from './log-view.js';
 import type { ProducerStateConfig } from './producer-state.js';
+import { readAgainWhereDeleted } from './read-again.js';
 import { readSound } from './sound-batches.js';
 import type { SoundRead, SoundStretch } from './sound-stretch.js';
 
@@ -40,15 +40,8 @@ export interface ReplayedPart {
  * @throws KafkaError KAFKA_STORAGE_ERROR: the store does not answer. COORDINATOR_NOT_AVAILABLE: the part for transactions
  *   could not be loaded.
  */
-export async function recoverLog(store: LogStore, log: LogId, options: RecoveryOptions): Promise<RecoveredLog> {
-  for (;;) {
-    try {
-      return await recoverOnce(store, log, options);
-    } catch (error) {
-      // Its beginning was deleted while it was read; who does not lead it may meet that.
-      if (!(error instanceof KafkaError) || error.type !== 'OFFSET_OUT_OF_RANGE') throw error;
-    }
-  }
+export function recoverLog(store: LogStore, log: LogId, options: RecoveryOptions): Promise<RecoveredLog> {
+  return readAgainWhereDeleted(() => recoverOnce(store, log, options));
 }
 
 async function recoverOnce(store: LogStore, log: LogId, options: RecoveryOptions): Promise<RecoveredLog> {

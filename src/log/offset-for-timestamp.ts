@@ -5,6 +5,7 @@ import { type BatchAt, batchesIn, lastOffsetOf, timestampType } from '../record/
 import type { LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
 import { asLogSnapshot } from './log-snapshot.js';
+import { readAgainWhereDeleted } from './read-again.js';
 import { soundChunks } from './sound-batches.js';
 
 const READ_BYTES = 256 * 1024;
@@ -42,8 +43,16 @@ interface Stretch {
  * here stands for its records: the answer is then its first offset, never one too far.
  */
 export async function offsetForTimestamp(query: TimestampQuery): Promise<TimestampedOffset | undefined> {
-  const { timestampMs } = query;
+  const { store, log, timestampMs } = query;
   assert(timestampMs >= 0 || timestampMs === MAX_TIMESTAMP, `${timestampMs} is a timestamp or MAX_TIMESTAMP`);
+  return readAgainWhereDeleted(async () => {
+    const { logStartOffset } = await store.ends(log);
+    return lookUp({ ...query, logStartOffset: Math.max(query.logStartOffset, logStartOffset) });
+  });
+}
+
+async function lookUp(query: TimestampQuery): Promise<TimestampedOffset | undefined> {
+  const { timestampMs } = query;
   const stretches = await stretchesOf(query);
   if (timestampMs !== MAX_TIMESTAMP) return firstAtOrAfter(query, stretches, timestampMs);
   const found = await firstAtOrAfter(query, stretches, await maxTimestamp(query, stretches));

@@ -1,12 +1,15 @@
 import { expect, test } from 'vitest';
 import { deleteRecordsBefore } from '../../src/log/log-upkeep.js';
 import { offsetForTimestamp, type TimestampedOffset } from '../../src/log/offset-for-timestamp.js';
+import type { PartitionLog } from '../../src/log/partition-log.js';
+import { sealClosedSegments } from '../../src/log/segment-sealer.js';
 import { MAX_TIMESTAMP } from '../../src/protocol/requests.js';
 import { compressBatch } from '../../src/record/batch-compression.js';
 import { CompressionTypes } from '../../src/record/compression-types.js';
 import type { Random } from '../../src/runtime/runtime.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../src/storage/log-store.js';
+import { calling } from './calling.js';
 import { batch, LOG, leader, MemoryDisk, type ReadRecord, readAll } from './harness.js';
 
 // Goal: the answer is that of a reader who looks at every record from the log start on.
@@ -96,3 +99,33 @@ function timestamps(random: Random): () => number {
     return random.below(30) === 0 ? random.below(3000) : now;
   };
 }
+
+// Goal: a log may be sealed, cut or written to while somebody looks up a time in it. Method: at each of the calls that the
+// look-up makes to the store, one by one; the answer is then that of before, or of after.
+test.each<{ what: string; change: (log: PartitionLog) => Promise<unknown> }>([
+  { what: 'sealed', change: (log) => sealClosedSegments(log, new AbortController().signal) },
+  { what: 'cut', change: (log) => deleteRecordsBefore(log, 30) },
+  { what: 'written to', change: (log) => log.append(batch([{ value: 'x'.repeat(900), timestampMs: 5 }]), 'client') },
+])('a log that is $what meanwhile', async ({ change }) => {
+  for (const timestampMs of [0, 7, 25, 55, MAX_TIMESTAMP]) {
+    for (let calls = 1, isDone = false; !isDone; calls++) {
+      const { open, store: inner, leaderEpoch } = await leader();
+      const log = await open({ topicConfig: { 'segment.bytes': '1024' } });
+      for (let i = 0; i < 60; i++) await log.append(batch([{ value: 'x'.repeat(90), timestampMs: i }]), 'client');
+      const before = await readAll(inner);
+      let left = calls;
+      const store = calling(inner, async () => void (--left === 0 && (await change(log))));
+      const found = await offsetForTimestamp({ store, log: LOG, logStartOffset: 0, endOffset: 60, timestampMs });
+      const { logStartOffset } = log;
+      const answers = [0, logStartOffset].map((start) =>
+        scan(
+          before.filter(({ offset }) => offset >= start),
+          timestampMs,
+          leaderEpoch,
+        ),
+      );
+      expect(answers).toContainEqual(found);
+      isDone = left > 0;
+    }
+  }
+});
