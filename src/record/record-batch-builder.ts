@@ -25,6 +25,24 @@ const NO_TIMESTAMP = -1;
 const FULL = -1;
 const NO_HEADERS: readonly NewRecordHeader[] = [];
 
+/** For fewer texts one call of the encoder saves nothing. */
+const RUN_FROM = 8;
+const RUN_RECORDS = 64;
+const RUN_LENGTH = 32 * 1024;
+/** By their size. Between two texts lie at most: no headers, a head with all its numbers, the length of the value. */
+const GAPS: readonly string[] = Array.from({ length: 40 }, (_, size) => '\0'.repeat(size));
+const ENCODER = new TextEncoder();
+
+/** The same record whenever it is asked for an index; it is good until it is asked for the next. */
+export type RecordAt = (index: number) => NewRecord;
+
+interface Run {
+  /** The texts where they will be, with gaps between them. */
+  readonly text: string;
+  /** Exclusive. */
+  readonly end: number;
+}
+
 export interface RecordBatchBuilderOptions {
   /** A batch does not grow beyond this; a record that is larger by itself gets a batch of its own. Default: no bound. */
   readonly maxBytes?: number;
@@ -109,6 +127,32 @@ export class RecordBatchBuilder {
   }
 
   /**
+   * `append` for the records from `from` to `to` (exclusive), in order, until one does not fit; returns how many did.
+   *
+   * A call of the encoder costs more than encoding a short text. So a run of texts is encoded by one call, and into its
+   * place: it has gaps, into which the rest of each record is written then.
+   *
+   *     ········hello·········world·        · gap
+   *
+   * @throws KafkaError as `append`; the records before are in the batch.
+   */
+  appendMany(recordAt: RecordAt, from: number, to: number): number {
+    let next = from;
+    while (next < to) {
+      const run = this.#runFrom(recordAt, next, to);
+      if (run.end - next >= RUN_FROM && this.#encodeRun(run)) {
+        while (next < run.end) this.#fillGaps(recordAt(next++));
+        continue;
+      }
+      // What makes no run, or the one record that cannot be part of any.
+      for (const stop = Math.max(run.end, next + 1); next < stop; next++) {
+        if (!this.append(recordAt(next))) return next - from;
+      }
+    }
+    return next - from;
+  }
+
+  /**
    * The finished batch in a buffer of exactly its size, which belongs to the caller (it may be transferred). The
    * builder is empty again.
    */
@@ -160,10 +204,7 @@ export class RecordBatchBuilder {
       const size = varintSize(bodySize) + bodySize;
       if (this.#at + size > this.#maxBytes && this.#recordCount > 0) return FULL;
       const bytes = this.#room(size);
-      let at = writeVarint(bytes, this.#at, bodySize);
-      bytes[at++] = 0; // attributes
-      at = writeVarlong(bytes, at, timestampDeltaMs);
-      at = writeVarint(bytes, at, offsetDelta);
+      let at = writeStart(bytes, this.#at, { bodySize, timestampDeltaMs, offsetDelta });
       at = writeVarint(bytes, at, keySize);
       if (key !== null && !writeField(bytes, at, key, keySize)) {
         keySize = utf8Size(key as string);
@@ -181,6 +222,58 @@ export class RecordBatchBuilder {
     }
   }
 
+  /** Texts for the end of the batch, of as many records as make one run. Their lengths are taken for their sizes. */
+  #runFrom(recordAt: RecordAt, from: number, to: number): Run {
+    let text = '';
+    let end = from;
+    const last = to - from < RUN_FROM || this.#recordCount === 0 ? from : Math.min(to, from + RUN_RECORDS);
+    for (; end < last; end++) {
+      const { key, value, headers, timestampMs } = recordAt(end);
+      if (!isText(key) || !isText(value) || (headers !== undefined && headers.length > 0)) break;
+      const timestampDeltaMs = timestampMs - this.#baseTimestampMs;
+      if (!Number.isSafeInteger(timestampMs) || !Number.isSafeInteger(timestampDeltaMs)) break;
+      const offsetDelta = this.#lastOffsetDelta + 1 + end - from;
+      const keySize = key === null ? NULL_SIZE : key.length;
+      const valueSize = value === null ? NULL_SIZE : value.length;
+      const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
+      const bodySize = 2 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize);
+      const length = text.length + (end > from ? 1 : 0) + varintSize(bodySize) + bodySize - 1;
+      if (length >= RUN_LENGTH || this.#at + length + 1 > this.#maxBytes) break;
+      const beforeKey = (end > from ? 2 : 1) + varintSize(bodySize) + deltasSize + varintSize(keySize);
+      const beforeValue = varintSize(valueSize);
+      if (key === null) text += GAPS[beforeKey + beforeValue];
+      else text += `${GAPS[beforeKey]}${key}${GAPS[beforeValue]}`;
+      if (value !== null) text += value;
+    }
+    return { text, end };
+  }
+
+  /** false: not all of it is ASCII, and nothing has changed. */
+  #encodeRun({ text }: Run): boolean {
+    const room = this.#room(text.length + 1);
+    return ENCODER.encodeInto(text, room.subarray(this.#at, this.#at + text.length)).read === text.length;
+  }
+
+  /** Makes a record of the texts that are at the end of the batch. */
+  #fillGaps({ key, value, timestampMs }: NewRecord): void {
+    const bytes = this.#bytes;
+    const offsetDelta = ++this.#lastOffsetDelta;
+    const timestampDeltaMs = timestampMs - this.#baseTimestampMs;
+    const keySize = key === null ? NULL_SIZE : key.length;
+    const valueSize = value === null ? NULL_SIZE : value.length;
+    const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
+    const bodySize = 2 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize);
+    let at = writeStart(bytes, this.#at, { bodySize, timestampDeltaMs, offsetDelta });
+    at = writeVarint(bytes, at, keySize);
+    if (keySize > 0) at += keySize;
+    at = writeVarint(bytes, at, valueSize);
+    if (valueSize > 0) at += valueSize;
+    bytes[at] = 0; // headers
+    this.#at = at + 1;
+    this.#recordCount++;
+    if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs;
+  }
+
   /** The memory, large enough for `size` more bytes. */
   #room(size: number): Uint8Array {
     const needed = this.#at + size;
@@ -194,6 +287,24 @@ export class RecordBatchBuilder {
 }
 
 type Field = Uint8Array | string | null;
+
+function isText(field: Field): field is string | null {
+  return typeof field === 'string' || field === null;
+}
+
+interface RecordStart {
+  /** Of all that comes behind it. */
+  readonly bodySize: number;
+  readonly timestampDeltaMs: number;
+  readonly offsetDelta: number;
+}
+
+function writeStart(bytes: Uint8Array, from: number, record: RecordStart): number {
+  let at = writeVarint(bytes, from, record.bodySize);
+  bytes[at++] = 0; // attributes
+  at = writeVarlong(bytes, at, record.timestampDeltaMs);
+  return writeVarint(bytes, at, record.offsetDelta);
+}
 
 function guessSize(field: Field, name: string): number {
   if (typeof field === 'string') return field.length;
