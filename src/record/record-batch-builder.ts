@@ -12,7 +12,7 @@ import {
   NO_SEQUENCE,
 } from './batch-layout.js';
 import type { NewRecord, NewRecordHeader } from './record.js';
-import { writeBatchHeader } from './write-batch-header.js';
+import { writeUnsealedHeader } from './write-unsealed-header.js';
 
 /** `Uint8Array.set` needs a view of its own when it gets many bytes; below, a loop is quicker. */
 const SET_FROM = 24;
@@ -153,19 +153,12 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * The finished batch in a buffer of exactly its size, which belongs to the caller (it may be transferred). The
-   * builder is empty again.
+   * The batch without its checksum (see `finishBatch`), in the builder's own memory: good until the builder is cleared,
+   * which it must be before more.
    */
-  finish(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
-    const batch = this.end(ending).slice();
-    this.clear();
-    return batch;
-  }
-
-  /** The finished batch in the builder's own memory: good until the builder is cleared, which it must be before more. */
   end(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
     const batch = this.#bytes.subarray(0, this.#at);
-    writeBatchHeader(batch, 0, batch.length, {
+    writeUnsealedHeader(batch, 0, batch.length, {
       baseOffset: ending.baseOffset ?? 0,
       partitionLeaderEpoch: ending.partitionLeaderEpoch ?? NO_PARTITION_LEADER_EPOCH,
       attributes: ending.attributes ?? 0,

@@ -5,6 +5,7 @@ import { attributesOf } from '../../src/record/batch-attributes.js';
 import {
   BATCH_HEADER_BYTES,
   batchesIn,
+  completeBatch,
   compressionOf,
   isControl,
   isTransactional,
@@ -22,6 +23,7 @@ import { NULL_START, RecordCursor } from '../../src/record/record-cursor.js';
 import { wholeBatchesEnd } from '../../src/record/whole-batches.js';
 import { concatBytes } from '../../src/util/bytes.js';
 import { crc32c } from '../../src/util/crc32c.js';
+import { finishBatch } from './finish-batch.js';
 import { bytesOf, encode, expected, newRecord, plain } from './record-arbitraries.js';
 
 const records = fc.array(newRecord, { minLength: 1, maxLength: 12 });
@@ -96,11 +98,11 @@ describe('the builder', () => {
           const sizeBefore = builder.sizeInBytes;
           if (builder.append(record)) continue;
           expect(builder.sizeInBytes).toBe(sizeBefore);
-          batches.push(builder.finish());
+          batches.push(finishBatch(builder));
           expect(builder.append(record)).toBe(true);
         }
         const size = builder.sizeInBytes;
-        batches.push(builder.finish());
+        batches.push(finishBatch(builder));
         expect(batches.at(-1)?.length).toBe(size);
         for (const batch of batches)
           if (verifyBatch(batch).recordCount > 1) expect(batch.length).toBeLessThanOrEqual(maxBytes);
@@ -157,14 +159,37 @@ describe('the builder', () => {
     expect(encoderCalls([hello, { ...hello, value: 'ä' }, ...ascii])).toBe(5); // those beside it are written one by one
   });
 
+  test('leaves the checksum to others, who complete the batch', () => {
+    fc.assert(
+      fc.property(records, (written) => {
+        const builder = new RecordBatchBuilder();
+        for (const record of written) builder.append(record);
+        const batch = builder.end({ producerId: 3 }).slice();
+        expect(readBatchHeader(batch).crc).toBe(0);
+        expect(completeBatch(batch)).toEqual(verifyBatch(batch));
+        expect(batch).toEqual(encode(written, { producerId: 3 }));
+      }),
+    );
+  });
+
+  test('is completed only where all else is sound', () => {
+    const isCorrupt = expect.objectContaining({ type: 'CORRUPT_MESSAGE' });
+    const batch = encode([hello, hello]);
+    expect(() => completeBatch(batch.subarray(0, -1))).toThrow(isCorrupt);
+    expect(() => completeBatch(encode([hello, hello], { lastOffsetDelta: 0 }))).toThrow(isCorrupt);
+    const ofOtherMagic = batch.with(16, 1);
+    expect(() => completeBatch(ofOtherMagic)).toThrow(isCorrupt);
+    expect(ofOtherMagic).toEqual(batch.with(16, 1)); // unchanged
+  });
+
   test('is empty after a batch, and the next one knows nothing of it', () => {
     const builder = new RecordBatchBuilder();
     builder.append({ ...hello, timestampMs: 99 });
     builder.append(hello);
-    builder.finish();
+    finishBatch(builder);
     expect([builder.recordCount, builder.sizeInBytes]).toEqual([0, BATCH_HEADER_BYTES]);
     builder.append(hello);
-    expect(builder.finish()).toEqual(encode([hello]));
+    expect(finishBatch(builder)).toEqual(encode([hello]));
   });
 
   test.each<[unknown, string]>([
@@ -183,7 +208,7 @@ describe('the builder', () => {
     expect(() => builder.append(bad as NewRecord)).toThrow(text);
     expect(() => builder.append(bad as NewRecord)).toThrow(expect.objectContaining({ type: 'INVALID_RECORD' }));
     builder.append(hello);
-    expect(builder.finish()).toEqual(encode([hello, hello]));
+    expect(finishBatch(builder)).toEqual(encode([hello, hello]));
   });
 
   test('refuses a timestamp that is no whole number of milliseconds', () => {
@@ -361,10 +386,10 @@ function batchesOfMany(sends: readonly (readonly NewRecord[])[], maxBytes: numbe
   for (const written of sends) {
     for (let from = 0; from < written.length; ) {
       from += builder.appendMany((index) => written[index]!, from, written.length);
-      if (from < written.length) batches.push(builder.finish());
+      if (from < written.length) batches.push(finishBatch(builder));
     }
   }
-  if (builder.recordCount > 0) batches.push(builder.finish());
+  if (builder.recordCount > 0) batches.push(finishBatch(builder));
   return batches;
 }
 
@@ -373,10 +398,10 @@ function batchesOfEach(written: readonly NewRecord[], maxBytes: number): Uint8Ar
   const batches: Uint8Array[] = [];
   for (const record of written) {
     if (builder.append(record)) continue;
-    batches.push(builder.finish());
+    batches.push(finishBatch(builder));
     builder.append(record);
   }
-  if (builder.recordCount > 0) batches.push(builder.finish());
+  if (builder.recordCount > 0) batches.push(finishBatch(builder));
   return batches;
 }
 
