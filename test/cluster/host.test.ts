@@ -2,7 +2,6 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { METADATA_LOG } from '../../src/broker/metadata-records.js';
 import { Host } from '../../src/cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
-import type { Envelope } from '../../src/cluster/transport.js';
 import type { HostDescription, Requests, Responses } from '../../src/protocol/requests.js';
 import { verifyBatch } from '../../src/record/batch-header.js';
 import { encodeBatch } from '../../src/record/encode-batch.js';
@@ -13,8 +12,8 @@ import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { present } from '../../src/util/assert.js';
 import { concatBytes } from '../../src/util/bytes.js';
-import { plainCopy } from '../../src/util/plain-copy.js';
 import { deferred } from '../../src/util/signal.js';
+import { seenProduce, verifiedBatches } from './seen-produce.js';
 import { runIn } from './simulated-run.js';
 
 interface Tab {
@@ -118,22 +117,7 @@ describe('hosts of one cluster', () => {
   test('batches without checksums get them before they leave their tab', async () => {
     const a = await openLeader('a');
     const posted: Requests['Produce'][] = [];
-    const changed = (runtime: Runtime): Runtime => ({
-      ...runtime,
-      lines: undefined,
-      channels: {
-        open: (name, onMessage) => {
-          const channel = runtime.channels.open(name, onMessage);
-          const post = (data: unknown): void => {
-            const { message } = data as Envelope;
-            if (message.type === 'request' && message.api === 'Produce')
-              posted.push(plainCopy(message.request) as never);
-            channel.post(data);
-          };
-          return { post, close: () => channel.close() };
-        },
-      },
-    });
+    const changed = (runtime: Runtime): Runtime => seenProduce(runtime, (request) => posted.push(request));
     const b = await open('b', { changed });
     await run(createTopic(b, 'orders'));
     const send = (value: string) => {
@@ -143,10 +127,8 @@ describe('hosts of one cluster', () => {
     };
     const offset = ({ responses }: Responses['Produce']) => responses[0]?.partitionResponses[0]?.baseOffset;
     expect(offset(await run(send('a')))).toBe(0);
-    expect(posted).toHaveLength(1);
-    const [{ checksums, topicData }] = posted as [Requests['Produce']];
-    expect(checksums).toBeUndefined();
-    expect(verifyBatch(topicData[0]!.partitionData[0]!.records).recordCount).toBe(1);
+    expect(posted.map(({ checksums }) => checksums)).toEqual([undefined]);
+    expect(posted.map(verifiedBatches)).toEqual([1]);
 
     kill(a);
     expect(offset(await run(send('b').catch(() => send('b'))))).toBe(1);
