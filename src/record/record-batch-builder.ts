@@ -33,14 +33,15 @@ const RUN_LENGTH = 32 * 1024;
 const GAPS: readonly string[] = Array.from({ length: 40 }, (_, size) => '\0'.repeat(size));
 const ENCODER = new TextEncoder();
 
-/** The same record whenever it is asked for an index; it is good until it is asked for the next. */
+/** A record is good until the next one is asked for. */
 export type RecordAt = (index: number) => NewRecord;
 
+/** What of the records of a run goes into the gaps. */
 interface Run {
-  /** The texts where they will be, with gaps between them. */
-  readonly text: string;
-  /** Exclusive. */
-  readonly end: number;
+  readonly keySizes: Int32Array;
+  readonly valueSizes: Int32Array;
+  readonly timestampDeltasMs: Float64Array;
+  count: number;
 }
 
 export interface RecordBatchBuilderOptions {
@@ -70,6 +71,12 @@ export interface BatchEnding {
 export class RecordBatchBuilder {
   readonly #maxBytes: number;
   readonly #fixedBaseTimestampMs: number | undefined;
+  readonly #run: Run = {
+    keySizes: new Int32Array(RUN_RECORDS),
+    valueSizes: new Int32Array(RUN_RECORDS),
+    timestampDeltasMs: new Float64Array(RUN_RECORDS),
+    count: 0,
+  };
   #bytes = new Uint8Array(FIRST_CAPACITY);
   #at = BATCH_HEADER_BYTES;
   #recordCount = 0;
@@ -139,13 +146,15 @@ export class RecordBatchBuilder {
   appendMany(recordAt: RecordAt, from: number, to: number): number {
     let next = from;
     while (next < to) {
-      const run = this.#runFrom(recordAt, next, to);
-      if (run.end - next >= RUN_FROM && this.#encodeRun(run)) {
-        while (next < run.end) this.#fillGaps(recordAt(next++));
+      const text = this.#textOfRun(recordAt, next, to);
+      const { count } = this.#run;
+      if (count >= RUN_FROM && this.#encode(text)) {
+        for (let i = 0; i < count; i++) this.#fillGaps(i);
+        next += count;
         continue;
       }
       // What makes no run, or the one record that cannot be part of any.
-      for (const stop = Math.max(run.end, next + 1); next < stop; next++) {
+      for (const stop = next + Math.max(count, 1); next < stop; next++) {
         if (!this.append(recordAt(next))) return next - from;
       }
     }
@@ -153,8 +162,8 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * The batch without its checksum (see `finishBatch`), in the builder's own memory: good until the builder is cleared,
-   * which it must be before more.
+   * The finished batch, save its checksum (see `writeUnsealedHeader`), in the builder's own memory: good until the
+   * builder is cleared, which it must be before more.
    */
   end(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
     const batch = this.#bytes.subarray(0, this.#at);
@@ -215,45 +224,50 @@ export class RecordBatchBuilder {
     }
   }
 
-  /** Texts for the end of the batch, of as many records as make one run. Their lengths are taken for their sizes. */
-  #runFrom(recordAt: RecordAt, from: number, to: number): Run {
+  /** The texts of as many records as make one run, with the gaps between them. A length is taken for a size. */
+  #textOfRun(recordAt: RecordAt, from: number, to: number): string {
+    const run = this.#run;
+    run.count = 0;
     let text = '';
-    let end = from;
-    const last = to - from < RUN_FROM || this.#recordCount === 0 ? from : Math.min(to, from + RUN_RECORDS);
-    for (; end < last; end++) {
-      const { key, value, headers, timestampMs } = recordAt(end);
+    if (to - from < RUN_FROM || this.#recordCount === 0) return text;
+    for (const most = Math.min(to - from, RUN_RECORDS); run.count < most; run.count++) {
+      const { key, value, headers, timestampMs } = recordAt(from + run.count);
       if (!isText(key) || !isText(value) || (headers !== undefined && headers.length > 0)) break;
       const timestampDeltaMs = timestampMs - this.#baseTimestampMs;
       if (!Number.isSafeInteger(timestampMs) || !Number.isSafeInteger(timestampDeltaMs)) break;
-      const offsetDelta = this.#lastOffsetDelta + 1 + end - from;
       const keySize = key === null ? NULL_SIZE : key.length;
       const valueSize = value === null ? NULL_SIZE : value.length;
+      const offsetDelta = this.#lastOffsetDelta + 1 + run.count;
       const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
       const bodySize = 2 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize);
-      const length = text.length + (end > from ? 1 : 0) + varintSize(bodySize) + bodySize - 1;
-      if (length >= RUN_LENGTH || this.#at + length + 1 > this.#maxBytes) break;
-      const beforeKey = (end > from ? 2 : 1) + varintSize(bodySize) + deltasSize + varintSize(keySize);
+      const before = run.count > 0 ? 1 : 0; // the end of the record before
+      const end = text.length + before + varintSize(bodySize) + bodySize;
+      if (end > RUN_LENGTH || this.#at + end > this.#maxBytes) break;
+      const beforeKey = before + varintSize(bodySize) + 1 + deltasSize + varintSize(keySize);
       const beforeValue = varintSize(valueSize);
       if (key === null) text += GAPS[beforeKey + beforeValue];
       else text += `${GAPS[beforeKey]}${key}${GAPS[beforeValue]}`;
       if (value !== null) text += value;
+      run.keySizes[run.count] = keySize;
+      run.valueSizes[run.count] = valueSize;
+      run.timestampDeltasMs[run.count] = timestampDeltaMs;
     }
-    return { text, end };
+    return text;
   }
 
-  /** false: not all of it is ASCII, and nothing has changed. */
-  #encodeRun({ text }: Run): boolean {
+  /** Writes a text behind the last record; false: not all of it is ASCII. */
+  #encode(text: string): boolean {
     const room = this.#room(text.length + 1);
     return ENCODER.encodeInto(text, room.subarray(this.#at, this.#at + text.length)).read === text.length;
   }
 
-  /** Makes a record of the texts that are at the end of the batch. */
-  #fillGaps({ key, value, timestampMs }: NewRecord): void {
+  /** Makes the next record of the run of what is there already. */
+  #fillGaps(index: number): void {
     const bytes = this.#bytes;
+    const keySize = this.#run.keySizes[index]!;
+    const valueSize = this.#run.valueSizes[index]!;
+    const timestampDeltaMs = this.#run.timestampDeltasMs[index]!;
     const offsetDelta = ++this.#lastOffsetDelta;
-    const timestampDeltaMs = timestampMs - this.#baseTimestampMs;
-    const keySize = key === null ? NULL_SIZE : key.length;
-    const valueSize = value === null ? NULL_SIZE : value.length;
     const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
     const bodySize = 2 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize);
     let at = writeStart(bytes, this.#at, { bodySize, timestampDeltaMs, offsetDelta });
@@ -264,7 +278,7 @@ export class RecordBatchBuilder {
     bytes[at] = 0; // headers
     this.#at = at + 1;
     this.#recordCount++;
-    if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs;
+    this.#maxTimestampMs = Math.max(this.#maxTimestampMs, this.#baseTimestampMs + timestampDeltaMs);
   }
 
   /** The memory, large enough for `size` more bytes. */
