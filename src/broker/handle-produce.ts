@@ -26,14 +26,14 @@ export interface ProduceContext {
  * @throws KafkaError INVALID_REQUIRED_ACKS: nothing was appended.
  */
 export async function handleProduce(context: ProduceContext, request: ProduceRequest): Promise<ProduceResponse> {
-  const { acks, timeoutMs, topicData, transactionalId } = request;
+  const { acks, timeoutMs, topicData, transactionalId, checksums } = request;
   if (acks !== 0 && acks !== 1 && acks !== -1) {
     throw new KafkaError('INVALID_REQUIRED_ACKS', `acks: expected 0, 1 or -1, found ${String(acks)}`);
   }
   const responses = topicData.map(async ({ name, partitionData }) => ({
     name,
     partitionResponses: await Promise.all(
-      partitionData.map((entry) => append(context, { ...entry, name, acks, timeoutMs, transactionalId })),
+      partitionData.map((entry) => append(context, { ...entry, name, acks, timeoutMs, transactionalId, checksums })),
     ),
   }));
   return { responses: await Promise.all(responses) };
@@ -41,12 +41,12 @@ export async function handleProduce(context: ProduceContext, request: ProduceReq
 
 type PartitionData = ProduceRequest['topicData'][number]['partitionData'][number];
 
-interface Entry extends PartitionData, Pick<ProduceRequest, 'acks' | 'timeoutMs' | 'transactionalId'> {
+interface Entry extends PartitionData, Pick<ProduceRequest, 'acks' | 'timeoutMs' | 'transactionalId' | 'checksums'> {
   readonly name: string;
 }
 
 async function append(context: ProduceContext, entry: Entry): Promise<Partition> {
-  const { name, index, records, acks, timeoutMs, transactionalId } = entry;
+  const { name, index, records, acks, timeoutMs, transactionalId, checksums } = entry;
   const { incarnationId = context.incarnationId() } = entry;
   try {
     if (incarnationId !== context.incarnationId()) {
@@ -74,7 +74,7 @@ async function append(context: ProduceContext, entry: Entry): Promise<Partition>
       name: `${name}-${index}`,
       policy,
       timeoutMs,
-      append: async () => (await log()).append(records, 'client'),
+      append: async () => (await log()).append(records, 'client', checksums),
       log,
     });
     return { index, ...NO_ERROR, baseOffset, logAppendTimeMs, logStartOffset };

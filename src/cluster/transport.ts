@@ -5,6 +5,7 @@ import type { Channel, LinesEnd, Runtime } from '../runtime/runtime.js';
 import { AssertionError, unreachable } from '../util/assert.js';
 import { deferred, linkedController, onAbort } from '../util/signal.js';
 import { CLUSTER_PROTOCOL_VERSION, inboxName } from './host-messages.js';
+import { withChecksums } from './with-checksums.js';
 
 /** How long an answer may take beyond what the request itself asks for. */
 export const CALL_TIMEOUT_MS: number = 30_000;
@@ -104,14 +105,15 @@ export class Transport {
   }
 
   /**
-   * Asks host `to`.
+   * Asks host `to`. Missing checksums of records are written before.
    * @throws KafkaError NETWORK_EXCEPTION: it died or was deposed, outcome unknown. REQUEST_TIMED_OUT: outcome unknown.
    *   NOT_CONTROLLER: it does not lead, nothing was done. UNSUPPORTED_VERSION: it runs another version of us.
    */
-  async call<A extends ApiName>(to: string, api: A, request: Requests[A], signal?: AbortSignal): Promise<Answer<A>> {
+  async call<A extends ApiName>(to: string, api: A, asked: Requests[A], signal?: AbortSignal): Promise<Answer<A>> {
     if (this.#closing.signal.aborted) throw closed();
     if (this.#calls.size >= MAX_CALLS) throw new KafkaError('REQUEST_TIMED_OUT', `${MAX_CALLS} requests are in flight`);
     signal?.throwIfAborted();
+    const request = withChecksums(api, asked);
     const id = ++this.#lastId;
     const timeoutMs = CALL_TIMEOUT_MS + ownTimeMs(request);
     const answered = deferred<Answer>();

@@ -1,4 +1,5 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
+import type { Checksums } from '../protocol/requests.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
 import { openBatch } from '../record/batch-compression.js';
 import {
@@ -7,6 +8,7 @@ import {
   type BatchAt,
   batchesIn,
   batchSizeAt,
+  completeBatch,
   compressionOf,
   isControl,
   isTransactional,
@@ -26,25 +28,27 @@ export interface AppendRules {
   readonly name: string;
   readonly config: TopicConfig;
   readonly origin: AppendOrigin;
+  readonly checksums: Checksums;
   readonly nowMs: number;
 }
 
 const NO_TIMESTAMP = -1;
 
 /**
- * The batches of an append, if all of them are acceptable. Heads and checksums are read, records never.
+ * The batches of an append, if all of them are acceptable. Heads and checksums are read, records never. Missing
+ * checksums are written.
  * @throws KafkaError CORRUPT_MESSAGE; MESSAGE_TOO_LARGE: a batch is above `max.message.bytes`; RECORD_LIST_TOO_LARGE:
  *   together they are above `segment.bytes`; INVALID_RECORD; INVALID_TIMESTAMP.
  */
 export function acceptableBatches(records: Uint8Array, rules: AppendRules): BatchAt[] {
-  const { name, config } = rules;
+  const { name, config, checksums } = rules;
   const batches: BatchAt[] = [];
   for (let at = 0; at < records.length; at += batches.at(-1)?.header.sizeInBytes ?? 0) {
     const sizeInBytes = batchSizeAt(records, at) ?? 0;
     if (sizeInBytes > config.maxMessageBytes) {
       throw refused('MESSAGE_TOO_LARGE', name, `a batch of at most ${config.maxMessageBytes} bytes`, `${sizeInBytes}`);
     }
-    const header = verifyBatch(records, at);
+    const header = checksums === 'given' ? verifyBatch(records, at) : completeBatch(records, at);
     checkHeader(header, rules);
     if (isTransactional(header) !== isTransactional(batches[0]?.header ?? header)) {
       throw refused('INVALID_RECORD', name, 'batches of a transaction or plain ones', 'both in one append');

@@ -7,7 +7,8 @@ export interface LogLayout extends Pick<LogEnds, 'logStartOffset' | 'sealedEndOf
 
 export async function layoutOf(store: LogStore, log: LogId): Promise<LogLayout> {
   const { logStartOffset, sealedEndOffset, lastSegment } = await store.ends(log);
-  return { logStartOffset, sealedEndOffset, lastSegment, sealed: await store.sealedSegments(log) };
+  const sealed = sealedEndOffset > 0 ? await store.sealedSegments(log) : [];
+  return { logStartOffset, sealedEndOffset, lastSegment, sealed };
 }
 
 /** Nothing was deleted, closed, sealed or rewritten between the two. */

@@ -1,8 +1,8 @@
 import { attributesOf } from '../record/batch-attributes.js';
 import { isControl } from '../record/batch-header.js';
 import { controlRecordType, coordinatorEpochOf, encodeMarker } from '../record/control-record.js';
+import { encodeBatch } from '../record/encode-batch.js';
 import type { BatchHeader } from '../record/record.js';
-import { RecordBatchBuilder } from '../record/record-batch-builder.js';
 import { RecordCursor } from '../record/record-batch-decoder.js';
 import type { SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
@@ -134,9 +134,7 @@ function withMarker(bytes: Uint8Array, at: number, header: BatchHeader): LogBatc
 
 /** A control batch as Kafka writes it, to be appended. */
 export function markerBatch(marker: EndMarker, timestampMs: number): Uint8Array {
-  const builder = new RecordBatchBuilder();
-  builder.append({ ...encodeMarker(marker), timestampMs });
   const { producerId, producerEpoch } = marker;
   const attributes = attributesOf({ isTransactional: true, isControl: true });
-  return builder.finish({ attributes, producerId, producerEpoch });
+  return encodeBatch({ records: [encodeMarker(marker)], timestampMs, attributes, producerId, producerEpoch });
 }

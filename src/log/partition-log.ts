@@ -1,4 +1,5 @@
 import { KafkaError } from '../protocol/errors.js';
+import type { Checksums } from '../protocol/requests.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
 import {
   type BatchAt,
@@ -202,15 +203,15 @@ export class PartitionLog {
 
   /**
    * Appends whole batches, all or none, in order of arrival; resolves once they are durable. The log takes `records`
-   * and stamps them in place; base offsets and leader epochs in them mean nothing. Batches that repeat remembered ones
+   * and stamps them in place, missing checksums included; base offsets and leader epochs in them mean nothing. Batches that repeat remembered ones
    * of an idempotent producer are answered with the first offsets, as soon as those are durable. Where such batches
    * come before new ones, they are left out, and the offsets are those of the new.
    * @throws KafkaError as `acceptableBatches`, `checkKeys` and `ProducerAppend.appendBatch`: nothing was written.
    */
-  async append(records: Uint8Array, origin: AppendOrigin): Promise<AppendResult> {
+  async append(records: Uint8Array, origin: AppendOrigin, checksums: Checksums = 'given'): Promise<AppendResult> {
     const placed = this.#mayPlace(records, origin)
-      ? this.#place(records, origin)
-      : await this.#placeInTurn(records, origin);
+      ? this.#place(records, origin, checksums)
+      : await this.#placeInTurn(records, origin, checksums);
     await placed.committed;
     const { baseOffset, lastOffset, logAppendTimeMs, duplicate } = placed;
     return { baseOffset, lastOffset, logAppendTimeMs, logStartOffset: this.#logStartOffset, duplicate };
@@ -261,14 +262,14 @@ export class PartitionLog {
     return origin === 'client' && this.#options.config().cleanupPolicy.compact;
   }
 
-  async #placeInTurn(records: Uint8Array, origin: AppendOrigin): Promise<PlacedAppend> {
+  async #placeInTurn(records: Uint8Array, origin: AppendOrigin, checksums: Checksums): Promise<PlacedAppend> {
     this.#waitingCount++;
     try {
       return await this.#entrance.run(async () => {
         if (this.#checksKeys(origin)) await checkKeys(records, this.name, this.#options.batchKeys);
         while (!this.#isReady || this.#needsTransactions(records)) await this.#getReady();
         // From here on no await: a commit may fail at any.
-        return this.#place(records, origin);
+        return this.#place(records, origin, checksums);
       });
     } finally {
       this.#waitingCount--;
@@ -307,10 +308,10 @@ export class PartitionLog {
   }
 
   /** Checks, stamps and queues an append: all in one turn, so that the order of arrival is the order of offsets. */
-  #place(records: Uint8Array, origin: AppendOrigin): PlacedAppend {
+  #place(records: Uint8Array, origin: AppendOrigin, checksums: Checksums): PlacedAppend {
     this.#assertLeading();
     const { config, clock } = this.#options;
-    const rules = { name: this.name, config: config(), origin, nowMs: clock.wallMs() };
+    const rules = { name: this.name, config: config(), origin, checksums, nowMs: clock.wallMs() };
     const batches = acceptableBatches(records, rules);
     const known = this.#leadingDuplicates(batches);
     const first = known[0];

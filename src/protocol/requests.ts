@@ -22,7 +22,15 @@ interface Outcome {
 /** acks: 0 no answer awaited, 1 leader, -1 all in-sync replicas. */
 export type Acks = 0 | 1 | -1;
 
+/**
+ * *Ours*: missing: those of the batches are still to be written. A page leaves that to the worker of its tab: if that
+ * leads, the append writes them instead of looking at them; else it writes them before another tab gets the request,
+ * which then says nothing of the kind. Default: given; they are verified.
+ */
+export type Checksums = 'given' | 'missing';
+
 export interface ProduceRequest {
+  readonly checksums?: Checksums | undefined;
   readonly transactionalId: string | null;
   readonly acks: Acks;
   readonly timeoutMs: number;

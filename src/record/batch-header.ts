@@ -185,12 +185,27 @@ export function verifyBatchBytes(bytes: Uint8Array, at = 0): number {
   const crc = uint32At(bytes, at + CRC_AT);
   const found = batchChecksum(bytes, at, size);
   if (crc !== found) throw corrupt(at, `expected crc ${hex(crc)}, found ${hex(found)}`);
+  checkCounts(bytes, at);
+  return size;
+}
+
+/**
+ * Writes the checksum that a batch does not have yet, if it is otherwise sound. Returns its head.
+ * @throws KafkaError as `verifyBatch`
+ */
+export function completeBatch(bytes: Uint8Array, at = 0): BatchHeader {
+  const size = wholeBatchSize(bytes, at);
+  checkCounts(bytes, at);
+  sealBatch(bytes, at, size);
+  return readBatchHeader(bytes, at);
+}
+
+function checkCounts(bytes: Uint8Array, at: number): void {
   const recordCount = int32At(bytes, at + RECORD_COUNT_AT);
   const lastOffsetDelta = int32At(bytes, at + LAST_OFFSET_DELTA_AT);
   if (recordCount < 0 || lastOffsetDelta < Math.max(0, recordCount - 1)) {
     throw corrupt(at, `${recordCount} records do not fit a last offset delta of ${lastOffsetDelta}`);
   }
-  return size;
 }
 
 /** Where a batch lies in its log, as its head says; nothing of it is checked. */

@@ -12,7 +12,7 @@ import {
   NO_SEQUENCE,
 } from './batch-layout.js';
 import type { NewRecord, NewRecordHeader } from './record.js';
-import { writeBatchHeader } from './write-batch-header.js';
+import { writeUnsealedHeader } from './write-unsealed-header.js';
 
 /** `Uint8Array.set` needs a view of its own when it gets many bytes; below, a loop is quicker. */
 const SET_FROM = 24;
@@ -24,6 +24,25 @@ const NO_TIMESTAMP = -1;
 /** The record does not go into this batch any more. */
 const FULL = -1;
 const NO_HEADERS: readonly NewRecordHeader[] = [];
+
+/** For fewer texts one call of the encoder saves nothing. */
+const RUN_FROM = 8;
+const RUN_RECORDS = 64;
+const RUN_LENGTH = 32 * 1024;
+/** By their size. Between two texts lie at most: no headers, a head with all its numbers, the length of the value. */
+const GAPS: readonly string[] = Array.from({ length: 40 }, (_, size) => '\0'.repeat(size));
+const ENCODER = new TextEncoder();
+
+/** A record is good until the next one is asked for. */
+export type RecordAt = (index: number) => NewRecord;
+
+/** What of the records of a run goes into the gaps. */
+interface Run {
+  readonly keySizes: Int32Array;
+  readonly valueSizes: Int32Array;
+  readonly timestampDeltasMs: Float64Array;
+  count: number;
+}
 
 export interface RecordBatchBuilderOptions {
   /** A batch does not grow beyond this; a record that is larger by itself gets a batch of its own. Default: no bound. */
@@ -52,6 +71,12 @@ export interface BatchEnding {
 export class RecordBatchBuilder {
   readonly #maxBytes: number;
   readonly #fixedBaseTimestampMs: number | undefined;
+  readonly #run: Run = {
+    keySizes: new Int32Array(RUN_RECORDS),
+    valueSizes: new Int32Array(RUN_RECORDS),
+    timestampDeltasMs: new Float64Array(RUN_RECORDS),
+    count: 0,
+  };
   #bytes = new Uint8Array(FIRST_CAPACITY);
   #at = BATCH_HEADER_BYTES;
   #recordCount = 0;
@@ -109,19 +134,40 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * The finished batch in a buffer of exactly its size, which belongs to the caller (it may be transferred). The
-   * builder is empty again.
+   * `append` for the records from `from` to `to` (exclusive), in order, until one does not fit; returns how many did.
+   *
+   * A call of the encoder costs more than encoding a short text. So a run of texts is encoded by one call, and into its
+   * place: it has gaps, into which the rest of each record is written then.
+   *
+   *     ········hello·········world·        · gap
+   *
+   * @throws KafkaError as `append`; the records before are in the batch.
    */
-  finish(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
-    const batch = this.end(ending).slice();
-    this.clear();
-    return batch;
+  appendMany(recordAt: RecordAt, from: number, to: number): number {
+    let next = from;
+    while (next < to) {
+      const text = this.#textOfRun(recordAt, next, to);
+      const { count } = this.#run;
+      if (count >= RUN_FROM && this.#encode(text)) {
+        for (let i = 0; i < count; i++) this.#fillGaps(i);
+        next += count;
+        continue;
+      }
+      // What makes no run, or the one record that cannot be part of any.
+      for (const stop = next + Math.max(count, 1); next < stop; next++) {
+        if (!this.append(recordAt(next))) return next - from;
+      }
+    }
+    return next - from;
   }
 
-  /** The finished batch in the builder's own memory: good until the builder is cleared, which it must be before more. */
+  /**
+   * The finished batch, save its checksum (see `writeUnsealedHeader`), in the builder's own memory: good until the
+   * builder is cleared, which it must be before more.
+   */
   end(ending: BatchEnding = {}): Uint8Array<ArrayBuffer> {
     const batch = this.#bytes.subarray(0, this.#at);
-    writeBatchHeader(batch, 0, batch.length, {
+    writeUnsealedHeader(batch, 0, batch.length, {
       baseOffset: ending.baseOffset ?? 0,
       partitionLeaderEpoch: ending.partitionLeaderEpoch ?? NO_PARTITION_LEADER_EPOCH,
       attributes: ending.attributes ?? 0,
@@ -160,10 +206,7 @@ export class RecordBatchBuilder {
       const size = varintSize(bodySize) + bodySize;
       if (this.#at + size > this.#maxBytes && this.#recordCount > 0) return FULL;
       const bytes = this.#room(size);
-      let at = writeVarint(bytes, this.#at, bodySize);
-      bytes[at++] = 0; // attributes
-      at = writeVarlong(bytes, at, timestampDeltaMs);
-      at = writeVarint(bytes, at, offsetDelta);
+      let at = writeStart(bytes, this.#at, { bodySize, timestampDeltaMs, offsetDelta });
       at = writeVarint(bytes, at, keySize);
       if (key !== null && !writeField(bytes, at, key, keySize)) {
         keySize = utf8Size(key as string);
@@ -181,6 +224,63 @@ export class RecordBatchBuilder {
     }
   }
 
+  /** The texts of as many records as make one run, with the gaps between them. A length is taken for a size. */
+  #textOfRun(recordAt: RecordAt, from: number, to: number): string {
+    const run = this.#run;
+    run.count = 0;
+    let text = '';
+    if (to - from < RUN_FROM || this.#recordCount === 0) return text;
+    for (const most = Math.min(to - from, RUN_RECORDS); run.count < most; run.count++) {
+      const { key, value, headers, timestampMs } = recordAt(from + run.count);
+      if (!isText(key) || !isText(value) || (headers !== undefined && headers.length > 0)) break;
+      const timestampDeltaMs = timestampMs - this.#baseTimestampMs;
+      if (!Number.isSafeInteger(timestampMs) || !Number.isSafeInteger(timestampDeltaMs)) break;
+      const keySize = key === null ? NULL_SIZE : key.length;
+      const valueSize = value === null ? NULL_SIZE : value.length;
+      const offsetDelta = this.#lastOffsetDelta + 1 + run.count;
+      const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
+      const bodySize = 2 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize);
+      const before = run.count > 0 ? 1 : 0; // the end of the record before
+      const end = text.length + before + varintSize(bodySize) + bodySize;
+      if (end > RUN_LENGTH || this.#at + end > this.#maxBytes) break;
+      const beforeKey = before + varintSize(bodySize) + 1 + deltasSize + varintSize(keySize);
+      const beforeValue = varintSize(valueSize);
+      if (key === null) text += GAPS[beforeKey + beforeValue];
+      else text += `${GAPS[beforeKey]}${key}${GAPS[beforeValue]}`;
+      if (value !== null) text += value;
+      run.keySizes[run.count] = keySize;
+      run.valueSizes[run.count] = valueSize;
+      run.timestampDeltasMs[run.count] = timestampDeltaMs;
+    }
+    return text;
+  }
+
+  /** Writes a text behind the last record; false: not all of it is ASCII. */
+  #encode(text: string): boolean {
+    const room = this.#room(text.length + 1);
+    return ENCODER.encodeInto(text, room.subarray(this.#at, this.#at + text.length)).read === text.length;
+  }
+
+  /** Makes the next record of the run of what is there already. */
+  #fillGaps(index: number): void {
+    const bytes = this.#bytes;
+    const keySize = this.#run.keySizes[index]!;
+    const valueSize = this.#run.valueSizes[index]!;
+    const timestampDeltaMs = this.#run.timestampDeltasMs[index]!;
+    const offsetDelta = ++this.#lastOffsetDelta;
+    const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
+    const bodySize = 2 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize);
+    let at = writeStart(bytes, this.#at, { bodySize, timestampDeltaMs, offsetDelta });
+    at = writeVarint(bytes, at, keySize);
+    if (keySize > 0) at += keySize;
+    at = writeVarint(bytes, at, valueSize);
+    if (valueSize > 0) at += valueSize;
+    bytes[at] = 0; // headers
+    this.#at = at + 1;
+    this.#recordCount++;
+    this.#maxTimestampMs = Math.max(this.#maxTimestampMs, this.#baseTimestampMs + timestampDeltaMs);
+  }
+
   /** The memory, large enough for `size` more bytes. */
   #room(size: number): Uint8Array {
     const needed = this.#at + size;
@@ -194,6 +294,24 @@ export class RecordBatchBuilder {
 }
 
 type Field = Uint8Array | string | null;
+
+function isText(field: Field): field is string | null {
+  return typeof field === 'string' || field === null;
+}
+
+interface RecordStart {
+  /** Of all that comes behind it. */
+  readonly bodySize: number;
+  readonly timestampDeltaMs: number;
+  readonly offsetDelta: number;
+}
+
+function writeStart(bytes: Uint8Array, from: number, record: RecordStart): number {
+  let at = writeVarint(bytes, from, record.bodySize);
+  bytes[at++] = 0; // attributes
+  at = writeVarlong(bytes, at, record.timestampDeltaMs);
+  return writeVarint(bytes, at, record.offsetDelta);
+}
 
 function guessSize(field: Field, name: string): number {
   if (typeof field === 'string') return field.length;

@@ -3,11 +3,12 @@ import { VarintReader } from '../util/varint-reader.js';
 import { varintSize } from '../util/varint-size.js';
 import { BATCH_HEADER_BYTES, readBatchHeader } from './batch-header.js';
 import type { BatchHeader } from './record.js';
-import { writeBatchHeader } from './write-batch-header.js';
+import { writeUnsealedHeader } from './write-unsealed-header.js';
 
 /**
  * An uncompressed batch as two: its first `count` records, and the rest, which takes up the sequence behind them.
  * Records are copied as they are, save for their offset delta, which counts from the first of the batch.
+ * Their checksums are not written.
  */
 export function splitBatch(bytes: Uint8Array, count: number): readonly [Uint8Array, Uint8Array] {
   const header = readBatchHeader(bytes);
@@ -37,7 +38,7 @@ function copyRecords(reader: VarintReader, header: BatchHeader, from: number, to
     at += end - deltaEnd;
     reader.at = end;
   }
-  writeBatchHeader(out, 0, at, {
+  writeUnsealedHeader(out, 0, at, {
     ...header,
     lastOffsetDelta: to - from - 1,
     maxTimestampMs: header.baseTimestampMs + maxDeltaMs,

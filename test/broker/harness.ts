@@ -16,6 +16,7 @@ import type { LogId, LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { type Deferred, deferred, onAbort } from '../../src/util/signal.js';
+import { finishBatch } from '../record/finish-batch.js';
 
 /** All promises that can settle without time have settled. */
 export async function settled(): Promise<void> {
@@ -211,7 +212,7 @@ export function batch(
 ): Uint8Array {
   const builder = new RecordBatchBuilder();
   for (const value of values) builder.append({ key: null, value, timestampMs: ending.timestampMs ?? 0 });
-  return builder.finish(ending);
+  return finishBatch(builder, ending);
 }
 
 export function newTopic(name: string, changes: Partial<Requests['CreateTopics']['topics'][number]> = {}) {

@@ -7,6 +7,7 @@ import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { finishBatch } from '../record/finish-batch.js';
 import { readAll } from './read-all.js';
 
 // Goal: when the site's data is cleared under running clients, the cluster begins anew, and no offset of before is taken
@@ -120,7 +121,7 @@ test('a batch of a producer of before is not appended under its old sequence, wh
     const builder = new RecordBatchBuilder();
     builder.append({ key: null, value: 'late', timestampMs: 0 });
     const { producerId, producerEpoch, incarnationId } = identity;
-    const records = builder.finish({ producerId, producerEpoch, baseSequence: 7 });
+    const records = finishBatch(builder, { producerId, producerEpoch, baseSequence: 7 });
     const topicData = [{ name: 'orders', partitionData: [{ index: 0, records, incarnationId }] }];
     const answer = await channel.send('Produce', { transactionalId: null, acks: -1, timeoutMs: 1_000, topicData });
     expect(errorName(answer.responses[0]?.partitionResponses[0]?.errorCode ?? 0)).toBe('UNKNOWN_PRODUCER_ID');

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { readMessages } from '../../src/client/consumer/message.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
+import { finishBatch } from '../record/finish-batch.js';
 
 // A host that reads ahead may meet a log before and after its batches were merged: what it answers then overlaps.
 test('records that two chunks of one fetch have in common are read once', async () => {
@@ -19,5 +20,5 @@ function batch(baseOffset: number, endOffset: number): Uint8Array {
   for (let offset = baseOffset; offset < endOffset; offset++) {
     builder.append({ key: null, value: `value-${offset}`, timestampMs: 1_000 + offset });
   }
-  return builder.finish({ baseOffset });
+  return finishBatch(builder, { baseOffset });
 }

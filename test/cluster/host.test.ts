@@ -4,14 +4,18 @@ import type { ClusterParts } from '../../src/cluster/cluster-parts.js';
 import { Host } from '../../src/cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import { KafkaError } from '../../src/protocol/errors.js';
-import type { HostDescription } from '../../src/protocol/requests.js';
-import type { Locks } from '../../src/runtime/runtime.js';
+import type { HostDescription, Requests, Responses } from '../../src/protocol/requests.js';
+import { verifyBatch } from '../../src/record/batch-header.js';
+import { encodeBatch } from '../../src/record/encode-batch.js';
+import type { Locks, Runtime } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { Simulation } from '../../src/runtime/simulation.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { present } from '../../src/util/assert.js';
+import { concatBytes } from '../../src/util/bytes.js';
 import { deferred } from '../../src/util/signal.js';
+import { seenProduce, verifiedBatches } from './seen-produce.js';
 import { runIn } from './simulated-run.js';
 
 interface Tab {
@@ -20,6 +24,7 @@ interface Tab {
   readonly stores: MemoryLogStore[];
 }
 
+const PRODUCE = { transactionalId: null, acks: -1, timeoutMs: 1_000 } as const;
 const PRODUCER = { transactionalId: null, transactionTimeoutMs: 1_000, producerId: -1, producerEpoch: -1 };
 
 let simulation: Simulation;
@@ -34,9 +39,12 @@ function run<T>(job: Promise<T>, maxMs = 60_000): Promise<T> {
   return runIn(simulation, job, maxMs);
 }
 
-async function open(name: string, { locks = true, broker = STATIC_CLUSTER_PARTS.broker } = {}): Promise<Tab> {
+async function open(
+  name: string,
+  { locks = true, changed = asItIs, broker = STATIC_CLUSTER_PARTS.broker } = {},
+): Promise<Tab> {
   const platform = simulation.tab(name);
-  const runtime = locks ? platform.runtime : { ...platform.runtime, locks: undefined };
+  const runtime = changed(locks ? platform.runtime : { ...platform.runtime, locks: undefined });
   const stores: MemoryLogStore[] = [];
   const openStore = async (): Promise<MemoryLogStore> => {
     const newIncarnationId = runtime.random.uuid();
@@ -48,6 +56,10 @@ async function open(name: string, { locks = true, broker = STATIC_CLUSTER_PARTS.
     Host.start({ runtime, openStore, parts: { ...STATIC_CLUSTER_PARTS, broker }, clusterName: 'c', label: name }),
   );
   return { platform, host, stores };
+}
+
+function asItIs(runtime: Runtime): Runtime {
+  return runtime;
 }
 
 /** A host that leads by the time that it is returned. */
@@ -103,6 +115,33 @@ describe('hosts of one cluster', () => {
     const [a, b] = [await openLeader('a'), await open('b')];
     expect(new Set([await run(act(a)), await run(act(b)), await run(act(a))]).size).toBe(3);
     expect((await leader(b))?.label).toBe('a');
+  });
+
+  // Goal: the leader in another tab gets batches that it can check, whoever made them; the page made them without checksums.
+  // Method: all that the second host posts is looked at, and then it leads itself.
+  test('batches without checksums get them before they leave their tab', async () => {
+    const a = await openLeader('a');
+    const posted: Requests['Produce'][] = [];
+    const changed = (runtime: Runtime): Runtime => seenProduce(runtime, (request) => posted.push(request));
+    const b = await open('b', { changed });
+    await run(createTopic(b, 'orders'));
+    const send = (value: string) => {
+      const bytes = encodeBatch({ records: [{ key: null, value }], timestampMs: 0 }).fill(0, 17, 21);
+      const topicData = [{ name: 'orders', partitionData: [{ index: 0, records: bytes }] }];
+      return b.host.send('Produce', { ...PRODUCE, checksums: 'missing', topicData });
+    };
+    const offset = ({ responses }: Responses['Produce']) => responses[0]?.partitionResponses[0]?.baseOffset;
+    expect(offset(await run(send('a')))).toBe(0);
+    expect(posted.map(({ checksums }) => checksums)).toEqual([undefined]);
+    expect(posted.map(verifiedBatches)).toEqual([1]);
+
+    kill(a);
+    expect(offset(await run(send('b').catch(() => send('b'))))).toBe(1);
+    const read = { maxWaitMs: 0, minBytes: 0, maxBytes: 1000, isolationLevel: 0 } as const;
+    const topics = [{ topic: 'orders', partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1000 }] }];
+    const { responses } = await run(b.host.send('Fetch', { ...read, topics }));
+    const records = concatBytes(responses[0]?.partitions[0]?.records ?? []);
+    expect([verifyBatch(records).baseOffset, verifyBatch(records, records.length / 2).baseOffset]).toEqual([0, 1]);
   });
 
   test('a host knows the topic that it has just created through another', async () => {

@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { inboxName } from '../../src/cluster/host-messages.js';
 import { type Answer, Transport } from '../../src/cluster/transport.js';
 import { KafkaError } from '../../src/protocol/errors.js';
+import { encodeBatch } from '../../src/record/encode-batch.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { type Faults, Simulation } from '../../src/runtime/simulation.js';
+import { concatBytes } from '../../src/util/bytes.js';
 
 const answerOf = (text: string): Answer => ({ response: { text } as never, metadataEndOffset: 0 });
 
@@ -12,12 +14,14 @@ interface Party {
   readonly transport: Transport;
   /** What it was asked to do, each time. */
   readonly carriedOut: string[];
+  readonly requests: unknown[];
   close(): void;
 }
 
 function party(simulation: Simulation, hostId: string, workMs = 0): Party {
   const tab = simulation.tab(hostId);
   const carriedOut: string[] = [];
+  const requests: unknown[] = [];
   const transport = new Transport({
     clusterName: 'c',
     hostId,
@@ -25,6 +29,7 @@ function party(simulation: Simulation, hostId: string, workMs = 0): Party {
     answer: async (_api, request, signal) => {
       const { key } = request as { key: string };
       carriedOut.push(key);
+      requests.push(request);
       if (key === 'refused') throw new KafkaError('NOT_CONTROLLER', 'not me');
       await tab.runtime.clock.sleep(workMs, signal);
       return answerOf(key);
@@ -35,7 +40,7 @@ function party(simulation: Simulation, hostId: string, workMs = 0): Party {
     transport.close();
     inbox.close();
   };
-  return { tab, transport, carriedOut, close };
+  return { tab, transport, carriedOut, requests, close };
 }
 
 const ask = (from: Party, to: string, key: string, signal?: AbortSignal): Promise<Answer> =>
@@ -66,6 +71,29 @@ describe('a call to another host', () => {
   test('fails with the error that it failed with there', async () => {
     const { simulation, a } = pair();
     expect(await outcome(simulation, ask(a, 'b', 'refused'))).toBe('NOT_CONTROLLER');
+  });
+
+  // Goal: a leader in another tab, perhaps of an earlier version, never gets a batch that it cannot check.
+  test('brings batches with their checksums, whoever was to write them, and nothing else changed', async () => {
+    const sealed = ['a', 'b'].map((value) => encodeBatch({ records: [{ key: null, value }], timestampMs: 1 }));
+    const unsealed = sealed.map((bytes) => bytes.slice().fill(0, 17, 21));
+    const partitionData = [
+      { index: 0, records: concatBytes(unsealed) },
+      { index: 1, records: unsealed[1]!, incarnationId: 'i' },
+    ];
+    const rest = { transactionalId: null, acks: -1, timeoutMs: 1000 } as const;
+    const request = { ...rest, checksums: 'missing', topicData: [{ name: 't', partitionData }] } as const;
+    const { simulation, a, b } = pair();
+    await outcome(simulation, a.transport.call('b', 'Produce', request));
+    const checked = [
+      { index: 0, records: concatBytes(sealed) },
+      { index: 1, records: sealed[1], incarnationId: 'i' },
+    ];
+    expect(b.requests).toEqual([{ ...rest, topicData: [{ name: 't', partitionData: checked }] }]);
+    // What claims to have its checksums goes as it is: the leader looks.
+    const given = { ...rest, topicData: [{ name: 't', partitionData: [{ index: 0, records: new Uint8Array(90) }] }] };
+    await outcome(simulation, a.transport.call('b', 'Produce', given));
+    expect(b.requests[1]).toEqual(given);
   });
 
   // Goal: at most once, and exactly once where the answer says so, whatever happens to messages.

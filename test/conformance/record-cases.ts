@@ -35,6 +35,7 @@ import { murmur2, partitionFor } from '../../src/util/murmur2.js';
 import { writeUnsignedVarint, writeVarint } from '../../src/util/varint.js';
 import { VarintReader } from '../../src/util/varint-reader.js';
 import { writeVarlong } from '../../src/util/varlong.js';
+import { finishBatch } from '../record/finish-batch.js';
 import './codecs.js';
 
 export interface RecordCase {
@@ -362,7 +363,7 @@ function writeBatch(
     builder.appendAt({ ...fields, headers }, Number(BigInt(offset) - BigInt(head.baseOffset)));
   }
   const isStamped = head.timestampType === 'LogAppendTime';
-  const batch = builder.finish({
+  const batch = finishBatch(builder, {
     attributes: attributesOf({
       isTransactional: head.transactional,
       isControl: head.control,

@@ -15,6 +15,7 @@ import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
 import { setInt64 } from '../../src/util/bytes.js';
+import { finishBatch } from '../record/finish-batch.js';
 
 export const LOG = 7;
 
@@ -82,7 +83,7 @@ export function batch(
     const record = typeof value === 'string' ? { value } : value;
     builder.append({ key: null, value: null, timestampMs: 0, ...record });
   }
-  return builder.finish(ending);
+  return finishBatch(builder, ending);
 }
 
 /** A copy of a batch that begins at `baseOffset`. */

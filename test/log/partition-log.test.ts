@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { deleteRecordsBefore, enforceRetention, sizeInBytes } from '../../src/log/log-upkeep.js';
-import { readBatchHeader, stampBatch } from '../../src/record/batch-header.js';
+import { readBatchHeader, stampBatch, verifyBatch } from '../../src/record/batch-header.js';
 import { MAX_ROW_BYTES } from '../../src/storage/log-store.js';
 import { batch, errorOf, LOG, leader, MemoryDisk, readAll, sequenced } from './harness.js';
 
@@ -77,6 +77,40 @@ describe('append', () => {
     const { open } = await leader();
     const log = await open();
     expect(await errorOf(log.append(join(batch(['a']), damaged(batch(['b']))), 'client'))).toBe('CORRUPT_MESSAGE');
+    expect(log.logEndOffset).toBe(0);
+  });
+
+  test('writes missing checksums where it is told so, and only then', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    const unsealed = () => join(withoutChecksum(batch(['a', 'b'])), withoutChecksum(batch(['c'])));
+    expect(await errorOf(log.append(unsealed(), 'client'))).toBe('CORRUPT_MESSAGE');
+    expect(await log.append(unsealed(), 'client', 'missing')).toMatchObject({ baseOffset: 0, lastOffset: 2 });
+    const [stored] = await store.read(LOG, 0, 1);
+    const first = verifyBatch(stored!);
+    expect([first.recordCount, verifyBatch(stored!, first.sizeInBytes).recordCount]).toEqual([2, 1]);
+  });
+
+  test('knows a repeated batch of a producer without its checksum', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    const append = () => log.append(withoutChecksum(sequenced(0, ['a'])), 'client', 'missing');
+    expect(await append()).toMatchObject({ baseOffset: 0, duplicate: false });
+    expect(await append()).toMatchObject({ baseOffset: 0, duplicate: true });
+    expect(await readAll(store)).toHaveLength(1);
+  });
+
+  test.each([
+    ['half a batch', batch(['a']).subarray(0, 60), 'CORRUPT_MESSAGE'],
+    ['another magic', batch(['a']).with(16, 1), 'CORRUPT_MESSAGE'],
+    ['more records than offsets', batch(['a', 'b'], { lastOffsetDelta: 0 }), 'CORRUPT_MESSAGE'],
+    ['a batch without records', batch([]), 'INVALID_RECORD'],
+    ['a control batch', batch(['a'], { attributes: 0x20 }), 'INVALID_RECORD'],
+    ['a batch above max.message.bytes', batch(['x'.repeat(2000)]), 'MESSAGE_TOO_LARGE'],
+  ])('refuses %s also where its checksum is missing', async (_what, records, name) => {
+    const { open } = await leader();
+    const log = await open({ topicConfig: { 'max.message.bytes': '1500' } });
+    expect(await errorOf(log.append(withoutChecksum(records), 'client', 'missing'))).toBe(name);
     expect(log.logEndOffset).toBe(0);
   });
 
@@ -340,6 +374,11 @@ describe('deletion', () => {
 
 function join(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(parts.flatMap((part) => [...part]));
+}
+
+/** As a page makes it. */
+function withoutChecksum(records: Uint8Array): Uint8Array {
+  return records.slice().fill(0, 17, 21);
 }
 
 function damaged(records: Uint8Array): Uint8Array {

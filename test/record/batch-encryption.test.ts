@@ -16,6 +16,7 @@ import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
 import { writeBatchHeader } from '../../src/record/write-batch-header.js';
 import { openAesGcm, sealAesGcm } from '../../src/runtime/aes-gcm.js';
+import { finishBatch } from './finish-batch.js';
 
 const RAW = Uint8Array.from({ length: 32 }, (_, i) => i);
 
@@ -42,7 +43,7 @@ function batch(values: readonly string[] = ['two teapots', 'one cup'], keys = 'k
   for (const [i, value] of values.entries()) {
     builder.append({ key: `${keys}${i}`, value, headers: [{ key: 'from', value: 'shop' }], timestampMs: 1_000 + i });
   }
-  return builder.finish({ producerId: 7, producerEpoch: 1, baseSequence: 3 });
+  return finishBatch(builder, { producerId: 7, producerEpoch: 1, baseSequence: 3 });
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { NewRecord, StoredRecord } from '../../src/record/record.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
+import { finishBatch } from './finish-batch.js';
 
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 12 }),
@@ -51,5 +52,5 @@ export function bytesOf(value: Uint8Array | string | null): Uint8Array | null {
 export function encode(records: readonly NewRecord[], ending?: BatchEnding): Uint8Array<ArrayBuffer> {
   const builder = new RecordBatchBuilder();
   for (const record of records) builder.append(record);
-  return builder.finish(ending);
+  return finishBatch(builder, ending);
 }

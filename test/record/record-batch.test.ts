@@ -1,10 +1,11 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { KafkaError } from '../../src/protocol/errors.js';
 import { attributesOf } from '../../src/record/batch-attributes.js';
 import {
   BATCH_HEADER_BYTES,
   batchesIn,
+  completeBatch,
   compressionOf,
   isControl,
   isTransactional,
@@ -22,6 +23,7 @@ import { NULL_START, RecordCursor } from '../../src/record/record-cursor.js';
 import { wholeBatchesEnd } from '../../src/record/whole-batches.js';
 import { concatBytes } from '../../src/util/bytes.js';
 import { crc32c } from '../../src/util/crc32c.js';
+import { finishBatch } from './finish-batch.js';
 import { bytesOf, encode, expected, newRecord, plain } from './record-arbitraries.js';
 
 const records = fc.array(newRecord, { minLength: 1, maxLength: 12 });
@@ -96,11 +98,11 @@ describe('the builder', () => {
           const sizeBefore = builder.sizeInBytes;
           if (builder.append(record)) continue;
           expect(builder.sizeInBytes).toBe(sizeBefore);
-          batches.push(builder.finish());
+          batches.push(finishBatch(builder));
           expect(builder.append(record)).toBe(true);
         }
         const size = builder.sizeInBytes;
-        batches.push(builder.finish());
+        batches.push(finishBatch(builder));
         expect(batches.at(-1)?.length).toBe(size);
         for (const batch of batches)
           if (verifyBatch(batch).recordCount > 1) expect(batch.length).toBeLessThanOrEqual(maxBytes);
@@ -110,14 +112,84 @@ describe('the builder', () => {
     );
   });
 
+  // Goal: what goes into a batch is the same, whichever texts are encoded together.
+  // Method: texts (of any script, and halves of surrogate pairs), bytes and nothing, mixed, in runs and alone; records one
+  // by one beside as many as fit at once.
+  test('takes many records as it takes one after the other', () => {
+    const ascii = fc.string({ unit: 'binary-ascii', maxLength: 200 });
+    const large = fc.integer({ min: 5_000, max: 40_000 }).map((length) => 'x'.repeat(length));
+    const odd = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\ud83d', '\ude00', 'a\ud83d'));
+    const value = fc.oneof(
+      { weight: 60, arbitrary: ascii },
+      { weight: 1, arbitrary: odd },
+      { weight: 1, arbitrary: large },
+      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 20 }) },
+      { weight: 3, arbitrary: fc.constant(null) },
+    );
+    const header = fc.record({ key: fc.string(), value });
+    const record: fc.Arbitrary<NewRecord> = fc.record({
+      key: fc.oneof({ weight: 1, arbitrary: value }, { weight: 2, arbitrary: fc.constant(null) }),
+      value,
+      headers: fc.oneof({ weight: 30, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.array(header) }),
+      timestampMs: fc.oneof(fc.integer({ min: 1_700_000_000_000, max: 1_700_000_001_000 }), fc.maxSafeNat()),
+    });
+    const sends = fc.array(fc.array(record, { maxLength: 150, size: 'max' }), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(sends, fc.integer({ min: 70, max: 20_000 }), (written, maxBytes) => {
+        expect(batchesOfMany(written, maxBytes)).toEqual(batchesOfEach(written.flat(), maxBytes));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('a run that fills its room exactly, and is not ASCII, is not taken for one that is', () => {
+    for (const last of [`${'x'.repeat(510)}ä`, `ä${'x'.repeat(511)}`, `${'x'.repeat(512)}\ud83d`]) {
+      const values = [...Array.from({ length: 63 }, () => 'x'.repeat(512)), last];
+      const written = values.map((value) => ({ ...hello, value }));
+      expect(batchesOfMany([written], 60_000)).toEqual(batchesOfEach(written, 60_000));
+    }
+  });
+
+  // Goal: nothing but the time shows whether texts are encoded together, so count the calls.
+  test('short texts in ASCII are encoded together, also beside others', () => {
+    const ascii: NewRecord[] = Array.from({ length: 300 }, (_, i) => ({ ...hello, value: `value ${i}` }));
+    expect(encoderCalls(ascii)).toBe(5);
+    expect(encoderCalls([...ascii, { ...hello, value: Uint8Array.of(1) }, ...ascii])).toBe(10);
+    expect(encoderCalls(ascii.slice(0, 8))).toBe(0); // too few behind the first
+    expect(encoderCalls([hello, { ...hello, value: 'ä' }, ...ascii])).toBe(5); // those beside it are written one by one
+  });
+
+  test('leaves the checksum to others, who complete the batch', () => {
+    fc.assert(
+      fc.property(records, (written) => {
+        const builder = new RecordBatchBuilder();
+        for (const record of written) builder.append(record);
+        const batch = builder.end({ producerId: 3 }).slice();
+        expect(readBatchHeader(batch).crc).toBe(0);
+        expect(completeBatch(batch)).toEqual(verifyBatch(batch));
+        expect(batch).toEqual(encode(written, { producerId: 3 }));
+      }),
+    );
+  });
+
+  test('is completed only where all else is sound', () => {
+    const isCorrupt = expect.objectContaining({ type: 'CORRUPT_MESSAGE' });
+    const batch = encode([hello, hello]);
+    expect(() => completeBatch(batch.subarray(0, -1))).toThrow(isCorrupt);
+    expect(() => completeBatch(encode([hello, hello], { lastOffsetDelta: 0 }))).toThrow(isCorrupt);
+    const ofOtherMagic = batch.with(16, 1);
+    expect(() => completeBatch(ofOtherMagic)).toThrow(isCorrupt);
+    expect(ofOtherMagic).toEqual(batch.with(16, 1)); // unchanged
+  });
+
   test('is empty after a batch, and the next one knows nothing of it', () => {
     const builder = new RecordBatchBuilder();
     builder.append({ ...hello, timestampMs: 99 });
     builder.append(hello);
-    builder.finish();
+    finishBatch(builder);
     expect([builder.recordCount, builder.sizeInBytes]).toEqual([0, BATCH_HEADER_BYTES]);
     builder.append(hello);
-    expect(builder.finish()).toEqual(encode([hello]));
+    expect(finishBatch(builder)).toEqual(encode([hello]));
   });
 
   test.each<[unknown, string]>([
@@ -136,7 +208,7 @@ describe('the builder', () => {
     expect(() => builder.append(bad as NewRecord)).toThrow(text);
     expect(() => builder.append(bad as NewRecord)).toThrow(expect.objectContaining({ type: 'INVALID_RECORD' }));
     builder.append(hello);
-    expect(builder.finish()).toEqual(encode([hello, hello]));
+    expect(finishBatch(builder)).toEqual(encode([hello, hello]));
   });
 
   test('refuses a timestamp that is no whole number of milliseconds', () => {
@@ -305,6 +377,43 @@ interface PlainEnding {
   readonly producerId: number;
   readonly producerEpoch: number;
   readonly baseSequence: number;
+}
+
+/** The batches that sends of these records fill, of which each gives the builder what it has left. */
+function batchesOfMany(sends: readonly (readonly NewRecord[])[], maxBytes: number): Uint8Array[] {
+  const builder = new RecordBatchBuilder({ maxBytes });
+  const batches: Uint8Array[] = [];
+  for (const written of sends) {
+    for (let from = 0; from < written.length; ) {
+      from += builder.appendMany((index) => written[index]!, from, written.length);
+      if (from < written.length) batches.push(finishBatch(builder));
+    }
+  }
+  if (builder.recordCount > 0) batches.push(finishBatch(builder));
+  return batches;
+}
+
+function batchesOfEach(written: readonly NewRecord[], maxBytes: number): Uint8Array[] {
+  const builder = new RecordBatchBuilder({ maxBytes });
+  const batches: Uint8Array[] = [];
+  for (const record of written) {
+    if (builder.append(record)) continue;
+    batches.push(finishBatch(builder));
+    builder.append(record);
+  }
+  if (builder.recordCount > 0) batches.push(finishBatch(builder));
+  return batches;
+}
+
+/** How often the platform's encoder is called for the records of one send. */
+function encoderCalls(written: readonly NewRecord[]): number {
+  const encodeInto = vi.spyOn(TextEncoder.prototype, 'encodeInto');
+  try {
+    expect(new RecordBatchBuilder().appendMany((index) => written[index]!, 0, written.length)).toBe(written.length);
+    return encodeInto.mock.calls.length;
+  } finally {
+    encodeInto.mockRestore();
+  }
 }
 
 /** The format written down once more, without a thought for speed. */

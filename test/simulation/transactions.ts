@@ -2,6 +2,7 @@ import { errorName, KafkaError, type KafkaErrorName } from '../../src/protocol/e
 import { attributesOf } from '../../src/record/batch-attributes.js';
 import type { NewRecord } from '../../src/record/record.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
+import { finishBatch } from '../record/finish-batch.js';
 import type { ClusterSimulation, Tab } from './cluster-simulation.js';
 import { logText, type Outcome, type Transaction } from './history.js';
 
@@ -138,7 +139,7 @@ export class Transactions {
       const builder = new RecordBatchBuilder();
       for (const { record } of records) builder.append({ ...record, timestampMs });
       const attributes = attributesOf({ isTransactional: true });
-      const batch = builder.finish({ producerId, producerEpoch, baseSequence: sequence, attributes });
+      const batch = finishBatch(builder, { producerId, producerEpoch, baseSequence: sequence, attributes });
       const topicData = [{ name: this.#topic, partitionData: [{ index: partition, records: batch }] }];
       const request = { transactionalId: 'transactional', acks: -1, timeoutMs: 5_000, topicData } as const;
       [error, baseOffset] = await (await tab.host).send('Produce', request).then(

@@ -3,7 +3,7 @@ import { decompressBatch } from '../../record/batch-compression.js';
 import { compressionOf, readBatchHeader } from '../../record/batch-header.js';
 import { ENCRYPTED } from '../../record/batch-layout.js';
 import { splitBatch } from '../../record/split-batch.js';
-import { writeBatchHeader } from '../../record/write-batch-header.js';
+import { writeUnsealedHeader } from '../../record/write-unsealed-header.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
@@ -153,7 +153,12 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
       const to = index === 0 ? half : batch.recordCount;
       const baseSequence = batch.baseSequence < 0 ? -1 : batch.baseSequence + from;
       const { producerId, producerEpoch } = head;
-      writeBatchHeader(bytes, 0, bytes.length, { ...readBatchHeader(bytes), producerId, producerEpoch, baseSequence });
+      writeUnsealedHeader(bytes, 0, bytes.length, {
+        ...readBatchHeader(bytes),
+        producerId,
+        producerEpoch,
+        baseSequence,
+      });
       return {
         ...batch,
         preparing: false,
@@ -206,7 +211,7 @@ function resequence(batch: ClosedBatch): void {
   const { producerId, producerEpoch } = queue.identity;
   const baseSequence = takeSequences(queue, batch.recordCount);
   batch.baseSequence = baseSequence;
-  writeBatchHeader(bytes, 0, bytes.length, { ...readBatchHeader(bytes), producerId, producerEpoch, baseSequence });
+  writeUnsealedHeader(bytes, 0, bytes.length, { ...readBatchHeader(bytes), producerId, producerEpoch, baseSequence });
 }
 
 /** The parts of a batch that lie in [from, to), counted from there. */

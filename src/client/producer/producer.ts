@@ -10,12 +10,12 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
 import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
+import { orderByPartition } from './order-by-partition.js';
 import { DefaultPartitioner, keyPartitionerOf } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
 import { type Preparation, type PreparedMessages, prepareMessages, STICKY } from './prepare-messages.js';
 import { type BatchSettings, NO_IDENTITY, type ProducerIdentity, RecordAccumulator } from './record-accumulator.js';
 import { Sender } from './sender.js';
-import { textRuns } from './text-runs.js';
 
 const DEFAULT_BATCH_BYTES = 60 * 1024;
 const DEFAULT_BUFFER_BYTES = 32 * 2 ** 20;
@@ -271,16 +271,22 @@ export function makeProducer<K, V>(
     const nowMs = runtime.clock.wallMs();
     for (const [topic, { messages, partitions, partitionCount, keyAt, valueAt, headers }] of prepared) {
       const queues = accumulator.queuesOf(topic, partitionCount);
-      const nextValue = textRuns(partitions.length, valueAt);
-      for (let i = 0; i < partitions.length; i++) {
-        const { timestamp } = messages[i]!;
-        record.key = keyAt(i);
-        record.value = nextValue(i);
-        record.headers = headers?.[i];
+      const order = orderByPartition(partitions, partitionCount);
+      const partitionAt = (at: number): number => partitions[order === undefined ? at : order[at]!]!;
+      const recordAt = (at: number): MutableRecord => {
+        const index = order === undefined ? at : order[at]!;
+        const { timestamp } = messages[index]!;
+        record.key = keyAt(index);
+        record.value = valueAt(index);
+        record.headers = headers?.[index];
         record.timestampMs = timestamp === undefined ? nowMs : Number(timestamp);
-        const partition =
-          partitions[i] === STICKY ? accumulator.stickyPartition(topic, partitionCount) : partitions[i]!;
-        accumulator.append(queues[partition]!, record, send, settings);
+        return record;
+      };
+      for (let from = 0, to = 0; from < partitions.length; ) {
+        const partition = partitionAt(from);
+        while (to < partitions.length && partitionAt(to) === partition) to++;
+        const queue = queues[partition === STICKY ? accumulator.stickyPartition(topic, partitionCount) : partition]!;
+        from += accumulator.append(queue, { recordAt, from, to }, send, settings);
       }
     }
     sender.wake();

@@ -3,8 +3,7 @@ import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressBatch } from '../../record/batch-compression.js';
 import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { CompressionType } from '../../record/compression-types.js';
-import type { NewRecord } from '../../record/record.js';
-import { RecordBatchBuilder } from '../../record/record-batch-builder.js';
+import { type RecordAt, RecordBatchBuilder } from '../../record/record-batch-builder.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { PendingSend } from './pending-send.js';
 
@@ -86,6 +85,14 @@ interface OpenBatch {
   readonly openedAtMs: number;
 }
 
+/** Records of one partition. */
+interface RecordRange {
+  readonly recordAt: RecordAt;
+  readonly from: number;
+  /** Exclusive. */
+  readonly to: number;
+}
+
 interface AccumulatorOptions {
   readonly runtime: ClientRuntime;
   readonly batchSize: number;
@@ -140,22 +147,26 @@ export class RecordAccumulator {
     return next;
   }
 
-  /** Adds a record that has been checked to the open batch of its partition, closing a full one. */
-  append(queue: PartitionQueue, record: NewRecord, send: PendingSend, settings: BatchSettings): void {
-    let { open } = queue;
-    if (open !== undefined && !isSame(open.settings, settings)) {
-      this.close(queue);
-      open = undefined;
+  /**
+   * Adds records that have been checked to the open batch of their partition, as many as it takes, and closes it when it
+   * is full. Returns how many; none where it was full before.
+   */
+  append(
+    queue: PartitionQueue,
+    { recordAt, from, to }: RecordRange,
+    send: PendingSend,
+    settings: BatchSettings,
+  ): number {
+    if (queue.open !== undefined && !isSame(queue.open.settings, settings)) this.close(queue);
+    const { builder, parts } = queue.open ?? this.#open(queue, settings);
+    const first = builder.recordCount;
+    const count = builder.appendMany(recordAt, from, to);
+    if (count > 0 && parts[parts.length - 1]?.send !== send) {
+      parts.push({ send, first });
+      send.addBatch();
     }
-    if (open?.builder.append(record)) {
-      addPart(open, send);
-      return;
-    }
-    if (open !== undefined) this.close(queue);
-    open = this.#open(queue, settings);
-    open.builder.append(record);
-    addPart(open, send);
-    if (open.builder.sizeInBytes >= this.#options.batchSize) this.close(queue);
+    if (count < to - from || builder.sizeInBytes >= this.#options.batchSize) this.close(queue);
+    return count;
   }
 
   /** Ends the open batch, if there is one. */
@@ -301,13 +312,6 @@ export function takeSequences(queue: PartitionQueue, count: number): number {
   const base = queue.nextSequence;
   queue.nextSequence = (base + count) % SEQUENCES;
   return base;
-}
-
-function addPart(open: OpenBatch, send: PendingSend): void {
-  const { parts } = open;
-  if (parts.length > 0 && parts[parts.length - 1]!.send === send) return;
-  parts.push({ send, first: open.builder.recordCount - 1 });
-  send.addBatch();
 }
 
 function isSame(a: BatchSettings, b: BatchSettings): boolean {

@@ -217,7 +217,13 @@ export class Sender {
     this.#options.accumulator.wakeWaiting();
     for (const batch of batches) batch.attempts++;
     const { acks, timeoutMs } = batches[0]!.settings;
-    const request: ProduceRequest = { transactionalId: null, acks, timeoutMs, topicData: topicData(batches) };
+    const request: ProduceRequest = {
+      checksums: 'missing',
+      transactionalId: null,
+      acks,
+      timeoutMs,
+      topicData: topicData(batches),
+    };
     if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed(undefined);
     let failures: Failure[];
     try {

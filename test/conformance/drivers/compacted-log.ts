@@ -20,8 +20,9 @@ import {
 } from '../../../src/record/batch-header.js';
 import { encodeMarker } from '../../../src/record/control-record.js';
 import type { NewRecord, StoredRecord } from '../../../src/record/record.js';
-import { RecordBatchBuilder } from '../../../src/record/record-batch-builder.js';
+import { type BatchEnding, RecordBatchBuilder } from '../../../src/record/record-batch-builder.js';
 import type { SegmentRow } from '../../../src/storage/log-store.js';
+import { finishBatch } from '../../record/finish-batch.js';
 
 interface CompactionConfig {
   readonly deleteRetentionMs?: number;
@@ -203,10 +204,10 @@ export class CompactedLog {
     if (completed.aborted) this.#aborted = [...this.#aborted, { ...completed, lastStableOffset }];
   }
 
-  #append(records: readonly NewRecord[], ending: Parameters<RecordBatchBuilder['finish']>[0]) {
+  #append(records: readonly NewRecord[], ending: BatchEnding) {
     const builder = new RecordBatchBuilder();
     for (const record of records) builder.append(record);
-    const bytes = builder.finish({ ...ending, baseOffset: this.#nextOffset, partitionLeaderEpoch: 0 });
+    const bytes = finishBatch(builder, { ...ending, baseOffset: this.#nextOffset, partitionLeaderEpoch: 0 });
     const header = readBatchHeader(bytes);
     if (isFull(this.#active, header, { segmentBytes: this.#segmentBytes, segmentMs: SEGMENT_MS })) this.#roll();
     this.#active = addBatch(this.#active, header);

@@ -20,6 +20,7 @@ import { deleteHorizonMs } from '../../../src/record/delete-horizon.js';
 import type { NewRecord } from '../../../src/record/record.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../../src/record/record-batch-builder.js';
 import { replaceRecords } from '../../../src/record/rewritten-batch.js';
+import { finishBatch } from '../../record/finish-batch.js';
 import { newRecord } from '../../record/record-arbitraries.js';
 
 const NOW_MS = 1_000_000;
@@ -28,7 +29,7 @@ const DELETE_RETENTION_MS = 5000;
 function batchOf(records: readonly NewRecord[], ending: BatchEnding = {}): Uint8Array {
   const builder = new RecordBatchBuilder();
   for (const record of records) builder.append(record);
-  return builder.finish(ending);
+  return finishBatch(builder, ending);
 }
 
 function record(key: string, value: string | null, timestampMs = 100): NewRecord {
