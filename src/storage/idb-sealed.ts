@@ -11,14 +11,17 @@ import {
   assertSealedChange,
   isOfEarlierLeader,
   readingSealed,
+  type SealedPart,
   type SealedRead,
   sealedChangeError,
   sealedChangeProblem,
   stagedVersion,
   unreadable,
+  wantedBehind,
 } from './sealed-segment.js';
 import { type SealedHandle, SealedSlices } from './sealed-slices.js';
 import { storageError } from './storage-errors.js';
+import { unreadableRangeOf } from './unreadable-range.js';
 
 /** Handles of sealed bytes that are kept open: each keeps the disk space of a segment that is deleted meanwhile. */
 const MAX_HANDLES = 8;
@@ -34,6 +37,11 @@ const SLICE_ROWS = 8;
 
 interface Handle extends SealedHandle {
   readonly readMs: number;
+}
+
+interface SealedFound {
+  readonly segment: SealedSegment;
+  readonly part: SealedPart;
 }
 
 export interface IdbSealedOptions {
@@ -75,23 +83,27 @@ export class IdbSealed {
     log: LogId,
     wanted: SealedRead,
   ): Promise<{ readonly chunks: Uint8Array[]; readonly endOffset: number } | undefined> {
-    for (let { offset } = wanted; ; ) {
-      const found = await this.#readOne(log, { ...wanted, offset });
-      if (found === undefined) return undefined;
-      const endOffset = found.segment.nextOffset;
-      if (found.chunks.length > 0 || endOffset >= wanted.endOffset) return { chunks: found.chunks, endOffset };
-      offset = endOffset; // the rest of the segment was compacted away
+    const chunks: Uint8Array[] = [];
+    let endOffset = 0;
+    for (let next: SealedRead | undefined = wanted; next !== undefined; ) {
+      const found = await this.#readOne(log, next).catch((error: unknown) => {
+        // What lies before damage is answered first.
+        if (chunks.length === 0 || unreadableRangeOf(error) === undefined) throw error;
+        return undefined;
+      });
+      if (found === undefined) return chunks.length > 0 ? { chunks, endOffset } : undefined;
+      endOffset = found.segment.nextOffset;
+      chunks.push(...found.part.chunks);
+      next = wantedBehind(wanted, found.segment, { ...found.part, chunks });
     }
+    return { chunks, endOffset };
   }
 
-  async #readOne(
-    log: LogId,
-    wanted: SealedRead,
-  ): Promise<{ readonly chunks: Uint8Array[]; readonly segment: SealedSegment } | undefined> {
+  async #readOne(log: LogId, wanted: SealedRead): Promise<SealedFound | undefined> {
     const kept = this.#keptHandle(log, wanted.offset);
     if (kept !== undefined) {
       try {
-        return { chunks: await this.#chunksOf(kept, wanted), segment: kept.segment };
+        return await this.#readHandle(kept, wanted);
       } catch {
         this.#drop(kept); // replaced or deleted meanwhile, perhaps: a fresh one tells
       }
@@ -99,18 +111,19 @@ export class IdbSealed {
     const fresh = await this.#freshHandle(log, wanted.offset);
     if (fresh === undefined) return undefined;
     try {
-      return { chunks: await this.#chunksOf(fresh, wanted), segment: fresh.segment };
+      return await this.#readHandle(fresh, wanted);
     } catch (error) {
       this.#drop(fresh);
       throw error instanceof KafkaError ? error : unreadable(fresh.segment, 'its bytes', error);
     }
   }
 
-  async #chunksOf(handle: Handle, wanted: SealedRead): Promise<Uint8Array[]> {
-    const reading = readingSealed(handle.segment, wanted);
+  async #readHandle(handle: Handle, wanted: SealedRead): Promise<SealedFound> {
+    const { segment } = handle;
+    const reading = readingSealed(segment, wanted);
     let step = reading.next();
     while (!step.done) step = reading.next(await this.#slices.read(handle, step.value));
-    return step.value;
+    return { segment, part: step.value };
   }
 
   #keptHandle(log: LogId, offset: number): Handle | undefined {
