@@ -381,7 +381,7 @@ async function readLog(tab: Tab, nowMs: () => number): Promise<FinalTable> {
           const record = { id, offset, key: text(key) ?? '', value: text(value), atMs: nowMs() };
           if (offset >= next) records.push(record);
         }
-        next = lastOffsetOf(header) + 1;
+        next = Math.max(next, lastOffsetOf(header) + 1); // the chunk that holds an offset may begin below it
       }
     }
   }
