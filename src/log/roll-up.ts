@@ -1,9 +1,11 @@
-import { readBatchHeader } from '../record/batch-header.js';
+import { BATCH_HEADER_BYTES, readBatchHeader } from '../record/batch-header.js';
 import { canMerge, isMergeable, mergeBatches } from '../record/merge-batches.js';
 import { isSound, type StoredBatch } from './rewrite-segments.js';
 
-/** What a merged batch holds at most. */
+/** What a merged batch holds at most, or little more: as much as a batch of a producer that writes in bulk. */
 const MERGED_BYTES = 60 * 1024;
+/** So much a record grows at most within some thousand others and a quarter of an hour: longer deltas, a longer length. */
+const GROWTH_BYTES = 4;
 
 /**
  * Joins the tiny batches of a log that was written a record at a time, so that it reads like one that was written in
@@ -11,17 +13,17 @@ const MERGED_BYTES = 60 * 1024;
  */
 export async function* rollUp(batches: AsyncIterable<readonly StoredBatch[]>): AsyncIterable<readonly StoredBatch[]> {
   let run: StoredBatch[] = [];
-  let runBytes = 0;
+  let runBytes = BATCH_HEADER_BYTES;
   const endRun = (): StoredBatch[] => {
     const ended = run;
     run = [];
-    runBytes = 0;
+    runBytes = BATCH_HEADER_BYTES;
     return ended.length < 2 ? ended : [merged(ended)];
   };
-  const follows = ({ header, bytes }: StoredBatch): boolean => {
+  const follows = (batch: StoredBatch): boolean => {
     const [first, last] = [run[0], run.at(-1)];
     if (first === undefined || last === undefined) return true;
-    return runBytes + bytes.length <= MERGED_BYTES && canMerge(first.header, last.header, header);
+    return runBytes + mergedSize(batch) <= MERGED_BYTES && canMerge(first.header, last.header, batch.header);
   };
   for await (const group of batches) {
     const done: StoredBatch[] = [];
@@ -30,7 +32,7 @@ export async function* rollUp(batches: AsyncIterable<readonly StoredBatch[]>): A
       if (!mergeable || !follows(batch)) done.push(...endRun());
       if (mergeable) {
         run.push(batch);
-        runBytes += batch.bytes.length;
+        runBytes += mergedSize(batch);
       } else {
         done.push(batch);
       }
@@ -38,6 +40,11 @@ export async function* rollUp(batches: AsyncIterable<readonly StoredBatch[]>): A
     if (done.length > 0) yield done;
   }
   yield endRun();
+}
+
+/** What it adds to a merged batch: its head is not needed any more. */
+function mergedSize({ header, bytes }: StoredBatch): number {
+  return bytes.length - BATCH_HEADER_BYTES + header.recordCount * GROWTH_BYTES;
 }
 
 function merged(run: readonly StoredBatch[]): StoredBatch {

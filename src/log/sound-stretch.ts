@@ -61,7 +61,8 @@ export function soundStretch(
       nextOffset = span.lastOffset + 1;
     }
     if (at > start) chunks.push(at - start === row.byteLength ? row : row.subarray(start, at));
-    if (at < row.byteLength) break;
+    // Where nothing of the first is sound, the next one tells nothing of what is lost.
+    if (at < row.byteLength || chunks.length === 0) break;
   }
   return isDoubtful ? { chunks: [], nextOffset: offset, holesEndOffset } : { chunks, nextOffset, holesEndOffset };
 }

@@ -11,14 +11,18 @@ import {
   assertSealedChange,
   isOfEarlierLeader,
   readingSealed,
+  type SealedPart,
   type SealedRead,
+  type SealedSlice,
   sealedChangeError,
   sealedChangeProblem,
   stagedVersion,
   unreadable,
+  wantedBehind,
 } from './sealed-segment.js';
-import { type SealedHandle, SealedSlices } from './sealed-slices.js';
+import { isInOrder, type SealedHandle, SealedSlices } from './sealed-slices.js';
 import { storageError } from './storage-errors.js';
+import { unreadableRangeOf } from './unreadable-range.js';
 
 /** Handles of sealed bytes that are kept open: each keeps the disk space of a segment that is deleted meanwhile. */
 const MAX_HANDLES = 8;
@@ -34,6 +38,11 @@ const SLICE_ROWS = 8;
 
 interface Handle extends SealedHandle {
   readonly readMs: number;
+}
+
+interface SealedFound {
+  readonly segment: SealedSegment;
+  readonly part: SealedPart;
 }
 
 export interface IdbSealedOptions {
@@ -58,6 +67,10 @@ export class IdbSealed {
   /** In order of last use. */
   #handles: Handle[] = [];
   readonly #slices = new SealedSlices();
+  /** The handles that are being asked for before anybody needs them, by the place of the reader that will. Never rejects. */
+  readonly #coming = new Map<string, Promise<void>>();
+  /** Behind these nothing is asked for again. */
+  readonly #askedBehind = new WeakSet<Handle>();
   /** Whatever writes `sealedBytes` takes its turn here: an append must not wait for one that waits for another. */
   readonly #bytesTurn = new Serial();
   #storesBlobs = true;
@@ -75,23 +88,28 @@ export class IdbSealed {
     log: LogId,
     wanted: SealedRead,
   ): Promise<{ readonly chunks: Uint8Array[]; readonly endOffset: number } | undefined> {
-    for (let { offset } = wanted; ; ) {
-      const found = await this.#readOne(log, { ...wanted, offset });
-      if (found === undefined) return undefined;
-      const endOffset = found.segment.nextOffset;
-      if (found.chunks.length > 0 || endOffset >= wanted.endOffset) return { chunks: found.chunks, endOffset };
-      offset = endOffset; // the rest of the segment was compacted away
+    const chunks: Uint8Array[] = [];
+    let endOffset = 0;
+    for (let next: SealedRead | undefined = wanted; next !== undefined; ) {
+      const found = await this.#readOne(log, next).catch((error: unknown) => {
+        // What lies before damage is answered first.
+        if (chunks.length === 0 || unreadableRangeOf(error) === undefined) throw error;
+        return undefined;
+      });
+      if (found === undefined) return chunks.length > 0 ? { chunks, endOffset } : undefined;
+      endOffset = found.segment.nextOffset;
+      chunks.push(...found.part.chunks);
+      next = wantedBehind(wanted, found.segment, { ...found.part, chunks });
     }
+    return { chunks, endOffset };
   }
 
-  async #readOne(
-    log: LogId,
-    wanted: SealedRead,
-  ): Promise<{ readonly chunks: Uint8Array[]; readonly segment: SealedSegment } | undefined> {
+  async #readOne(log: LogId, wanted: SealedRead): Promise<SealedFound | undefined> {
+    await this.#coming.get(placeOf(log, wanted.offset));
     const kept = this.#keptHandle(log, wanted.offset);
     if (kept !== undefined) {
       try {
-        return { chunks: await this.#chunksOf(kept, wanted), segment: kept.segment };
+        return await this.#readHandle(kept, wanted);
       } catch {
         this.#drop(kept); // replaced or deleted meanwhile, perhaps: a fresh one tells
       }
@@ -99,29 +117,58 @@ export class IdbSealed {
     const fresh = await this.#freshHandle(log, wanted.offset);
     if (fresh === undefined) return undefined;
     try {
-      return { chunks: await this.#chunksOf(fresh, wanted), segment: fresh.segment };
+      return await this.#readHandle(fresh, wanted);
     } catch (error) {
       this.#drop(fresh);
       throw error instanceof KafkaError ? error : unreadable(fresh.segment, 'its bytes', error);
     }
   }
 
-  async #chunksOf(handle: Handle, wanted: SealedRead): Promise<Uint8Array[]> {
-    const reading = readingSealed(handle.segment, wanted);
+  async #readHandle(handle: Handle, wanted: SealedRead): Promise<SealedFound> {
+    const { segment } = handle;
+    const reading = readingSealed(segment, wanted);
     let step = reading.next();
-    while (!step.done) step = reading.next(await this.#slices.read(handle, step.value));
-    return step.value;
+    while (!step.done) {
+      const slice = step.value;
+      const read = this.#slices.read(handle, slice);
+      if (isInOrder(slice) && segment.nextOffset < wanted.endOffset) this.#prepareBehind(handle, slice);
+      step = reading.next(await read);
+    }
+    return { segment, part: step.value };
+  }
+
+  /** Whoever reads a segment in order goes on with the next one: its handle, and at the end its first bytes, are got ready. */
+  #prepareBehind(handle: Handle, { to }: SealedSlice): void {
+    const { log, nextOffset, byteCount } = handle.segment;
+    const begin = (): void => {
+      const next = this.#heldAt(log, nextOffset);
+      if (next !== undefined && to === byteCount) this.#slices.begin(next);
+    };
+    const place = placeOf(log, nextOffset);
+    const coming = this.#coming.get(place);
+    if (coming !== undefined) void coming.then(begin);
+    else if (this.#askedBehind.has(handle) || this.#heldAt(log, nextOffset) !== undefined) begin();
+    else if (this.#clock !== undefined) {
+      this.#askedBehind.add(handle);
+      const asked = this.#freshHandle(log, nextOffset).then(begin, () => {}); // whoever reads on hears of it
+      this.#coming.set(
+        place,
+        asked.finally(() => this.#coming.delete(place)),
+      );
+    }
   }
 
   #keptHandle(log: LogId, offset: number): Handle | undefined {
     this.releaseUnused();
-    const at = this.#handles.findIndex(
+    const found = this.#heldAt(log, offset);
+    if (found !== undefined) this.#handles = [...this.#handles.filter((held) => held !== found), found];
+    return found;
+  }
+
+  #heldAt(log: LogId, offset: number): Handle | undefined {
+    return this.#handles.find(
       ({ segment }) => segment.log === log && segment.baseOffset <= offset && segment.nextOffset > offset,
     );
-    if (at < 0) return undefined;
-    const [found] = this.#handles.splice(at, 1);
-    if (found) this.#handles.push(found);
-    return found;
   }
 
   /** Asks for the handle and, where segments are small, for those of the next ones, too: whoever reads on needs them. */
@@ -382,6 +429,10 @@ async function publishIn(transaction: IDBTransaction, change: SealedChange): Pro
   await resultOf(rows.delete(IDBKeyRange.bound([log, baseOffset], [log, nextOffset], false, true)));
   for (const segment of segments) await resultOf(rows.put(segment, [log, segment.baseOffset]));
   return replaced;
+}
+
+function placeOf(log: LogId, offset: number): string {
+  return `${log}/${offset}`;
 }
 
 function keyOf({ log, baseOffset, version }: SealedSegment): BytesKey {

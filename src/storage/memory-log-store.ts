@@ -22,7 +22,7 @@ import {
 } from './log-store.js';
 import type { MemoryDisk } from './memory-disk.js';
 import type { RawLogStore } from './raw-log-store.js';
-import { assertSealedChange, readingSealed, type SealedRead, unreadable } from './sealed-segment.js';
+import { assertSealedChange, readingSealed, type SealedRead, unreadable, wantedBehind } from './sealed-segment.js';
 import { fencedError, isFenced, storageError, wedgedError } from './storage-errors.js';
 import { Watchdog, WEDGED_MS } from './watchdog.js';
 
@@ -159,24 +159,26 @@ export class MemoryLogStore implements LogStore {
   /** What is sealed first, so that readers meet both sides of a segment whose rows are still there. */
   #readBoth(log: LogId, wanted: SealedRead): Uint8Array[] {
     const rows = (): Uint8Array[] => this.#disk.read(log, wanted.offset, wanted.maxBytes, wanted.endOffset);
-    for (let { offset } = wanted; offset < wanted.endOffset; ) {
-      const segment = this.#disk.sealedAt(log, offset);
-      if (segment === undefined) break;
+    const chunks: Uint8Array[] = [];
+    for (let next: SealedRead | undefined = wanted; next !== undefined; ) {
+      const segment = this.#disk.sealedAt(log, next.offset);
+      if (segment === undefined) return chunks.length > 0 ? chunks : rows();
       try {
-        const reading = readingSealed(segment, { ...wanted, offset });
+        const reading = readingSealed(segment, next);
         let step = reading.next();
         while (!step.done) {
           step = reading.next(this.#disk.sealedBytes(segment, step.value.from, step.value.to));
         }
-        if (step.value.length > 0) return step.value;
+        chunks.push(...step.value.chunks);
+        next = wantedBehind(wanted, segment, { ...step.value, chunks });
       } catch (error) {
+        if (chunks.length > 0) break;
         const [first] = rows();
         if (first !== undefined && baseOffsetOf(first) <= wanted.offset) return rows();
         throw error instanceof KafkaError ? error : unreadable(segment, 'its bytes', error);
       }
-      offset = segment.nextOffset;
     }
-    return rows();
+    return chunks;
   }
 
   ends(log: LogId): Promise<LogEnds> {

@@ -137,6 +137,15 @@ export interface SealedRead {
   readonly offset: number;
   readonly maxBytes: number;
   readonly endOffset: number;
+  /** The read has taken what lies before: from here on only what fits, and only of a segment that begins right here. */
+  readonly goesOn?: boolean;
+}
+
+/** What a read has taken out of one segment. */
+export interface SealedPart {
+  readonly chunks: readonly Uint8Array[];
+  /** Of the segment nothing is left to read. */
+  readonly isEnd: boolean;
 }
 
 /** The bytes between two positions. */
@@ -146,15 +155,17 @@ export interface SealedSlice {
 }
 
 /**
- * Reads a sealed segment: asks for slices, takes their bytes, and returns the chunks from the one that holds the offset,
- * or the next one, on. No chunk: nothing more of the segment is wanted.
+ * Reads a sealed segment: asks for slices, takes their bytes, and answers the batches from the one that holds the offset,
+ * or the next one, on.
  * @throws KafkaError CORRUPT_MESSAGE
  */
 export function* readingSealed(
   segment: SealedSegment,
   wanted: SealedRead,
-): Generator<SealedSlice, Uint8Array[], Uint8Array> {
+): Generator<SealedSlice, SealedPart, Uint8Array> {
   const { index } = segment;
+  const doesFit = segment.baseOffset === wanted.offset && positionOf(segment, 1) <= wanted.maxBytes;
+  if (wanted.goesOn && !doesFit) return { chunks: [], isEnd: false };
   const most = Math.min(wanted.maxBytes, MAX_SLICE_BYTES);
   for (let at = Math.max(0, indexOf(index, wanted.offset)); at < index.length; ) {
     // As much as is wanted, yet at least one entry's.
@@ -164,22 +175,41 @@ export function* readingSealed(
     const to = positionOf(segment, next);
     const bytes = yield { from, to };
     if (bytes.byteLength !== to - from) throw unreadable(segment, `${to - from} bytes, found ${bytes.byteLength}`);
-    const taken = takeBatches(segment, bytes, { ...wanted, nextOffset: index[next]?.offset ?? segment.nextOffset });
-    if (taken !== undefined) return taken.byteLength > 0 ? [taken] : [];
+    const nextOffset = index[next]?.offset ?? segment.nextOffset;
+    const { taken, isAll } = takeBatches(segment, bytes, { ...wanted, nextOffset });
+    if (taken !== undefined) return { chunks: [taken], isEnd: isAll && next === index.length };
+    if (!isAll) return { chunks: [], isEnd: false };
     at = next; // all that was read lies below the offset
   }
-  return [];
+  return { chunks: [], isEnd: true };
 }
 
 /**
- * The batches that are asked for; undefined where all of them lie below. The first of them must end before what follows
- * it, at `nextOffset` at the latest: else a base offset is damaged, and readers would take it for the one they want.
+ * What a read that has taken `chunks` wants of the segment behind the one that it read last. undefined: nothing, since it
+ * has half of what it may take, or there is more of this one, or it goes no further.
+ */
+export function wantedBehind(
+  wanted: SealedRead,
+  { nextOffset }: SealedSegment,
+  { chunks, isEnd }: SealedPart,
+): SealedRead | undefined {
+  if (!isEnd || nextOffset >= wanted.endOffset) return undefined;
+  const goesOn = chunks.length > 0;
+  const takenBytes = chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+  if (goesOn && takenBytes >= wanted.maxBytes / 2) return undefined;
+  return { ...wanted, offset: nextOffset, maxBytes: wanted.maxBytes - takenBytes, goesOn };
+}
+
+/**
+ * The batches that are asked for, if any, and whether nothing in the bytes lies behind them. The first of them must end
+ * before what follows it, at `nextOffset` at the latest: else a base offset is damaged, and readers would take it for the
+ * one they want.
  */
 function takeBatches(
   segment: SealedSegment,
   bytes: Uint8Array,
   { offset, maxBytes, endOffset, nextOffset }: SealedRead & { readonly nextOffset: number },
-): Uint8Array | undefined {
+): { readonly taken: Uint8Array | undefined; readonly isAll: boolean } {
   let from: number | undefined;
   let first: BatchBounds | undefined;
   let at = 0;
@@ -196,8 +226,9 @@ function takeBatches(
     }
     at = batch.end;
   }
-  if (from === undefined) return at < bytes.byteLength ? new Uint8Array(0) : undefined;
-  return at - from === bytes.buffer.byteLength ? bytes : bytes.slice(from, at);
+  const isAll = at === bytes.byteLength;
+  if (from === undefined) return { taken: undefined, isAll };
+  return { taken: at - from === bytes.buffer.byteLength ? bytes : bytes.slice(from, at), isAll };
 }
 
 /** The last entry at or below `offset`; -1 where all are above. */

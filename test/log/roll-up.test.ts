@@ -80,6 +80,6 @@ test('a log written a record at a time becomes a few batches', async () => {
     Array.from({ length: 3000 }, (_, at) => ({ producer: 1, values: [`value ${at}`.padEnd(100)], damaged: false })),
   );
   const after = await all(rollUp(inGroups(before, 700)));
-  expect(after.length).toBeLessThanOrEqual(9);
+  expect(after.length).toBeLessThanOrEqual(6); // 330 kB, once a record has no head of its own
   expect(recordsOf(after)).toEqual(recordsOf(before));
 });

@@ -23,7 +23,7 @@ const PAGE = [
 ];
 const WORKER = [
   { what: 'that elects, reads and serves', loads: [], goal: 30, bound: 27.4 },
-  { what: 'that leads', loads: ['broker'], goal: 30, bound: 40 },
+  { what: 'that leads', loads: ['broker'], goal: 30, bound: 40.1 },
   { what: 'that leads and makes its first topic', loads: ['broker', 'create-topics'], goal: 30, bound: 41.5 },
   { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 29.6 },
 ];
@@ -50,9 +50,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 98.3 KB', async () => {
+test('the whole worker is at most 98.9 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 98.3 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 98.9 });
 });
 
 test('what is loaded later is known here', async () => {

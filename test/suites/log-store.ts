@@ -441,6 +441,33 @@ function describeSealed(name: string, it: It, api: TestApi): void {
       await Promise.all([1_000_000, 1_000_000, 400_000, 150_000, 50_000].map(readThrough));
     });
 
+    it('are read on across their ends, up to half of what is asked for', async (store, fixture) => {
+      const chunks = await filled(store, Array(25).fill(1), () => 1000);
+      for (const at of [0, 5, 10, 15]) await seal(store, chunks.slice(at, at + 5));
+      await store.sweepSealed(LOG, 1);
+      const read = async (offset: number, maxBytes: number, endOffset?: number): Promise<number[]> =>
+        (await store.read(LOG, offset, maxBytes, endOffset)).map(({ byteLength }) => byteLength / 1000);
+      assert.deepEqual(await read(0, 20_000), [5, 5]);
+      assert.deepEqual(await read(3, 20_000), [2, 5, 5]);
+      assert.deepEqual(await read(3, 6500), [2], 'the next one is read in steps of its index');
+      assert.deepEqual(await read(4, 500), [1]);
+      assert.deepEqual(await read(3, 20_000, 5), [2]);
+      assert.deepEqual(await read(3, 20_000, 6), [2, 1]);
+      assert.deepEqual(await read(17, 20_000), [3], 'the rows are another read');
+      await fixture.damageSealed(LOG, 10);
+      assert.deepEqual(await read(3, 20_000), [2, 5], 'what lies before damage is answered first');
+      const lost = await store.read(LOG, 10, 20_000).catch((error: unknown) => error);
+      assert.strictEqual(unreadableRangeOf(lost)?.baseOffset, 10);
+    });
+
+    // Goal: no read skips, repeats or reorders anything, however a log is cut into segments and whatever compaction has left
+    // out, at any of their ends, too. Method: random layouts; reads from any offset, of any amount, up to any end; then a
+    // segment is damaged. `test/log/sound-batches.test.ts` looks at readers above.
+    it('answer the same in every layout', async (store, fixture) => {
+      await store.claimLeadership(0, 'a', 1);
+      for (let log = 10; log < 40; log++) await layoutRun(store, log, (at) => fixture.damageSealed(log, at));
+    });
+
     it('follow each other from the beginning of the log, and take the rows of segments along', async (store) => {
       const chunks = await filled(store, Array(30).fill(2), () => 40_000);
       await store.append({ ...commit(1), segments: [segment(0, 20), segment(20, 40)] }, 'relaxed');
@@ -631,6 +658,70 @@ function describeSealed(name: string, it: It, api: TestApi): void {
 }
 
 /** The chunks as one segment; without bounds it covers what they cover. */
+/** A log of sealed segments and some rows, made of random batches, of which some are compacted away. */
+async function layoutRun(store: LogStore, log: LogId, damage: (baseOffset: number) => Promise<void>): Promise<void> {
+  const random = mulberry32(log);
+  const below = (n: number): number => Math.floor(random() * n);
+  const kept: Chunk[] = [];
+  const bounds = [0];
+  const segmentCount = 1 + below(6);
+  const hasHoles = below(2) === 0;
+  let nextOffset = 0;
+  const some = (count: number): Chunk[] =>
+    Array.from({ length: count }, () => {
+      const baseOffset = nextOffset;
+      nextOffset += 1 + below(3);
+      return chunk(log, baseOffset, nextOffset - 1, below(8) === 0 ? 30_000 + below(90_000) : 100 + below(3000));
+    });
+  for (let i = 0; i < segmentCount; i++) {
+    const baseOffset = nextOffset;
+    const chunks = some(1 + below(7));
+    await store.append(commit(1, ...chunks), 'relaxed');
+    const left = chunks.filter(() => !hasHoles || below(3) > 0);
+    const staged = await store.stageSealed({ ...sealedOf(left, baseOffset, nextOffset), log }, 1);
+    await store.publishSealed({ log, baseOffset, nextOffset, sealed: [staged], segments: [] }, 1);
+    kept.push(...left);
+    bounds.push(nextOffset);
+  }
+  await store.sweepSealed(log, 1);
+  const rows = some(1 + below(3));
+  await store.append(commit(1, ...rows), 'relaxed');
+  kept.push(...rows);
+
+  const readFrom = async (offset: number, unreadableFrom: number): Promise<number> => {
+    const maxBytes = below(4) === 0 ? below(2000) : below(150_000);
+    const endOffset = below(3) > 0 ? Infinity : offset + below(nextOffset + 2 - offset);
+    const read = await store.read(log, offset, maxBytes, endOffset);
+    const from = kept.findIndex(({ lastOffset }) => lastOffset >= offset);
+    const wanted = kept.slice(from).filter(({ baseOffset }) => baseOffset < Math.min(endOffset, unreadableFrom));
+    const expected = offset < endOffset ? wanted : [];
+    const bytes = concatBytes(read);
+    const what = `log ${log} from ${offset} to ${endOffset}, at most ${maxBytes} bytes`;
+    let taken = 0;
+    let takenBytes = 0;
+    while (takenBytes < bytes.byteLength) takenBytes += expected[taken++]!.bytes.byteLength;
+    assert.isTrue(sameBytes(bytes, concatBytes(expected.slice(0, taken).map((one) => one.bytes))), what);
+    assert.isAtLeast(taken, Math.min(1, expected.length), what);
+    assert.isTrue(taken <= 1 || bytes.byteLength <= maxBytes, what);
+    return taken === 0 ? offset : expected[taken - 1]!.lastOffset + 1;
+  };
+  for (let i = 0; i < 20; i++) await readFrom(below(nextOffset), Infinity);
+  for (let offset = 0; offset < nextOffset; ) {
+    const next = await readFrom(offset, Infinity);
+    offset = next > offset ? next : offset + below(2); // asked for too little
+  }
+  const at = below(segmentCount);
+  const [from = 0, to = 0] = bounds.slice(at);
+  await damage(from);
+  const hasBytes = kept.some(({ baseOffset }) => baseOffset >= from && baseOffset < to);
+  for (let i = 0; i < 10 && hasBytes && from > 0; i++) {
+    const offset = below(from);
+    if (kept.some(({ lastOffset }) => lastOffset >= offset && lastOffset < from)) await readFrom(offset, from);
+  }
+  const lost = await store.read(log, from, 1000).catch((error: unknown) => error);
+  if (hasBytes) assert.strictEqual(unreadableRangeOf(lost)?.baseOffset, from);
+}
+
 export function sealedOf(
   chunks: readonly Chunk[],
   baseOffset = chunks[0]?.baseOffset ?? 0,

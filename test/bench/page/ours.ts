@@ -2,7 +2,7 @@ import { type Consumer, Kafka, type Producer } from '../../../src/index.js';
 import { ByteTally, type Contender, Tally } from './contender.js';
 import { makeValues, numberOf, percentile } from './values.js';
 
-const TOPIC = 'bench';
+export const TOPIC = 'bench';
 const MESSAGES_PER_SEND = 1000;
 const SENDS_IN_FLIGHT = 64;
 
