@@ -2,9 +2,6 @@ import type { SealedSlice } from './sealed-segment.js';
 
 export type SealedBytes = Blob | Uint8Array;
 
-/** What is asked for first makes the platform fill the pipe. */
-const HEAD_BYTES = 4 * 1024;
-
 /**
  * The bytes of a Blob in order, slice by slice, out of one stream: in Chromium that took less than half the time of a
  * Blob, a pipe and the calls of another process for each MiB, and half the work of all threads.
@@ -13,18 +10,9 @@ export class BlobStream {
   readonly #blob: Blob;
   /** null: the platform does not fill memory of ours; undefined: nothing was read yet. */
   #reader: ReadableStreamBYOBReader | null | undefined;
-  /** The first bytes, where they were asked for before anybody reads. */
-  #head: Promise<ReadableStreamReadResult<Uint8Array>> | undefined;
 
   constructor(blob: Blob) {
     this.#blob = blob;
-  }
-
-  /** The platform gets ready what a reader will want whose first slice begins with the Blob and has at least HEAD_BYTES. */
-  begin(): void {
-    this.#reader = readerOf(this.#blob);
-    this.#head = this.#reader?.read(new Uint8Array(HEAD_BYTES));
-    this.#head?.catch(() => {}); // whoever reads hears of it
   }
 
   /**
@@ -36,15 +24,7 @@ export class BlobStream {
     if (this.#reader === undefined) this.#reader = readerOf(from > 0 ? this.#blob.slice(from) : this.#blob);
     if (this.#reader === null) return sliceOf(this.#blob, slice);
     let bytes = new Uint8Array(to - from);
-    let at = 0;
-    if (this.#head !== undefined) {
-      const { done, value } = await this.#head;
-      this.#head = undefined;
-      bytes.set(value!);
-      at = value!.byteLength;
-      if (done) return bytes.slice(0, at);
-    }
-    while (at < to - from) {
+    for (let at = 0; at < to - from; ) {
       const { done, value } = await this.#reader.read(bytes.subarray(at), { min: to - from - at });
       bytes = new Uint8Array(value!.buffer); // the same memory: it is missing only where the reader was cancelled
       at += value!.byteLength;

@@ -13,14 +13,13 @@ import {
   readingSealed,
   type SealedPart,
   type SealedRead,
-  type SealedSlice,
   sealedChangeError,
   sealedChangeProblem,
   stagedVersion,
   unreadable,
   wantedBehind,
 } from './sealed-segment.js';
-import { isInOrder, type SealedHandle, SealedSlices } from './sealed-slices.js';
+import { type SealedHandle, SealedSlices } from './sealed-slices.js';
 import { storageError } from './storage-errors.js';
 import { unreadableRangeOf } from './unreadable-range.js';
 
@@ -67,10 +66,6 @@ export class IdbSealed {
   /** In order of last use. */
   #handles: Handle[] = [];
   readonly #slices = new SealedSlices();
-  /** The handles that are being asked for before anybody needs them, by the place of the reader that will. Never rejects. */
-  readonly #coming = new Map<string, Promise<void>>();
-  /** Behind these nothing is asked for again. */
-  readonly #askedBehind = new WeakSet<Handle>();
   /** Whatever writes `sealedBytes` takes its turn here: an append must not wait for one that waits for another. */
   readonly #bytesTurn = new Serial();
   #storesBlobs = true;
@@ -105,7 +100,6 @@ export class IdbSealed {
   }
 
   async #readOne(log: LogId, wanted: SealedRead): Promise<SealedFound | undefined> {
-    await this.#coming.get(placeOf(log, wanted.offset));
     const kept = this.#keptHandle(log, wanted.offset);
     if (kept !== undefined) {
       try {
@@ -128,47 +122,19 @@ export class IdbSealed {
     const { segment } = handle;
     const reading = readingSealed(segment, wanted);
     let step = reading.next();
-    while (!step.done) {
-      const slice = step.value;
-      const read = this.#slices.read(handle, slice);
-      if (isInOrder(slice) && segment.nextOffset < wanted.endOffset) this.#prepareBehind(handle, slice);
-      step = reading.next(await read);
-    }
+    while (!step.done) step = reading.next(await this.#slices.read(handle, step.value));
     return { segment, part: step.value };
-  }
-
-  /** Whoever reads a segment in order goes on with the next one: its handle, and at the end its first bytes, are got ready. */
-  #prepareBehind(handle: Handle, { to }: SealedSlice): void {
-    const { log, nextOffset, byteCount } = handle.segment;
-    const begin = (): void => {
-      const next = this.#heldAt(log, nextOffset);
-      if (next !== undefined && to === byteCount) this.#slices.begin(next);
-    };
-    const place = placeOf(log, nextOffset);
-    const coming = this.#coming.get(place);
-    if (coming !== undefined) void coming.then(begin);
-    else if (this.#askedBehind.has(handle) || this.#heldAt(log, nextOffset) !== undefined) begin();
-    else if (this.#clock !== undefined) {
-      this.#askedBehind.add(handle);
-      const asked = this.#freshHandle(log, nextOffset).then(begin, () => {}); // whoever reads on hears of it
-      this.#coming.set(
-        place,
-        asked.finally(() => this.#coming.delete(place)),
-      );
-    }
   }
 
   #keptHandle(log: LogId, offset: number): Handle | undefined {
     this.releaseUnused();
-    const found = this.#heldAt(log, offset);
-    if (found !== undefined) this.#handles = [...this.#handles.filter((held) => held !== found), found];
-    return found;
-  }
-
-  #heldAt(log: LogId, offset: number): Handle | undefined {
-    return this.#handles.find(
+    const at = this.#handles.findIndex(
       ({ segment }) => segment.log === log && segment.baseOffset <= offset && segment.nextOffset > offset,
     );
+    if (at < 0) return undefined;
+    const [found] = this.#handles.splice(at, 1);
+    if (found) this.#handles.push(found);
+    return found;
   }
 
   /** Asks for the handle and, where segments are small, for those of the next ones, too: whoever reads on needs them. */
@@ -429,10 +395,6 @@ async function publishIn(transaction: IDBTransaction, change: SealedChange): Pro
   await resultOf(rows.delete(IDBKeyRange.bound([log, baseOffset], [log, nextOffset], false, true)));
   for (const segment of segments) await resultOf(rows.put(segment, [log, segment.baseOffset]));
   return replaced;
-}
-
-function placeOf(log: LogId, offset: number): string {
-  return `${log}/${offset}`;
 }
 
 function keyOf({ log, baseOffset, version }: SealedSegment): BytesKey {

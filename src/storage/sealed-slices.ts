@@ -7,11 +7,6 @@ const IN_ORDER_FROM_BYTES = 128 * 1024;
 /** Streams that are kept for their readers to go on: in each pipe stand some MiB. */
 const MAX_STREAMS = 4;
 
-/** Whether whoever reads so much goes on behind it. */
-export function isInOrder({ from, to }: SealedSlice): boolean {
-  return to - from >= IN_ORDER_FROM_BYTES;
-}
-
 /** A sealed segment and the handle of its bytes. */
 export interface SealedHandle {
   readonly segment: SealedSegment;
@@ -35,38 +30,24 @@ export class SealedSlices {
   /** Held, so that no collector takes a stream together with who waits for it. */
   readonly #reading = new Set<BlobStream>();
 
-  /** Somebody who reads in order will begin with this one next: its first slice is made ready, where it is long enough. */
-  begin(handle: SealedHandle): void {
-    const { bytes } = handle;
-    if (!(bytes instanceof Blob) || bytes.size < IN_ORDER_FROM_BYTES) return;
-    if (this.#open.some((open) => open.handle === handle && open.at === 0)) return;
-    const stream = new BlobStream(bytes);
-    stream.begin();
-    this.#add({ handle, at: 0, stream });
-  }
-
   /** The bytes of a slice, owned by the caller. */
   async read(handle: SealedHandle, slice: SealedSlice): Promise<Uint8Array> {
     const { bytes, segment } = handle;
     const { from, to } = slice;
-    if (!(bytes instanceof Blob) || !isInOrder(slice)) return sliceOf(bytes, slice);
+    if (!(bytes instanceof Blob) || to - from < IN_ORDER_FROM_BYTES) return sliceOf(bytes, slice);
     const found = this.#open.find((open) => open.handle === handle && open.at === from);
     const stream = found?.stream ?? new BlobStream(bytes);
     this.#open = this.#open.filter((open) => open !== found);
     this.#reading.add(stream);
     const read = await stream.read(slice).finally(() => this.#reading.delete(stream));
     if (to === segment.byteCount) stream.close();
-    else this.#add({ handle, at: to, stream });
+    else this.#keep([...this.#open, { handle, at: to, stream }].slice(-MAX_STREAMS));
     return read;
   }
 
   /** Lets go of what belongs to handles that are not `kept`. */
   release(kept: readonly SealedHandle[]): void {
     this.#keep(this.#open.filter(({ handle }) => kept.includes(handle)));
-  }
-
-  #add(open: OpenStream): void {
-    this.#keep([...this.#open, open].slice(-MAX_STREAMS));
   }
 
   #keep(kept: readonly OpenStream[]): void {

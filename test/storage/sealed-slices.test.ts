@@ -97,33 +97,6 @@ describe('slices of sealed segments', () => {
     expect(handle.asked).toEqual({ streams: 0, streamed: 0, slices: 1 });
   });
 
-  it('of a segment that somebody will read next are made ready once, and come out of the same stream', async () => {
-    const handle = handleOf(0, 3);
-    const slices = new SealedSlices();
-    slices.begin(handle);
-    slices.begin(handle);
-    expect(handle.asked.streams).toBe(1);
-    const first = await slices.read(handle, entries(0, 2));
-    expect([first.byteLength, first[0], first.at(-1)]).toEqual([2 * ENTRY_BYTES, 0, 1]);
-    expect((await slices.read(handle, entries(2, 3)))[0]).toBe(2);
-    expect(handle.asked).toMatchObject({ streams: 1, streamed: 3 * ENTRY_BYTES, slices: 0 });
-    const short = new Blob([new Uint8Array(1000)]);
-    const opened = vi.spyOn(short, 'stream');
-    slices.begin({ ...handle, bytes: short });
-    expect(opened).not.toHaveBeenCalled();
-  });
-
-  it('that cannot be made ready fail where they are read, and only there', async () => {
-    const handle = handleOf(0, 4);
-    const slices = new SealedSlices();
-    const gone = new DOMException('gone', 'NotFoundError');
-    const failing = new ReadableStream({ type: 'bytes', pull: (controller) => controller.error(gone) });
-    vi.spyOn(handle.bytes, 'stream').mockReturnValueOnce(failing as ReadableStream<Uint8Array<ArrayBuffer>>);
-    slices.begin(handle);
-    await expect(slices.read(handle, entries(0, 2))).rejects.toThrow('gone');
-    expect((await slices.read(handle, entries(0, 2)))[0]).toBe(0);
-  });
-
   it('that fail are read anew for the next', async () => {
     const handle = handleOf(0, 4);
     const slices = new SealedSlices();
@@ -170,21 +143,6 @@ describe('the stream of a Blob', () => {
       slices.map(({ from, to }) => [to - from, from & 255, (to - 1) & 255]),
     );
     expect(read.every(({ buffer, byteLength }) => buffer.byteLength === byteLength)).toBe(true);
-  });
-
-  it.each([
-    ['as it is', (): Blob => new Blob([new Uint8Array(9000).map((_, at) => at / 40)])],
-    ['where the platform knows no memory of ours', withoutByob],
-    ['where the platform fills less than it may', inPieces],
-  ])('gives the same once it has begun, %s', async (_, make) => {
-    const begun = new BlobStream(make());
-    const plain = new BlobStream(make());
-    begun.begin();
-    for (const slice of [
-      { from: 0, to: 5000 },
-      { from: 5000, to: 10_000 },
-    ])
-      expect(await begun.read(slice)).toEqual(await plain.read(slice));
   });
 
   it.each([
