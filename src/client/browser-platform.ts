@@ -19,7 +19,7 @@ const browserPlatform: ClientPlatform = {
       runtime: this.runtime,
       start: { clusterName, brokerConfig, label: pageLabel() ?? label, memoryIfDenied },
       keys,
-      workerUrl: 'workers/host.worker',
+      workerUrl: 'host.worker.js',
       newWorker: typeof worker === 'function' ? worker : () => worker ?? newHostWorker(),
     });
   },

@@ -21,6 +21,9 @@ import type { Runtime } from './runtime.js';
 const START_TIMEOUT_MS = 20_000;
 /** How long the goodbye of a host may take before it is cut short: its lock frees what it held. */
 const CLOSE_TIMEOUT_MS = 1_000;
+/** Browsers say next to nothing of why a worker does not load. */
+const ADVICE =
+  "Expected: a module script of this origin, allowed by the page's Content-Security-Policy (worker-src); for bundlers see tabstream's README";
 
 export interface WorkerPeerOptions {
   readonly runtime: Pick<Runtime, 'clock'>;
@@ -112,7 +115,7 @@ export class WorkerPeer {
       worker.addEventListener('messageerror', () => this.#fail('NETWORK_EXCEPTION', 'sent what cannot be read'));
       return worker;
     } catch (error) {
-      this.#fail('BROKER_NOT_AVAILABLE', `cannot be made. ${this.#advice()}`, error);
+      this.#fail('BROKER_NOT_AVAILABLE', `cannot be made. ${ADVICE}`, error);
       return undefined;
     }
   }
@@ -122,7 +125,7 @@ export class WorkerPeer {
     const { runtime, start, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
     const patience = linkedController(this.ended);
     runtime.clock.sleep(startTimeoutMs, patience.signal).then(
-      () => this.#fail('REQUEST_TIMED_OUT', `did not answer within ${startTimeoutMs} ms. ${this.#advice()}`),
+      () => this.#fail('REQUEST_TIMED_OUT', `did not answer within ${startTimeoutMs} ms. ${ADVICE}`),
       () => {}, // it answered, or ended
     );
     try {
@@ -188,19 +191,12 @@ export class WorkerPeer {
   #workerFailed(event: Event): void {
     const { message } = event as ErrorEvent;
     if (this.#isStarted) this.#fail('NETWORK_EXCEPTION', `failed and was ended: ${message}`);
-    else this.#fail('BROKER_NOT_AVAILABLE', `cannot be loaded${message ? ` (${message})` : ''}. ${this.#advice()}`);
+    else this.#fail('BROKER_NOT_AVAILABLE', `cannot be loaded${message ? ` (${message})` : ''}. ${ADVICE}`);
   }
 
   #fail(type: KafkaErrorName, what: string, cause?: unknown): void {
     const { workerUrl = 'of the host' } = this.#options;
     this.end(new KafkaError(type, `the worker ${workerUrl} ${what}`, { cause }));
-  }
-
-  /** Browsers say next to nothing of why a worker does not load. */
-  #advice(): string {
-    const { workerUrl = 'the address given to new Worker()' } = this.#options;
-    const allowed = "allowed by the page's Content-Security-Policy (worker-src)";
-    return `Expected: a module script of this origin at ${workerUrl}, ${allowed}`;
   }
 }
 

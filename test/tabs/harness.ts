@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import puppeteer, { type Browser, type CDPSession, type Page } from 'puppeteer-core';
-import { build, type InlineConfig, preview } from 'vite';
+import * as vite from 'vite';
 import { chromiumArgs, chromiumPath, firefoxPath } from '../../.ci/browsers.mjs';
 import type { Acknowledged, TabApi, Variant } from './page/tab-api.js';
 
@@ -43,14 +44,63 @@ export function serveDemo(): Promise<TestSite> {
   return serveBuild({ configFile: fileURLToPath(new URL('../../vite.config.ts', import.meta.url)), mode: 'demo' });
 }
 
+/** What Vite is told, in words that all its releases understand. */
+export interface ViteConfig {
+  readonly configFile?: string | false;
+  readonly root?: string;
+  readonly mode?: string;
+  readonly cacheDir?: string;
+  readonly worker?: { readonly format: 'es' | 'iife' };
+  readonly optimizeDeps?: { exclude: string[] };
+  readonly build?: {
+    readonly outDir?: string;
+    readonly emptyOutDir?: boolean;
+    readonly minify?: boolean;
+    readonly target?: string;
+    readonly rolldownOptions?: { readonly input: string[] };
+  };
+}
+
+/** What is used of a release of Vite. */
+export interface ViteRelease {
+  build(config: ViteConfig): Promise<unknown>;
+  preview(config: ViteConfig): Promise<HttpServed>;
+  createServer(config: ViteConfig): Promise<HttpServed & { listen(): Promise<unknown> }>;
+}
+
+interface HttpServed {
+  readonly httpServer: { address(): string | AddressInfo | null } | null;
+  close(): Promise<void>;
+}
+
+const QUIET = { logLevel: 'error' } as const;
+const LOOPBACK = { host: '127.0.0.1', port: 0 } as const;
+
 /** A build and its preview: a dev server may reload pages when it pleases. */
-export async function serveBuild(config: InlineConfig): Promise<TestSite> {
-  const quiet: InlineConfig = { ...config, logLevel: 'error', preview: { host: '127.0.0.1', port: 0 } };
+export async function serveBuild(config: ViteConfig, { build, preview }: ViteRelease = vite): Promise<TestSite> {
+  const quiet = { ...config, ...QUIET, preview: LOOPBACK };
   await build(quiet);
-  const server = await preview(quiet);
-  const address = server.httpServer.address();
-  if (address === null || typeof address === 'string') throw new Error('the preview server has no port');
-  return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
+  return siteOf(await preview(quiet));
+}
+
+/** A dev server, as a developer starts it. */
+export async function serveDev(config: ViteConfig, { createServer }: ViteRelease = vite): Promise<TestSite> {
+  const server = await createServer({ ...config, ...QUIET, ...{ server: LOOPBACK } });
+  await server.listen();
+  return siteOf(server);
+}
+
+/** Files as they are. */
+export async function serveFolder(folder: string): Promise<TestSite> {
+  return siteOf(
+    await vite.preview({ configFile: false, root: folder, build: { outDir: '.' }, ...QUIET, preview: LOOPBACK }),
+  );
+}
+
+function siteOf({ httpServer, close }: HttpServed): TestSite {
+  const address = httpServer?.address();
+  if (!address || typeof address === 'string') throw new Error('the server has no port');
+  return { origin: `http://127.0.0.1:${address.port}`, close: () => close() };
 }
 
 /** One browser with one profile on disk, so that its tabs share the storage of the origin as a person's do. */
