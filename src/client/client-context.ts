@@ -4,7 +4,7 @@ import type { Logger } from './api/logger.js';
 import type { ClientParts } from './client-parts.js';
 import type { ClusterMetadata, ClusterMetadataOptions } from './cluster-metadata.js';
 import type { SharedChannel } from './connection.js';
-import type { Instrumentation } from './instrumentation.js';
+import type { EventNames, Instrumentation } from './instrumentation.js';
 
 /** What producers, consumers and admins share with the `Kafka` that makes them. */
 export interface ClientContext {
@@ -23,7 +23,7 @@ export interface ClientContext {
 }
 
 /** What of a client is there before its code is loaded. */
-export interface ClientShell<E extends Readonly<Record<string, string>>> {
+export interface ClientShell<E extends EventNames> {
   readonly logger: Logger;
   readonly instrumentation: Instrumentation<E>;
 }

@@ -3,12 +3,10 @@ import type { Logger } from './api/logger.js';
 import type { ClientContext, ClientShell } from './client-context.js';
 import type { SharedChannel } from './connection.js';
 import { KafkaJSConnectionError } from './errors.js';
-import { Instrumentation } from './instrumentation.js';
-
-type Events = Readonly<Record<string, string>>;
+import { type EventNames, Instrumentation } from './instrumentation.js';
 
 /** Logger and events of one client, and how it shows them. */
-export function clientShell<const E extends Events>(
+export function clientShell<const E extends EventNames>(
   { logger: root, runtime }: ClientContext,
   { name, client, events }: { readonly name: string; readonly client: string; readonly events: E },
 ): ClientShell<E> & { readonly api: { readonly events: E; readonly on: On<E>; logger(): Logger } } {

@@ -4,6 +4,7 @@ import type { RequestChannel } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { ClientRuntime } from '../runtime/runtime.js';
 import { abortable, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
+import type { RequestEventPayload } from './api/events.js';
 import { Deadlines } from './deadlines.js';
 import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } from './errors.js';
 import { type Attempt, type RetryScope, withRetry } from './retry.js';
@@ -162,7 +163,7 @@ export class Connection {
     const { REQUEST, REQUEST_TIMEOUT } = instrumentation.events;
     const correlationId = this.#correlationId++;
     const sentAt = runtime.clock.wallMs();
-    const payload = (): object => ({
+    const payload = (): Omit<RequestEventPayload, 'duration'> => ({
       apiName: api,
       clientId: this.clientId,
       correlationId,

@@ -1,9 +1,15 @@
-import type { InstrumentationEvent, On } from './api/events.js';
+import type { EventPayloads, InstrumentationEvent, On } from './api/events.js';
 import type { Logger } from './api/logger.js';
 import { KafkaJSNonRetriableError } from './errors.js';
 
+/** Nothing to give where the payload is null. */
+type Carried<P> = null extends P ? [payload?: null] : [payload: P];
+
+/** The names of one client's events. */
+export type EventNames = Readonly<Record<string, keyof EventPayloads>>;
+
 /** The events of one client: who listens, and how a payload gets there. A listener that fails is logged, no more. */
-export class Instrumentation<E extends Readonly<Record<string, string>>> {
+export class Instrumentation<E extends EventNames> {
   readonly events: E;
   readonly on: On<E>;
   readonly #listeners = new Map<string, Set<(event: InstrumentationEvent) => unknown>>();
@@ -21,7 +27,7 @@ export class Instrumentation<E extends Readonly<Record<string, string>>> {
       }
       const guarded = async (event: InstrumentationEvent): Promise<void> => {
         try {
-          await listener(event);
+          await listener(event as Parameters<typeof listener>[0]);
         } catch (error) {
           logger.error(`Failed to execute listener: ${error instanceof Error ? error.message : error}`, { eventName });
         }
@@ -37,10 +43,10 @@ export class Instrumentation<E extends Readonly<Record<string, string>>> {
     return (this.#listeners.get(eventName)?.size ?? 0) > 0;
   }
 
-  emit(eventName: E[keyof E], payload: unknown = null): void {
+  emit<N extends E[keyof E]>(eventName: N, ...[payload]: Carried<EventPayloads[N]>): void {
     const listeners = this.#listeners.get(eventName);
     if (listeners === undefined || listeners.size === 0) return;
-    const event = { id: String(this.#nextId++), type: eventName, timestamp: this.#wallMs(), payload };
+    const event = { id: String(this.#nextId++), type: eventName, timestamp: this.#wallMs(), payload: payload ?? null };
     for (const listener of [...listeners]) void listener(event);
   }
 }

@@ -1,4 +1,4 @@
-import type { Admin, ConsumedMessage, Consumer, EndEventPayload, GapEventPayload, Kafka } from '../index.js';
+import type { Admin, ConsumedMessage, Consumer, GapEventPayload, Kafka } from '../index.js';
 import { PageEnd } from './page-end.js';
 
 /** A page ends so long after its last record where it does not end with it. */
@@ -43,18 +43,23 @@ export async function readPage(kafka: Kafka, request: PageRequest, signal: Abort
   const end = new PageEnd({ from, high });
   const ended = new AbortController();
   const consumer = kafka.consumer({ maxWaitTimeInMs: PAGE_WAIT_MS });
-  const on = <P>(event: ListenedEvent, note: (payload: P) => void): void => {
-    consumer.on(consumer.events[event], ({ payload }) => {
-      note(payload);
-      if (end.isReached) ended.abort();
-    });
+  const { GAP, END_BATCH_PROCESS, PARTITION_EOF } = consumer.events;
+  const endIfReached = (): void => {
+    if (end.isReached) ended.abort();
   };
-  on('GAP', (gap: GapEventPayload) => {
-    gaps.push(gap);
-    end.lost(gap);
+  consumer.on(GAP, ({ payload }) => {
+    gaps.push(payload);
+    end.lost(payload);
+    endIfReached();
   });
-  on('END_BATCH_PROCESS', ({ lastOffset }: { readonly lastOffset: string }) => end.handled(Number(lastOffset)));
-  on('PARTITION_EOF', (payload: EndEventPayload) => end.nothingMore(payload));
+  consumer.on(END_BATCH_PROCESS, ({ payload }) => {
+    end.handled(Number(payload.lastOffset));
+    endIfReached();
+  });
+  consumer.on(PARTITION_EOF, ({ payload }) => {
+    end.nothingMore(payload);
+    endIfReached();
+  });
   const assigned = [{ topic, partition, offset: String(from) }];
   for await (const message of readFrom(consumer, assigned, AbortSignal.any([signal, ended.signal]))) {
     if (Number(message.offset) >= high) break; // came meanwhile
@@ -63,8 +68,6 @@ export async function readPage(kafka: Kafka, request: PageRequest, signal: Abort
   }
   return { low, high, from, records, gaps };
 }
-
-type ListenedEvent = 'GAP' | 'END_BATCH_PROCESS' | 'PARTITION_EOF';
 
 async function locate(
   admin: Admin,

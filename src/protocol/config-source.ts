@@ -8,3 +8,4 @@ export const ConfigSource = {
   DEFAULT_CONFIG: 5,
   DYNAMIC_BROKER_LOGGER_CONFIG: 6,
 } as const;
+export type ConfigSource = (typeof ConfigSource)[keyof typeof ConfigSource];

@@ -63,7 +63,7 @@ test('autoCommitThreshold: commits after so many records, within the batch', asy
   const commits: string[] = [];
   let committed = deferred();
   consumer.on(consumer.events.COMMIT_OFFSETS, ({ payload }) => {
-    commits.push(payload.topics[0].partitions[0].offset);
+    commits.push(payload.topics[0]!.partitions[0]!.offset);
     committed.resolve();
   });
   const committedBefore: string[][] = [];

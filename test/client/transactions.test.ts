@@ -108,7 +108,7 @@ test('a group commits past markers and what was aborted, though no handler hears
   const batches: number[] = [];
   const committed = deferred();
   consumer.on(consumer.events.COMMIT_OFFSETS, ({ payload }) => {
-    const [topic] = (payload as { topics: { partitions: { offset: string }[] }[] }).topics;
+    const [topic] = payload.topics;
     if (topic?.partitions[0]?.offset === '2') committed.resolve();
   });
   await consumer.run({ eachBatch: ({ batch: { messages } }) => void batches.push(messages.length) });

@@ -1,5 +1,5 @@
-import { ConfigResourceType, type GroupStateName, type HostDescription } from '../../protocol/requests.js';
-import type { GroupDescription, PartitionOffset } from './consumer.js';
+import { ConfigResourceType, type HostDescription } from '../../protocol/requests.js';
+import type { ConsumerGroupState, GroupDescriptions, PartitionOffset } from './consumer.js';
 import type { AdminEvents, On } from './events.js';
 import type {
   CheckLogsOptions,
@@ -16,14 +16,24 @@ export interface AdminConfig {
   readonly retry?: RetryOptions;
 }
 
+export interface ReplicaAssignment {
+  readonly partition: number;
+  readonly replicas: readonly number[];
+}
+
+export interface IResourceConfigEntry {
+  readonly name: string;
+  readonly value: string;
+}
+
 export interface ITopicConfig {
   readonly topic: string;
   /** Default -1: the broker's `num.partitions`. */
   readonly numPartitions?: number;
   /** Default -1: the broker's `default.replication.factor`. */
   readonly replicationFactor?: number;
-  readonly replicaAssignment?: readonly { readonly partition: number; readonly replicas: readonly number[] }[];
-  readonly configEntries?: readonly { readonly name: string; readonly value: string }[];
+  readonly replicaAssignment?: readonly ReplicaAssignment[];
+  readonly configEntries?: readonly IResourceConfigEntry[];
 }
 
 export interface CreateTopicsOptions {
@@ -33,15 +43,17 @@ export interface CreateTopicsOptions {
   readonly topics: readonly ITopicConfig[];
 }
 
+export interface ITopicPartitionConfig {
+  readonly topic: string;
+  /** The new total. */
+  readonly count: number;
+  readonly assignments?: readonly (readonly number[])[];
+}
+
 export interface CreatePartitionsOptions {
   readonly validateOnly?: boolean;
   readonly timeout?: number;
-  readonly topicPartitions: readonly {
-    readonly topic: string;
-    /** The new total. */
-    readonly count: number;
-    readonly assignments?: readonly (readonly number[])[];
-  }[];
+  readonly topicPartitions: readonly ITopicPartitionConfig[];
 }
 
 export interface ITopicMetadata {
@@ -73,7 +85,13 @@ export interface ResourceConfigQuery {
 export interface IResourceConfig {
   readonly type: number;
   readonly name: string;
-  readonly configEntries: readonly { readonly name: string; readonly value: string }[];
+  readonly configEntries: readonly IResourceConfigEntry[];
+}
+
+export interface ConfigSynonyms {
+  readonly configName: string;
+  readonly configValue: string | null;
+  readonly configSource: number;
 }
 
 export interface ConfigEntries {
@@ -83,11 +101,7 @@ export interface ConfigEntries {
   readonly configSource: number;
   readonly isSensitive: boolean;
   readonly readOnly: boolean;
-  readonly configSynonyms: readonly {
-    readonly configName: string;
-    readonly configValue: string | null;
-    readonly configSource: number;
-  }[];
+  readonly configSynonyms: readonly ConfigSynonyms[];
 }
 
 export interface DescribeConfigResponse {
@@ -113,6 +127,18 @@ export interface AlterConfigResponse {
 
 export interface FetchOffsetsPartition extends PartitionOffset {
   readonly metadata: string | null;
+}
+
+export interface GroupOverview {
+  readonly groupId: string;
+  readonly protocolType: string;
+  /** *Ours*, of ListGroups since its version 4. */
+  readonly state: ConsumerGroupState;
+}
+
+export interface DeleteGroupsResult {
+  readonly groupId: string;
+  readonly errorCode: number;
 }
 
 export interface ClusterDescription {
@@ -183,11 +209,9 @@ export interface Admin {
    * a file holds no sound v2 batches; what came before in the order of the files is then imported.
    */
   importPartition(options: ImportPartitionOptions): Promise<{ low: string; high: string }>;
-  listGroups(): Promise<{
-    groups: { groupId: string; protocolType: string; state: GroupStateName }[];
-  }>;
-  describeGroups(groupIds: readonly string[]): Promise<{ groups: GroupDescription[] }>;
-  deleteGroups(groupIds: readonly string[]): Promise<{ groupId: string; errorCode: number }[]>;
+  listGroups(): Promise<{ groups: GroupOverview[] }>;
+  describeGroups(groupIds: readonly string[]): Promise<GroupDescriptions>;
+  deleteGroups(groupIds: readonly string[]): Promise<DeleteGroupsResult[]>;
   deleteTopicRecords(options: {
     readonly topic: string;
     /** Everything below `offset` goes; `'-1'` is all there is. */

@@ -50,8 +50,16 @@ export interface PartitionOffset {
   readonly offset: string;
 }
 
+/** KafkaJS's name of it where positions are given. */
+export type SeekEntry = PartitionOffset;
+
+export interface TopicOffsets {
+  readonly topic: string;
+  readonly partitions: readonly PartitionOffset[];
+}
+
 export interface Offsets {
-  readonly topics: readonly { readonly topic: string; readonly partitions: readonly PartitionOffset[] }[];
+  readonly topics: readonly TopicOffsets[];
 }
 
 export type OffsetsByTopicPartition = Offsets;
@@ -95,6 +103,16 @@ export interface EachBatchPayload<K = RecordBytes, V = RecordBytes> {
   isStale(): boolean;
 }
 
+export type EachMessageHandler<K = RecordBytes, V = RecordBytes> = (
+  payload: EachMessagePayload<K, V>,
+) => Promise<void> | void;
+export type EachBatchHandler<K = RecordBytes, V = RecordBytes> = (
+  payload: EachBatchPayload<K, V>,
+) => Promise<void> | void;
+// The older names of the same.
+export type ConsumerEachMessagePayload = EachMessagePayload;
+export type ConsumerEachBatchPayload = EachBatchPayload;
+
 export interface ConsumerRunConfig<K = RecordBytes, V = RecordBytes> {
   readonly autoCommit?: boolean;
   /** Milliseconds; null: after each batch only. */
@@ -103,8 +121,8 @@ export interface ConsumerRunConfig<K = RecordBytes, V = RecordBytes> {
   readonly autoCommitThreshold?: number | null;
   readonly eachBatchAutoResolve?: boolean;
   readonly partitionsConsumedConcurrently?: number;
-  readonly eachBatch?: (payload: EachBatchPayload<K, V>) => Promise<void> | void;
-  readonly eachMessage?: (payload: EachMessagePayload<K, V>) => Promise<void> | void;
+  readonly eachBatch?: EachBatchHandler<K, V>;
+  readonly eachMessage?: EachMessageHandler<K, V>;
   /** Aborting stops the consumer; where it still begins, `run` rejects with the reason. */
   readonly signal?: AbortSignal;
 }
@@ -142,6 +160,12 @@ export interface AssignerCluster {
   findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number }[];
 }
 
+/** What a member says of itself to one assignor of its group. */
+export interface GroupState {
+  readonly name: string;
+  readonly metadata: Uint8Array;
+}
+
 export interface Assigner {
   readonly name: string;
   readonly version: number;
@@ -149,7 +173,7 @@ export interface Assigner {
     members: readonly GroupMember[];
     topics: readonly string[];
   }): Promise<GroupMemberAssignment[]> | GroupMemberAssignment[];
-  protocol(subscription: { topics: readonly string[] }): { name: string; metadata: Uint8Array };
+  protocol(subscription: { topics: readonly string[] }): GroupState;
 }
 
 export type PartitionAssigner = (config: { cluster: AssignerCluster; groupId: string; logger: Logger }) => Assigner;
@@ -192,13 +216,19 @@ export interface MemberDescription {
   readonly memberMetadata: Uint8Array;
 }
 
+export type ConsumerGroupState = GroupStateName;
+
 export interface GroupDescription {
   readonly errorCode: number;
   readonly groupId: string;
   readonly members: readonly MemberDescription[];
   readonly protocol: string;
   readonly protocolType: string;
-  readonly state: GroupStateName;
+  readonly state: ConsumerGroupState;
+}
+
+export interface GroupDescriptions {
+  readonly groups: GroupDescription[];
 }
 
 /** Reads records, alone (`assign`) or as a member of a group (`subscribe`), as KafkaJS's consumer. */

@@ -30,6 +30,8 @@ export interface EncryptionConfig {
     | ((keyId: string) => CryptoKey | undefined | Promise<CryptoKey | undefined>);
 }
 
+export type BrokersFunction = () => readonly string[] | Promise<readonly string[]>;
+
 export interface KafkaConfig {
   readonly clientId?: string;
   /** Tabs of one origin that name the same cluster share it. Default `'default'`. */
@@ -38,7 +40,7 @@ export interface KafkaConfig {
    * Accepted so that KafkaJS code runs unchanged: a list of addresses, a function that gives one, or the number of
    * brokers. Addresses mean nothing here. A number above 1 is refused: one broker is what this release runs.
    */
-  readonly brokers?: readonly string[] | (() => readonly string[] | Promise<readonly string[]>) | number;
+  readonly brokers?: readonly string[] | BrokersFunction | number;
   /**
    * `'memory-if-denied'`: where IndexedDB is denied or missing, this tab runs over memory, alone, and forgets all at its
    * end; `kafka.storage` then says `degraded-memory`. Without it, clients fail there with a typed error.

@@ -79,6 +79,8 @@ export interface PartitionerArgs {
 }
 
 export type ICustomPartitioner = () => (args: PartitionerArgs) => number;
+export type DefaultPartitioner = ICustomPartitioner;
+export type LegacyPartitioner = ICustomPartitioner;
 
 export interface ProducerConfig<K = RecordInput, V = RecordInput> {
   readonly createPartitioner?: ICustomPartitioner;

@@ -2,7 +2,7 @@ import { FieldReader, FieldWriter } from '../../protocol/fields.js';
 
 /** Topics and partitions of one member. */
 export interface Assignment {
-  readonly [topic: string]: readonly number[];
+  readonly [topic: string]: number[];
 }
 
 export interface MemberMetadata {

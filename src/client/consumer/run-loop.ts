@@ -2,7 +2,7 @@ import { KafkaError } from '../../protocol/errors.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { ConsumerRunConfig, EachBatchPayload, Offsets } from '../api/consumer.js';
-import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
+import { type BatchEventPayload, CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import { KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } from '../errors.js';
@@ -78,17 +78,17 @@ export class RunLoop<K, V> {
     const { config, instrumentation, runtime, autoCommit, commitSoon } = this.#options;
     if (isStale(batch)) return;
     const shown = new ConsumerBatch(batch);
-    const { START_BATCH_PROCESS, END_BATCH_PROCESS } = CONSUMER_EVENTS;
     const startedMs = runtime.clock.monotonicMs();
-    const tell = (event: typeof START_BATCH_PROCESS | typeof END_BATCH_PROCESS, more?: object): void =>
-      instrumentation.emit(event, { ...eventPayload(shown), ...more });
-    tell(START_BATCH_PROCESS);
+    instrumentation.emit(CONSUMER_EVENTS.START_BATCH_PROCESS, eventPayload(shown));
     // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
     if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
     else if (config.eachBatch !== undefined) await this.#eachBatch(batch, shown);
     else if (config.eachMessage !== undefined) await this.#eachMessage(batch);
     else this.#resolve(batch, batch.nextOffset, batch.messages.length);
-    if (!batch.failed) tell(END_BATCH_PROCESS, { duration: runtime.clock.monotonicMs() - startedMs });
+    if (!batch.failed) {
+      const duration = runtime.clock.monotonicMs() - startedMs;
+      instrumentation.emit(CONSUMER_EVENTS.END_BATCH_PROCESS, { ...eventPayload(shown), duration });
+    }
     if (autoCommit && !batch.slot.dropped) commitSoon();
   }
 
@@ -201,7 +201,7 @@ export class RunLoop<K, V> {
   }
 }
 
-function eventPayload<K, V>(batch: ConsumerBatch<K, V>): object {
+function eventPayload<K, V>(batch: ConsumerBatch<K, V>): BatchEventPayload {
   const { topic, partition, highWatermark, messages } = batch;
   return {
     topic,
