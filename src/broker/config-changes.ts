@@ -5,6 +5,7 @@ import { ConfigResourceType, type Requests, type Responses } from '../protocol/r
 import { parseTopicConfig, topicConfigDefaults } from '../protocol/topic-config.js';
 import { brokerConfigDefaults, parseBrokerConfig } from './broker-config.js';
 import type { Change } from './create-topics.js';
+import { givenConfigs } from './given-configs.js';
 import { unknownTopic } from './handle-metadata.js';
 import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
@@ -51,11 +52,7 @@ export function alterConfigs(
   const responses = resources.map(({ resourceType, resourceName, configs }) => {
     try {
       const before = setConfigs(image, resourceType, resourceName);
-      const after: Record<string, string> = {};
-      for (const { name, value } of configs) {
-        if (value === null) throw new KafkaError('INVALID_CONFIG', `${name}: expected a value, found null`);
-        after[name] = value;
-      }
+      const after = givenConfigs(configs);
       if (resourceType === ConfigResourceType.TOPIC) parseTopicConfig(after);
       else parseBrokerConfig(after);
       for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {

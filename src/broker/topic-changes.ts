@@ -15,6 +15,7 @@ import {
   partitionRecords,
   type TopicCreation,
 } from './create-topics.js';
+import { givenConfigs } from './given-configs.js';
 import { unknownTopic } from './handle-metadata.js';
 import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
@@ -90,7 +91,7 @@ function outcome<T extends object>(item: T, work: () => void): T & ErrorFields {
 /** As `partitionCount`, of a topic that may name its replicas and configs: these are checked. */
 function checkedCount(topic: NewTopic, config: BrokerConfig): number {
   const count = topic.assignments.length > 0 ? assignedCount(topic) : partitionCount(topic, config);
-  checkConfigs(topic);
+  parseTopicConfig(givenConfigs(topic.configs));
   return count;
 }
 
@@ -112,13 +113,4 @@ function checkReplicas(name: string, brokerIds: readonly number[]): void {
   if (brokerIds.length === 1 && brokerIds[0] === BROKER_ID) return;
   const text = `topic ${name}: expected replicas on broker ${BROKER_ID}, the only one, found [${brokerIds.join(', ')}]`;
   throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', text);
-}
-
-function checkConfigs({ name, configs }: NewTopic): void {
-  const entries: Record<string, string> = {};
-  for (const { name: config, value } of configs) {
-    if (value === null) throw new KafkaError('INVALID_CONFIG', `topic ${name}: ${config} expects a value, found null`);
-    entries[config] = value;
-  }
-  parseTopicConfig(entries);
 }

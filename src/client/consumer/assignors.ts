@@ -116,7 +116,11 @@ function memberOf({ memberId, memberMetadata, groupInstanceId }: GroupMember, to
 }
 
 function toAssignment(partitions: readonly TopicPartition[]): Record<string, number[]> {
-  const assignment: Record<string, number[]> = {};
-  for (const { topic, partition } of partitions) (assignment[topic] ??= []).push(partition);
-  return assignment;
+  const assignment = new Map<string, number[]>(); // an object has properties that are no topics
+  for (const { topic, partition } of partitions) {
+    const known = assignment.get(topic);
+    if (known === undefined) assignment.set(topic, [partition]);
+    else known.push(partition);
+  }
+  return Object.fromEntries(assignment);
 }

@@ -82,14 +82,13 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get headers(): MessageHeaders {
-    const headers: MessageHeaders = {};
+    const headers = new Map<string, MessageHeaders[string]>(); // an object has properties that no header gave it
     for (const [key, value] of this.headerEntries) {
-      const known = headers[key];
-      if (known === undefined) headers[key] = value;
-      else if (Array.isArray(known)) known.push(value);
-      else headers[key] = [known, value];
+      const known = headers.get(key);
+      if (Array.isArray(known)) known.push(value);
+      else headers.set(key, known === undefined ? value : [known, value]);
     }
-    return headers;
+    return Object.fromEntries(headers);
   }
 
   toJSON(): object {
