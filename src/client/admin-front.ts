@@ -1,11 +1,13 @@
 import type { Admin, AdminConfig } from './api/admin.js';
 import { ADMIN_EVENTS } from './api/events.js';
+import { assertNumbers } from './assert-numbers.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
 import { clientShell, connecting, ending, forwarding, LazyPart } from './client-front.js';
 
 /** An admin whose code is loaded when it is first used. */
 export function adminFront(context: ClientContext, config: AdminConfig): Admin {
+  assertNumbers({ ...config.retry });
   const shell = clientShell(context, { name: 'Admin', client: 'admin', events: ADMIN_EVENTS });
   const disconnect = (): Promise<void> => ending(part, (body) => body.disconnect());
   const make = async () => (await context.parts.admin()).makeAdmin(context, shell, config);

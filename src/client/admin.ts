@@ -21,13 +21,16 @@ import type {
 import { ConfigResourceTypes } from './api/admin.js';
 import type { PartitionOffset } from './api/consumer.js';
 import { ADMIN_EVENTS, type AdminEvents } from './api/events.js';
+import { assertShape, type Shape } from './assert-shape.js';
 import type { ClientContext, ClientShell } from './client-context.js';
 import { partitionMetadata } from './cluster-metadata.js';
 import { Connection } from './connection.js';
+import { offsetNumber } from './consumer/arguments.js';
 import { describeGroups } from './describe-groups.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from './errors.js';
 import { listOffsets } from './list-offsets.js';
 import { isRetriable } from './retry.js';
+import { shown } from './shown.js';
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 const MAX_INT32 = 2 ** 31 - 1;
@@ -301,13 +304,14 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
 
   async function deleteOffsets({ groupId, topics }: Parameters<Admin['deleteOffsets']>[0]): Promise<void> {
     assertGroupId(groupId);
+    assertShape('topics', topics, [{}]);
     await retrying(async () => {
       const response = await connection.request('OffsetDelete', {
         groupId,
-        topics: topics.map(({ topic, partitions }) => ({
-          name: topic,
-          partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
-        })),
+        topics: topics.map(({ topic, partitions }) => {
+          assertShape('partitions', partitions, [0]);
+          return { name: topic, partitions: partitions.map((partitionIndex) => ({ partitionIndex })) };
+        }),
       });
       throwFirst([response, ...response.topics.flatMap(({ partitions }) => partitions)]);
     });
@@ -317,7 +321,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     if (!Array.isArray(groupIds)) throw new KafkaJSNonRetriableError(`Invalid groupIds array ${groupIds}`);
     if (groupIds.some((groupId) => typeof groupId !== 'string')) {
       throw new KafkaJSNonRetriableError(
-        `Invalid groupId name: ${JSON.stringify(groupIds.find((id) => typeof id !== 'string'))}`,
+        `Invalid groupId name: ${shown(groupIds.find((id) => typeof id !== 'string'))}`,
       );
     }
     const { results } = await retrying(async () => {
@@ -428,6 +432,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       return retrying(() => checkLogs(connection, logs, options), signal);
     },
     async *exportPartition(options) {
+      assertShape('', options, {});
       assertTopic(options.topic);
       options.signal?.throwIfAborted();
       const offsets = await abortable(fetchTopicOffsets(options.topic), options.signal);
@@ -439,6 +444,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     },
     async importPartition(options) {
       assertTopic(options.topic);
+      assertShape('segments', options.segments, [{}]);
       const { importPartition } = await integrityPart();
       try {
         return await importPartition(connection, options);
@@ -467,7 +473,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       for (const resource of resources) {
         const { configNames } = resource;
         if (configNames === undefined || configNames === null || Array.isArray(configNames)) continue;
-        throw new KafkaJSNonRetriableError(`Invalid resource configNames ${configNames}: ${JSON.stringify(resource)}`);
+        throw new KafkaJSNonRetriableError(`Invalid resource configNames ${configNames}: ${shown(resource)}`);
       }
       const response = await retrying(async () => {
         const answer = await connection.request('DescribeConfigs', {
@@ -516,7 +522,40 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       return { resources: response.responses, throttleTime: 0 };
     },
   };
-  return admin;
+  return withShapes(admin);
+}
+
+/** How far arguments have to be what they should for the methods to walk through them; the rest they look at themselves. */
+const SHAPES: { readonly [N in keyof AdminBody]?: Shape } = {
+  createTopics: { topics: [{ replicaAssignment: [{ replicas: [0] }] }] },
+  deleteTopics: {},
+  createPartitions: { topicPartitions: [{ assignments: [[0]] }] },
+  fetchTopicMetadata: { topics: [''] },
+  fetchOffsets: { topics: [''] },
+  setOffsets: { partitions: [{}] },
+  resetOffsets: { topic: '' },
+  deleteOffsets: { topics: [{ topic: '' }] },
+  describeLogs: { topics: [''] },
+  checkLogs: { topics: [''] },
+  importPartition: {},
+  deleteTopicRecords: { partitions: [{}] },
+  describeConfigs: { resources: [{}] },
+  alterConfigs: { resources: [{ configEntries: [{}] }] },
+};
+
+function withShapes(admin: AdminBody): AdminBody {
+  const checked = Object.entries(SHAPES).map(([name, shape]) => {
+    const method = admin[name as keyof AdminBody] as (argument?: unknown) => unknown;
+    return [
+      name,
+      async (...[argument]: unknown[]) => {
+        // Absent where that is allowed, else the method misses what it needs.
+        assertShape('', argument ?? {}, shape);
+        return method(argument ?? {});
+      },
+    ];
+  });
+  return { ...admin, ...Object.fromEntries(checked) };
 }
 
 /** Asked for seldom, and as large as the rest of an admin. */
@@ -617,10 +656,10 @@ function assertResources(resources: readonly (ResourceConfigQuery | IResourceCon
   for (const resource of resources) {
     const { type, name } = resource;
     if (!types.includes(type)) {
-      throw new KafkaJSNonRetriableError(`Invalid resource type ${type}: ${JSON.stringify(resource)}`);
+      throw new KafkaJSNonRetriableError(`Invalid resource type ${type}: ${shown(resource)}`);
     }
     if (!name || typeof name !== 'string') {
-      throw new KafkaJSNonRetriableError(`Invalid resource name ${name}: ${JSON.stringify(resource)}`);
+      throw new KafkaJSNonRetriableError(`Invalid resource name ${name}: ${shown(resource)}`);
     }
   }
 }
@@ -629,12 +668,10 @@ function assertConfigEntries(resources: readonly IResourceConfig[]): void {
   for (const resource of resources) {
     const { configEntries } = resource;
     if (!Array.isArray(configEntries)) {
-      throw new KafkaJSNonRetriableError(
-        `Invalid resource configEntries ${configEntries}: ${JSON.stringify(resource)}`,
-      );
+      throw new KafkaJSNonRetriableError(`Invalid resource configEntries ${configEntries}: ${shown(resource)}`);
     }
     if (configEntries.some(({ name, value }) => typeof name !== 'string' || typeof value !== 'string')) {
-      throw new KafkaJSNonRetriableError(`Invalid resource config value: ${JSON.stringify(resource)}`);
+      throw new KafkaJSNonRetriableError(`Invalid resource config value: ${shown(resource)}`);
     }
   }
 }
@@ -655,12 +692,6 @@ function deletionError(
   if (offset === -1 || (offset >= Number(bounds.low) && offset <= Number(bounds.high))) return undefined;
   const text = `offset ${offset} of ${topic}-${partition}: expected ${bounds.low} to ${bounds.high}, or -1 for all`;
   return new KafkaJSProtocolError(new KafkaError('OFFSET_OUT_OF_RANGE', text));
-}
-
-function offsetNumber(offset: string): number {
-  const number = Number(offset);
-  if (/^-?\d+$/.test(String(offset)) && Number.isSafeInteger(number)) return number;
-  throw new KafkaJSNonRetriableError(`Invalid offset, expected a long received ${offset}`);
 }
 
 function checked(check: () => void): void {

@@ -10,6 +10,7 @@ import type { EncryptionConfig, Kafka, KafkaConfig } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './api/producer.js';
 import type { StorageWatch } from './api/storage.js';
+import { assertNumbers } from './assert-numbers.js';
 import { ASYNC_DISPOSE } from './async-dispose.js';
 import type { ClientContext } from './client-context.js';
 import { type ClientParts, LOADED_PARTS } from './client-parts.js';
@@ -20,6 +21,7 @@ import { KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.js';
 import { makeLogger } from './logger.js';
 import { producerFront } from './producer/producer-front.js';
 import { DEFAULT_RETRY } from './retry.js';
+import { shown } from './shown.js';
 import { storageFront } from './storage-front.js';
 
 export type { Kafka, KafkaConfig } from './api/kafka.js';
@@ -59,11 +61,12 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
 
     constructor(config: KafkaConfig = {}) {
       assertBrokers(config.brokers);
+      assertNumbers({ ...config.retry, ...config });
       const { clientId = 'tabstream', cluster = 'default', worker, storage, encryption } = config;
       const memoryIfDenied = storage === 'memory-if-denied';
       const { name, config: brokerConfig = {} } = typeof cluster === 'string' ? { name: cluster } : cluster;
       if (typeof name !== 'string' || name === '') {
-        throw new KafkaJSNonRetriableError(`Invalid cluster name ${JSON.stringify(name)}, expected a non-empty string`);
+        throw new KafkaJSNonRetriableError(`Invalid cluster name ${shown(name)}, expected a non-empty string`);
       }
       this.#context = {
         get runtime() {
@@ -142,5 +145,5 @@ function assertBrokers(brokers: KafkaConfig['brokers']): void {
     const text = `brokers: expected 1, found ${brokers}: a cluster has one broker, so nothing can be replicated`;
     throw new KafkaJSProtocolError(new KafkaError('INVALID_REPLICATION_FACTOR', text));
   }
-  throw new KafkaJSNonRetriableError(`brokers: expected a list, a function or 1, found ${JSON.stringify(brokers)}`);
+  throw new KafkaJSNonRetriableError(`brokers: expected a list, a function or 1, found ${shown(brokers)}`);
 }

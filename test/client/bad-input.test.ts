@@ -191,3 +191,56 @@ test('a closed client refuses everything that needs it open', async () => {
     'consumer#run must be called first',
   );
 });
+
+describe('numbers in the configs of clients', () => {
+  test.each(['5', Number.NaN, -1, 5n, {}, true])('%s is none', async (value) => {
+    const given = value as number;
+    const refused = { name: 'KafkaJSNonRetriableError', message: expect.stringContaining(`received ${String(value)}`) };
+    const thrown = (make: () => unknown): unknown => {
+      try {
+        return make();
+      } catch (error) {
+        return error;
+      }
+    };
+    expect(thrown(() => new cluster.Kafka({ requestTimeout: given }))).toMatchObject(refused);
+    expect(thrown(() => kafka.admin({ retry: { retries: given } }))).toMatchObject(refused);
+    expect(thrown(() => kafka.producer({ bufferMemory: given }))).toMatchObject(refused);
+    expect(thrown(() => kafka.consumer({ maxWaitTimeInMs: given }))).toMatchObject(refused);
+    const sent = kafka.producer().send({ topic: 'orders', timeout: given, messages: [{ value: '' }] });
+    await expect(sent).rejects.toMatchObject(refused);
+  });
+
+  test('a producer that would linger beyond its delivery timeout is refused, for it would send nothing', () => {
+    expect(() => kafka.producer({ linger: 2, deliveryTimeout: 1 })).toThrow(
+      'expected at most deliveryTimeout 1, received 2',
+    );
+  });
+});
+
+// Such a consumer would ask again and again without a pause, and nothing else would run in its thread.
+test.each([{ maxWaitTimeInMs: 0 }, { minBytes: 0 }])(
+  'a consumer with %o does not keep its thread busy',
+  async (config) => {
+    await using consumer = kafka.consumer(config);
+    let fetches = 0;
+    consumer.on(consumer.events.FETCH_START, () => {
+      if (++fetches > 5000) throw new Error('it asks without a pause');
+    });
+    await consumer.assign([{ topic: 'orders', partition: 0, offset: '0' }]);
+    await consumer.run({ eachMessage: async () => {} });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(fetches).toBeLessThan(100);
+  },
+);
+
+test('any number of partitions may be asked for at once', async () => {
+  await using consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 'orders', fromBeginning: true });
+  const seen = new Promise<void>((resolve) => {
+    const config = { partitionsConsumedConcurrently: Number.MAX_SAFE_INTEGER, eachMessage: async () => resolve() };
+    void consumer.run(config);
+  });
+  await kafka.producer().send({ topic: 'orders', messages: [{ value: 'v' }] });
+  await seen;
+});

@@ -101,7 +101,10 @@ export interface ProducerConfig<K = RecordInput, V = RecordInput> {
   readonly batchSize?: number;
   /** Bytes that may wait to be acknowledged; beyond, `send` waits. Default 32 MiB. */
   readonly bufferMemory?: number;
-  /** A record not acknowledged so many ms after `send` fails (Kafka's `delivery.timeout.ms`). Default 120000. */
+  /**
+   * A record not acknowledged so many ms after `send` fails (Kafka's `delivery.timeout.ms`). Default 120000, or more where
+   * `linger` asks for it; given, it must be at least `linger`.
+   */
   readonly deliveryTimeout?: number;
   readonly keySerde?: Serde<K>;
   readonly valueSerde?: Serde<V>;

@@ -1,5 +1,6 @@
 import type { ConsumedMessage, Consumer, ConsumerConfig, TopicPartitions } from '../api/consumer.js';
 import { CONSUMER_EVENTS } from '../api/events.js';
+import { assertNumbers } from '../assert-numbers.js';
 import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
 import { clientShell, connecting, ending, forwarding, LazyPart } from '../client-front.js';
@@ -26,6 +27,7 @@ export function consumerFront<K, V>(context: ClientContext, config: ConsumerConf
   }
 
   function changePaused(topics: readonly TopicPartitions[] = [], pause: boolean): void {
+    if (!Array.isArray(topics)) throw new KafkaJSNonRetriableError(`Invalid topics array ${topics}`);
     for (const entry of topics) assertTopicPartitions(entry, pause);
     running(part.loaded).changePaused(topics, pause);
   }
@@ -37,7 +39,8 @@ export function consumerFront<K, V>(context: ClientContext, config: ConsumerConf
     stop: () => ending(part, (body) => body.stop()),
     messages,
     [Symbol.asyncIterator]: () => messages(),
-    seek({ topic, partition, offset }) {
+    seek(given) {
+      const { topic, partition, offset } = given ?? {};
       assertTopicPartition(topic, partition);
       const target = { topic, partition: Number(partition), position: positionOf(offset) };
       running(part.loaded).seek(target);
@@ -56,12 +59,9 @@ function running<T>(body: T | undefined): T {
   return body;
 }
 
-function assertConfig<K, V>({
-  groupId,
-  sessionTimeout = 30_000,
-  heartbeatInterval = 3_000,
-  onGap = 'skip',
-}: ConsumerConfig<K, V>): void {
+function assertConfig<K, V>(config: ConsumerConfig<K, V>): void {
+  const { groupId, sessionTimeout = 30_000, heartbeatInterval = 3_000, onGap = 'skip' } = config;
+  assertNumbers({ ...config.retry, ...config });
   if (onGap !== 'skip' && onGap !== 'fail') {
     throw new KafkaJSNonRetriableError(`Invalid onGap, expected 'skip' or 'fail' received ${String(onGap)}`);
   }

@@ -36,7 +36,7 @@ export function consumerGroup<K, V>({ config, ...options }: GroupOptions<K, V>):
       topic,
       topics,
       fromBeginning = false,
-    } = subscription as {
+    } = (subscription ?? {}) as {
       topic?: string | RegExp;
       topics?: readonly (string | RegExp)[];
       fromBeginning?: boolean;

@@ -68,9 +68,10 @@ export function makeConsumer<K, V>(
   const settings: SessionSettings<K, V> = {
     rebalanceTimeoutMs: config.rebalanceTimeout ?? 60_000,
     maxBytesPerPartition: config.maxBytesPerPartition ?? 2 ** 20,
-    minBytes: config.minBytes ?? 1,
+    // An empty answer at once would be asked for again at once, and so on.
+    minBytes: Math.max(1, config.minBytes ?? 1),
     maxBytes: config.maxBytes ?? 10 * 2 ** 20,
-    maxWaitMs: config.maxWaitTimeInMs ?? 5_000,
+    maxWaitMs: Math.max(1, config.maxWaitTimeInMs ?? 5_000),
     isolationLevel: config.readUncommitted === true ? 0 : 1,
     encryption: context.encryption,
     keySerde: config.keySerde,
@@ -151,7 +152,8 @@ export function makeConsumer<K, V>(
         `Invalid partitions, expected a list of { topic, partition }, received ${partitions}`,
       );
     }
-    const positions = partitions.map(({ topic, partition, offset = '-1' }) => {
+    const positions = (partitions as readonly AssignedPartition[]).map((entry) => {
+      const { topic, partition, offset = '-1' } = entry ?? {};
       assertTopicPartition(topic, partition);
       return { topic, partition, position: positionOf(offset) };
     });
@@ -159,7 +161,8 @@ export function makeConsumer<K, V>(
     await session?.assign(positions);
   }
 
-  async function run(runConfig: ConsumerRunConfig<K, V> = {}): Promise<void> {
+  async function run(given?: ConsumerRunConfig<K, V>): Promise<void> {
+    const runConfig = given ?? {};
     if (life !== undefined) {
       logger.warn('consumer#run was called, but the consumer is already running', { groupId });
       return;
@@ -278,6 +281,7 @@ export function makeConsumer<K, V>(
     isPaused,
     isRestarting: () => life !== undefined,
     async commitOffsets(offsets = []) {
+      if (!Array.isArray(offsets)) throw new KafkaJSNonRetriableError(`Invalid offsets array ${offsets}`);
       const checked = offsets.map(offsetToCommit);
       if (session === undefined) throw notRunning();
       await session.commitOffsets(checked);
@@ -325,9 +329,9 @@ function assertRunConfig<K, V>({
 function offsetToCommit(
   entry: TopicPartitionOffsetAndMetadata,
 ): TopicPartition & { offset: number; metadata: string | null } {
-  const { topic, partition, metadata = null } = entry;
+  const { topic, partition, metadata = null, offset: given } = entry ?? {};
   assertTopicPartition(topic, partition);
-  const offset = offsetNumber(entry.offset);
+  const offset = offsetNumber(given);
   if (offset < 0) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
   if (metadata !== null && typeof metadata !== 'string') {
     throw new KafkaJSNonRetriableError(`Invalid offset metadata, expected string or null, received ${metadata}`);

@@ -31,6 +31,9 @@ export interface RunLoopOptions<K, V> {
   readonly onFailure: (error: unknown) => void;
 }
 
+/** Each waits for a batch; code that wants all partitions at once may ask for any number. */
+const MAX_WORKERS = 1000;
+
 /**
  * Takes batches and calls the handlers, at most `partitionsConsumedConcurrently` at a time and never two for one
  * partition. A handler that fails gets the same record again after a back-off, as in KafkaJS, and the consumer crashes
@@ -47,7 +50,7 @@ export class RunLoop<K, V> {
   }
 
   start(signal: AbortSignal): void {
-    const workers = this.#options.config.partitionsConsumedConcurrently ?? 1;
+    const workers = Math.min(this.#options.config.partitionsConsumedConcurrently ?? 1, MAX_WORKERS);
     for (let i = 0; i < workers; i++) {
       this.#work(signal).catch((error) => {
         if (!signal.aborted) this.#options.onFailure(error);

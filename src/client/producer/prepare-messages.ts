@@ -3,6 +3,7 @@ import type { NewRecordHeader } from '../../record/record.js';
 import type { Serde } from '../../record/serdes.js';
 import type { IHeaders, Message, PartitionMetadata, RecordInput } from '../api/producer.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
+import { shown } from '../shown.js';
 import type { KeyPartitioner } from './partitioner.js';
 
 /** Stands for "whichever partition is the sticky one when the record is appended". */
@@ -54,9 +55,7 @@ export function prepareMessages<K, V>(
   for (let i = 0; i < count; i++) {
     const message = messages[i]!;
     if (typeof message !== 'object' || message === null || message.value === undefined) {
-      throw new KafkaJSNonRetriableError(
-        `Invalid message without value for topic "${topic}": ${JSON.stringify(message)}`,
-      );
+      throw new KafkaJSNonRetriableError(`Invalid message without value for topic "${topic}": ${shown(message)}`);
     }
     let key = (message.key ?? null) as RecordInput | null;
     if (keys !== undefined) keys[i] = key = serialized(keySerde!, message.key ?? null);
@@ -105,7 +104,7 @@ function invalid(topic: string, index: number, name: string, found: unknown): Ka
 function checkTimestamp(topic: string, index: number, timestamp: string | number): void {
   const ms = Number(timestamp);
   if (Number.isSafeInteger(ms) && ms >= 0 && timestamp !== '') return;
-  const text = `Invalid timestamp of message ${index} for topic "${topic}": expected milliseconds since the epoch, found ${JSON.stringify(timestamp)}`;
+  const text = `Invalid timestamp of message ${index} for topic "${topic}": expected milliseconds since the epoch, found ${shown(timestamp)}`;
   throw new KafkaJSNonRetriableError(new KafkaError('INVALID_TIMESTAMP', text));
 }
 

@@ -1,5 +1,6 @@
 import { PRODUCER_EVENTS } from '../api/events.js';
 import type { Producer, ProducerConfig } from '../api/producer.js';
+import { assertNumbers } from '../assert-numbers.js';
 import { ASYNC_DISPOSE } from '../async-dispose.js';
 import type { ClientContext } from '../client-context.js';
 import { clientShell, connecting, ending, forwarding, LazyPart } from '../client-front.js';
@@ -23,19 +24,16 @@ export function producerFront<K, V>(context: ClientContext, config: ProducerConf
   };
 }
 
-function assertConfig<K, V>({
-  idempotent = true,
-  retry,
-  transactionalId,
-  maxInFlightRequests,
-}: ProducerConfig<K, V>): void {
+function assertConfig<K, V>(config: ProducerConfig<K, V>): void {
+  const { idempotent = true, retry, transactionalId, linger = 0, deliveryTimeout = linger } = config;
   if (idempotent && retry?.retries !== undefined && retry.retries < 1) {
     throw new KafkaJSNonRetriableError('Idempotent producer must allow retries to protect against transient errors');
   }
   if (transactionalId !== undefined) throw new KafkaJSNotImplemented('Transactions are not implemented yet');
-  if (typeof maxInFlightRequests === 'number' && maxInFlightRequests < 1) {
+  assertNumbers({ ...retry, ...config });
+  if (linger > deliveryTimeout) {
     throw new KafkaJSNonRetriableError(
-      `Invalid maxInFlightRequests, expected at least 1, received ${maxInFlightRequests}`,
+      `Invalid linger, expected at most deliveryTimeout ${deliveryTimeout}, received ${linger}`,
     );
   }
 }

@@ -5,7 +5,15 @@ import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable } from '../../util/signal.js';
 import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
-import type { Producer, ProducerBatch, ProducerConfig, RecordMetadata, TopicMessages } from '../api/producer.js';
+import type {
+  ICustomPartitioner,
+  Producer,
+  ProducerBatch,
+  ProducerConfig,
+  RecordMetadata,
+  TopicMessages,
+} from '../api/producer.js';
+import { assertNumbers } from '../assert-numbers.js';
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
 import { encryptionPart } from '../encryption-part.js';
@@ -66,7 +74,8 @@ export function makeProducer<K, V>(
   const preparation: Preparation<K, V> = {
     keySerde,
     valueSerde,
-    placement: keyPartitioner === undefined ? { byMessage: createPartitioner() } : { byKey: keyPartitioner },
+    placement:
+      keyPartitioner === undefined ? { byMessage: partitionerFrom(createPartitioner) } : { byKey: keyPartitioner },
   };
 
   let status: Status = 'disconnected';
@@ -84,7 +93,9 @@ export function makeProducer<K, V>(
     accumulator = new RecordAccumulator({
       runtime,
       batchSize: config.batchSize ?? DEFAULT_BATCH_BYTES,
-      deliveryTimeoutMs: config.deliveryTimeout ?? DEFAULT_DELIVERY_TIMEOUT_MS,
+      deliveryTimeoutMs:
+        config.deliveryTimeout ??
+        Math.max(DEFAULT_DELIVERY_TIMEOUT_MS, (config.linger ?? 0) + DEFAULT_PRODUCE_TIMEOUT_MS),
       identity: () => identity,
       onReady: () => sender.wake(),
       onFailure: (batch, error) => sender.failed(batch, error),
@@ -185,7 +196,7 @@ export function makeProducer<K, V>(
   }
 
   async function sendBatch(batch: ProducerBatch<K, V>): Promise<RecordMetadata[]> {
-    const topicMessages = merged(batch.topicMessages ?? []);
+    const topicMessages = merged(batch?.topicMessages ?? (batch && []));
     const settings = settingsOf(batch, idempotent);
     batch.signal?.throwIfAborted();
     // Unlike KafkaJS's, a producer that was never connected connects by itself.
@@ -295,7 +306,8 @@ export function makeProducer<K, V>(
   const producer: ProducerBody<K, V> = {
     connect,
     disconnect,
-    async send({ topic, messages, ...settings }) {
+    async send(record) {
+      const { topic, messages, ...settings } = record ?? {};
       return sendBatch({ ...settings, topicMessages: [{ topic, messages }] });
     },
     sendBatch,
@@ -304,6 +316,12 @@ export function makeProducer<K, V>(
     },
   };
   return producer;
+}
+
+function partitionerFrom(create: ICustomPartitioner): ReturnType<ICustomPartitioner> {
+  const partitioner: unknown = typeof create === 'function' && create();
+  if (typeof partitioner === 'function') return partitioner as ReturnType<ICustomPartitioner>;
+  throw new KafkaJSNonRetriableError('Invalid createPartitioner, expected a function that makes a function');
 }
 
 /** undefined where a message names a partition that is not known yet. */
@@ -319,8 +337,11 @@ function unlessPartitionUnknown<T>(prepare: () => T): T | undefined {
 /** Entries of the same topic become one, as in KafkaJS; what is no list of messages is refused. */
 function merged<K, V>(topicMessages: readonly TopicMessages<K, V>[]): TopicMessages<K, V>[] {
   const byTopic = new Map<string, TopicMessages<K, V>['messages']>();
-  for (const { topic, messages } of topicMessages) {
+  if (!Array.isArray(topicMessages)) throw new KafkaJSNonRetriableError(`Invalid topicMessages array ${topicMessages}`);
+  for (const entry of topicMessages as readonly TopicMessages<K, V>[]) {
+    const topic = entry?.topic;
     if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError('Invalid topic');
+    const { messages } = entry;
     if (isInternalTopic(topic)) {
       const text = `topic "${topic}" is internal: only the broker writes to it`;
       throw new KafkaJSProtocolError(new KafkaError('INVALID_TOPIC_EXCEPTION', text));
@@ -354,6 +375,7 @@ function settingsOf<K, V>(
     );
   }
   if (acks === -1 && timeout === undefined && !compression) return DEFAULT_SETTINGS;
+  assertNumbers({ timeout });
   return {
     acks: acks as Acks,
     timeoutMs: timeout ?? DEFAULT_PRODUCE_TIMEOUT_MS,
