@@ -129,6 +129,11 @@ export class WorkerPeer {
       const introducer = proxy(() => introducerFor(start.clusterName));
       const reply = abortable(this.#host?.start(start, introducer) as Promise<Reply<HostStarted>>, this.ended);
       const started = replied(await reply);
+      const { version = 0 } = started;
+      if (version !== start.version) {
+        const text = `the worker has version ${version}, the page ${start.version}: reload the page`;
+        throw new KafkaError('UNSUPPORTED_VERSION', text);
+      }
       this.#isStarted = true;
       onPeerGone(started.lockName, this.ended, () => this.#fail('NETWORK_EXCEPTION', 'is gone: its lock is free'));
       return started;
