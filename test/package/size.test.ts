@@ -11,14 +11,14 @@ const KB = 1000;
 
 const PAGE = [
   { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.3 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.6 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.1 },
-  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.5 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 23.7 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.2 },
+  { what: 'that only administers', loads: ['admin'], goal: 15, bound: 16.6 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 38.3,
+    bound: 38.4,
   },
 ];
 const WORKER = [
@@ -40,9 +40,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 52.8 KB', async () => {
+test('the whole client is at most 52.9 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 52.8 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 52.9 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {

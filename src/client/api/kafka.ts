@@ -75,7 +75,10 @@ export interface Kafka {
   /** *Ours*: full, lost, wiped, outdated storage, as it happens. */
   readonly storage: StorageWatch;
   logger(): Logger;
-  /** Disconnects every producer, consumer and admin made here, then lets go of the worker. Idempotent. */
+  /**
+   * Disconnects every producer, consumer and admin made here, all at once and each as its `disconnect` says, then lets go of
+   * the worker. Idempotent.
+   */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
