@@ -44,7 +44,10 @@ export interface KafkaConfig {
    * end; `kafka.storage` then says `degraded-memory`. Without it, clients fail there with a typed error.
    */
   readonly storage?: 'memory-if-denied';
-  /** The host worker, or what makes it; for bundlers that do not follow `new Worker(new URL(…))`. */
+  /**
+   * What makes the host worker, for bundlers that do not follow `new Worker(new URL(…))`; or the worker itself, which then
+   * serves once: when it has failed, or the page was frozen or in the back/forward cache, only a function makes another.
+   */
   readonly worker?: Worker | (() => Worker);
   /**
    * Keys, values and headers of what producers send are encrypted before they leave the page, and decrypted by consumers
