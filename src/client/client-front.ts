@@ -70,21 +70,26 @@ export function forwarding<T, const N extends AsyncMethods<T>>(part: LazyPart<T>
   return Object.fromEntries(names.map((name) => [name, forward(name)])) as Pick<T, N>; // each name has its method
 }
 
-/** `connect` of a client. Where its code is still to be loaded, the host starts meanwhile. */
+/**
+ * `connect` of a client. Where its code is still to be loaded, the host starts meanwhile; where that fails before the code is
+ * there, so does this: the body would start another host, which is for the caller to decide.
+ */
 export function connecting<T extends { connect(): Promise<void> }>(
   part: LazyPart<T>,
   shared: SharedChannel,
 ): () => Promise<void> {
   return async () => {
     if (part.loaded !== undefined) return part.loaded.connect();
-    const released = shared.acquire().then(
-      () => () => shared.release(),
-      () => () => {}, // the body hears of it too
-    );
+    const acquired = shared.acquire();
+    const loading = part.load();
     try {
-      await (await part.load()).connect();
+      const body = await Promise.race([loading, acquired.then(() => loading)]);
+      await body.connect();
     } finally {
-      await (await released)();
+      await acquired.then(
+        () => shared.release(),
+        () => {},
+      );
     }
   };
 }

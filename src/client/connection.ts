@@ -15,6 +15,12 @@ interface NetworkInstrumentation {
   emit(eventName: string, payload?: unknown): void;
 }
 
+/**
+ * Who closes waits no longer for an answer, and less where the request timeout is less: a leader that dies is replaced
+ * sooner, and a host that has fallen silent for good is not worth more.
+ */
+const LAST_ANSWER_MS = 10_000;
+
 /** The channel that all clients of one `Kafka` share: opened by the first that needs it, closed by the last. */
 export class SharedChannel {
   readonly #open: () => Promise<RequestChannel> | RequestChannel;
@@ -120,6 +126,12 @@ export class Connection {
     } finally {
       this.#opening = undefined;
     }
+  }
+
+  /** Waits for the last answers to a client that closes, as long as one may take; never rejects. */
+  async lastAnswer(work: Promise<unknown>): Promise<void> {
+    const silence = this.runtime.clock.sleep(Math.min(this.#parts.requestTimeoutMs, LAST_ANSWER_MS), this.#life.signal);
+    await Promise.race([work, silence]).catch(() => {});
   }
 
   /**

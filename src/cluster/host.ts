@@ -178,7 +178,7 @@ export class Host implements RequestChannel {
   async #join(what: Opened, openStore: () => Promise<LogStore>): Promise<void> {
     const { signal } = this.#closing;
     if (signal.aborted) return;
-    let store: LogStore;
+    let store: LogStore | undefined;
     let session: HostSession;
     try {
       store = await openStore();
@@ -188,7 +188,9 @@ export class Host implements RequestChannel {
       session = await HostSession.start(this.#sessionOptions(what, store, this.#hostId));
     } catch (error) {
       this.#failure = error;
-      if (!signal.aborted) this.#storage.dispatch({ type: 'OpenFailed', ...whyNotOpened(error) });
+      await store?.close();
+      if (signal.aborted) return;
+      this.#storage.dispatch({ type: 'OpenFailed', ...whyNotOpened(error), hasOpened: store !== undefined });
       return;
     }
     if (signal.aborted) return session.close();
@@ -233,6 +235,7 @@ export class Host implements RequestChannel {
   #lost(session: HostSession, cause: unknown): void {
     this.#session = undefined;
     this.#joined = deferred();
+    this.#failure = cause;
     const reason = textOf(cause);
     // Whether what is in flight was written nobody knows: it is sent again, and recognised if it was.
     const text = `${reason}; it is being opened again, and what became of the request is unknown`;
@@ -254,7 +257,8 @@ export class Host implements RequestChannel {
     }
     if (this.#session !== undefined) return this.#session;
     this.#assertReadable();
-    throw new KafkaError('KAFKA_STORAGE_ERROR', `the database could not be opened again within ${REOPEN_WAIT_MS} ms`);
+    const why = textOf(this.#failure);
+    throw new KafkaError('KAFKA_STORAGE_ERROR', `the database was not ready within ${REOPEN_WAIT_MS} ms: ${why}`);
   }
 
   #assertReadable(): void {

@@ -25,7 +25,13 @@ export type StorageEvent =
   | { readonly type: 'Opened'; readonly incarnationId: string }
   /** In place of the database that this version would write to. */
   | { readonly type: 'OpenedInstead'; readonly what: 'memory' | 'newer-database'; readonly incarnationId: string }
-  | { readonly type: 'OpenFailed'; readonly failure: OpenFailure; readonly reason: string }
+  /** `hasOpened`: it was what follows that failed, when the host had already said that it runs. */
+  | {
+      readonly type: 'OpenFailed';
+      readonly failure: OpenFailure;
+      readonly reason: string;
+      readonly hasOpened?: boolean;
+    }
   /** The open connection is of no use any more; `wedged`: because a request did not settle. */
   | { readonly type: 'Lost'; readonly wedged: boolean; readonly reason: string }
   /** The leader's write was refused for want of space. */
@@ -69,7 +75,8 @@ export function initialStorage(options: { readonly memoryAllowed: boolean }): St
  *
  *   opening, reopening, wedged ── OpenFailed (outdated) ──▶ read-only, not readable ── Opened ──▶ read-only, readable
  *
- * A failure to open is tried again with back-off, save at the start, where the application is told.
+ * A failure to open is tried again with back-off, save at the start, where the application is told; what fails behind an
+ * opening is tried again there, too.
  */
 export function stepStorage(machine: StorageMachine, event: StorageEvent): StorageStep {
   const { state } = machine;
@@ -115,7 +122,7 @@ function opened(machine: StorageMachine, incarnationId: string): StorageStep {
 }
 
 function openFailed(before: StorageMachine, event: StorageEvent & { type: 'OpenFailed' }): StorageStep {
-  const { failure, reason } = event;
+  const { failure, reason, hasOpened } = event;
   const machine = { ...before, failure: reason, failures: before.failures + 1 };
   const { state, memoryAllowed } = machine;
   // A newer version's data that cannot be read either: there is nothing to do but to say so.
@@ -124,7 +131,7 @@ function openFailed(before: StorageMachine, event: StorageEvent & { type: 'OpenF
     const outdated: StorageState = { status: 'read-only', readable: false, reason };
     return { machine: { ...machine, state: outdated }, effects: [{ type: 'OpenReadOnly' }] };
   }
-  if (state.status === 'opening') {
+  if (state.status === 'opening' && !hasOpened) {
     return { machine, effects: [{ type: failure === 'denied' && memoryAllowed ? 'OpenMemory' : 'GiveUp' }] };
   }
   const status = state.status === 'wedged' ? 'wedged' : 'reopening';

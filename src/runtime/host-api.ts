@@ -3,8 +3,17 @@ import { KafkaError, knownErrorName } from '../protocol/errors.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 
+/**
+ * Of all that a page and its worker say to each other, requests and their meaning included. To be raised whenever one of
+ * them would misunderstand the other as it was before: they may be of two releases, where a page that was loaded before
+ * a deployment starts a worker after it, or the other way round.
+ */
+export const LINK_VERSION: number = 1;
+
 /** What a page tells its worker at the start. Plain data. */
 export interface HostStart {
+  /** LINK_VERSION of the page. Pages of before there were versions say nothing, and are understood. */
+  readonly version: number;
   readonly clusterName: string;
   /** Broker configs that are set, by their dotted names. */
   readonly brokerConfig: Readonly<Record<string, string>>;
@@ -16,6 +25,8 @@ export interface HostStart {
 }
 
 export interface HostStarted {
+  /** LINK_VERSION of the worker. Where it is not that of the page, there is no host, and the rest is empty. */
+  readonly version: number;
   readonly hostId: string;
   /** The lock that the host holds from before its answer until it dies: how the page learns of its death. */
   readonly lockName: string;

@@ -10,13 +10,14 @@ import {
   type HostStart,
   type HostStarted,
   type Introducer,
+  LINK_VERSION,
   type ReplyMessage,
   type RequestMessage,
 } from './host-api.js';
 import { responseBuffers } from './record-buffers.js';
 
 /** A host that runs, as its worker's page sees it. */
-export interface ServedHost extends HostStarted {
+export interface ServedHost extends Omit<HostStarted, 'version'> {
   readonly requests: RequestChannel;
   visibility(visible: boolean): void;
   keyRings?(rings: readonly EncryptionKeys[]): void;
@@ -45,8 +46,9 @@ export function serveRequests(
     start: async (options, introducer) => {
       assert(host === undefined, 'a worker is started once');
       try {
-        host = await startHost(options, introducer);
-        return { ok: { hostId: host.hostId, lockName: host.lockName } };
+        const { version = LINK_VERSION } = options;
+        if (version === LINK_VERSION) host = await startHost(options, introducer);
+        return { ok: { version: LINK_VERSION, hostId: host?.hostId ?? '', lockName: host?.lockName ?? '' } };
       } catch (error) {
         return failed(error);
       }

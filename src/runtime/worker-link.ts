@@ -2,12 +2,12 @@ import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import { KafkaError } from '../protocol/errors.js';
 import type { RequestChannel, SendOptions } from '../protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../protocol/requests.js';
-import type { HostStart, HostStarted } from './host-api.js';
+import { type HostStart, type HostStarted, LINK_VERSION } from './host-api.js';
 import { isPageVisible, watchPage } from './page-lifecycle.js';
 import { WorkerPeer, type WorkerPeerOptions } from './worker-peer.js';
 
 export interface WorkerLinkOptions extends Omit<WorkerPeerOptions, 'start'> {
-  readonly start: Omit<HostStart, 'visible'>;
+  readonly start: Omit<HostStart, 'version' | 'visible'>;
 }
 
 /** The oldest are forgotten. */
@@ -99,7 +99,8 @@ export class WorkerLink implements RequestChannel {
   }
 
   #newPeer(): WorkerPeer {
-    const peer = new WorkerPeer({ ...this.#options, start: { ...this.#options.start, visible: isPageVisible() } });
+    const start = { ...this.#options.start, version: LINK_VERSION, visible: isPageVisible() };
+    const peer = new WorkerPeer({ ...this.#options, start });
     if (this.#keyRings[0]) peer.keyRings(this.#keyRings);
     return peer;
   }

@@ -17,7 +17,10 @@ import { onPeerGone } from './peer-gone.js';
 import { requestBuffers } from './record-buffers.js';
 import type { Runtime } from './runtime.js';
 
-/** A worker that has not answered for so long does not run. Cold starts on busy phones take seconds. */
+/**
+ * A worker that has not answered for so long does not run. Cold starts on busy phones take seconds. It is counted in two
+ * halves: a page that slept, or was kept busy, beyond all of it has the second half still to come when it wakes.
+ */
 const START_TIMEOUT_MS = 20_000;
 /** How long the goodbye of a host may take before it is cut short: its lock frees what it held. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -124,14 +127,22 @@ export class WorkerPeer {
     this.ended.throwIfAborted();
     const { runtime, start, startTimeoutMs = START_TIMEOUT_MS } = this.#options;
     const patience = linkedController(this.ended);
-    runtime.clock.sleep(startTimeoutMs, patience.signal).then(
-      () => this.#fail('REQUEST_TIMED_OUT', `did not answer within ${startTimeoutMs} ms. ${ADVICE}`),
-      () => {}, // it answered, or ended
-    );
+    const half = (): Promise<void> => runtime.clock.sleep(startTimeoutMs / 2, patience.signal);
+    half()
+      .then(half)
+      .then(
+        () => this.#fail('REQUEST_TIMED_OUT', `did not answer within ${startTimeoutMs} ms. ${ADVICE}`),
+        () => {}, // it answered, or ended
+      );
     try {
       const introducer = proxy(() => introducerFor(start.clusterName));
       const reply = abortable(this.#host?.start(start, introducer) as Promise<Reply<HostStarted>>, this.ended);
       const started = replied(await reply);
+      const { version = 0 } = started;
+      if (version !== start.version) {
+        const text = `the worker has version ${version}, the page ${start.version}: reload the page`;
+        throw new KafkaError('UNSUPPORTED_VERSION', text);
+      }
       this.#isStarted = true;
       onPeerGone(started.lockName, this.ended, () => this.#fail('NETWORK_EXCEPTION', 'is gone: its lock is free'));
       return started;

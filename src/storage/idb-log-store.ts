@@ -23,7 +23,7 @@ import {
   type SealedSegment,
   type SegmentRow,
 } from './log-store.js';
-import { type DatabaseOptions, metaRow, openDatabase, openNewerDatabase } from './open-database.js';
+import { type DatabaseOptions, type OpenDatabase, openDatabase, openNewerDatabase } from './open-database.js';
 import { quotaFigures } from './quota.js';
 import type { RawLogStore } from './raw-log-store.js';
 import type { LogRow, StoreName } from './schema.js';
@@ -100,15 +100,10 @@ export class IdbLogStore implements LogStore {
     return IdbLogStore.#over(await openNewerDatabase(options), options);
   }
 
-  static async #over(database: IDBDatabase, options: DatabaseOptions): Promise<IdbLogStore> {
-    try {
-      const incarnationId = await metaRow(database, 'incarnation');
-      if (typeof incarnationId === 'string') return new IdbLogStore(database, incarnationId, options);
-      throw storageError(`open ${database.name}`, 'the incarnation row is missing: somebody else wrote here');
-    } catch (error) {
-      database.close();
-      throw error instanceof KafkaError ? error : storageError(`open ${database.name}`, error);
-    }
+  static #over({ database, incarnationId }: OpenDatabase, options: DatabaseOptions): IdbLogStore {
+    if (typeof incarnationId === 'string') return new IdbLogStore(database, incarnationId, options);
+    database.close();
+    throw storageError(`open ${database.name}`, 'the incarnation row is missing: somebody else wrote here');
   }
 
   private constructor(database: IDBDatabase, incarnationId: string, { clock, journalRules }: DatabaseOptions) {

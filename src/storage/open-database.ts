@@ -28,12 +28,18 @@ export interface DatabaseOptions {
   readonly journalRules?: JournalRules | undefined;
 }
 
+/** An open connection, and whose data it is; undefined: somebody else's. */
+export interface OpenDatabase {
+  readonly database: IDBDatabase;
+  readonly incarnationId: unknown;
+}
+
 /**
  * Opens a broker's database, makes or upgrades it where needed, and checks that it is whole.
  * @throws KafkaError KAFKA_STORAGE_ERROR: no IndexedDB here (`isStorageUnavailable`), it failed or did not answer, or
  *   the database is damaged. UNSUPPORTED_VERSION: a newer version of this code made it.
  */
-export function openDatabase(options: DatabaseOptions): Promise<IDBDatabase> {
+export function openDatabase(options: DatabaseOptions): Promise<OpenDatabase> {
   return insistently(options, (factory, name) => openWhole(factory, name, options));
 }
 
@@ -41,37 +47,47 @@ export function openDatabase(options: DatabaseOptions): Promise<IDBDatabase> {
  * Opens the database of a newer version, as it is, for reading alone.
  * @throws KafkaError as `openDatabase` does. UNSUPPORTED_VERSION: what lies there means something else by now.
  */
-export function openNewerDatabase(options: DatabaseOptions): Promise<IDBDatabase> {
-  return insistently(options, async (factory, name) => {
-    const database = await resultOf(factory.open(name), null);
-    const isThere = missingStores(database.objectStoreNames).length === 0;
-    const least = isThere ? await metaRow(database, 'minReaderVersion') : undefined;
-    const { schemaVersion = SCHEMA_VERSION } = options;
-    if (typeof least === 'number' && least <= schemaVersion) return database;
-    database.close();
-    const expected = `expected version ${schemaVersion}, found ${database.version}`;
-    const text = `${name}: ${expected}, which this version must not even read: reload the page`;
-    throw new KafkaError('UNSUPPORTED_VERSION', text);
-  });
+export function openNewerDatabase(options: DatabaseOptions): Promise<OpenDatabase> {
+  const { schemaVersion = SCHEMA_VERSION } = options;
+  return insistently(
+    options,
+    (factory, name) => resultOf(factory.open(name), null),
+    async (database) => {
+      const isThere = missingStores(database.objectStoreNames).length === 0;
+      const least = isThere ? await metaRow(database, 'minReaderVersion') : undefined;
+      if (typeof least === 'number' && least <= schemaVersion) return;
+      const expected = `expected version ${schemaVersion}, found ${database.version}`;
+      const text = `${database.name}: ${expected}, which this version must not even read: reload the page`;
+      throw new KafkaError('UNSUPPORTED_VERSION', text);
+    },
+  );
 }
 
 /** A row of `meta`, by itself. */
-export function metaRow(database: IDBDatabase, key: LogSchema['meta']['key']): Promise<unknown> {
+function metaRow(database: IDBDatabase, key: LogSchema['meta']['key']): Promise<unknown> {
   return resultOf(database.transaction('meta').objectStore('meta').get(key));
 }
 
+/** Opens, and looks whether what is there may be used; either in time, and then once more. */
 async function insistently(
   options: DatabaseOptions,
   open: (factory: IDBFactory, name: string) => Promise<IDBDatabase>,
-): Promise<IDBDatabase> {
+  look?: (database: IDBDatabase) => Promise<void>,
+): Promise<OpenDatabase> {
+  const { clock } = options;
   const factory = factoryOf(options);
   const name = databaseName(options.clusterName, options.brokerId);
   for (let attempt = 1; ; attempt++) {
+    let database: IDBDatabase | undefined;
     try {
-      return await inTime(open(factory, name), options.clock);
+      database = await inTime(open(factory, name), clock, (late) => late.close());
+      if (look) await inTime(look(database), clock);
+      return { database, incarnationId: await inTime(metaRow(database, 'incarnation'), clock) };
     } catch (error) {
-      if (attempt === MAX_ATTEMPTS || isDenied(error) || !TRANSIENT.has(nameOf(error))) throw openError(name, error);
-      await options.clock?.sleep(BACKOFF_MS * attempt);
+      database?.close();
+      const isDenied = database === undefined && saysDenied(error);
+      if (attempt === MAX_ATTEMPTS || isDenied || !TRANSIENT.has(nameOf(error))) throw openError(name, error, isDenied);
+      await clock?.sleep(BACKOFF_MS * attempt);
     }
   }
 }
@@ -88,19 +104,16 @@ function factoryOf(options: DatabaseOptions): IDBFactory {
   return found;
 }
 
-/** One attempt. A success that comes after the deadline is closed again, so that it blocks nobody. */
-async function inTime(opening: Promise<IDBDatabase>, clock: Clock | undefined): Promise<IDBDatabase> {
-  if (!clock) return opening;
+/** What comes behind the deadline is given to `late`: a connection is closed again, so that it blocks nobody. */
+async function inTime<T>(answer: Promise<T>, clock: Clock | undefined, late?: (value: T) => void): Promise<T> {
+  if (!clock) return answer;
   const settled = new AbortController();
   const tooLate = clock.sleep(OPEN_DEADLINE_MS, settled.signal).then(() => {
-    opening.then(
-      (database) => database.close(),
-      () => {},
-    );
+    answer.then(late, () => {});
     throw new DOMException(`no answer in ${OPEN_DEADLINE_MS} ms; another tab may hold it open`, 'TimeoutError');
   });
   tooLate.catch(() => {});
-  return Promise.race([opening, tooLate]).finally(() => settled.abort());
+  return Promise.race([answer, tooLate]).finally(() => settled.abort());
 }
 
 /** Opens, and makes anew a database without any object store, which holds nothing. */
@@ -129,18 +142,18 @@ function openOnce(
   return resultOf(request, null);
 }
 
-function openError(name: string, error: unknown): unknown {
+function openError(name: string, error: unknown, isDenied: boolean): unknown {
   const reason = nameOf(error);
   if (reason === 'VersionError') {
     const message = `${name} is of a newer version than ${SCHEMA_VERSION}, which this code knows: reload the page`;
     return new KafkaError('UNSUPPORTED_VERSION', message, { cause: error });
   }
-  if (isDenied(error)) return storageUnavailableError(reason);
+  if (isDenied) return storageUnavailableError(reason);
   return error instanceof DOMException ? storageError(`open ${name}`, error) : error;
 }
 
-/** Where a person blocks the site's data, Chromium says so in the text alone. */
-function isDenied(error: unknown): boolean {
+/** Of a failure to open. Where a person blocks the site's data, Chromium says so in the text alone. */
+function saysDenied(error: unknown): boolean {
   return DENIED.has(nameOf(error)) || (error instanceof DOMException && /denied permission/.test(error.message));
 }
 

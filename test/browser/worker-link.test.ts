@@ -3,8 +3,10 @@ import { KafkaError } from '../../src/protocol/errors.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { FetchRequest, MetadataRequest, ProduceRequest } from '../../src/protocol/requests.js';
 import { browserRuntime } from '../../src/runtime/browser-runtime.js';
+import { LINK_VERSION } from '../../src/runtime/host-api.js';
 import { WorkerLink, type WorkerLinkOptions } from '../../src/runtime/worker-link.js';
 import { openWorkerLink } from '../../src/runtime/worker-links.js';
+import { WorkerPeer } from '../../src/runtime/worker-peer.js';
 
 interface EchoState {
   readonly visible: boolean;
@@ -158,6 +160,16 @@ describe('the link to a worker', () => {
     const error = await failure(newLink('refused').send('Fetch', FETCH));
     assert.strictEqual(error.type, 'KAFKA_STORAGE_ERROR');
     assert.strictEqual(error.message, 'IndexedDB is denied');
+  });
+
+  it('ends a worker of another version, which starts no host for it, and says what to do', async () => {
+    const { start, ...rest } = options('refused'); // what its host would say
+    const version = LINK_VERSION + 1;
+    const peer = new WorkerPeer({ ...rest, start: { ...start, version, visible: true } });
+    const error = await failure(peer.started);
+    assert.include(error, { type: 'UNSUPPORTED_VERSION', retriable: false });
+    assert.include(error.message, `has version ${LINK_VERSION}, the page ${version}: reload the page`);
+    assert.isTrue(peer.ended.aborted);
   });
 
   it('ends the worker when the page is left or cached, and has another when it is back', async () => {

@@ -1,22 +1,15 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Admin, AssignerProtocol, ConfigResourceTypes, type Kafka, logLevel } from '../../src/index.js';
-import { InProcessCluster } from '../../src/testing/index.js';
+import { beforeEach, expect, test } from 'vitest';
+import { type Admin, AssignerProtocol, ConfigResourceTypes } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { cluster, kafka, useKafka } from './client-cluster.js';
 
-let cluster: InProcessCluster;
-let kafka: Kafka;
 let admin: Admin;
 
+useKafka();
+
 beforeEach(async () => {
-  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '1' } });
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
   admin = kafka.admin();
   await admin.connect();
-});
-
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
 });
 
 async function produce(topic: string, timestamps: readonly number[]): Promise<void> {

@@ -1,31 +1,23 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Admin, ConfigResourceTypes, type Kafka, logLevel } from '../../src/index.js';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Admin, ConfigResourceTypes, logLevel } from '../../src/index.js';
 import { InProcessCluster } from '../../src/testing/index.js';
+import { cluster, kafka, useKafka } from './client-cluster.js';
 import { readAll } from './read-all.js';
 
 // Goal: bad input is refused with a typed error, Kafka's name where it has one, and a text that says what was expected
 // and found; what stands beside it is stored. (Bad records: producer.test.ts.)
 
-let cluster: InProcessCluster;
-let kafka: Kafka;
 let admin: Admin;
 
-beforeEach(async () => {
-  cluster = new InProcessCluster({
-    brokerConfig: {
-      'num.partitions': '1',
-      'group.initial.rebalance.delay.ms': '0',
-      'auto.create.topics.enable': 'false',
-    },
-  });
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-  admin = kafka.admin();
-  await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 2 }] });
+useKafka({
+  'num.partitions': '1',
+  'group.initial.rebalance.delay.ms': '0',
+  'auto.create.topics.enable': 'false',
 });
 
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
+beforeEach(async () => {
+  admin = kafka.admin();
+  await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 2 }] });
 });
 
 describe('what a bad record is told', () => {

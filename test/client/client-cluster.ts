@@ -2,25 +2,33 @@ import { afterEach, beforeEach } from 'vitest';
 import { type Kafka, logLevel, type Producer } from '../../src/index.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 
-/** Of the test that runs: see `useCluster`. */
+/** Of the test that runs: see `useKafka`. */
 export let cluster: InProcessCluster;
 export let kafka: Kafka;
+/** See `useCluster`. */
 export let producer: Producer;
 
-/** Each test of the file gets a cluster of its own, with a client and a connected producer. */
-export function useCluster(): void {
-  beforeEach(async () => {
-    cluster = new InProcessCluster({
-      brokerConfig: { 'num.partitions': '1', 'group.initial.rebalance.delay.ms': '0' },
-    });
+const BROKER_CONFIG = { 'num.partitions': '1', 'group.initial.rebalance.delay.ms': '0' };
+
+/** Each test of the file gets a cluster of its own, with a `Kafka` that says nothing. */
+export function useKafka(brokerConfig: Readonly<Record<string, string>> = BROKER_CONFIG): void {
+  beforeEach(() => {
+    cluster = new InProcessCluster({ brokerConfig });
     kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-    producer = kafka.producer();
-    await producer.connect();
   });
 
   afterEach(async () => {
     await kafka.close();
     await cluster.close();
+  });
+}
+
+/** The same, with a connected producer. */
+export function useCluster(): void {
+  useKafka();
+  beforeEach(async () => {
+    producer = kafka.producer();
+    await producer.connect();
   });
 }
 

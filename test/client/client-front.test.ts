@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type ClientParts, LOADED_PARTS } from '../../src/client/client-parts.js';
+import type { ClientPlatform } from '../../src/client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import {
   type Kafka,
@@ -8,6 +9,7 @@ import {
   kafkaOn,
   logLevel,
 } from '../../src/index.js';
+import { KafkaError } from '../../src/protocol/errors.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 
 interface Fixture {
@@ -16,7 +18,11 @@ interface Fixture {
   readonly asked: string[];
 }
 
-function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixture {
+function open(
+  cluster: InProcessCluster,
+  parts: Partial<ClientParts> = {},
+  connect: ClientPlatform['connect'] = () => cluster.connect(),
+): Fixture {
   const asked: string[] = [];
   const counted = <T>(name: string, load: () => Promise<T>): (() => Promise<T>) => {
     return () => {
@@ -27,7 +33,7 @@ function open(cluster: InProcessCluster, parts: Partial<ClientParts> = {}): Fixt
   const all: Required<ClientParts> = { ...STATIC_CLIENT_PARTS, ...parts };
   const Client = kafkaOn({
     runtime: cluster.runtime,
-    connect: () => cluster.connect(),
+    connect,
     parts: {
       producer: counted('producer', all.producer),
       recovery: counted('recovery', all.recovery),
@@ -186,6 +192,45 @@ test('code that cannot be loaded fails the call, says why, and is asked for agai
   expect(await admin.listTopics()).toEqual([]);
   await kafka.close();
 });
+
+// A busy page loads code later than its worker answers: the refusal is older than the code then, and counts as it is.
+test.each(['producer', 'consumer', 'admin'] as const)(
+  'a host that does not start while the code of a %s is loaded is not started again by the same connect',
+  async (kind) => {
+    await using cluster = new InProcessCluster();
+    const refused = new KafkaError('KAFKA_STORAGE_ERROR', 'denied');
+    let attempts = 0;
+    let isDenied = true;
+    let arrive!: () => void;
+    const arrived = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    const { kafka } = open(
+      cluster,
+      {
+        [kind]: async () => {
+          await arrived;
+          return STATIC_CLIENT_PARTS[kind]();
+        },
+      },
+      async () => {
+        attempts++;
+        if (isDenied) throw refused;
+        return cluster.connect();
+      },
+    );
+    const client = kafka[kind]();
+    const outcome = client.connect().catch((caught: unknown) => caught);
+    await cluster.runtime.clock.sleep(1);
+    arrive();
+    expect(await outcome).toMatchObject({ name: 'KafkaJSConnectionError', type: 'KAFKA_STORAGE_ERROR' });
+    expect(attempts).toBe(1);
+    isDenied = false;
+    await client.connect();
+    expect(attempts).toBe(2);
+    await kafka.close();
+  },
+);
 
 test('arguments of a client are refused at once', () => {
   const { kafka } = open(new InProcessCluster());

@@ -1,29 +1,22 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Consumer, type Kafka, KafkaJSGapError, logLevel } from '../../src/index.js';
+import { beforeEach, expect, test } from 'vitest';
+import { type Consumer, KafkaJSGapError } from '../../src/index.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
-import { InProcessCluster } from '../../src/testing/index.js';
+import { cluster, kafka, useKafka } from './client-cluster.js';
 
 // Goal: stored records that are damaged are never handed out and never left out in silence. Method: one row of a log that
 // a consumer has not read is damaged under the running cluster.
 
 const LOG = 1; // the first topic's only partition
-let cluster: InProcessCluster;
-let kafka: Kafka;
+
+useKafka({});
 
 beforeEach(async () => {
-  cluster = new InProcessCluster();
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
   const producer = kafka.producer();
   await producer.connect();
   for (let i = 0; i < 5; i++) await producer.send({ topic: 'orders', messages: [{ value: `order ${i}` }] });
   await producer.disconnect();
   await cluster.close(); // what is in memory goes
   await damageRow(2);
-});
-
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
 });
 
 test('a consumer goes on behind what is lost, and says so', async () => {

@@ -1,21 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CompressionTypes, type Kafka, type KafkaMessage, logLevel, serdes } from '../../src/index.js';
+import { describe, expect, test } from 'vitest';
+import { CompressionTypes, type KafkaMessage, serdes } from '../../src/index.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
-import { InProcessCluster } from '../../src/testing/index.js';
+import { kafka, useKafka } from './client-cluster.js';
 import { readAll } from './read-all.js';
 
-let cluster: InProcessCluster;
-let kafka: Kafka;
-
-beforeEach(() => {
-  cluster = new InProcessCluster({ brokerConfig: { 'num.partitions': '1' } });
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-});
-
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
-});
+useKafka({ 'num.partitions': '1' });
 
 async function topic(name: string, numPartitions = 1, configs: Record<string, string> = {}): Promise<void> {
   await using admin = kafka.admin();

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Kafka, logLevel, type SegmentFile } from '../../src/index.js';
+import { describe, expect, test } from 'vitest';
+import { logLevel, type SegmentFile } from '../../src/index.js';
 import { readBatchHeader } from '../../src/record/batch-header.js';
 import { InProcessCluster } from '../../src/testing/index.js';
+import { kafka, useKafka } from './client-cluster.js';
 import { readAll } from './read-all.js';
 
 interface Vector {
@@ -14,18 +15,7 @@ interface Vector {
 const fixture = new URL('../fixtures/records/batches.json', import.meta.url);
 const { vectors } = JSON.parse(readFileSync(fixture, 'utf8')) as { readonly vectors: readonly Vector[] };
 
-let cluster: InProcessCluster;
-let kafka: Kafka;
-
-beforeEach(async () => {
-  cluster = new InProcessCluster();
-  kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
-});
-
-afterEach(async () => {
-  await kafka.close();
-  await cluster.close();
-});
+useKafka({});
 
 // Goal: a file of Kafka comes in and goes out byte for byte. Method: each segment of the fixtures, which other
 // implementations wrote, into an empty partition and out again. What is beyond the safe integers is refused.

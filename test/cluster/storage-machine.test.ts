@@ -42,6 +42,8 @@ describe('what is seen', () => {
     ['reopening', [OPENED, REFUSED, LOST]],
     ['reopening', [OPENED, LOST, FAILED]],
     ['ready', [OPENED, LOST, FAILED, OPENED]],
+    ['reopening', [{ ...FAILED, hasOpened: true }]],
+    ['ready', [{ ...FAILED, hasOpened: true }, OPENED]],
     ['wedged', [OPENED, WEDGED]],
     ['wedged', [OPENED, WEDGED, FAILED]],
     ['ready', [OPENED, WEDGED, OPENED]],

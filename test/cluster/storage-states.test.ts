@@ -3,6 +3,7 @@ import { Host, type HostOptions } from '../../src/cluster/host.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
 import { errorName, KafkaError } from '../../src/protocol/errors.js';
 import type { StorageState, StorageStatus } from '../../src/protocol/storage-state.js';
+import type { Locks } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { Simulation } from '../../src/runtime/simulation.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
@@ -153,6 +154,37 @@ test('an opening that is blocked is tried again; requests wait for it', async ()
   unblock();
   expect(await run(waiting)).toMatchObject({ errorCode: 0, baseOffset: 0 });
   expect(statuses(tab)).toEqual(['ready', 'reopening', 'reopening', 'ready']);
+});
+
+// The page hears of the start as soon as the database is open: by then nobody is left to hear that the rest failed.
+test('a host that has opened the database and cannot join tries again; requests wait for it', async () => {
+  const platform = simulation.tab('a');
+  const { runtime } = platform;
+  const { locks } = runtime;
+  let refusals = 2;
+  const hold: Locks['hold'] = async (name, options) => {
+    if (name.startsWith('tabstream/c/host/') && refusals-- > 0) throw new Error('no lock now');
+    return locks!.hold(name, options);
+  };
+  const opened: MemoryLogStore[] = [];
+  const host = await run(
+    Host.start({
+      runtime: { ...runtime, locks: { ...locks!, hold } },
+      async openStore() {
+        const store = await openOn(disk, platform);
+        opened.push(store);
+        return store;
+      },
+      parts: STATIC_CLUSTER_PARTS,
+      clusterName: 'c',
+      label: 'a',
+    }),
+  );
+  const tab: Tab = { platform, host, states: [] };
+  await createTopic(tab);
+  expect(opened.length).toBe(3);
+  for (const store of opened.slice(0, 2)) await expect(run(store.leadership())).rejects.toThrow('closed');
+  await run(host.close());
 });
 
 test('wiped data is told in every tab, until something is written to the new', async () => {

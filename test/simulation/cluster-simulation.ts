@@ -17,6 +17,7 @@ import type { JournalRules } from '../../src/storage/journal.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { MemoryLogStore } from '../../src/storage/memory-log-store.js';
+import { deferred } from '../../src/util/signal.js';
 import { type History, logText, newHistory, type Send, type StoredValue } from './history.js';
 import { type Membership, recordingChannel } from './recording-channel.js';
 
@@ -25,6 +26,8 @@ const OFFSET_OUT_OF_RANGE = 1;
 /** Short, so that members are taken for dead within a run. */
 const SESSION_MS = 2_000;
 const BROKER_CONFIG = { 'group.min.session.timeout.ms': '1000' };
+/** As `WorkerPeer` has it. */
+const GOODBYE_MS = 1_000;
 /** Virtual time that the end of a run may take, until everything is read, and until everything is closed. */
 const HEAL_MS = 120_000;
 const CLOSE_MS = 60_000;
@@ -158,12 +161,20 @@ export class ClusterSimulation {
     for (const store of tab.stores) store.kill();
   }
 
-  /** The tab closes in order; then its platform must be as empty as at the start (C20). */
+  /**
+   * The tab closes in order; then its platform must be as empty as at the start (C20). A host that takes too long to say
+   * goodbye, since its storage does not answer, is terminated, as a page does it.
+   */
   async close(tab: Tab): Promise<void> {
     this.note(`${tab.name} closes`);
     tab.stopping.abort();
     await Promise.all([...tab.clients].map((client) => client.disconnect()));
-    await (await tab.host).close();
+    const host = await tab.host;
+    const late = deferred<boolean>();
+    const cancel = this.simulation.schedule(tab.platform, 'goodbye', GOODBYE_MS, () => late.resolve(true));
+    const isLate = await Promise.race([host.close().then(() => false), late.promise]);
+    cancel();
+    if (isLate) return this.kill(tab);
     this.note(`${tab.name} has closed`);
     const { openTimers, openChannels, heldLocks, lockRequests } = tab.platform;
     const left = { openTimers, openChannels, heldLocks, lockRequests };

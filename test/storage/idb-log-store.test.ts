@@ -93,6 +93,30 @@ describe('opening', () => {
     });
   });
 
+  // An IDB transaction that hangs, of a connection that was dropped, holds up those over the same stores.
+  test('that gets no answer from its first row is given up in time, and leaves no connection open', async () => {
+    const options = place();
+    const name = databaseName(options.clusterName, 0);
+    await (await IdbLogStore.open(options)).close();
+    const release = await holdMeta(name);
+    const held = { ...options, clock: { ...impatient, sleep: (_ms: number, signal?: AbortSignal) => due(signal) } };
+    const refused = { type: 'KAFKA_STORAGE_ERROR', message: expect.stringContaining('Timeout') };
+    await expect(IdbLogStore.open(held)).rejects.toMatchObject(refused);
+    await expect(IdbLogStore.openNewer(held)).rejects.toMatchObject(refused);
+    release();
+    await settled(indexedDB.deleteDatabase(name)); // waits for nobody that does not give way
+    expect((await indexedDB.databases()).map((database) => database.name)).not.toContain(name);
+  });
+
+  test('whose connection is closed at once has failed, and is not taken for denied', async () => {
+    const options = place();
+    await (await IdbLogStore.open(options)).close();
+    vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(fails('InvalidStateError'));
+    const refused = await IdbLogStore.open(options).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ type: 'KAFKA_STORAGE_ERROR' });
+    expect(isStorageUnavailable(refused)).toBe(false);
+  });
+
   test('a database of a newer version says to reload', async () => {
     const options = place();
     await makeDatabase(databaseName(options.clusterName, 0), SCHEMA_VERSION + 1, []);
@@ -182,6 +206,21 @@ describe('two versions of the code', () => {
     return { baseOffset: 1, lastOffset: 1, bytes };
   }
 });
+
+/** Holds the object store `meta` in an IDB transaction until the answer is called. */
+async function holdMeta(name: string): Promise<() => void> {
+  const database = await settled(indexedDB.open(name));
+  const meta = database.transaction('meta', 'readwrite').objectStore('meta');
+  let isHeld = true;
+  const again = (): void => {
+    if (isHeld) meta.get('incarnation').onsuccess = again;
+  };
+  again();
+  return () => {
+    isHeld = false;
+    database.close();
+  };
+}
 
 async function putMeta(name: string, key: string, value: unknown): Promise<void> {
   const database = await settled(indexedDB.open(name));

@@ -234,7 +234,11 @@ export interface GroupDescriptions {
 /** Reads records, alone (`assign`) or as a member of a group (`subscribe`), as KafkaJS's consumer. */
 export interface Consumer<K = RecordBytes, V = RecordBytes> extends AsyncIterable<ConsumedMessage<K, V>> {
   connect(): Promise<void>;
-  /** Stops, leaves the group, closes. */
+  /**
+   * Stops, leaves the group, closes. Handlers finish the record they are at. The last commit is waited for 10 s at most (or
+   * `requestTimeout`, where that is less), the group's goodbye 5 s; what is not committed then is read again, by whoever
+   * is next.
+   */
   disconnect(): Promise<void>;
   subscribe(subscription: ConsumerSubscribeTopics | ConsumerSubscribeTopic): Promise<void>;
   /** Reads exactly these partitions; without a group. Replaces the earlier assignment, also while running. */

@@ -46,7 +46,10 @@ export interface KafkaConfig {
    * end; `kafka.storage` then says `degraded-memory`. Without it, clients fail there with a typed error.
    */
   readonly storage?: 'memory-if-denied';
-  /** The host worker, or what makes it; for bundlers that do not follow `new Worker(new URL(…))`. */
+  /**
+   * What makes the host worker, for bundlers that do not follow `new Worker(new URL(…))`; or the worker itself, which then
+   * serves once: when it has failed, or the page was frozen or in the back/forward cache, only a function makes another.
+   */
   readonly worker?: Worker | (() => Worker);
   /**
    * Keys, values and headers of what producers send are encrypted before they leave the page, and decrypted by consumers
@@ -77,7 +80,10 @@ export interface Kafka {
   /** *Ours*: full, lost, wiped, outdated storage, as it happens. */
   readonly storage: StorageWatch;
   logger(): Logger;
-  /** Disconnects every producer, consumer and admin made here, then lets go of the worker. Idempotent. */
+  /**
+   * Disconnects every producer, consumer and admin made here, all at once and each as its `disconnect` says, then lets go of
+   * the worker. Idempotent.
+   */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

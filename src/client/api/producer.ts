@@ -118,7 +118,11 @@ export interface ProducerConfig<K = RecordInput, V = RecordInput> {
  */
 export interface Producer<K = RecordInput, V = RecordInput> {
   connect(): Promise<void>;
-  /** Sends what is waiting, then closes. Later sends are refused. */
+  /**
+   * Sends what is waiting, then closes; later sends are refused. It goes on for as long as sends are acknowledged. Once
+   * nothing was for 10 s (or `requestTimeout`, where that is less) the rest fails with `KafkaJSConnectionError`, and may be
+   * stored or not. Who wants to wait for all that is to be delivered calls `flush` before.
+   */
   disconnect(): Promise<void>;
   /**
    * Resolves when the records are acknowledged; with acks 0 at once, with `[]`.

@@ -138,7 +138,7 @@ export class GroupSession {
     try {
       const { signal } = this.#host; // a stopped consumer does not try again
       await connection.retry({ options: retry, signal }, async () => {
-        const error = firstError((await connection.request('OffsetCommit', request)).topics);
+        const error = firstError((await connection.request('OffsetCommit', request, { signal })).topics);
         if (error !== undefined) throw error;
       });
     } catch (error) {

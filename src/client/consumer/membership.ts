@@ -1,5 +1,6 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
 import type { JoinGroupResponse } from '../../protocol/requests.js';
+import { abortable } from '../../util/signal.js';
 import type { GroupMember, GroupMemberAssignment } from '../api/consumer.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
@@ -146,11 +147,12 @@ export class GroupMembership {
       case 'TakeAssignment': {
         const { memberId: id, leader, protocolName } = this.#answer!;
         this.#startBeating();
-        return this.#options.onAssigned(this.#assignment, {
+        const assigned = this.#options.onAssigned(this.#assignment, {
           memberId: id,
           leaderId: leader,
           groupProtocol: protocolName ?? '',
         });
+        return abortable(assigned, this.#ending.signal); // who leaves needs no positions any more
       }
       case 'Revoke':
         return this.#options.onRevoked({ lost: effect.lost });
@@ -197,16 +199,12 @@ export class GroupMembership {
     const { connection, groupId, groupInstanceId, assign } = this.#options;
     const { generationId, memberId, leader, members, protocolName } = this.#answer!;
     const isLeader = leader === memberId;
-    const given = isLeader
-      ? await assign(
-          protocolName ?? '',
-          members.map(({ memberId: id, metadata, groupInstanceId: instance }) => ({
-            memberId: id,
-            memberMetadata: metadata,
-            groupInstanceId: instance,
-          })),
-        )
-      : [];
+    const all = members.map(({ memberId: id, metadata, groupInstanceId: instance }) => ({
+      memberId: id,
+      memberMetadata: metadata,
+      groupInstanceId: instance,
+    }));
+    const given = isLeader ? await abortable(assign(protocolName ?? '', all), this.#ending.signal) : [];
     const assignments = given.map(({ memberId: id, memberAssignment }) => ({
       memberId: id,
       assignment: memberAssignment,

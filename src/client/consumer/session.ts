@@ -4,7 +4,7 @@ import type { IsolationLevel, PartitionGap } from '../../protocol/requests.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
-import { deferred } from '../../util/signal.js';
+import { abortable, deferred } from '../../util/signal.js';
 import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEventPayload } from '../api/events.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
@@ -64,6 +64,7 @@ export class ConsumerSession<K, V> {
   readonly #runLoop: RunLoop<K, V>;
   readonly #group: GroupSession | undefined;
   readonly #workers = new AbortController();
+  readonly #stopping = new AbortController();
   readonly #autoCommit: boolean;
   #assignmentId = 0;
   #running = true;
@@ -132,9 +133,13 @@ export class ConsumerSession<K, V> {
     else await this.assign(reads);
   }
 
-  /** Lets handlers finish the record they are at, commits, leaves the group. Never rejects. */
+  /**
+   * Lets handlers finish the record they are at, commits, leaves the group, and waits for either answer only as long as is
+   * reasonable. Never rejects.
+   */
   async stop(): Promise<void> {
     this.#running = false;
+    this.#stopping.abort();
     await this.#group?.leave();
     this.#fetcher.stop();
     this.#workers.abort(new KafkaJSNonRetriableError('The consumer was stopped'));
@@ -222,16 +227,17 @@ export class ConsumerSession<K, V> {
 
   /** Handlers finish the record they are at; what they finished is committed unless it is somebody else's by now. */
   async #giveUp(commits: boolean): Promise<void> {
-    const { settings, runtime, logger } = this.#options;
+    const { connection, settings, runtime, logger } = this.#options;
     this.#fetcher.assign(this.#assignmentId, []);
     const limit = new AbortController();
     const timeout = runtime.clock.sleep(settings.rebalanceTimeoutMs, limit.signal).catch(() => {});
     await Promise.race([this.#runLoop.idle(), timeout]);
     limit.abort();
     if (commits && this.#autoCommit) {
-      await this.#offsets
+      const answered = this.#offsets
         .commit()
         .catch((error) => logger.warn('Offsets were not committed', { error: String(error) }));
+      await abortable(answered, this.#stopping.signal).catch(() => connection.lastAnswer(answered)); // stopped
     }
     this.#offsets.assign(++this.#assignmentId, []);
   }

@@ -164,22 +164,21 @@ export function makeProducer<K, V>(
   }
 
   async function disconnect(): Promise<void> {
-    await connecting?.catch(() => {});
+    if (connecting) await connection.lastAnswer(connecting);
+    if (connecting) await connection.close(); // nobody answers: it ends
     if (status !== 'connected') return;
     status = 'disconnecting';
-    const limit = new AbortController();
-    try {
-      const timeout = runtime.clock.sleep(context.requestTimeoutMs, limit.signal).catch(() => {});
-      await Promise.race([sender.flush(settled()), timeout]);
-    } finally {
-      limit.abort();
-      status = 'disconnected';
-      sender.close(
-        new KafkaJSConnectionError('Connection closed: the producer was disconnected before an answer came'),
-      );
-      await connection.close();
-      instrumentation.emit(PRODUCER_EVENTS.DISCONNECT);
+    const flushed = sender.flush(settled());
+    // However much there is to send, it goes on for as long as some of it is acknowledged.
+    for (let before = -1, left = 0; outstanding.size > 0 && left !== before; ) {
+      before = accumulator.bytes + outstanding.size;
+      await connection.lastAnswer(flushed);
+      left = accumulator.bytes + outstanding.size;
     }
+    status = 'disconnected';
+    sender.close(new KafkaJSConnectionError('Connection closed: the producer was disconnected before an answer came'));
+    await connection.close();
+    instrumentation.emit(PRODUCER_EVENTS.DISCONNECT);
   }
 
   async function settled(): Promise<void> {
@@ -245,15 +244,17 @@ export function makeProducer<K, V>(
   ): Promise<void> {
     const topics = topicMessages.map(({ topic }) => topic);
     const before = topics.flatMap((topic) => waiting.get(topic) ?? []);
+    const { life } = connection;
     const turn = (async () => {
       await Promise.allSettled(before);
       const prepared = new Map<string, PreparedMessages>();
       for (const { topic, messages } of topicMessages) {
+        life.throwIfAborted();
         prepared.set(topic, await prepareWithMetadata(topic, messages, signal));
       }
       while (!hasRoom()) await abortable(accumulator.room(), signal);
       signal?.throwIfAborted();
-      if (status === 'disconnected') assertUsable();
+      life.throwIfAborted();
       admit(prepared, send, settings);
     })();
     for (const topic of topics) waiting.set(topic, turn);
