@@ -5,6 +5,7 @@ import { baseOffsetOf } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
+import { KnownHoles } from './known-holes.js';
 import { LogGapError } from './log-gap.js';
 import { isSameLayout, type LogLayout, layoutOf } from './log-layout.js';
 import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
@@ -21,7 +22,7 @@ interface Piece {
   /** undefined: they cannot be read. */
   readonly bytes: Uint8Array | undefined;
   readonly isSealed: boolean;
-  /** Nothing of a sealed segment is damaged: where it leaves out offsets, compaction did. */
+  /** Of a sealed segment: it is as it was written. Where it leaves out offsets, compaction did. */
   readonly isIntact: boolean;
 }
 
@@ -31,9 +32,10 @@ interface Piece {
  * @throws LogGapError: the records at `offset` are lost. KafkaError OFFSET_OUT_OF_RANGE: they were deleted meanwhile.
  */
 export async function salvage(store: LogStore, read: SoundRead): Promise<SoundStretch> {
+  const holes = read.holes ?? new KnownHoles();
   for (let layout = await layoutOf(store, read.log); ; ) {
     try {
-      return await salvageIn(layout, store, read);
+      return await salvageIn(layout, store, { ...read, holes });
     } catch (error) {
       if (!(error instanceof LogGapError)) throw error;
       const now = await layoutOf(store, read.log);
@@ -43,8 +45,12 @@ export async function salvage(store: LogStore, read: SoundRead): Promise<SoundSt
   }
 }
 
-async function salvageIn(layout: LogLayout, store: LogStore, read: SoundRead): Promise<SoundStretch> {
-  const { log, offset, endOffset } = read;
+async function salvageIn(
+  layout: LogLayout,
+  store: LogStore,
+  read: SoundRead & { readonly holes: KnownHoles },
+): Promise<SoundStretch> {
+  const { log, offset, endOffset, holes } = read;
   if (layout.logStartOffset > offset) {
     const text = `log ${log} begins at offset ${layout.logStartOffset}, found ${offset}`;
     throw new KafkaError('OFFSET_OUT_OF_RANGE', text);
@@ -53,29 +59,30 @@ async function salvageIn(layout: LogLayout, store: LogStore, read: SoundRead): P
   let lossReason: GapReason | undefined;
   for await (const piece of piecesFrom(store, log, offset, layout)) {
     if (nextOffset >= endOffset) break;
-    const { bytes, lastOffset } = piece;
-    const { at, offset: found, reason } = firstReadable(piece, nextOffset);
+    const { bytes } = piece;
+    if (bytes !== undefined && piece.isIntact) addHoles(bytes, piece, holes);
+    const { at, offset: found, reason } = firstReadable(piece, nextOffset, holes);
     lossReason ??= reason;
     nextOffset = found;
     if (bytes === undefined || at === undefined) continue;
     if (lossReason !== undefined) break;
     const wanted = bytes.slice(at, at + Math.max(read.maxBytes, soundSizeAt(bytes, at) ?? 0));
     const { baseOffset } = batchSpanAt(bytes, at);
-    const holesEndOffset = piece.isIntact ? lastOffset + 1 : 0;
-    return soundStretch([wanted], { offset: baseOffset, holesEndOffset, endOffset }, true);
+    return soundStretch([wanted], { offset: baseOffset, holes, endOffset }, true);
   }
   const end = Math.min(nextOffset, endOffset);
   if (lossReason !== undefined) throw new LogGapError(log, { fromOffset: offset, nextOffset: end, reason: lossReason });
   if (nextOffset < endOffset && nextOffset >= layout.sealedEndOffset) {
     throw new LogGapError(log, { fromOffset: offset, nextOffset: endOffset, reason: 'missing' });
   }
-  return { chunks: [], nextOffset: end, holesEndOffset: end }; // all of it was compacted away
+  return { chunks: [], nextOffset: end }; // all of it was compacted away
 }
 
 /** The first record at or above `nextOffset` that can be read, else where the piece ends; and why not all can. */
 function firstReadable(
   piece: Piece,
   nextOffset: number,
+  holes: KnownHoles,
 ): { readonly at?: number; readonly offset: number; readonly reason?: GapReason | undefined } {
   const { bytes, lastOffset, isIntact } = piece;
   if (bytes === undefined) return { offset: lastOffset + 1, reason: 'unreadable' };
@@ -88,13 +95,37 @@ function firstReadable(
     at = found;
     if (!isIntact && isContradicted(piece, bytes, at, { next, counted: counted.get(at) })) continue;
     const span = batchSpanAt(bytes, at);
-    if (span.baseOffset > next && !isIntact) reason ??= at === 0 ? 'missing' : 'corrupt';
+    if (!holes.hold(next, span.baseOffset)) reason ??= at === 0 ? 'missing' : 'corrupt';
     if (!isGap(span)) return { at, offset: Math.max(span.baseOffset, next), reason };
     reason ??= 'removed';
     next = span.lastOffset + 1;
   }
-  if (next <= lastOffset && !isIntact) reason ??= 'corrupt';
+  if (!holes.hold(next, lastOffset + 1)) reason ??= 'corrupt';
   return { offset: Math.max(next, lastOffset + 1), reason };
+}
+
+/**
+ * What compaction took out of a sealed segment: there, one sound batch lies right behind the other. What was damaged when
+ * the segment was written is none of it.
+ */
+function addHoles(bytes: Uint8Array, { baseOffset, lastOffset }: Piece, holes: KnownHoles): void {
+  let next = baseOffset;
+  const add = (nextOffset: number): void => {
+    if (next !== undefined && next < nextOffset) holes.add(next, nextOffset);
+  };
+  for (let at = 0; at < bytes.byteLength; ) {
+    const size = soundSizeAt(bytes, at);
+    if (size === undefined) {
+      next = undefined;
+      at = findSoundBatch(bytes, at + 1, isAny) ?? bytes.byteLength;
+      continue;
+    }
+    const span = batchSpanAt(bytes, at);
+    add(span.baseOffset);
+    next = span.lastOffset + 1;
+    at += size;
+  }
+  add(lastOffset + 1);
 }
 
 /** Its base offset, which no checksum covers, does not fit what is around it. */

@@ -315,7 +315,6 @@ async function readWhole({ store }: Leader, endOffset: number) {
         offset,
         maxBytes: 1000,
         endOffset,
-        holesEndOffset: 0,
       });
       for (const chunk of chunks) {
         for (const { header, at } of batchesIn(chunk)) {
