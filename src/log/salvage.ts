@@ -88,12 +88,13 @@ function firstReadable(
   if (bytes === undefined) return { offset: lastOffset + 1, reason: 'unreadable' };
   let next = nextOffset;
   let reason: GapReason | undefined;
-  const counted = isIntact ? NONE : countedOffsets(piece, bytes);
+  const batches = isIntact ? [] : soundBatchesOf(bytes);
+  const counted = countedOffsets(piece, bytes, batches);
   for (let at = 0; ; at++) {
     const found = findSoundBatch(bytes, at, (span) => span.lastOffset >= next && span.baseOffset <= lastOffset);
     if (found === undefined) break;
     at = found;
-    if (!isIntact && isContradicted(piece, bytes, at, { next, counted: counted.get(at) })) continue;
+    if (!isIntact && isContradicted(piece, bytes, at, { next, counted: counted.get(at), batches })) continue;
     const span = batchSpanAt(bytes, at);
     if (!holes.hold(next, span.baseOffset)) reason ??= at === 0 ? 'missing' : 'corrupt';
     if (!isGap(span)) return { at, offset: Math.max(span.baseOffset, next), reason };
@@ -133,17 +134,49 @@ function isContradicted(
   { baseOffset: begin, lastOffset: end, isSealed }: Piece,
   bytes: Uint8Array,
   at: number,
-  { next, counted }: { readonly next: number; readonly counted: number | undefined },
+  {
+    next,
+    counted,
+    batches,
+  }: { readonly next: number; readonly counted: number | undefined; readonly batches: readonly FoundBatch[] },
 ): boolean {
   const { baseOffset, lastOffset } = batchSpanAt(bytes, at);
   if (counted !== undefined) return baseOffset !== counted;
   if (lastOffset > end) return true;
-  if (baseOffset === next || (at === 0 && baseOffset === begin)) return false;
+  if (at === 0 && baseOffset === begin) return false;
   const behind = at + (soundSizeAt(bytes, at) ?? 0);
-  if (behind === bytes.byteLength) return !isSealed && lastOffset < end;
-  if (soundSizeAt(bytes, behind) === undefined) return false;
-  const { baseOffset: following } = batchSpanAt(bytes, behind);
-  return isSealed ? following <= lastOffset : following !== lastOffset + 1;
+  const following = batches.find((found) => found.at === behind);
+  if (!isSealed) {
+    if (baseOffset === next) return false;
+    return behind === bytes.byteLength
+      ? lastOffset < end
+      : following !== undefined && following.span.baseOffset !== lastOffset + 1;
+  }
+  if (following === undefined || following.span.baseOffset > lastOffset) return false;
+  // One of the two is wrong. The following one is where it lies below what is before both.
+  const before = batches.find((found) => found.end === at)?.span.lastOffset ?? (begin ?? 0) - 1;
+  if (following.span.baseOffset <= before) return false;
+  const limit = batches.find((found) => found.at === following.end)?.span.baseOffset ?? end + 1;
+  const doesFitBehind = lastOffset + following.span.lastOffsetDelta + 1 < limit;
+  return baseOffset !== next || !doesFitBehind;
+}
+
+/** A batch whose checksum holds. */
+interface FoundBatch {
+  readonly at: number;
+  readonly end: number;
+  readonly span: BatchSpan;
+}
+
+/** In order of place. */
+function soundBatchesOf(bytes: Uint8Array): FoundBatch[] {
+  const found: FoundBatch[] = [];
+  for (let at = findSoundBatch(bytes, 0, isAny); at !== undefined; ) {
+    const end = at + (soundSizeAt(bytes, at) ?? 0);
+    found.push({ at, end, span: batchSpanAt(bytes, at) });
+    at = findSoundBatch(bytes, end, isAny);
+  }
+  return found;
 }
 
 /**
@@ -151,18 +184,16 @@ function isContradicted(
  * cover how many offsets each has. Nothing where the count may be wrong: no batch of a row agrees with it, so that its end
  * is gone; or a sealed segment has holes, so that it does not begin where its key says.
  */
-function countedOffsets({ baseOffset, lastOffset, isSealed }: Piece, bytes: Uint8Array): ReadonlyMap<number, number> {
-  const found: { readonly at: number; readonly end: number; readonly span: BatchSpan }[] = [];
-  for (let at = findSoundBatch(bytes, 0, isAny); at !== undefined; ) {
-    const end = at + (soundSizeAt(bytes, at) ?? 0);
-    found.push({ at, end, span: batchSpanAt(bytes, at) });
-    at = findSoundBatch(bytes, end, isAny);
-  }
+function countedOffsets(
+  { baseOffset, lastOffset, isSealed }: Piece,
+  bytes: Uint8Array,
+  batches: readonly FoundBatch[],
+): ReadonlyMap<number, number> {
   const counted = new Map<number, number>();
   let isAgreed = false;
   let nextOffset = lastOffset + 1;
   let begin = bytes.byteLength;
-  for (const { at, end, span } of found.reverse()) {
+  for (const { at, end, span } of batches.toReversed()) {
     if (end !== begin) break;
     begin = at;
     nextOffset -= span.lastOffsetDelta + 1;

@@ -2,10 +2,11 @@ import { KafkaError } from '../../protocol/errors.js';
 import type { TopicConfig } from '../../protocol/topic-config.js';
 import { type BatchAt, batchesIn, lastOffsetOf, readBatchHeader, verifyBatch } from '../../record/batch-header.js';
 import type { BatchHeader } from '../../record/record.js';
-import type { LogId, SegmentRow } from '../../storage/log-store.js';
+import type { LogId, SealedSegment, SegmentRow } from '../../storage/log-store.js';
 import type { AbortedTransaction } from '../aborted-transactions.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from '../active-segment.js';
 import type { BatchKeys } from '../batch-keys.js';
+import { WholeStretch } from '../whole-stretch.js';
 import type { RetentionRules } from './batch-retention.js';
 import { type Cleaning, cleanBatch } from './clean-batch.js';
 import type { CleanablePart } from './cleanable-part.js';
@@ -24,6 +25,8 @@ export interface LogToClean {
   /** In any order. */
   readonly abortedTransactions: readonly AbortedTransaction[];
   readonly producer: RetentionRules['producer'];
+  /** All that are sealed. Without them nobody looks whether what is read is all that there is. */
+  readonly sealed?: readonly SealedSegment[];
   /** Whole batches from the one that holds `offset` on, none that lies wholly at or above `endOffset`. */
   read(offset: number, maxBytes: number, endOffset: number): Promise<readonly Uint8Array[]>;
 }
@@ -130,20 +133,24 @@ function inheritedBy(
   return cleanedOffset === undefined ? { startPosition } : { startPosition, cleanedOffset };
 }
 
-/** The batches with an offset in [from, to), in order, their checksums looked at. */
+/** The batches with an offset in [from, to), where a segment ends, in order, their checksums looked at. */
 async function* batchesBetween(
   log: LogToClean,
   from: number,
   to: number,
 ): AsyncGenerator<{ readonly bytes: Uint8Array; readonly batch: BatchAt }, void, undefined> {
+  const segmentOffset = log.segments.findLast(({ baseOffset }) => baseOffset <= from)?.baseOffset ?? 0;
+  const stretch = { log: log.log, fromOffset: from, segmentOffset };
+  const whole = log.sealed && new WholeStretch({ ...stretch, sealed: log.sealed });
   for (let next = from; next < to; ) {
     const before = next;
     const chunks = await log.read(next, READ_BYTES, to);
-    if (chunks.length === 0) return; // a gap up to the end
+    if (chunks.length === 0) break; // a gap up to the end
     for (const bytes of chunks) {
       for (const { header, at } of batchesIn(bytes)) {
-        if (lastOffsetOf(header) < next) continue;
-        if (header.baseOffset >= to) return;
+        if (lastOffsetOf(header) < from) continue;
+        if (header.baseOffset >= to) return whole?.end(to);
+        whole?.take(header, bytes, at);
         yield { bytes, batch: { header: verifyBatch(bytes, at), at } };
         next = lastOffsetOf(header) + 1;
       }
@@ -151,4 +158,5 @@ async function* batchesBetween(
     if (next === before)
       throw new KafkaError('CORRUPT_MESSAGE', `log ${log.log}: no whole batch from offset ${next} on`);
   }
+  whole?.end(to);
 }

@@ -142,10 +142,12 @@ export class LogCleaner {
     const leader = await compacted.open();
     // What a dead leader left; and from here on recovery replays nothing of these segments.
     await rewriteClosed(leader, () => store.sweepSealed(log, leaderEpoch));
-    const sealedEndOffset = (await store.sealedSegments(log)).at(-1)?.nextOffset ?? 0;
+    const sealed = await store.sealedSegments(log);
+    const sealedEndOffset = sealed.at(-1)?.nextOffset ?? 0;
     const source: LogToClean = {
       log,
       segments,
+      sealed,
       abortedTransactions,
       producer: (producerId) => leader.producer(producerId),
       read: (offset, maxBytes, endOffset) => {
