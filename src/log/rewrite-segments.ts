@@ -115,7 +115,7 @@ export async function* batchesOf(
   const sealed = baseOffset < sealedEndOffset ? await store.sealedSegments(log) : [];
   const start = Math.max(baseOffset, logStartOffset);
   let next = start;
-  const whole = new WholeStretch({ log, fromOffset: start, segmentOffset: baseOffset, sealed });
+  const whole = new WholeStretch({ log, fromOffset: start, logStartOffset, segmentOffset: baseOffset, sealed });
   while (next < nextOffset) {
     signal.throwIfAborted();
     const group: StoredBatch[] = [];

@@ -6,9 +6,11 @@ import { crc32c } from '../util/crc32c.js';
 
 export interface StretchToRead {
   readonly log: LogId;
-  /** Of the first record that is wanted. */
+  /** Where the reading begins. */
   readonly fromOffset: number;
-  /** Where the segment begins that holds it. */
+  /** Of rows, what lies below it is gone. */
+  readonly logStartOffset: number;
+  /** Where the segment begins that it lies in. */
   readonly segmentOffset: number;
   /** All of the log. */
   readonly sealed: readonly SealedSegment[];
@@ -21,6 +23,7 @@ export interface StretchToRead {
  */
 export class WholeStretch {
   readonly #log: LogId;
+  readonly #logStartOffset: number;
   readonly #sealedEndOffset: number;
   /** Those that are read from their beginning on, and not to their end yet. */
   #sealed: readonly SealedSegment[];
@@ -31,9 +34,10 @@ export class WholeStretch {
   /** No batch begins before. */
   #leastOffset: number;
 
-  constructor({ log, fromOffset, segmentOffset, sealed }: StretchToRead) {
+  constructor({ log, fromOffset, logStartOffset, segmentOffset, sealed }: StretchToRead) {
     this.#log = log;
-    this.#nextOffset = fromOffset;
+    this.#logStartOffset = logStartOffset;
+    this.#nextOffset = Math.max(fromOffset, logStartOffset);
     this.#leastOffset = segmentOffset;
     this.#sealed = sealed.filter(({ baseOffset }) => baseOffset >= fromOffset);
     this.#sealedEndOffset = sealed.at(-1)?.nextOffset ?? 0;
@@ -64,7 +68,8 @@ export class WholeStretch {
    */
   end(endOffset: number): void {
     this.#pass(endOffset);
-    const isWhole = endOffset <= this.#sealedEndOffset || this.#nextOffset === endOffset;
+    const mayLack = endOffset <= Math.max(this.#sealedEndOffset, this.#logStartOffset);
+    const isWhole = mayLack || this.#nextOffset === endOffset;
     if (!isWhole) throw this.#missing(this.#nextOffset, endOffset);
   }
 

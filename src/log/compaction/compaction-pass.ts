@@ -2,10 +2,11 @@ import { KafkaError } from '../../protocol/errors.js';
 import type { TopicConfig } from '../../protocol/topic-config.js';
 import { type BatchAt, batchesIn, lastOffsetOf, readBatchHeader, verifyBatch } from '../../record/batch-header.js';
 import type { BatchHeader } from '../../record/record.js';
-import type { LogId, SealedSegment, SegmentRow } from '../../storage/log-store.js';
+import type { LogId, SegmentRow } from '../../storage/log-store.js';
 import type { AbortedTransaction } from '../aborted-transactions.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from '../active-segment.js';
 import type { BatchKeys } from '../batch-keys.js';
+import type { LogLayout } from '../log-layout.js';
 import { WholeStretch } from '../whole-stretch.js';
 import type { RetentionRules } from './batch-retention.js';
 import { type Cleaning, cleanBatch } from './clean-batch.js';
@@ -25,8 +26,8 @@ export interface LogToClean {
   /** In any order. */
   readonly abortedTransactions: readonly AbortedTransaction[];
   readonly producer: RetentionRules['producer'];
-  /** All that are sealed. Without them nobody looks whether what is read is all that there is. */
-  readonly sealed?: readonly SealedSegment[];
+  /** With it the pass finds out whether what it reads is all that there is. */
+  readonly layout?: Pick<LogLayout, 'logStartOffset' | 'sealed'>;
   /** Whole batches from the one that holds `offset` on, none that lies wholly at or above `endOffset`. */
   read(offset: number, maxBytes: number, endOffset: number): Promise<readonly Uint8Array[]>;
 }
@@ -140,8 +141,7 @@ async function* batchesBetween(
   to: number,
 ): AsyncGenerator<{ readonly bytes: Uint8Array; readonly batch: BatchAt }, void, undefined> {
   const segmentOffset = log.segments.findLast(({ baseOffset }) => baseOffset <= from)?.baseOffset ?? 0;
-  const stretch = { log: log.log, fromOffset: from, segmentOffset };
-  const whole = log.sealed && new WholeStretch({ ...stretch, sealed: log.sealed });
+  const whole = log.layout && new WholeStretch({ ...log.layout, log: log.log, fromOffset: from, segmentOffset });
   for (let next = from; next < to; ) {
     const before = next;
     const chunks = await log.read(next, READ_BYTES, to);

@@ -61,8 +61,11 @@ interface DueLog {
 export class LogCleaner {
   readonly #options: LogCleanerOptions;
   readonly #mapSlots: number;
-  /** Damaged: left alone until another broker takes over, which may find them repaired. */
-  readonly #uncleanable = new Set<LogId>();
+  /**
+   * Damaged, with the log start of then: left alone until another broker takes over, which may find them repaired, or a
+   * part is deleted: that may be the damaged one, and what is read while it is deleted looks damaged.
+   */
+  readonly #uncleanable = new Map<LogId, number>();
 
   constructor(options: LogCleanerOptions) {
     this.#options = options;
@@ -77,30 +80,38 @@ export class LogCleaner {
     const due: DueLog[] = [];
     for (const compacted of logs) {
       if (signal.aborted) return;
-      await this.#attempt(compacted, async () => due.push(...(await this.#dueLog(compacted))));
+      await this.#attempt(compacted, async (opened) => due.push(...(await this.#dueLog(compacted, opened))));
     }
     due.sort((a, b) => dirtyRatio(b.part) - dirtyRatio(a.part));
     for (const log of due) {
       if (signal.aborted) return;
-      await this.#attempt(log.compacted, () => this.#clean(log, signal));
+      await this.#attempt(log.compacted, (opened) => this.#clean(log, opened, signal));
     }
   }
 
-  async #attempt(compacted: CompactedLog, work: () => Promise<unknown>): Promise<void> {
-    if (this.#uncleanable.has(compacted.log)) return;
+  /** `work` tells with what log it begins. */
+  async #attempt(
+    { log }: CompactedLog,
+    work: (opened: (leader: PartitionLog) => PartitionLog) => Promise<unknown>,
+  ): Promise<void> {
+    let logStartOffset = 0;
     try {
-      await work();
+      await work((leader) => {
+        logStartOffset = leader.logStartOffset;
+        return leader;
+      });
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
-      if (error.type === 'CORRUPT_MESSAGE') this.#uncleanable.add(compacted.log);
+      if (error.type === 'CORRUPT_MESSAGE') this.#uncleanable.set(log, logStartOffset);
     }
   }
 
-  async #dueLog(compacted: CompactedLog): Promise<DueLog[]> {
+  async #dueLog(compacted: CompactedLog, opened: (leader: PartitionLog) => PartitionLog): Promise<DueLog[]> {
     const { store, clock } = this.#options;
     const { log } = compacted;
     if (!mayBeDirty(await store.segments(log))) return []; // it need not even be opened
-    const leader = await compacted.open();
+    const leader = opened(await compacted.open());
+    if (this.#uncleanable.get(log) === leader.logStartOffset) return [];
     const config = compacted.config();
     const nowMs = clock.wallMs();
     const segments = await store.segments(log);
@@ -136,10 +147,14 @@ export class LogCleaner {
     return oldestMs;
   }
 
-  async #clean({ compacted, segments, part, abortedTransactions }: DueLog, signal: AbortSignal): Promise<void> {
+  async #clean(
+    { compacted, segments, part, abortedTransactions }: DueLog,
+    opened: (leader: PartitionLog) => PartitionLog,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { store, clock, leaderEpoch, batchKeys } = this.#options;
     const { log } = compacted;
-    const leader = await compacted.open();
+    const leader = opened(await compacted.open());
     // What a dead leader left; and from here on recovery replays nothing of these segments.
     await rewriteClosed(leader, () => store.sweepSealed(log, leaderEpoch));
     const sealed = await store.sealedSegments(log);
@@ -147,7 +162,7 @@ export class LogCleaner {
     const source: LogToClean = {
       log,
       segments,
-      sealed,
+      layout: { logStartOffset: leader.logStartOffset, sealed },
       abortedTransactions,
       producer: (producerId) => leader.producer(producerId),
       read: (offset, maxBytes, endOffset) => {
