@@ -118,17 +118,18 @@ export async function* batchesOf(
   const whole = new WholeStretch({ log, fromOffset: start, logStartOffset, segmentOffset: baseOffset, sealed });
   while (next < nextOffset) {
     signal.throwIfAborted();
+    const before = next;
     const group: StoredBatch[] = [];
     for (const chunk of await store.read(log, next, READ_BYTES, nextOffset)) {
       for (const { header, at } of batchesIn(chunk)) {
-        if (lastOffsetOf(header) < start || header.baseOffset >= nextOffset) continue;
-        whole.take(header, chunk, at);
-        group.push({ header, bytes: chunk.subarray(at, at + header.sizeInBytes) });
+        // A row may begin before what is asked for; behind that, nothing is passed over.
+        if (lastOffsetOf(header) < (group.length === 0 ? next : start) || header.baseOffset >= nextOffset) continue;
+        if (whole.take(header, chunk, at)) group.push({ header, bytes: chunk.subarray(at, at + header.sizeInBytes) });
         next = lastOffsetOf(header) + 1;
       }
     }
-    if (group.length === 0) break; // the end of what is sealed was compacted away, if nothing is missing
-    yield group;
+    if (next === before) break; // the end of what is sealed was compacted away, if nothing is missing
+    if (group.length > 0) yield group;
   }
   whole.end(nextOffset);
 }

@@ -44,15 +44,18 @@ export class WholeStretch {
   }
 
   /**
-   * The next batch, which begins at `at` of `bytes`.
+   * The next batch, which begins at `at` of `bytes`; false where it is none: a row that goes on behind what is sealed may
+   * begin before, with what the sealed segment has taken over, or left out.
    * @throws KafkaError CORRUPT_MESSAGE: something before it is missing, or it begins too early.
    */
-  take(header: BatchHeader, bytes: Uint8Array, at: number): void {
+  take(header: BatchHeader, bytes: Uint8Array, at: number): boolean {
     const { baseOffset, sizeInBytes } = header;
     this.#pass(baseOffset);
-    if (baseOffset < this.#leastOffset) throw this.#missing(this.#leastOffset, baseOffset);
     const [segment] = this.#sealed;
-    if (segment !== undefined && segment.baseOffset <= baseOffset) {
+    const isSealed = segment !== undefined && segment.baseOffset <= baseOffset;
+    if (isSealed && this.#byteCount === segment.byteCount) return false;
+    if (baseOffset < this.#leastOffset) throw this.#missing(this.#leastOffset, baseOffset);
+    if (isSealed) {
       this.#crc32c = crc32c(bytes, at, at + sizeInBytes, this.#crc32c);
       this.#byteCount += sizeInBytes;
     } else if (baseOffset >= this.#sealedEndOffset) {
@@ -60,6 +63,7 @@ export class WholeStretch {
       if (baseOffset > expected) throw this.#missing(expected, baseOffset);
     }
     this.#nextOffset = this.#leastOffset = lastOffsetOf(header) + 1;
+    return true;
   }
 
   /**

@@ -11,6 +11,8 @@ import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
 import type { LogStore } from '../../src/storage/log-store.js';
+import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
+import { concatBytes } from '../../src/util/bytes.js';
 import { batch, LOG, leader } from './harness.js';
 
 const NEVER = new AbortController().signal;
@@ -128,6 +130,39 @@ test('a log that is damaged between two passes of compaction', async () => {
     }),
     { numRuns: 150 },
   );
+});
+
+// Rows that the journal has joined do not end where segments do (table seed 32694).
+test('a row that begins in a sealed segment, whose end was compacted away, and goes on behind it is cleaned and sealed', async () => {
+  for (const work of ['sealed', 'cleaned'] as const) {
+    const { store, leaderEpoch, clock, open } = await leader();
+    const log = await open({ topicConfig: CONFIG });
+    const put = (key: string): Promise<unknown> =>
+      log.append(batch([{ key, value: `${key}`.padEnd(100, '.') }]), 'client');
+    while ((await store.segments(LOG)).length < 3) await put(`key ${log.logEndOffset}`);
+    const raw = await store.raw();
+    const [segment, next] = await store.segments(LOG);
+    const [last, first] = await raw.chunks(LOG, segment!.nextOffset - 1, 2);
+    const joined = { lastOffset: first!.lastOffset, bytes: concatBytes([last!.bytes, first!.bytes]) };
+    await raw.apply({ log: LOG, deleteChunks: [last!.lastOffset], putChunks: [joined] }, leaderEpoch);
+    // As after compaction, which took out all but the first.
+    const builder = new SealedSegmentBuilder(LOG, 0);
+    builder.add((await raw.chunks(LOG, 0, 1))[0]!.bytes);
+    const range = { log: LOG, baseOffset: 0, nextOffset: segment!.nextOffset };
+    const staged = await store.stageSealed(builder.finish(range.nextOffset), leaderEpoch);
+    await store.publishSealed({ ...range, sealed: [staged], segments: [segment!] }, leaderEpoch);
+    await store.sweepSealed(LOG, leaderEpoch);
+
+    if (work === 'sealed') await sealClosedSegments(log, NEVER);
+    else {
+      const config = parseTopicConfig(CONFIG);
+      const logs: CompactedLog[] = [{ log: LOG, config: () => config, open: async () => log }];
+      await new LogCleaner({ store, leaderEpoch, clock }).cleanAll(logs, NEVER);
+    }
+    const sealedEndOffset = (await store.sealedSegments(LOG)).at(-1)?.nextOffset;
+    expect(sealedEndOffset).toBeGreaterThanOrEqual(next!.nextOffset);
+    expect((await readWhole(store, log.logEndOffset)).gaps).toEqual([]);
+  }
 });
 
 async function readWhole(store: LogStore, endOffset: number) {

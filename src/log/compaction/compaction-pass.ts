@@ -148,10 +148,11 @@ async function* batchesBetween(
     if (chunks.length === 0) break; // a gap up to the end
     for (const bytes of chunks) {
       for (const { header, at } of batchesIn(bytes)) {
-        if (lastOffsetOf(header) < from) continue;
+        // A row may begin before what is asked for; behind that, nothing is passed over.
+        if (lastOffsetOf(header) < (next === before ? next : from)) continue;
         if (header.baseOffset >= to) return whole?.end(to);
-        whole?.take(header, bytes, at);
-        yield { bytes, batch: { header: verifyBatch(bytes, at), at } };
+        const isPart = whole?.take(header, bytes, at) ?? true;
+        if (isPart) yield { bytes, batch: { header: verifyBatch(bytes, at), at } };
         next = lastOffsetOf(header) + 1;
       }
     }
