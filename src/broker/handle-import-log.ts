@@ -1,4 +1,5 @@
 import { checkLog } from '../log/check-log.js';
+import { publishStaged } from '../log/publish-staged.js';
 import { type LogToRepair, repairKept } from '../log/repair-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ImportLogRequest, ImportLogResponse } from '../protocol/requests.js';
@@ -46,7 +47,7 @@ export async function handleImportLog(
         const builder = new SealedSegmentBuilder(log, baseOffset);
         builder.add(records);
         const staged = await store.stageSealed(builder.finish(range.nextOffset), leaderEpoch);
-        await store.publishSealed({ ...range, sealed: [staged], segments: [] }, leaderEpoch);
+        await publishStaged(store, { ...range, sealed: [staged], segments: [] }, leaderEpoch);
       }
       if (!request.isLast) return;
       const target: LogToRepair = { store, raw, log, leaderEpoch, recovery: recovery(), signal: undefined };

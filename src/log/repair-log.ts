@@ -6,6 +6,7 @@ import { SealedSegmentBuilder } from '../storage/sealed-segment.js';
 import { concatBytes } from '../util/bytes.js';
 import { type CheckedLog, type CheckedPiece, checkLog, type LogToCheck } from './check-log.js';
 import type { RowPart } from './check-row.js';
+import { publishStaged } from './publish-staged.js';
 
 export interface LogToRepair extends LogToCheck {
   readonly leaderEpoch: number;
@@ -73,10 +74,10 @@ async function repairSealed({ store, log, leaderEpoch }: LogToRepair, { sealed, 
   const { baseOffset, nextOffset } = sealed;
   const builder = new SealedSegmentBuilder(log, baseOffset);
   for (const part of parts) for (const batch of written(part, leaderEpoch).batches) builder.add(batch);
-  const staged = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
   const isWithin = (row: SegmentRow): boolean => row.baseOffset >= baseOffset && row.nextOffset <= nextOffset;
   const segments = (await store.segments(log)).filter(isWithin);
-  await store.publishSealed({ log, baseOffset, nextOffset, sealed: [staged], segments }, leaderEpoch);
+  const staged = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
+  await publishStaged(store, { log, baseOffset, nextOffset, sealed: [staged], segments }, leaderEpoch);
 }
 
 /** Rows of segments and the checkpoint, from the batches; producers that only the old checkpoint knows stay known. */

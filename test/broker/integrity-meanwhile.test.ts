@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { errorName } from '../../src/protocol/errors.js';
+import { errorName, KafkaError } from '../../src/protocol/errors.js';
 import { batchesIn } from '../../src/record/batch-header.js';
 import { calling } from '../log/calling.js';
 import {
@@ -54,6 +54,7 @@ async function atEachCall(
       tamper: (store) =>
         calling(store, async () => {
           if (--left !== 0) return;
+          if (change === FAILED.change) return change(broker) as Promise<void>;
           changed = change(broker);
           await Promise.race([changed, settled()]); // it may have to wait until the work is done
         }),
@@ -111,7 +112,12 @@ test.each([CREATED, WRITTEN, CUT])('a repair of a damaged log while $what', asyn
   );
 });
 
-test.each([CREATED, WRITTEN, CUT, GONE])('an import while $what', async (meanwhile) => {
+const FAILED: Meanwhile = {
+  what: 'the store fails once',
+  change: () => Promise.reject(new KafkaError('KAFKA_STORAGE_ERROR', 'once')),
+};
+
+test.each([CREATED, WRITTEN, CUT, GONE, FAILED])('an import while $what', async (meanwhile) => {
   await atEachCall(
     meanwhile,
     async (broker) => {
@@ -125,7 +131,16 @@ test.each([CREATED, WRITTEN, CUT, GONE])('an import while $what', async (meanwhi
       const bytes = Uint8Array.from(records.flatMap((chunk) => [...chunk]));
       expect([...batchesIn(bytes)]).toHaveLength(5);
       const request = { name: 'orders', partitionIndex: 0, records: bytes, isFirst: true, isLast: true };
-      const { errorCode, logEndOffset } = await broker.send('ImportLog', request as never);
+      let { errorCode, logEndOffset } = await broker.send('ImportLog', request);
+      if (errorCode !== 0 && meanwhile === FAILED) {
+        const check = { topics: [{ name: 'orders', partitions: [0] }], repair: false };
+        const [checked] = (await broker.send('CheckLogs', check)).topics[0]!.partitions;
+        expect(checked?.findings.filter(({ kind }) => kind === 'leftover')).toEqual([]);
+        // What failed behind the publishing is there.
+        const isThere = (await broker.store.sealedSegments(2)).length > 0;
+        if (isThere) [errorCode, logEndOffset] = [0, 5];
+        else ({ errorCode, logEndOffset } = await broker.send('ImportLog', request));
+      }
       if (errorCode !== 0) return;
       expect(logEndOffset).toBeGreaterThanOrEqual(5);
       acknowledged.get(broker)?.unshift(...(source['source-0'] ?? []));

@@ -10,6 +10,7 @@ import { type AbortedTransaction, packAborted, unpackAborted } from '../aborted-
 import type { BatchKeys } from '../batch-keys.js';
 import { decidedBehind, rewriteClosed } from '../log-upkeep.js';
 import type { PartitionLog } from '../partition-log.js';
+import { publishStaged } from '../publish-staged.js';
 import {
   type CleanablePart,
   cleanablePart,
@@ -207,12 +208,7 @@ export class LogCleaner {
     const aborted = indexOf(batches, abortedTransactions);
     const segments = [{ ...row, byteCount, startPosition: moved, maxTimestampMs, ...aborted }];
     const sealed = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
-    try {
-      await store.publishSealed({ log, baseOffset, nextOffset, sealed: [sealed], segments }, leaderEpoch);
-    } catch (error) {
-      await store.dropStaged([sealed]).catch(() => {}); // else the next leader sweeps it
-      throw error;
-    }
+    await publishStaged(store, { log, baseOffset, nextOffset, sealed: [sealed], segments }, leaderEpoch);
   }
 }
 
