@@ -1,12 +1,11 @@
 import { checkLog } from '../log/check-log.js';
-import { publishStaged } from '../log/publish-staged.js';
 import { type LogToRepair, repairKept } from '../log/repair-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { ImportLogRequest, ImportLogResponse } from '../protocol/requests.js';
 import { batchesIn, lastOffsetOf, verifyBatch } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import { wholeBatchesEnd } from '../record/whole-batches.js';
-import { SealedSegmentBuilder } from '../storage/sealed-segment.js';
+import { publishStaged, SealedSegmentBuilder } from '../storage/sealed-segment.js';
 import { unknownPartition } from './handle-metadata.js';
 import type { IntegrityContext } from './integrity-handlers.js';
 

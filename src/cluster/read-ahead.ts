@@ -1,6 +1,6 @@
 import { endOffsetOf } from '../log/end-offset.js';
 import { firstBatches } from '../log/first-batches.js';
-import { KnownHoles } from '../log/known-holes.js';
+import type { KnownHoles } from '../log/known-holes.js';
 import { readSound } from '../log/sound-batches.js';
 import { KafkaError } from '../protocol/errors.js';
 import { takeChunks } from '../storage/chunk.js';
@@ -205,7 +205,7 @@ export class ReadAhead {
     endOffset: number,
     rows?: readonly Uint8Array[],
   ): Promise<Uint8Array[]> {
-    const holes = this.#holes.get(log) ?? new KnownHoles();
+    const holes = this.#holes.get(log) ?? new Map();
     this.#holes.set(log, holes);
     const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset, holes }, rows);
     return [...chunks];

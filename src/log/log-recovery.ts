@@ -1,6 +1,6 @@
 import { batchesIn, isTransactional, lastOffsetOf } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
-import { KnownHoles } from './known-holes.js';
+import type { KnownHoles } from './known-holes.js';
 import { LogGapError } from './log-gap.js';
 import { asLogSnapshot } from './log-snapshot.js';
 import { LogState, type TransactionsPart } from './log-state.js';
@@ -52,7 +52,7 @@ async function recoverOnce(store: LogStore, log: LogId, options: RecoveryOptions
   const state = await stateAtCheckpoint(ends, options);
   const endOffset = Math.max(logStartOffset, (ends.lastOffset ?? -1) + 1, state.nextOffset);
   const replayed = { bytes: 0, batches: 0 };
-  const holes = new KnownHoles();
+  const holes: KnownHoles = new Map();
   while (state.nextOffset < endOffset) {
     const read = { log, offset: state.nextOffset, maxBytes: READ_BYTES, endOffset, holes };
     const { chunks, nextOffset, isLost } = await readOrSkip(store, read);

@@ -4,7 +4,6 @@ import { openBatch } from '../record/batch-compression.js';
 import { type BatchAt, batchesIn, lastOffsetOf, timestampType } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
-import { KnownHoles } from './known-holes.js';
 import { asLogSnapshot } from './log-snapshot.js';
 import { readAgainWhereDeleted } from './read-again.js';
 import { soundChunks } from './sound-batches.js';
@@ -127,7 +126,7 @@ async function* batches(
   to: number,
 ): AsyncGenerator<{ readonly chunk: Uint8Array; readonly batch: BatchAt }, void, undefined> {
   const end = Math.min(to, endOffset);
-  const read = { log, offset: from, maxBytes: READ_BYTES, endOffset: end, holes: new KnownHoles() };
+  const read = { log, offset: from, maxBytes: READ_BYTES, endOffset: end };
   for await (const chunk of soundChunks(store, read, ignore)) {
     for (const batch of batchesIn(chunk)) {
       if (batch.header.baseOffset >= end) return;

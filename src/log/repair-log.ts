@@ -2,11 +2,10 @@ import { batchSpanAt } from '../record/batch-header.js';
 import { gapBatches } from '../record/gap-batch.js';
 import { MAX_ROW_BYTES, type SegmentRow } from '../storage/log-store.js';
 import type { RawChunk } from '../storage/raw-log-store.js';
-import { SealedSegmentBuilder } from '../storage/sealed-segment.js';
+import { publishStaged, SealedSegmentBuilder } from '../storage/sealed-segment.js';
 import { concatBytes } from '../util/bytes.js';
 import { type CheckedLog, type CheckedPiece, checkLog, type LogToCheck } from './check-log.js';
 import type { RowPart } from './check-row.js';
-import { publishStaged } from './publish-staged.js';
 
 export interface LogToRepair extends LogToCheck {
   readonly leaderEpoch: number;

@@ -5,11 +5,13 @@ import { baseOffsetOf } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
-import { KnownHoles } from './known-holes.js';
+import { isHole, type KnownHoles } from './known-holes.js';
 import { LogGapError } from './log-gap.js';
 import { isSameLayout, type LogLayout, layoutOf } from './log-layout.js';
 import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
 
+/** That are known of one log: what is forgotten is found again where it is met. */
+const MAX_HOLES = 64 * 1024;
 /** Some MiB at most. */
 const SLICE_ROWS = 32;
 
@@ -32,7 +34,7 @@ interface Piece {
  * @throws LogGapError: the records at `offset` are lost. KafkaError OFFSET_OUT_OF_RANGE: they were deleted meanwhile.
  */
 export async function salvage(store: LogStore, read: SoundRead): Promise<SoundStretch> {
-  const holes = read.holes ?? new KnownHoles();
+  const holes = read.holes ?? new Map();
   for (let layout = await layoutOf(store, read.log); ; ) {
     try {
       return await salvageIn(layout, store, { ...read, holes });
@@ -96,12 +98,12 @@ function firstReadable(
     at = found;
     if (!isIntact && isContradicted(piece, bytes, at, { next, counted: counted.get(at), batches })) continue;
     const span = batchSpanAt(bytes, at);
-    if (!holes.hold(next, span.baseOffset)) reason ??= at === 0 ? 'missing' : 'corrupt';
+    if (!isHole(holes, next, span.baseOffset)) reason ??= at === 0 ? 'missing' : 'corrupt';
     if (!isGap(span)) return { at, offset: Math.max(span.baseOffset, next), reason };
     reason ??= 'removed';
     next = span.lastOffset + 1;
   }
-  if (!holes.hold(next, lastOffset + 1)) reason ??= 'corrupt';
+  if (!isHole(holes, next, lastOffset + 1)) reason ??= 'corrupt';
   return { offset: Math.max(next, lastOffset + 1), reason };
 }
 
@@ -112,7 +114,10 @@ function firstReadable(
 function addHoles(bytes: Uint8Array, { baseOffset, lastOffset }: Piece, holes: KnownHoles): void {
   let next = baseOffset;
   const add = (nextOffset: number): void => {
-    if (next !== undefined && next < nextOffset) holes.add(next, nextOffset);
+    if (next === undefined || next >= nextOffset) return;
+    holes.delete(nextOffset); // to the end: the oldest goes first
+    holes.set(nextOffset, next);
+    if (holes.size > MAX_HOLES) holes.delete(holes.keys().next().value!);
   };
   for (let at = 0; at < bytes.byteLength; ) {
     const size = soundSizeAt(bytes, at);

@@ -36,7 +36,7 @@ export async function* soundChunks(
   from: SoundRead,
   onGap: (gap: PartitionGap) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let read = from; read.offset < read.endOffset; ) {
+  for (let read = { holes: new Map(), ...from }; read.offset < read.endOffset; ) {
     try {
       const { chunks, nextOffset } = await readSound(store, read);
       yield* chunks;

@@ -1,7 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import { type BatchSpan, batchSizeAt, batchSpanAt, hasMagic, isGap, soundSizeAt } from '../record/batch-header.js';
 import type { LogId } from '../storage/log-store.js';
-import type { KnownHoles } from './known-holes.js';
+import { isHole, type KnownHoles } from './known-holes.js';
 
 /** What is read, and where: as `LogStore.read`. */
 export interface SoundRead {
@@ -42,10 +42,7 @@ export function soundStretch(
     for (let size: number | undefined; at < row.byteLength; at += size) {
       const span = batchSpanAt(row, at);
       const isStart = isFirst && at === start;
-      const isNext =
-        span.baseOffset <= nextOffset
-          ? isStart || span.baseOffset === nextOffset
-          : holes?.hold(nextOffset, span.baseOffset);
+      const isNext = span.baseOffset < nextOffset ? isStart : isHole(holes, nextOffset, span.baseOffset);
       const isSound = isNext && !isGap(span);
       size = isSound ? soundSizeAt(row, at) : undefined;
       if (size === undefined) {
@@ -96,9 +93,7 @@ function batchHolding(
     at += size;
   }
   const isWanted = ({ baseOffset, lastOffset }: BatchSpan): boolean =>
-    lastOffset >= offset &&
-    baseOffset >= (endOffset ?? 0) &&
-    (baseOffset <= offset || !!holes?.hold(offset, baseOffset));
+    lastOffset >= offset && baseOffset >= (endOffset ?? 0) && isHole(holes, offset, baseOffset);
   const found = findSoundBatch(row, at, isWanted) ?? row.byteLength;
   return { at: found, isProved: found < row.byteLength && batchSpanAt(row, found).baseOffset === endOffset };
 }

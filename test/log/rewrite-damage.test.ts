@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type CompactedLog, LogCleaner } from '../../src/log/compaction/log-cleaner.js';
-import { KnownHoles } from '../../src/log/known-holes.js';
+import type { KnownHoles } from '../../src/log/known-holes.js';
 import { LogGapError } from '../../src/log/log-gap.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
 import { readSound } from '../../src/log/sound-batches.js';
@@ -168,7 +168,7 @@ test('a row that begins in a sealed segment, whose end was compacted away, and g
 async function readWhole(store: LogStore, endOffset: number) {
   const values: string[] = [];
   const gaps: PartitionGap[] = [];
-  const holes = new KnownHoles();
+  const holes: KnownHoles = new Map();
   for (let offset = 0; offset < endOffset; ) {
     try {
       const { chunks, nextOffset } = await readSound(store, { log: LOG, offset, maxBytes: 1000, endOffset, holes });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { KnownHoles } from '../../src/log/known-holes.js';
+import type { KnownHoles } from '../../src/log/known-holes.js';
 import { LogGapError } from '../../src/log/log-gap.js';
 import { readSound } from '../../src/log/sound-batches.js';
 import type { PartitionGap } from '../../src/protocol/requests.js';
@@ -199,10 +199,10 @@ test('a sealed segment whose bytes are gone is a gap', async () => {
 test('a sealed segment that is damaged after it was found whole is a gap, though the read reaches the next one', async () => {
   const { lead, chunks, disk } = await logOf([[2], [1], [3], [1]]);
   for (const chunk of chunks.slice(0, 3)) await sealRows(lead, [chunk]);
-  const holes = new KnownHoles();
+  const holes: KnownHoles = new Map();
   await readWhole(lead, 1000, 0, holes);
   disk.damageSealedByte(LOG, 2, 70, 0xff);
-  for (const known of [new KnownHoles(), holes]) {
+  for (const known of [new Map(), holes]) {
     const { values, gaps } = await readWhole(lead, 1000, 0, known);
     expect(values).toEqual(['0.0', '0.1', '2.0', '2.1', '2.2', '3.0']);
     expect(gaps).toEqual([{ fromOffset: 2, nextOffset: 3, reason: 'corrupt' }]);
@@ -260,7 +260,7 @@ test('what compaction left out is passed over at every border', async () => {
       }
       await lead.store.sweepSealed(LOG, lead.leaderEpoch);
       const seek = from % (kept.length + 1);
-      const holes = new KnownHoles();
+      const holes: KnownHoles = new Map();
       await readWhole(lead, maxBytes, knownFrom % (kept.length + 1), holes);
       const { values, gaps } = await readWhole(lead, maxBytes, seek, holes);
       const expected = [...kept, true].flatMap((isKept, offset) => (isKept && offset >= seek ? [`${offset}.0`] : []));
@@ -330,7 +330,7 @@ async function sealRows(
     if (byte !== sound.bytes[i]) lead.disk.damageSealedByte(LOG, baseOffset, before + i, byte);
 }
 
-async function readWhole({ store }: Leader, maxBytes: number, fromOffset = 0, holes = new KnownHoles()) {
+async function readWhole({ store }: Leader, maxBytes: number, fromOffset = 0, holes: KnownHoles = new Map()) {
   const { lastOffset = -1 } = await store.ends(LOG);
   const values: string[] = [];
   const gaps: PartitionGap[] = [];

@@ -5,12 +5,11 @@ import type { BatchHeader } from '../../record/record.js';
 import { emptiedBatch } from '../../record/rewritten-batch.js';
 import type { Clock } from '../../runtime/runtime.js';
 import type { LogId, LogStore, SegmentRow } from '../../storage/log-store.js';
-import { SealedSegmentBuilder } from '../../storage/sealed-segment.js';
+import { publishStaged, SealedSegmentBuilder } from '../../storage/sealed-segment.js';
 import { type AbortedTransaction, packAborted, unpackAborted } from '../aborted-transactions.js';
 import type { BatchKeys } from '../batch-keys.js';
 import { decidedBehind, rewriteClosed } from '../log-upkeep.js';
 import type { PartitionLog } from '../partition-log.js';
-import { publishStaged } from '../publish-staged.js';
 import {
   type CleanablePart,
   cleanablePart,
