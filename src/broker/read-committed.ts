@@ -123,12 +123,14 @@ async function storedWindow(
   fromOffset: number,
 ): Promise<AbortedWindow> {
   const options = { nowMs: clock.wallMs(), transactions: parts.transactions };
-  const { committed } = await recoverLog(store, log, options); // before the rows: none is then missing between them
+  const { committed, state } = await recoverLog(store, log, options); // before the rows: none is then missing between them
   const active = committed.transactions?.aborted ?? [];
   const rows = await store.segments(log);
-  const { logStartOffset, lastOffset = -1 } = await store.ends(log);
-  if (lastOffset + 1 < view.highWatermark) {
-    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `log ${log} is being deleted with its topic`); // no other log becomes shorter
+  const { logStartOffset, sealedEndOffset, lastOffset = -1 } = await store.ends(log);
+  const isLess = (rows[0]?.baseOffset ?? state.segment.baseOffset) > logStartOffset;
+  // With a topic, the rows of its segments go behind all others; damage alone takes not all of those.
+  if (lastOffset < sealedEndOffset && (isLess || committed.highWatermark < view.highWatermark)) {
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `log ${log} is being deleted with its topic`);
   }
   if (logStartOffset > fromOffset) {
     throw new KafkaError('OFFSET_OUT_OF_RANGE', `log ${log} begins at offset ${logStartOffset}, found ${fromOffset}`);

@@ -71,6 +71,17 @@ test.each<{ what: string; change: (table: Table) => Promise<unknown>; isGone?: t
   }
 });
 
+// It is damage, and no deletion of the topic: what is left can be read.
+test('a log of transactions whose last row is gone is read up to there', async () => {
+  const { log, store, leaderEpoch, written } = await newTable();
+  await log.writeCheckpoint();
+  const { lastOffset = 0 } = await store.ends(LOG);
+  await (await store.raw()).apply({ log: LOG, deleteChunks: [lastOffset, lastOffset - 1] }, leaderEpoch);
+  const seen = await readThrough(store, lastOffset - 1, () => 0);
+  const committed = written.filter(({ outcome, offset }) => outcome === 'commit' && offset < lastOffset - 1);
+  expect(seen.map(({ offset }) => offset)).toEqual(committed.map(({ offset }) => offset));
+});
+
 async function newTable(): Promise<Table> {
   const led = await leader(new MemoryDisk());
   const log = await led.open({ topicConfig: CONFIG });
