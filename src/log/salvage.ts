@@ -8,7 +8,7 @@ import { crc32c } from '../util/crc32c.js';
 import { isHole, type KnownHoles } from './known-holes.js';
 import { LogGapError } from './log-gap.js';
 import { isSameLayout, type LogLayout, layoutOf } from './log-layout.js';
-import { findSoundBatch, type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
+import { findSoundBatch, type SoundRead, type SoundStretch, sizeAt, soundStretch } from './sound-stretch.js';
 
 /** That are known of one log: what is forgotten is found again where it is met. */
 const MAX_HOLES = 64 * 1024;
@@ -111,32 +111,33 @@ function firstReadable(
  * What compaction took out of a sealed segment: there, one sound batch lies right behind the other. What was damaged when
  * the segment was written is none of it.
  */
-function addHoles(bytes: Uint8Array, { baseOffset, lastOffset }: Piece, holes: KnownHoles): void {
-  let next = baseOffset;
-  const add = (nextOffset: number): void => {
-    if (next === undefined || next >= nextOffset) return;
+function addHoles(bytes: Uint8Array, { baseOffset = 0, lastOffset }: Piece, holes: KnownHoles): void {
+  let before = { at: -1, nextOffset: baseOffset };
+  const isSound = (at: number): boolean => at < 0 || at === bytes.byteLength || soundSizeAt(bytes, at) !== undefined;
+  const add = (at: number, nextOffset: number): void => {
+    if (before.nextOffset >= nextOffset || !isSound(before.at) || !isSound(at)) return;
     holes.delete(nextOffset); // to the end: the oldest goes first
-    holes.set(nextOffset, next);
+    holes.set(nextOffset, before.nextOffset);
     if (holes.size > MAX_HOLES) holes.delete(holes.keys().next().value!);
   };
   for (let at = 0; at < bytes.byteLength; ) {
-    const size = soundSizeAt(bytes, at);
+    const size = sizeAt(bytes, at);
     if (size === undefined) {
-      next = undefined;
+      before = { at, nextOffset: Infinity };
       at = findSoundBatch(bytes, at + 1, isAny) ?? bytes.byteLength;
       continue;
     }
-    const span = batchSpanAt(bytes, at);
-    add(span.baseOffset);
-    next = span.lastOffset + 1;
+    const { baseOffset: next, lastOffset: last } = batchSpanAt(bytes, at);
+    add(at, next);
+    before = { at, nextOffset: last + 1 };
     at += size;
   }
-  add(lastOffset + 1);
+  add(bytes.byteLength, lastOffset + 1);
 }
 
 /** Its base offset, which no checksum covers, does not fit what is around it. */
 function isContradicted(
-  { baseOffset: begin, lastOffset: end, isSealed }: Piece,
+  piece: Piece,
   bytes: Uint8Array,
   at: number,
   {
@@ -145,25 +146,36 @@ function isContradicted(
     batches,
   }: { readonly next: number; readonly counted: number | undefined; readonly batches: readonly FoundBatch[] },
 ): boolean {
+  const { baseOffset: begin, lastOffset: end, isSealed } = piece;
   const { baseOffset, lastOffset } = batchSpanAt(bytes, at);
   if (counted !== undefined) return baseOffset !== counted;
   if (lastOffset > end) return true;
-  if (at === 0 && baseOffset === begin) return false;
-  const behind = at + (soundSizeAt(bytes, at) ?? 0);
-  const following = batches.find((found) => found.at === behind);
-  if (!isSealed) {
-    if (baseOffset === next) return false;
-    return behind === bytes.byteLength
-      ? lastOffset < end
-      : following !== undefined && following.span.baseOffset !== lastOffset + 1;
-  }
-  if (following === undefined || following.span.baseOffset > lastOffset) return false;
-  // One of the two is wrong. The following one is where it lies below what is before both.
-  const before = batches.find((found) => found.end === at)?.span.lastOffset ?? (begin ?? 0) - 1;
-  if (following.span.baseOffset <= before) return false;
-  const limit = batches.find((found) => found.at === following.end)?.span.baseOffset ?? end + 1;
-  const doesFitBehind = lastOffset + following.span.lastOffsetDelta + 1 < limit;
-  return baseOffset !== next || !doesFitBehind;
+  const index = batches.findIndex((found) => found.at === at);
+  if (isSealed) return isOutOfPlace(piece, batches, index, index) || isOutOfPlace(piece, batches, index - 1, index);
+  if (baseOffset === next || (at === 0 && baseOffset === begin)) return false;
+  const { end: behind } = batches[index]!;
+  if (behind === bytes.byteLength) return lastOffset < end;
+  const following = batches[index + 1];
+  return following?.at === behind && following.span.baseOffset !== lastOffset + 1;
+}
+
+/**
+ * Of a sealed segment, which may leave out offsets: whether the batch at `first` overlaps the one behind it, and that at
+ * `index` is the wrong one of the two, or may be. It is not where there would be no room for it elsewhere.
+ */
+function isOutOfPlace(
+  { baseOffset = 0, lastOffset }: Piece,
+  batches: readonly FoundBatch[],
+  first: number,
+  index: number,
+): boolean {
+  const [one, other] = [batches[first]?.span, batches[first + 1]?.span];
+  if (one === undefined || other === undefined || other.baseOffset > one.lastOffset) return false;
+  const before = batches[first - 1]?.span.lastOffset ?? baseOffset - 1;
+  const behind = batches[first + 2]?.span.baseOffset ?? lastOffset + 1;
+  const mayBeOne = before + one.lastOffsetDelta + 1 < other.baseOffset;
+  const mayBeOther = one.lastOffset + other.lastOffsetDelta + 1 < behind;
+  return first === index ? mayBeOne || !mayBeOther : mayBeOther || !mayBeOne;
 }
 
 /** A batch whose checksum holds. */

@@ -98,8 +98,8 @@ function batchHolding(
   return { at: found, isProved: found < row.byteLength && batchSpanAt(row, found).baseOffset === endOffset };
 }
 
-/** As the length of the batch says. */
-function sizeAt(row: Uint8Array, at: number): number | undefined {
+/** As the length of the batch says; undefined where it says nothing that can be. */
+export function sizeAt(row: Uint8Array, at: number): number | undefined {
   if (!hasMagic(row, at)) return undefined;
   try {
     return batchSizeAt(row, at);

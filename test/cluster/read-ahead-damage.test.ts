@@ -34,15 +34,16 @@ test('what is damaged after a log was read is a gap, and no hole of compaction',
       lead.disk.damageSealedByte(LOG, damaged.segment, damaged.position + at, damaged.bytes[at]! ^ bits);
 
       const { values, gaps } = await readThrough(ahead, segments.flat().length + 1, maxBytes, 0);
-      const isTold = gaps.some(
-        ({ fromOffset, nextOffset }) => fromOffset <= damaged.offset && damaged.offset < nextOffset,
-      );
-      expect(isTold).toBe(true);
-      const others = [...kept.map(({ offset }) => `${offset}`), 'last'].filter(
-        (value) => value !== `${damaged.offset}`,
-      );
-      // A batch that moved within a hole is read, elsewhere.
-      expect(values.filter((value) => value !== `${damaged.offset}`)).toEqual(others);
+      const isTold = (offset: number): boolean =>
+        gaps.some(({ fromOffset, nextOffset }) => fromOffset <= offset && offset < nextOffset);
+      expect(isTold(damaged.offset)).toBe(true);
+      // A batch that moved within a hole is read, elsewhere; of two that claim the same place, perhaps none.
+      const others = values.filter((value) => value !== `${damaged.offset}`);
+      const missing = kept.filter(({ offset }) => offset !== damaged.offset && !others.includes(`${offset}`));
+      expect(missing.filter(({ offset }) => !isTold(offset))).toEqual([]);
+      expect(missing.length).toBeLessThanOrEqual(at < 8 ? 1 : 0);
+      const expected = kept.filter((batch) => batch !== damaged && !missing.includes(batch));
+      expect(others).toEqual([...expected.map(({ offset }) => `${offset}`), 'last']);
     }),
     {
       numRuns: 400,

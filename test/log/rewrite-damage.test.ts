@@ -121,12 +121,14 @@ test('a log that is damaged between two passes of compaction', async () => {
       await clean();
 
       const { values, gaps } = await readWhole(store, log.logEndOffset);
+      const isTold = (offset: number): boolean =>
+        gaps.some(({ fromOffset, nextOffset }) => fromOffset <= offset && offset < nextOffset);
+      expect(isTold(found.header.baseOffset)).toBe(true);
       const lost = before.filter((value) => !values.includes(value)).map((value) => Number.parseInt(value, 10));
-      expect(lost.filter((offset) => offset !== found.header.baseOffset)).toEqual([]);
-      const isTold = gaps.some(({ fromOffset, nextOffset }) => {
-        return fromOffset <= found.header.baseOffset && found.header.baseOffset < nextOffset;
-      });
-      expect(isTold).toBe(true);
+      const others = lost.filter((offset) => offset !== found.header.baseOffset);
+      // Of two batches that claim the same place, perhaps none is taken.
+      expect(others.length).toBeLessThanOrEqual(within < 8 ? 1 : 0);
+      expect(others.filter((offset) => !isTold(offset))).toEqual([]);
     }),
     { numRuns: 150 },
   );
