@@ -62,10 +62,10 @@ export class LogCleaner {
   readonly #options: LogCleanerOptions;
   readonly #mapSlots: number;
   /**
-   * Damaged, with the log start of then: left alone until another broker takes over, which may find them repaired, or a
-   * part is deleted: that may be the damaged one, and what is read while it is deleted looks damaged.
+   * Damaged, with the log start of then: left alone until it is opened again, which comes behind a repair, or a part is
+   * deleted: that may be the damaged one, and what is read while it is deleted looks damaged.
    */
-  readonly #uncleanable = new Map<LogId, number>();
+  readonly #uncleanable = new WeakMap<PartitionLog, number>();
 
   constructor(options: LogCleanerOptions) {
     this.#options = options;
@@ -80,29 +80,26 @@ export class LogCleaner {
     const due: DueLog[] = [];
     for (const compacted of logs) {
       if (signal.aborted) return;
-      await this.#attempt(compacted, async (opened) => due.push(...(await this.#dueLog(compacted, opened))));
+      await this.#attempt(async (opened) => due.push(...(await this.#dueLog(compacted, opened))));
     }
     due.sort((a, b) => dirtyRatio(b.part) - dirtyRatio(a.part));
     for (const log of due) {
       if (signal.aborted) return;
-      await this.#attempt(log.compacted, (opened) => this.#clean(log, opened, signal));
+      await this.#attempt((opened) => this.#clean(log, opened, signal));
     }
   }
 
   /** `work` tells with what log it begins. */
-  async #attempt(
-    { log }: CompactedLog,
-    work: (opened: (leader: PartitionLog) => PartitionLog) => Promise<unknown>,
-  ): Promise<void> {
-    let logStartOffset = 0;
+  async #attempt(work: (opened: (leader: PartitionLog) => PartitionLog) => Promise<unknown>): Promise<void> {
+    let begun: readonly [leader: PartitionLog, logStartOffset: number] | undefined;
     try {
       await work((leader) => {
-        logStartOffset = leader.logStartOffset;
+        begun = [leader, leader.logStartOffset];
         return leader;
       });
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
-      if (error.type === 'CORRUPT_MESSAGE') this.#uncleanable.set(log, logStartOffset);
+      if (error.type === 'CORRUPT_MESSAGE' && begun) this.#uncleanable.set(...begun);
     }
   }
 
@@ -111,7 +108,7 @@ export class LogCleaner {
     const { log } = compacted;
     if (!mayBeDirty(await store.segments(log))) return []; // it need not even be opened
     const leader = opened(await compacted.open());
-    if (this.#uncleanable.get(log) === leader.logStartOffset) return [];
+    if (this.#uncleanable.get(leader) === leader.logStartOffset) return [];
     const config = compacted.config();
     const nowMs = clock.wallMs();
     const segments = await store.segments(log);

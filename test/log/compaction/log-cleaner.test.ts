@@ -4,6 +4,7 @@ import { type CompactedLog, LogCleaner } from '../../../src/log/compaction/log-c
 import { decidedBehind, deleteRecordsBefore, enforceRetention, sizeInBytes } from '../../../src/log/log-upkeep.js';
 import { offsetForTimestamp } from '../../../src/log/offset-for-timestamp.js';
 import type { PartitionLog } from '../../../src/log/partition-log.js';
+import { repairLog } from '../../../src/log/repair-log.js';
 import { sealClosedSegments } from '../../../src/log/segment-sealer.js';
 import { KafkaError } from '../../../src/protocol/errors.js';
 import { MAX_TIMESTAMP } from '../../../src/protocol/requests.js';
@@ -15,7 +16,7 @@ import { controlRecordType } from '../../../src/record/control-record.js';
 import { seededRandom } from '../../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../../src/storage/log-store.js';
 import { calling } from '../calling.js';
-import { batch, errorOf, type Leader, LOG, leader, MemoryDisk } from '../harness.js';
+import { batch, errorOf, type Leader, LOG, leader, MemoryDisk, transactions } from '../harness.js';
 
 const NEVER = new AbortController().signal;
 const COMPACT = { 'cleanup.policy': 'compact', 'segment.bytes': '1024', 'min.cleanable.dirty.ratio': '0.01' };
@@ -458,6 +459,28 @@ describe('a cleaner that is interrupted', () => {
     await cleaner.clean();
     await cleaner.clean();
     expect(await store.sealedSegments(LOG)).toEqual(before);
+  });
+
+  test('by a damaged segment goes on once that is mended', async () => {
+    const { log, store, leaderEpoch, clock, disk, open } = await compacted();
+    let opened = log;
+    const config = parseTopicConfig(COMPACT);
+    const logs: CompactedLog[] = [{ log: LOG, config: () => config, open: async () => opened }];
+    const cleaner = new LogCleaner({ store, leaderEpoch, clock });
+    for (let i = 0; i < 100; i++) await put(log, `key-${i}`, 'x');
+    await cleaner.cleanAll(logs, NEVER);
+    const [first] = await store.sealedSegments(LOG);
+    disk.damageSealedByte(LOG, first!.baseOffset, 70, 0xff);
+    for (let i = 0; i < 100; i++) await put(log, `key-${i}`, 'x');
+    const before = await store.sealedSegments(LOG);
+    await cleaner.cleanAll(logs, NEVER);
+    expect(await store.sealedSegments(LOG)).toEqual(before);
+    await log.close();
+    const recovery = { nowMs: 0, transactions };
+    await repairLog({ store, raw: await store.raw(), log: LOG, recovery, signal: undefined, leaderEpoch });
+    opened = await open({ topicConfig: COMPACT });
+    await cleaner.cleanAll(logs, NEVER);
+    expect((await store.sealedSegments(LOG)).at(-1)?.nextOffset).toBe((await store.segments(LOG)).at(-1)?.nextOffset);
   });
 });
 
