@@ -8,6 +8,7 @@ import { repairLog } from '../../src/log/repair-log.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
 import { ignoreKafkaError } from '../../src/protocol/errors.js';
 import { parseTopicConfig } from '../../src/protocol/topic-config.js';
+import { attributesOf } from '../../src/record/batch-attributes.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { calling } from './calling.js';
@@ -100,6 +101,76 @@ test.each(Object.keys(WORKS))('a deposed leader that still %s harms nothing', as
     }
   }
 });
+
+// Goal: what is written while a leader looks after the older part of its log is known to its successor like all else: where the
+// log ends, what is decided, and the sequences of producers. Method: batches of two producers, one in transactions, are
+// appended at each of the calls to the store that a work makes, one by one; then another leader opens the log.
+test.each(['seals', 'seals and cleans', 'cuts', 'retains', 'makes room'])(
+  'what is written while its leader %s is known to the next',
+  async (work) => {
+    for (const type of ['commit', 'abort'] as const) {
+      for (let calls = 1, isDone = false; !isDone; calls++) {
+        const disk = new MemoryDisk();
+        const led = await leader(disk);
+        let left = Number.POSITIVE_INFINITY;
+        let changed: Promise<unknown> | undefined;
+        const store: LogStore = calling(led.store, async () => {
+          if (--left !== 0) return;
+          changed = write();
+          await Promise.race([changed, new Promise((resolve) => setImmediate(resolve))]);
+        });
+        const { leaderEpoch, clock } = led;
+        const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted: () => {} });
+        const config = parseTopicConfig(CONFIG);
+        const log = await PartitionLog.open({
+          ...{ store, groupCommit, leaderEpoch, clock, log: LOG, name: 't-0', transactions },
+          config: () => config,
+        });
+        let sequence = 0;
+        const marker = { type, producerId: 2, producerEpoch: 0, coordinatorEpoch: 0 };
+        const write = async (): Promise<void> => {
+          for (let i = 0; i < 6; i++) {
+            await log.append(data(1, sequence), 'client');
+            await log.append(data(2, sequence++), 'client');
+            if (i === 3) await log.appendEndMarker(marker);
+          }
+        };
+        for (let i = 0; i < 5; i++) await write();
+        left = calls;
+        await WORKS[work]!({ store, leaderEpoch, log }).catch(ignoreKafkaError);
+        isDone = left > 0;
+        left = Number.POSITIVE_INFINITY;
+        await changed;
+        const { logStartOffset, logEndOffset, lastStableOffset } = log;
+        const next = await leader(disk);
+        const successor = await next.open({ topicConfig: CONFIG });
+        expect({ calls, ...endsOf(successor) }).toEqual({ calls, logStartOffset, logEndOffset, lastStableOffset });
+        const again = await successor.append(data(1, sequence - 1), 'client');
+        expect(again.duplicate).toBe(true);
+        await successor.appendEndMarker({ ...marker, type: 'abort' });
+        expect(successor.lastStableOffset).toBe(successor.logEndOffset);
+        const raw = await next.store.raw();
+        const target = { store: next.store, raw, log: LOG, recovery: { nowMs: 0, transactions }, signal: undefined };
+        const { findings } = await checkLog(target);
+        expect({ calls, findings: findings.filter(({ kind }) => kind !== 'leftover') }).toEqual({
+          calls,
+          findings: [],
+        });
+      }
+    }
+  },
+);
+
+/** Of producer 2 in a transaction. */
+function data(producerId: 1 | 2, baseSequence: number): Uint8Array {
+  const attributes = attributesOf({ isTransactional: producerId === 2 });
+  const record = { key: `key ${baseSequence % 5}`, value: `value ${baseSequence}`.padEnd(150, '.') };
+  return batch([record], { producerId, producerEpoch: 0, baseSequence, attributes });
+}
+
+function endsOf({ logStartOffset, logEndOffset, lastStableOffset }: PartitionLog): object {
+  return { logStartOffset, logEndOffset, lastStableOffset };
+}
 
 function put(log: PartitionLog, key: string): Promise<unknown> {
   return log.append(batch([{ key, value: `${key} at ${log.logEndOffset}`.padEnd(60, '.') }]), 'client');
