@@ -108,55 +108,54 @@ test.each(Object.keys(WORKS))('a deposed leader that still %s harms nothing', as
 test.each(['seals', 'seals and cleans', 'cuts', 'retains', 'makes room'])(
   'what is written while its leader %s is known to the next',
   async (work) => {
-    for (const type of ['commit', 'abort'] as const) {
-      for (let calls = 1, isDone = false; !isDone; calls++) {
-        const disk = new MemoryDisk();
-        const led = await leader(disk);
-        let left = Number.POSITIVE_INFINITY;
-        let changed: Promise<unknown> | undefined;
-        const store: LogStore = calling(led.store, async () => {
-          if (--left !== 0) return;
-          changed = write();
-          await Promise.race([changed, new Promise((resolve) => setImmediate(resolve))]);
-        });
-        const { leaderEpoch, clock } = led;
-        const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted: () => {} });
-        const config = parseTopicConfig(CONFIG);
-        const log = await PartitionLog.open({
-          ...{ store, groupCommit, leaderEpoch, clock, log: LOG, name: 't-0', transactions },
-          config: () => config,
-        });
-        let sequence = 0;
-        const marker = { type, producerId: 2, producerEpoch: 0, coordinatorEpoch: 0 };
-        const write = async (): Promise<void> => {
-          for (let i = 0; i < 6; i++) {
-            await log.append(data(1, sequence), 'client');
-            await log.append(data(2, sequence++), 'client');
-            if (i === 3) await log.appendEndMarker(marker);
-          }
-        };
-        for (let i = 0; i < 5; i++) await write();
-        left = calls;
-        await WORKS[work]!({ store, leaderEpoch, log }).catch(ignoreKafkaError);
-        isDone = left > 0;
-        left = Number.POSITIVE_INFINITY;
-        await changed;
-        const { logStartOffset, logEndOffset, lastStableOffset } = log;
-        const next = await leader(disk);
-        const successor = await next.open({ topicConfig: CONFIG });
-        expect({ calls, ...endsOf(successor) }).toEqual({ calls, logStartOffset, logEndOffset, lastStableOffset });
-        const again = await successor.append(data(1, sequence - 1), 'client');
-        expect(again.duplicate).toBe(true);
-        await successor.appendEndMarker({ ...marker, type: 'abort' });
-        expect(successor.lastStableOffset).toBe(successor.logEndOffset);
-        const raw = await next.store.raw();
-        const target = { store: next.store, raw, log: LOG, recovery: { nowMs: 0, transactions }, signal: undefined };
-        const { findings } = await checkLog(target);
-        expect({ calls, findings: findings.filter(({ kind }) => kind !== 'leftover') }).toEqual({
-          calls,
-          findings: [],
-        });
-      }
+    for (let calls = 1, isDone = false; !isDone; calls++) {
+      const type = calls % 2 === 0 ? ('commit' as const) : ('abort' as const);
+      const disk = new MemoryDisk();
+      const led = await leader(disk);
+      let left = Number.POSITIVE_INFINITY;
+      let changed: Promise<unknown> | undefined;
+      const store: LogStore = calling(led.store, async () => {
+        if (--left !== 0) return;
+        changed = write();
+        await Promise.race([changed, new Promise((resolve) => setImmediate(resolve))]);
+      });
+      const { leaderEpoch, clock } = led;
+      const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted: () => {} });
+      const config = parseTopicConfig(CONFIG);
+      const log = await PartitionLog.open({
+        ...{ store, groupCommit, leaderEpoch, clock, log: LOG, name: 't-0', transactions },
+        config: () => config,
+      });
+      let sequence = 0;
+      const marker = { type, producerId: 2, producerEpoch: 0, coordinatorEpoch: 0 };
+      const write = async (): Promise<void> => {
+        for (let i = 0; i < 6; i++) {
+          await log.append(data(1, sequence), 'client');
+          await log.append(data(2, sequence++), 'client');
+          if (i === 3) await log.appendEndMarker(marker);
+        }
+      };
+      for (let i = 0; i < 5; i++) await write();
+      left = calls;
+      await WORKS[work]!({ store, leaderEpoch, log }).catch(ignoreKafkaError);
+      isDone = left > 0;
+      left = Number.POSITIVE_INFINITY;
+      await changed;
+      const { logStartOffset, logEndOffset, lastStableOffset } = log;
+      const next = await leader(disk);
+      const successor = await next.open({ topicConfig: CONFIG });
+      expect({ calls, ...endsOf(successor) }).toEqual({ calls, logStartOffset, logEndOffset, lastStableOffset });
+      const again = await successor.append(data(1, sequence - 1), 'client');
+      expect(again.duplicate).toBe(true);
+      await successor.appendEndMarker({ ...marker, type: 'abort' });
+      expect(successor.lastStableOffset).toBe(successor.logEndOffset);
+      const raw = await next.store.raw();
+      const target = { store: next.store, raw, log: LOG, recovery: { nowMs: 0, transactions }, signal: undefined };
+      const { findings } = await checkLog(target);
+      expect({ calls, findings: findings.filter(({ kind }) => kind !== 'leftover') }).toEqual({
+        calls,
+        findings: [],
+      });
     }
   },
 );
