@@ -5,7 +5,7 @@ import type { ImportLogRequest, ImportLogResponse } from '../protocol/requests.j
 import { batchesIn, lastOffsetOf, verifyBatch } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import { wholeBatchesEnd } from '../record/whole-batches.js';
-import { SealedSegmentBuilder } from '../storage/sealed-segment.js';
+import { publishStaged, SealedSegmentBuilder } from '../storage/sealed-segment.js';
 import { unknownPartition } from './handle-metadata.js';
 import type { IntegrityContext } from './integrity-handlers.js';
 
@@ -46,7 +46,7 @@ export async function handleImportLog(
         const builder = new SealedSegmentBuilder(log, baseOffset);
         builder.add(records);
         const staged = await store.stageSealed(builder.finish(range.nextOffset), leaderEpoch);
-        await store.publishSealed({ ...range, sealed: [staged], segments: [] }, leaderEpoch);
+        await publishStaged(store, { ...range, sealed: [staged], segments: [] }, leaderEpoch);
       }
       if (!request.isLast) return;
       const target: LogToRepair = { store, raw, log, leaderEpoch, recovery: recovery(), signal: undefined };

@@ -1,4 +1,4 @@
-import { type CheckedLog, checkLog, checkLogInUse } from '../log/check-log.js';
+import { type CheckedLog, checkLogInUse } from '../log/check-log.js';
 import type { GroupCommit } from '../log/group-commit.js';
 import type { PartitionLog } from '../log/partition-log.js';
 import { type LogToRepair, repairLog } from '../log/repair-log.js';
@@ -158,12 +158,13 @@ function isSame(a: LogFinding, b: LogFinding): boolean {
 /** Logs that no topic has and that do not wait for their deletion. Dropped only where no record of a topic can be lost. */
 async function checkOrphans(context: IntegrityContext, raw: RawLogStore, repair: boolean): Promise<Checked> {
   const { store, leaderEpoch, controller, recovery } = context;
-  const metadata = await checkLog({ store, raw, log: METADATA_LOG, recovery: recovery(), signal: undefined });
+  const metadata = await checkLogInUse({ store, raw, log: METADATA_LOG, recovery: recovery(), signal: undefined });
   const isWhole = metadata.gaps.length === 0 && metadata.findings.length === 0;
   const known = knownLogs(controller.image);
   const findings: Checked['findings'][number][] = [];
   for (const log of await raw.logs()) {
-    if (known.has(log)) continue;
+    // Known before: it may be deleted by now. Known since: it was made meanwhile.
+    if (known.has(log) || knownLogs(controller.image).has(log)) continue;
     const { logStartOffset, lastOffset = logStartOffset - 1 } = await store.ends(log);
     const repaired = repair && isWhole && log < controller.image.nextLogId && !knownLogs(controller.image).has(log);
     if (repaired) await store.deleteLog(log, leaderEpoch);

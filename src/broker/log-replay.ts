@@ -19,7 +19,7 @@ export async function* chunksFrom(
     const endOffset = lastOffset + 1;
     if (next >= endOffset) return;
     const from = { log, offset: Math.max(next, logStartOffset), maxBytes: READ_BYTES };
-    yield* soundChunks(store, { ...from, endOffset, holesEndOffset: 0 }, onGap);
+    yield* soundChunks(store, { ...from, endOffset }, onGap);
     next = endOffset;
   }
 }

@@ -1,6 +1,7 @@
 import { type AbortedTransaction, type AbortedWindow, unpackAborted } from '../log/aborted-transactions.js';
 import { recoverLog } from '../log/log-recovery.js';
 import type { LogView } from '../log/log-view.js';
+import { KafkaError } from '../protocol/errors.js';
 import { batchesIn, isControl } from '../record/batch-header.js';
 import type { LogId } from '../storage/log-store.js';
 import type { ReadContext } from './read-context.js';
@@ -106,21 +107,34 @@ async function windowFrom(
   const past = pasts.get(view);
   if (holds(view.aborted)) return view.aborted;
   if (holds(past)) return past;
-  const read = await storedWindow(context, log, fromOffset);
+  const read = await storedWindow(context, log, view, fromOffset);
   pasts.set(view, read);
   return read;
 }
 
-/** All from `fromOffset` on that the database knows, or as many as may be remembered. */
+/**
+ * All from `fromOffset` on that the database knows, or as many as may be remembered.
+ * @throws KafkaError OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION: what is there was deleted, and the rows that told of it.
+ */
 async function storedWindow(
   { store, clock, parts }: Pick<ReadContext, 'store' | 'clock' | 'parts'>,
   log: LogId,
+  view: LogView,
   fromOffset: number,
 ): Promise<AbortedWindow> {
   const options = { nowMs: clock.wallMs(), transactions: parts.transactions };
-  const { committed } = await recoverLog(store, log, options); // before the rows: none is then missing between them
+  const { committed, state } = await recoverLog(store, log, options); // before the rows: none is then missing between them
   const active = committed.transactions?.aborted ?? [];
   const rows = await store.segments(log);
+  const { logStartOffset, sealedEndOffset, lastOffset = -1 } = await store.ends(log);
+  const isLess = (rows[0]?.baseOffset ?? state.segment.baseOffset) > logStartOffset;
+  // With a topic, the rows of its segments go behind all others; damage alone takes not all of those.
+  if (lastOffset < sealedEndOffset && (isLess || committed.highWatermark < view.highWatermark)) {
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `log ${log} is being deleted with its topic`);
+  }
+  if (logStartOffset > fromOffset) {
+    throw new KafkaError('OFFSET_OUT_OF_RANGE', `log ${log} begins at offset ${logStartOffset}, found ${fromOffset}`);
+  }
   const closed = rows.flatMap(({ abortedTransactions }) => unpackAborted(abortedTransactions));
   const isClosed = new Set(closed.map(({ lastOffset }) => lastOffset));
   const all = [...closed, ...active.filter(({ lastOffset }) => !isClosed.has(lastOffset))];

@@ -46,7 +46,7 @@ export class LazyReadAhead {
     if (log !== METADATA_LOG && ++this.#reads === FIRST_READS + 1) this.#load();
     const rows = begun?.log === log && begun.offset === offset ? await begun.rows : [];
     const first = takeChunks(rows, { takenBytes: 0, maxBytes, endOffset });
-    const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: 0 }, first);
+    const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset }, first);
     return [...chunks];
   }
 

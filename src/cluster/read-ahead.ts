@@ -1,5 +1,6 @@
 import { endOffsetOf } from '../log/end-offset.js';
 import { firstBatches } from '../log/first-batches.js';
+import type { KnownHoles } from '../log/known-holes.js';
 import { readSound } from '../log/sound-batches.js';
 import { KafkaError } from '../protocol/errors.js';
 import { takeChunks } from '../storage/chunk.js';
@@ -58,8 +59,8 @@ export class ReadAhead {
   readonly #store: LogStore;
   /** By place; the order is that of last use. Whose reader waits for it is not here. */
   readonly #streams = new Map<string, Stream>();
-  /** Below it offsets of a log may be missing: as reads have learned it, see `SoundRead`. */
-  readonly #holesEndOffsets = new Map<LogId, number>();
+  /** What compaction took out of a log, as reads have learned it. */
+  readonly #holes = new Map<LogId, KnownHoles>();
   #heldBytes = 0;
 
   constructor(store: LogStore) {
@@ -110,7 +111,7 @@ export class ReadAhead {
   /** The log is not read any more. */
   forgetLog(log: LogId): void {
     for (const stream of this.#streams.values()) if (stream.log === log) this.forget(stream);
-    this.#holesEndOffsets.delete(log);
+    this.#holes.delete(log);
   }
 
   async #begin({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
@@ -204,10 +205,10 @@ export class ReadAhead {
     endOffset: number,
     rows?: readonly Uint8Array[],
   ): Promise<Uint8Array[]> {
-    const known = this.#holesEndOffsets.get(log) ?? 0;
-    const stretch = await readSound(this.#store, { log, offset, maxBytes, endOffset, holesEndOffset: known }, rows);
-    if (stretch.holesEndOffset > known) this.#holesEndOffsets.set(log, stretch.holesEndOffset);
-    return [...stretch.chunks];
+    const holes = this.#holes.get(log) ?? new Map();
+    this.#holes.set(log, holes);
+    const { chunks } = await readSound(this.#store, { log, offset, maxBytes, endOffset, holes }, rows);
+    return [...chunks];
   }
 
   #take(place: Place): Stream | undefined {

@@ -1,5 +1,6 @@
 import { batchesIn, isTransactional, lastOffsetOf } from '../record/batch-header.js';
 import type { LogEnds, LogId, LogStore } from '../storage/log-store.js';
+import type { KnownHoles } from './known-holes.js';
 import { LogGapError } from './log-gap.js';
 import { asLogSnapshot } from './log-snapshot.js';
 import { LogState, type TransactionsPart } from './log-state.js';
@@ -51,11 +52,10 @@ async function recoverOnce(store: LogStore, log: LogId, options: RecoveryOptions
   const state = await stateAtCheckpoint(ends, options);
   const endOffset = Math.max(logStartOffset, (ends.lastOffset ?? -1) + 1, state.nextOffset);
   const replayed = { bytes: 0, batches: 0 };
-  let holesEndOffset = 0;
+  const holes: KnownHoles = new Map();
   while (state.nextOffset < endOffset) {
-    const read = { log, offset: state.nextOffset, maxBytes: READ_BYTES, endOffset, holesEndOffset };
-    const { chunks, nextOffset, isLost, ...stretch } = await readOrSkip(store, read);
-    holesEndOffset = Math.max(holesEndOffset, stretch.holesEndOffset);
+    const read = { log, offset: state.nextOffset, maxBytes: READ_BYTES, endOffset, holes };
+    const { chunks, nextOffset, isLost } = await readOrSkip(store, read);
     for (const chunk of chunks) {
       for (const { header, at } of batchesIn(chunk)) {
         if (lastOffsetOf(header) < state.nextOffset) continue;
@@ -80,7 +80,7 @@ async function readOrSkip(store: LogStore, read: SoundRead): Promise<SoundStretc
   try {
     return { ...(await readSound(store, read)), isLost: false };
   } catch (error) {
-    if (error instanceof LogGapError) return { ...read, chunks: [], nextOffset: error.gap.nextOffset, isLost: true };
+    if (error instanceof LogGapError) return { chunks: [], nextOffset: error.gap.nextOffset, isLost: true };
     throw error;
   }
 }

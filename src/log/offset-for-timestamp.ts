@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import { MAX_TIMESTAMP } from '../protocol/requests.js';
 import { openBatch } from '../record/batch-compression.js';
 import { type BatchAt, batchesIn, lastOffsetOf, timestampType } from '../record/batch-header.js';
-import type { LogId, LogStore, SegmentRow } from '../storage/log-store.js';
+import type { LogEnds, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
 import { assert } from '../util/assert.js';
 import { asLogSnapshot } from './log-snapshot.js';
 import { readAgainWhereDeleted } from './read-again.js';
@@ -43,17 +43,17 @@ interface Stretch {
  * here stands for its records: the answer is then its first offset, never one too far.
  */
 export async function offsetForTimestamp(query: TimestampQuery): Promise<TimestampedOffset | undefined> {
-  const { store, log, timestampMs } = query;
+  const { timestampMs } = query;
   assert(timestampMs >= 0 || timestampMs === MAX_TIMESTAMP, `${timestampMs} is a timestamp or MAX_TIMESTAMP`);
-  return readAgainWhereDeleted(async () => {
-    const { logStartOffset } = await store.ends(log);
-    return lookUp({ ...query, logStartOffset: Math.max(query.logStartOffset, logStartOffset) });
-  });
+  return readAgainWhereDeleted(() => lookUp(query));
 }
 
-async function lookUp(query: TimestampQuery): Promise<TimestampedOffset | undefined> {
-  const { timestampMs } = query;
-  const stretches = await stretchesOf(query);
+async function lookUp(asked: TimestampQuery): Promise<TimestampedOffset | undefined> {
+  const { store, log, timestampMs } = asked;
+  // Before the rows: a segment that closes in between is then known twice, not never.
+  const ends = await store.ends(log);
+  const query = { ...asked, logStartOffset: Math.max(asked.logStartOffset, ends.logStartOffset) };
+  const stretches = await stretchesOf(query, ends);
   if (timestampMs !== MAX_TIMESTAMP) return firstAtOrAfter(query, stretches, timestampMs);
   const found = await firstAtOrAfter(query, stretches, await maxTimestamp(query, stretches));
   if (found !== undefined) return found;
@@ -63,9 +63,10 @@ async function lookUp(query: TimestampQuery): Promise<TimestampedOffset | undefi
 }
 
 /** Closed segments, then what the checkpoint knows of the active one, then the rest; cut to what the query may see. */
-async function stretchesOf({ store, log, logStartOffset, endOffset }: TimestampQuery): Promise<Stretch[]> {
-  // Before the rows: a segment that closes in between is then known twice, not never.
-  const ends = await store.ends(log);
+async function stretchesOf(
+  { store, log, logStartOffset, endOffset }: TimestampQuery,
+  ends: LogEnds,
+): Promise<Stretch[]> {
   const closed = await store.segments(log);
   const stretches: Stretch[] = [...closed];
   let knownOffset = closed.at(-1)?.nextOffset ?? 0;
@@ -125,7 +126,7 @@ async function* batches(
   to: number,
 ): AsyncGenerator<{ readonly chunk: Uint8Array; readonly batch: BatchAt }, void, undefined> {
   const end = Math.min(to, endOffset);
-  const read = { log, offset: from, maxBytes: READ_BYTES, endOffset: end, holesEndOffset: 0 };
+  const read = { log, offset: from, maxBytes: READ_BYTES, endOffset: end };
   for await (const chunk of soundChunks(store, read, ignore)) {
     for (const batch of batchesIn(chunk)) {
       if (batch.header.baseOffset >= end) return;

@@ -2,7 +2,7 @@ import { batchSpanAt } from '../record/batch-header.js';
 import { gapBatches } from '../record/gap-batch.js';
 import { MAX_ROW_BYTES, type SegmentRow } from '../storage/log-store.js';
 import type { RawChunk } from '../storage/raw-log-store.js';
-import { SealedSegmentBuilder } from '../storage/sealed-segment.js';
+import { publishStaged, SealedSegmentBuilder } from '../storage/sealed-segment.js';
 import { concatBytes } from '../util/bytes.js';
 import { type CheckedLog, type CheckedPiece, checkLog, type LogToCheck } from './check-log.js';
 import type { RowPart } from './check-row.js';
@@ -73,10 +73,10 @@ async function repairSealed({ store, log, leaderEpoch }: LogToRepair, { sealed, 
   const { baseOffset, nextOffset } = sealed;
   const builder = new SealedSegmentBuilder(log, baseOffset);
   for (const part of parts) for (const batch of written(part, leaderEpoch).batches) builder.add(batch);
-  const staged = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
   const isWithin = (row: SegmentRow): boolean => row.baseOffset >= baseOffset && row.nextOffset <= nextOffset;
   const segments = (await store.segments(log)).filter(isWithin);
-  await store.publishSealed({ log, baseOffset, nextOffset, sealed: [staged], segments }, leaderEpoch);
+  const staged = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
+  await publishStaged(store, { log, baseOffset, nextOffset, sealed: [staged], segments }, leaderEpoch);
 }
 
 /** Rows of segments and the checkpoint, from the batches; producers that only the old checkpoint knows stay known. */

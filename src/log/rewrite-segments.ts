@@ -4,6 +4,7 @@ import type { BatchHeader } from '../record/record.js';
 import type { LogId, LogStore, SealedSegment, SegmentRow } from '../storage/log-store.js';
 import { SealedSegmentBuilder } from '../storage/sealed-segment.js';
 import { present } from '../util/assert.js';
+import { WholeStretch } from './whole-stretch.js';
 
 /** The rows of about two chunks a read: appends wait no longer for it than for a chunk's write. */
 const READ_BYTES = 128 * 1024;
@@ -39,8 +40,8 @@ export interface ClosedSegments {
  * Writes closed segments anew, sealed, after all transforms: they become one segment, in as many sealed ones as its size
  * wants. Until the last moment, when all of it is stored and was read back, the log is as it was; whatever fails or dies
  * before leaves it so. The rows that are sealed now go with the next `LogStore.sweepSealed`.
- * @throws KafkaError KAFKA_STORAGE_ERROR: the log has a hole, or the store failed. FENCED_LEADER_EPOCH.
- *   CORRUPT_MESSAGE: something in the segments cannot be read. The signal's reason.
+ * @throws KafkaError KAFKA_STORAGE_ERROR. FENCED_LEADER_EPOCH. CORRUPT_MESSAGE: something in the segments cannot be read,
+ *   or is missing. The signal's reason.
  */
 export async function rewriteSegments(
   closed: ClosedSegments,
@@ -101,31 +102,36 @@ async function stageAll(
   return { byteCount, maxTimestampMs };
 }
 
-/** The batches of the rows, without a hole where the log may have none. */
+/**
+ * The batches of the rows, all of them; what is not sound is passed on as it is.
+ * @throws KafkaError CORRUPT_MESSAGE: some are not where they should be, or a sealed segment is not what was written.
+ */
 export async function* batchesOf(
   { store, log, logStartOffset, sealedEndOffset, rows }: ClosedSegments,
   signal: AbortSignal,
 ): AsyncIterable<readonly StoredBatch[]> {
   const { baseOffset } = present(rows[0], 'there is a segment to read');
   const { nextOffset } = present(rows.at(-1), 'there is a segment to read');
-  let next = Math.max(baseOffset, logStartOffset);
+  const sealed = baseOffset < sealedEndOffset ? await store.sealedSegments(log) : [];
+  const start = Math.max(baseOffset, logStartOffset);
+  let next = start;
+  const whole = new WholeStretch({ log, fromOffset: start, logStartOffset, segmentOffset: baseOffset, sealed });
   while (next < nextOffset) {
     signal.throwIfAborted();
+    const before = next;
     const group: StoredBatch[] = [];
     for (const chunk of await store.read(log, next, READ_BYTES, nextOffset)) {
       for (const { header, at } of batchesIn(chunk)) {
-        if (lastOffsetOf(header) < next || header.baseOffset >= nextOffset) continue;
-        if (header.baseOffset > Math.max(next, sealedEndOffset)) throw holeError(log, next, header.baseOffset);
-        group.push({ header, bytes: chunk.subarray(at, at + header.sizeInBytes) });
+        // A row may begin before what is asked for; behind that, nothing is passed over.
+        if (lastOffsetOf(header) < (group.length === 0 ? next : start) || header.baseOffset >= nextOffset) continue;
+        if (whole.take(header, chunk, at)) group.push({ header, bytes: chunk.subarray(at, at + header.sizeInBytes) });
         next = lastOffsetOf(header) + 1;
       }
     }
-    if (group.length === 0) {
-      if (nextOffset > sealedEndOffset) throw holeError(log, next, nextOffset);
-      return; // the end of what is sealed was compacted away
-    }
-    yield group;
+    if (next === before) break; // the end of what is sealed was compacted away, if nothing is missing
+    if (group.length > 0) yield group;
   }
+  whole.end(nextOffset);
 }
 
 /** Whether a batch is as it was written. */
@@ -151,9 +157,4 @@ function joinedTimeIndex(rows: readonly SegmentRow[]): SegmentRow['timeIndex'] {
     }));
     return at === 0 ? entries : [{ offset: row.baseOffset, maxTimestampMs: before }, ...entries];
   });
-}
-
-function holeError(log: LogId, offset: number, found: number): KafkaError {
-  const text = `log ${log}: expected a batch at offset ${offset}, found nothing before ${found}`;
-  return new KafkaError('KAFKA_STORAGE_ERROR', text);
 }

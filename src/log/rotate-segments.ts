@@ -1,3 +1,4 @@
+import { KafkaError } from '../protocol/errors.js';
 import { isEncrypted } from '../record/batch-encryption.js';
 import { readBatchHeader } from '../record/batch-header.js';
 import type { BatchKeys } from './batch-keys.js';
@@ -50,9 +51,14 @@ async function rotateNext(
   });
   if (row === undefined) return undefined;
   const segment = { ...closed, rows: [row] };
-  if (await holdsOutdated(segment, keys, signal)) {
-    await rewriteSegments(segment, [rotation(keys)], signal);
-    await store.sweepSealed(log, leaderEpoch);
+  try {
+    if (await holdsOutdated(segment, keys, signal)) {
+      await rewriteSegments(segment, [rotation(keys)], signal);
+      await store.sweepSealed(log, leaderEpoch);
+    }
+  } catch (error) {
+    // What is damaged stays as it is, to be seen.
+    if (!(error instanceof KafkaError) || error.type !== 'CORRUPT_MESSAGE') throw error;
   }
   return row.nextOffset;
 }

@@ -16,7 +16,7 @@ export async function readSound(
   rows: readonly Uint8Array[] = [],
 ): Promise<SoundStretch> {
   const { log, offset, maxBytes, endOffset } = read;
-  if (offset >= endOffset) return { ...read, chunks: [], nextOffset: offset };
+  if (offset >= endOffset) return { chunks: [], nextOffset: offset };
   try {
     const found = rows.length > 0 ? rows : await store.read(log, offset, maxBytes, endOffset);
     const stretch = soundStretch(found, read);
@@ -36,12 +36,12 @@ export async function* soundChunks(
   from: SoundRead,
   onGap: (gap: PartitionGap) => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (let read = from; read.offset < read.endOffset; ) {
+  for (let read = { holes: new Map(), ...from }; read.offset < read.endOffset; ) {
     try {
-      const { chunks, nextOffset, holesEndOffset } = await readSound(store, read);
+      const { chunks, nextOffset } = await readSound(store, read);
       yield* chunks;
       if (nextOffset === read.offset) return;
-      read = { ...read, offset: nextOffset, holesEndOffset };
+      read = { ...read, offset: nextOffset };
     } catch (error) {
       if (!(error instanceof LogGapError)) throw error;
       onGap(error.gap);

@@ -1,6 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import { type BatchSpan, batchSizeAt, batchSpanAt, hasMagic, isGap, soundSizeAt } from '../record/batch-header.js';
 import type { LogId } from '../storage/log-store.js';
+import { isHole, type KnownHoles } from './known-holes.js';
 
 /** What is read, and where: as `LogStore.read`. */
 export interface SoundRead {
@@ -9,8 +10,8 @@ export interface SoundRead {
   readonly maxBytes: number;
   /** Exclusive: no batch from there on is answered, whatever row it lies in. */
   readonly endOffset: number;
-  /** Below it offsets may be missing, because compaction took them: as an earlier read answered, at first 0. */
-  readonly holesEndOffset: number;
+  /** What reads of this log have found compaction to have taken out, and this one may find. */
+  readonly holes?: KnownHoles | undefined;
 }
 
 /** The begin of what a store has answered, as far as it is sound. */
@@ -19,8 +20,6 @@ export interface SoundStretch {
   readonly chunks: readonly Uint8Array[];
   /** Behind the last batch; the offset asked for where there is none. */
   readonly nextOffset: number;
-  /** For the next read: the end of a sealed segment that was found intact, with what it leaves out. */
-  readonly holesEndOffset: number;
 }
 
 /**
@@ -29,11 +28,7 @@ export interface SoundStretch {
  */
 export function soundStretch(
   rows: readonly Uint8Array[],
-  {
-    offset,
-    holesEndOffset,
-    endOffset = Infinity,
-  }: Pick<SoundRead, 'offset' | 'holesEndOffset'> & Partial<Pick<SoundRead, 'endOffset'>>,
+  { offset, holes, endOffset = Infinity }: Pick<SoundRead, 'offset' | 'holes'> & Partial<Pick<SoundRead, 'endOffset'>>,
   isFirstProved = false,
 ): SoundStretch {
   const chunks: Uint8Array[] = [];
@@ -42,13 +37,13 @@ export function soundStretch(
   let isAlone = false;
   for (const row of rows) {
     const isFirst = chunks.length === 0;
-    const { at: start, isProved } = isFirst ? batchHolding(row, offset, holesEndOffset) : { at: 0, isProved: true };
+    const { at: start, isProved } = isFirst ? batchHolding(row, offset, holes) : { at: 0, isProved: true };
     let at = start;
     for (let size: number | undefined; at < row.byteLength; at += size) {
       const span = batchSpanAt(row, at);
       const isStart = isFirst && at === start;
-      const isNext = span.baseOffset === nextOffset || isStart || span.baseOffset > nextOffset;
-      const isSound = isNext && span.baseOffset <= Math.max(nextOffset, holesEndOffset) && !isGap(span);
+      const isNext = span.baseOffset < nextOffset ? isStart : isHole(holes, nextOffset, span.baseOffset);
+      const isSound = isNext && !isGap(span);
       size = isSound ? soundSizeAt(row, at) : undefined;
       if (size === undefined) {
         // One of the two is out of place, and only the one before this proves the first.
@@ -64,7 +59,7 @@ export function soundStretch(
     // Where nothing of the first is sound, the next one tells nothing of what is lost.
     if (at < row.byteLength || chunks.length === 0) break;
   }
-  return isDoubtful ? { chunks: [], nextOffset: offset, holesEndOffset } : { chunks, nextOffset, holesEndOffset };
+  return isDoubtful ? { chunks: [], nextOffset: offset } : { chunks, nextOffset };
 }
 
 /**
@@ -87,7 +82,7 @@ export function findSoundBatch(
 function batchHolding(
   row: Uint8Array,
   offset: number,
-  holesEndOffset: number,
+  holes: KnownHoles | undefined,
 ): { readonly at: number; readonly isProved: boolean } {
   let at = 0;
   let endOffset: number | undefined;
@@ -98,13 +93,13 @@ function batchHolding(
     at += size;
   }
   const isWanted = ({ baseOffset, lastOffset }: BatchSpan): boolean =>
-    lastOffset >= offset && baseOffset <= Math.max(offset, holesEndOffset) && baseOffset >= (endOffset ?? 0);
+    lastOffset >= offset && baseOffset >= (endOffset ?? 0) && isHole(holes, offset, baseOffset);
   const found = findSoundBatch(row, at, isWanted) ?? row.byteLength;
   return { at: found, isProved: found < row.byteLength && batchSpanAt(row, found).baseOffset === endOffset };
 }
 
-/** As the length of the batch says. */
-function sizeAt(row: Uint8Array, at: number): number | undefined {
+/** As the length of the batch says; undefined where it says nothing that can be. */
+export function sizeAt(row: Uint8Array, at: number): number | undefined {
   if (!hasMagic(row, at)) return undefined;
   try {
     return batchSizeAt(row, at);

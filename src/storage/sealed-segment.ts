@@ -2,7 +2,7 @@ import { KafkaError } from '../protocol/errors.js';
 import { assert } from '../util/assert.js';
 import { int32At, int64At } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
-import type { LogId, NewSealedSegment, SealedChange, SealedIndexEntry, SealedSegment } from './log-store.js';
+import type { LogId, LogStore, NewSealedSegment, SealedChange, SealedIndexEntry, SealedSegment } from './log-store.js';
 import { storageError } from './storage-errors.js';
 import { type OffsetRange, UnreadableRange } from './unreadable-range.js';
 
@@ -126,6 +126,19 @@ export function sealedChangeProblem(
   return firstRow !== undefined && firstRow < baseOffset
     ? `rows lie before it, the first up to ${firstRow}`
     : undefined;
+}
+
+/**
+ * Publishes what was staged, or drops it: bytes that this leader leaves, only the next one sweeps.
+ * @throws KafkaError as `LogStore.publishSealed`
+ */
+export async function publishStaged(store: LogStore, change: SealedChange, leaderEpoch: number): Promise<void> {
+  try {
+    await store.publishSealed(change, leaderEpoch);
+  } catch (error) {
+    await store.dropStaged(change.sealed).catch(() => {});
+    throw error;
+  }
 }
 
 export function sealedChangeError({ log, baseOffset, nextOffset }: SealedChange, problem: string): KafkaError {

@@ -164,6 +164,8 @@ export interface StartOptions {
   readonly clock?: TestClock;
   readonly configs?: Readonly<Record<string, string>>;
   readonly parts?: BrokerParts;
+  /** Of the store, what the broker gets. */
+  readonly tamper?: (store: LogStore) => LogStore;
 }
 
 /** Elects itself and takes up the broker. Several may live on one disk, one after another. */
@@ -172,6 +174,7 @@ export async function startBroker({
   clock = new TestClock(),
   configs,
   parts = STATIC_PARTS,
+  tamper = (store) => store,
 }: StartOptions = {}): Promise<TestBroker> {
   const store = await MemoryLogStore.open(disk, { newIncarnationId: 'incarnation' });
   const { epoch } = await store.leadership();
@@ -180,7 +183,7 @@ export async function startBroker({
   const advances: LogAdvance[] = [];
   const broker = await Broker.open({
     clusterId: 'test',
-    store,
+    store: tamper(store),
     parts,
     leaderEpoch,
     clock,

@@ -74,7 +74,7 @@ async function readThrough(
   const found: (number | PartitionGap)[] = [];
   for (let offset = 0, turn = 0; offset < 240; turn++) {
     try {
-      const wanted = { log, offset, maxBytes: maxBytes[turn % maxBytes.length]!, endOffset: 240, holesEndOffset: 0 };
+      const wanted = { log, offset, maxBytes: maxBytes[turn % maxBytes.length]!, endOffset: 240 };
       for (const { header } of (await read(wanted)).flatMap((chunk) => [...batchesIn(chunk)])) {
         if (header.baseOffset + 3 > offset) found.push(header.baseOffset);
         offset = header.baseOffset + 3;

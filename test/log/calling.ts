@@ -1,7 +1,11 @@
 import type { RawLogStore } from '../../src/storage/raw-log-store.js';
 
-/** The same object, but before each call of it, or of a `RawLogStore` that it gives. */
-export function calling<T extends object>(inner: T, beforeCall: () => Promise<void>): T {
+/** The same object, but before and after each call of it, or of a `RawLogStore` that it gives. */
+export function calling<T extends object>(
+  inner: T,
+  beforeCall: () => Promise<void>,
+  afterCall: () => Promise<void> = async () => {},
+): T {
   return new Proxy(inner, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name, target);
@@ -9,7 +13,8 @@ export function calling<T extends object>(inner: T, beforeCall: () => Promise<vo
       return async (...args: unknown[]): Promise<unknown> => {
         await beforeCall();
         const result: unknown = await method.apply(target, args);
-        return name === 'raw' ? calling(result as RawLogStore, beforeCall) : result;
+        await afterCall();
+        return name === 'raw' ? calling(result as RawLogStore, beforeCall, afterCall) : result;
       };
     },
   });

@@ -7,6 +7,7 @@ import type { PartitionLog } from '../../src/log/partition-log.js';
 import { repairLog } from '../../src/log/repair-log.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
 import { readSound } from '../../src/log/sound-batches.js';
+import { KafkaError } from '../../src/protocol/errors.js';
 import { batchesIn, isGap, lastOffsetOf } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
 import type { Random } from '../../src/runtime/runtime.js';
@@ -15,7 +16,7 @@ import type { SegmentRow } from '../../src/storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../../src/storage/raw-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { calling } from './calling.js';
-import { batch, type Leader, LOG, leader, sequenced, transactions } from './harness.js';
+import { batch, errorOf, type Leader, LOG, leader, sequenced, transactions } from './harness.js';
 
 const RECOVERY = { nowMs: 1_000_000, transactions };
 
@@ -172,6 +173,52 @@ describe.each(Object.entries(DAMAGERS))('damage: %s', (_, damage) => {
   });
 });
 
+// Goal: a repair that ends anywhere, as with its tab, costs nothing more, and the next one ends it. Method: of the calls that it
+// makes to the store, one fails, before or after it took effect.
+test.each(Object.keys(DAMAGERS))(
+  'a repair of damage to a %s that is interrupted is ended by the next',
+  async (kind) => {
+    const damage = DAMAGERS[kind]!;
+    let runs = 0;
+    for (let seed = 0, isDone = false; !isDone; seed++) {
+      const random = seededRandom(seed);
+      const target = await randomLog(random);
+      const { lead, values, endOffset } = target;
+      const done = await damage(target, random);
+      if (done === undefined) continue;
+      let calls = Number.NEGATIVE_INFINITY;
+      const afterwards = runs % 2 === 0;
+      const stopAt = Math.floor(runs++ / 2);
+      const store = calling(
+        lead.store,
+        async () => void (calls++ === stopAt && !afterwards && fail()),
+        async () => void (calls === stopAt + 1 && afterwards && fail()),
+      );
+      const { leaderEpoch } = lead;
+      const repair = { raw: await store.raw(), log: LOG, recovery: RECOVERY, signal: undefined, leaderEpoch };
+      calls = 0;
+      const outcome = await errorOf(repairLog({ ...repair, store }));
+      isDone = outcome === undefined;
+      // What has taken effect though it failed, has failed because its tab died.
+      const next = afterwards ? await leader(lead.disk) : lead;
+      const by = { store: next.store, raw: await next.store.raw(), leaderEpoch: next.leaderEpoch };
+      const after = await repairLog({ ...repair, ...by });
+      expect(after.findings, done.what).toEqual([]);
+      const { records, gaps } = await readWhole(next, endOffset);
+      expect(records, done.what).toEqual([...values].filter(([offset]) => !gaps.includes(offset)));
+      expect(
+        gaps.filter((offset) => !done.lost.includes(offset)),
+        done.what,
+      ).toEqual([]);
+      expect((await next.open()).logEndOffset).toBe(endOffset);
+    }
+  },
+);
+
+function fail(): never {
+  throw new KafkaError('KAFKA_STORAGE_ERROR', 'the tab died');
+}
+
 async function check({ lead, raw }: Target): Promise<CheckedLog> {
   return checkLog({ store: lead.store, raw, log: LOG, recovery: RECOVERY, signal: undefined });
 }
@@ -315,7 +362,6 @@ async function readWhole({ store }: Leader, endOffset: number) {
         offset,
         maxBytes: 1000,
         endOffset,
-        holesEndOffset: 0,
       });
       for (const chunk of chunks) {
         for (const { header, at } of batchesIn(chunk)) {

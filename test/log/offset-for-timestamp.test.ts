@@ -84,6 +84,22 @@ test('needs no leader, and reads a bounded part of a long log', async () => {
   expect(last).toBeUndefined();
 });
 
+test('asks once where the log begins', async () => {
+  const { open, store: inner } = await leader();
+  const log = await open();
+  await log.append(batch(['a']), 'client');
+  const asked: string[] = [];
+  const store = new Proxy(inner, {
+    get: (target, name: keyof LogStore) => {
+      const method: unknown = target[name];
+      asked.push(name);
+      return typeof method === 'function' ? method.bind(target) : method;
+    },
+  });
+  await offsetForTimestamp({ store, log: LOG, logStartOffset: 0, endOffset: 1, timestampMs: 0 });
+  expect(asked).toEqual(['ends', 'segments', 'read']);
+});
+
 function scan(records: readonly ReadRecord[], timestampMs: number, leaderEpoch: number): TimestampedOffset | undefined {
   const max = Math.max(...records.map((record) => record.timestampMs));
   const target = timestampMs === MAX_TIMESTAMP ? max : timestampMs;

@@ -123,7 +123,7 @@ test('a hole in the rows is not sealed over', async () => {
   await groupCommit.drained();
   const { rewriteSegments } = await import('../../src/log/rewrite-segments.js');
   const closed = { store, log: LOG, leaderEpoch, logStartOffset: 0, sealedEndOffset: 0, rows: [row] };
-  expect(await errorOf(rewriteSegments(closed, [], NEVER))).toBe('KAFKA_STORAGE_ERROR');
+  expect(await errorOf(rewriteSegments(closed, [], NEVER))).toBe('CORRUPT_MESSAGE');
   expect(await store.sealedSegments(LOG)).toEqual([]);
 });
 

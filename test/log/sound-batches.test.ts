@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { KnownHoles } from '../../src/log/known-holes.js';
 import { LogGapError } from '../../src/log/log-gap.js';
 import { readSound } from '../../src/log/sound-batches.js';
 import type { PartitionGap } from '../../src/protocol/requests.js';
@@ -149,7 +150,7 @@ test('a row is answered up to where the reader knows the log to end', async () =
     [2, 3, ['1.0']],
     [2, 7, ['1.0', '2.0', '2.1', '2.2', '3.0']],
   ] as const) {
-    const read = { log: LOG, offset, maxBytes: 10_000, endOffset, holesEndOffset: 0 };
+    const read = { log: LOG, offset, maxBytes: 10_000, endOffset };
     const { chunks, nextOffset } = await readSound(lead.store, read);
     const records = chunks.flatMap((chunk) => [...batchesIn(chunk)].flatMap(({ at }) => decodeRecords(chunk, at)));
     const values = records.map(({ value }) => new TextDecoder().decode(value ?? new Uint8Array()));
@@ -174,7 +175,7 @@ test.each([
       if (--left === 0) await sealRange(lead, mine, range);
     };
     const store = calling(lead.store, beforeCall);
-    const read = { log: LOG, offset: 1, maxBytes: 1000, endOffset: 4, holesEndOffset: 0 };
+    const read = { log: LOG, offset: 1, maxBytes: 1000, endOffset: 4 };
     const { chunks: found, nextOffset } = await readSound(store, read);
     expect(found.flatMap((chunk) => [...batchesIn(chunk)].map(({ header }) => header.baseOffset))[0]).toBe(2);
     expect(nextOffset).toBeGreaterThan(2);
@@ -198,11 +199,39 @@ test('a sealed segment whose bytes are gone is a gap', async () => {
 test('a sealed segment that is damaged after it was found whole is a gap, though the read reaches the next one', async () => {
   const { lead, chunks, disk } = await logOf([[2], [1], [3], [1]]);
   for (const chunk of chunks.slice(0, 3)) await sealRows(lead, [chunk]);
+  const holes: KnownHoles = new Map();
+  await readWhole(lead, 1000, 0, holes);
   disk.damageSealedByte(LOG, 2, 70, 0xff);
-  for (const holesEndOffset of [0, 3, 6]) {
-    const { values, gaps } = await readWhole(lead, 1000, 0, holesEndOffset);
+  for (const known of [new Map(), holes]) {
+    const { values, gaps } = await readWhole(lead, 1000, 0, known);
     expect(values).toEqual(['0.0', '0.1', '2.0', '2.1', '2.2', '3.0']);
     expect(gaps).toEqual([{ fromOffset: 2, nextOffset: 3, reason: 'corrupt' }]);
+  }
+});
+
+// Sealing passes on what it finds: the checksum of the segment then tells of no damage.
+test('what was damaged before it was sealed is a gap behind it, and what compaction left out beside it is none', async () => {
+  for (const [byte, bits] of [
+    [70, 1],
+    [26, 1],
+    [62, 255],
+  ] as const) {
+    const { lead, chunks } = await logOf([[1], [2], [1], [1], [1], [1]]);
+    const bytes = chunks.map((chunk) => new Uint8Array(chunk.bytes));
+    bytes[1]![byte]! ^= bits;
+    await change(lead, { log: LOG, putChunks: [{ ...chunks[1]!, bytes: bytes[1]! }] });
+    const builder = new SealedSegmentBuilder(LOG, 0);
+    for (const at of [0, 1, 2, 4]) builder.add(bytes[at]!);
+    const staged = await lead.store.stageSealed(builder.finish(6), lead.leaderEpoch);
+    const range = { log: LOG, baseOffset: 0, nextOffset: 6 };
+    await lead.store.publishSealed({ ...range, sealed: [staged], segments: [] }, lead.leaderEpoch);
+    await lead.store.sweepSealed(LOG, lead.leaderEpoch);
+    const { values, gaps } = await readWhole(lead, 1000);
+    expect({ byte, values, gaps }).toEqual({
+      byte,
+      values: ['0.0', '2.0', '4.0', '5.0'],
+      gaps: [{ fromOffset: 1, nextOffset: 3, reason: 'corrupt' }],
+    });
   }
 });
 
@@ -214,10 +243,10 @@ test('what compaction left out is passed over at every border', async () => {
     segments: fc.array(fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 }),
     maxBytes: fc.integer({ min: 1, max: 900 }),
     from: fc.nat(),
-    holesEndOffset: fc.nat(),
+    knownFrom: fc.nat(),
   });
   await fc.assert(
-    fc.asyncProperty(layout, async ({ segments, maxBytes, from, holesEndOffset }) => {
+    fc.asyncProperty(layout, async ({ segments, maxBytes, from, knownFrom }) => {
       const kept = segments.flat();
       const { lead, chunks } = await logOf([...kept.map(() => [1]), [1]]);
       let baseOffset = 0;
@@ -231,7 +260,9 @@ test('what compaction left out is passed over at every border', async () => {
       }
       await lead.store.sweepSealed(LOG, lead.leaderEpoch);
       const seek = from % (kept.length + 1);
-      const { values, gaps } = await readWhole(lead, maxBytes, seek, holesEndOffset % (kept.length + 1));
+      const holes: KnownHoles = new Map();
+      await readWhole(lead, maxBytes, knownFrom % (kept.length + 1), holes);
+      const { values, gaps } = await readWhole(lead, maxBytes, seek, holes);
       const expected = [...kept, true].flatMap((isKept, offset) => (isKept && offset >= seek ? [`${offset}.0`] : []));
       expect({ values, gaps }).toEqual({ values: expected, gaps: [] });
     }),
@@ -299,16 +330,14 @@ async function sealRows(
     if (byte !== sound.bytes[i]) lead.disk.damageSealedByte(LOG, baseOffset, before + i, byte);
 }
 
-async function readWhole({ store }: Leader, maxBytes: number, fromOffset = 0, holesEndBefore = 0) {
+async function readWhole({ store }: Leader, maxBytes: number, fromOffset = 0, holes: KnownHoles = new Map()) {
   const { lastOffset = -1 } = await store.ends(LOG);
   const values: string[] = [];
   const gaps: PartitionGap[] = [];
-  let holesEndOffset = holesEndBefore;
   for (let offset = fromOffset; offset <= lastOffset; ) {
     try {
-      const read = { log: LOG, offset, maxBytes, endOffset: lastOffset + 1, holesEndOffset };
-      const { chunks, nextOffset, ...stretch } = await readSound(store, read);
-      holesEndOffset = Math.max(holesEndOffset, stretch.holesEndOffset);
+      const read = { log: LOG, offset, maxBytes, endOffset: lastOffset + 1, holes };
+      const { chunks, nextOffset } = await readSound(store, read);
       for (const chunk of chunks) {
         for (const { at } of batchesIn(chunk)) {
           const records = decodeRecords(chunk, at).filter((record) => record.offset >= offset);

@@ -6,6 +6,8 @@ import type { LogId, SegmentRow } from '../../storage/log-store.js';
 import type { AbortedTransaction } from '../aborted-transactions.js';
 import { type ActiveSegmentState, addBatch, closedRow, emptySegment } from '../active-segment.js';
 import type { BatchKeys } from '../batch-keys.js';
+import type { LogLayout } from '../log-layout.js';
+import { WholeStretch } from '../whole-stretch.js';
 import type { RetentionRules } from './batch-retention.js';
 import { type Cleaning, cleanBatch } from './clean-batch.js';
 import type { CleanablePart } from './cleanable-part.js';
@@ -24,6 +26,8 @@ export interface LogToClean {
   /** In any order. */
   readonly abortedTransactions: readonly AbortedTransaction[];
   readonly producer: RetentionRules['producer'];
+  /** With it the pass finds out whether what it reads is all that there is. */
+  readonly layout?: Pick<LogLayout, 'logStartOffset' | 'sealed'>;
   /** Whole batches from the one that holds `offset` on, none that lies wholly at or above `endOffset`. */
   read(offset: number, maxBytes: number, endOffset: number): Promise<readonly Uint8Array[]>;
 }
@@ -130,25 +134,30 @@ function inheritedBy(
   return cleanedOffset === undefined ? { startPosition } : { startPosition, cleanedOffset };
 }
 
-/** The batches with an offset in [from, to), in order, their checksums looked at. */
+/** The batches with an offset in [from, to), where a segment ends, in order, their checksums looked at. */
 async function* batchesBetween(
   log: LogToClean,
   from: number,
   to: number,
 ): AsyncGenerator<{ readonly bytes: Uint8Array; readonly batch: BatchAt }, void, undefined> {
+  const segmentOffset = log.segments.findLast(({ baseOffset }) => baseOffset <= from)?.baseOffset ?? 0;
+  const whole = log.layout && new WholeStretch({ ...log.layout, log: log.log, fromOffset: from, segmentOffset });
   for (let next = from; next < to; ) {
     const before = next;
     const chunks = await log.read(next, READ_BYTES, to);
-    if (chunks.length === 0) return; // a gap up to the end
+    if (chunks.length === 0) break; // a gap up to the end
     for (const bytes of chunks) {
       for (const { header, at } of batchesIn(bytes)) {
-        if (lastOffsetOf(header) < next) continue;
-        if (header.baseOffset >= to) return;
-        yield { bytes, batch: { header: verifyBatch(bytes, at), at } };
+        // A row may begin before what is asked for; behind that, nothing is passed over.
+        if (lastOffsetOf(header) < (next === before ? next : from)) continue;
+        if (header.baseOffset >= to) return whole?.end(to);
+        const isPart = whole?.take(header, bytes, at) ?? true;
+        if (isPart) yield { bytes, batch: { header: verifyBatch(bytes, at), at } };
         next = lastOffsetOf(header) + 1;
       }
     }
     if (next === before)
       throw new KafkaError('CORRUPT_MESSAGE', `log ${log.log}: no whole batch from offset ${next} on`);
   }
+  whole?.end(to);
 }

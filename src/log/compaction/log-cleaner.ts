@@ -5,7 +5,7 @@ import type { BatchHeader } from '../../record/record.js';
 import { emptiedBatch } from '../../record/rewritten-batch.js';
 import type { Clock } from '../../runtime/runtime.js';
 import type { LogId, LogStore, SegmentRow } from '../../storage/log-store.js';
-import { SealedSegmentBuilder } from '../../storage/sealed-segment.js';
+import { publishStaged, SealedSegmentBuilder } from '../../storage/sealed-segment.js';
 import { type AbortedTransaction, packAborted, unpackAborted } from '../aborted-transactions.js';
 import type { BatchKeys } from '../batch-keys.js';
 import { decidedBehind, rewriteClosed } from '../log-upkeep.js';
@@ -61,8 +61,11 @@ interface DueLog {
 export class LogCleaner {
   readonly #options: LogCleanerOptions;
   readonly #mapSlots: number;
-  /** Damaged: left alone until another broker takes over, which may find them repaired. */
-  readonly #uncleanable = new Set<LogId>();
+  /**
+   * Damaged, with the log start of then: left alone until it is opened again, which comes behind a repair, or a part is
+   * deleted: that may be the damaged one, and what is read while it is deleted looks damaged.
+   */
+  readonly #uncleanable = new WeakMap<PartitionLog, number>();
 
   constructor(options: LogCleanerOptions) {
     this.#options = options;
@@ -77,30 +80,35 @@ export class LogCleaner {
     const due: DueLog[] = [];
     for (const compacted of logs) {
       if (signal.aborted) return;
-      await this.#attempt(compacted, async () => due.push(...(await this.#dueLog(compacted))));
+      await this.#attempt(async (opened) => due.push(...(await this.#dueLog(compacted, opened))));
     }
     due.sort((a, b) => dirtyRatio(b.part) - dirtyRatio(a.part));
     for (const log of due) {
       if (signal.aborted) return;
-      await this.#attempt(log.compacted, () => this.#clean(log, signal));
+      await this.#attempt((opened) => this.#clean(log, opened, signal));
     }
   }
 
-  async #attempt(compacted: CompactedLog, work: () => Promise<unknown>): Promise<void> {
-    if (this.#uncleanable.has(compacted.log)) return;
+  /** `work` tells with what log it begins. */
+  async #attempt(work: (opened: (leader: PartitionLog) => PartitionLog) => Promise<unknown>): Promise<void> {
+    let begun: readonly [leader: PartitionLog, logStartOffset: number] | undefined;
     try {
-      await work();
+      await work((leader) => {
+        begun = [leader, leader.logStartOffset];
+        return leader;
+      });
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
-      if (error.type === 'CORRUPT_MESSAGE') this.#uncleanable.add(compacted.log);
+      if (error.type === 'CORRUPT_MESSAGE' && begun) this.#uncleanable.set(...begun);
     }
   }
 
-  async #dueLog(compacted: CompactedLog): Promise<DueLog[]> {
+  async #dueLog(compacted: CompactedLog, opened: (leader: PartitionLog) => PartitionLog): Promise<DueLog[]> {
     const { store, clock } = this.#options;
     const { log } = compacted;
     if (!mayBeDirty(await store.segments(log))) return []; // it need not even be opened
-    const leader = await compacted.open();
+    const leader = opened(await compacted.open());
+    if (this.#uncleanable.get(leader) === leader.logStartOffset) return [];
     const config = compacted.config();
     const nowMs = clock.wallMs();
     const segments = await store.segments(log);
@@ -136,16 +144,22 @@ export class LogCleaner {
     return oldestMs;
   }
 
-  async #clean({ compacted, segments, part, abortedTransactions }: DueLog, signal: AbortSignal): Promise<void> {
+  async #clean(
+    { compacted, segments, part, abortedTransactions }: DueLog,
+    opened: (leader: PartitionLog) => PartitionLog,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { store, clock, leaderEpoch, batchKeys } = this.#options;
     const { log } = compacted;
-    const leader = await compacted.open();
+    const leader = opened(await compacted.open());
     // What a dead leader left; and from here on recovery replays nothing of these segments.
     await rewriteClosed(leader, () => store.sweepSealed(log, leaderEpoch));
-    const sealedEndOffset = (await store.sealedSegments(log)).at(-1)?.nextOffset ?? 0;
+    const sealed = await store.sealedSegments(log);
+    const sealedEndOffset = sealed.at(-1)?.nextOffset ?? 0;
     const source: LogToClean = {
       log,
       segments,
+      layout: { logStartOffset: leader.logStartOffset, sealed },
       abortedTransactions,
       producer: (producerId) => leader.producer(producerId),
       read: (offset, maxBytes, endOffset) => {
@@ -190,12 +204,7 @@ export class LogCleaner {
     const aborted = indexOf(batches, abortedTransactions);
     const segments = [{ ...row, byteCount, startPosition: moved, maxTimestampMs, ...aborted }];
     const sealed = await store.stageSealed(builder.finish(nextOffset), leaderEpoch);
-    try {
-      await store.publishSealed({ log, baseOffset, nextOffset, sealed: [sealed], segments }, leaderEpoch);
-    } catch (error) {
-      await store.dropStaged([sealed]).catch(() => {}); // else the next leader sweeps it
-      throw error;
-    }
+    await publishStaged(store, { log, baseOffset, nextOffset, sealed: [sealed], segments }, leaderEpoch);
   }
 }
 

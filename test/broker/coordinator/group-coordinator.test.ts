@@ -10,6 +10,7 @@ import type { Requests, Responses } from '../../../src/protocol/requests.js';
 import { batchesIn } from '../../../src/record/batch-header.js';
 import { decodeRecords } from '../../../src/record/record-batch-decoder.js';
 import { seededRandom } from '../../../src/runtime/seeded-random.js';
+import { calling } from '../../log/calling.js';
 import { createTopic, settled, startBroker, type TestBroker } from '../harness.js';
 import { bytes, joinRequest, text } from './group-driver.js';
 
@@ -414,4 +415,68 @@ async function expectReplayEqualsLive(broker: TestBroker): Promise<void> {
       live.members.map((m) => [m.memberId, text(m.memberAssignment)]),
     );
   }
+}
+
+// Goal: a coordinator that is loading has all that was committed, whatever becomes of its log meanwhile, and takes nothing back
+// later. Method: at each of the calls that a new leader makes to the store until its groups answer, one by one, something
+// else is committed, the log is looked at for damage and mended, or yet another leader takes over.
+test.each<{ what: string; change: (broker: TestBroker, at: number) => Promise<unknown> }>([
+  { what: 'another group commits', change: (broker) => commit(broker, 5, { groupId: 'h' }) },
+  {
+    what: 'its log is mended',
+    change: ({ send }) =>
+      send('CheckLogs', { topics: [{ name: '__consumer_offsets', partitions: [0] }], repair: true }),
+  },
+  { what: 'another leader takes over', change: ({ disk, clock }) => startBroker({ disk, clock }) },
+])('groups are loaded while $what', async ({ what, change }) => {
+  for (let calls = 1, isDone = false; !isDone; calls++) {
+    const first = await started();
+    for (let i = 1; i <= 12; i++) {
+      await commit(first, i, { groupId: i % 2 ? 'g' : 'other' });
+      await first.send('OffsetCommit', commitRequest(i, {}, 1 + (i % 3)));
+    }
+    const before = { g: await committed(first), other: await committed(first, 'other') };
+    const { disk, clock } = first;
+    if (what === 'its log is mended') await damageFirstRow(first);
+    await first.broker.close();
+    let left = Number.POSITIVE_INFINITY;
+    let changed: Promise<unknown> | undefined;
+    const next: TestBroker = await startBroker({
+      disk,
+      clock,
+      tamper: (store) =>
+        calling(store, async () => {
+          if (--left !== 0) return;
+          changed = change(next, calls);
+          await Promise.race([changed, settled()]);
+        }),
+    });
+    left = calls;
+    const asked = await next.send('OffsetFetch', { groupId: 'g', topics: null });
+    isDone = left > 0;
+    left = Number.POSITIVE_INFINITY;
+    expect(isDone && calls < 3).toBe(false); // it did read
+    const other = await changed;
+    if (what === 'another leader takes over' && other !== undefined) {
+      const last = other as TestBroker;
+      expect({ g: await committed(last), other: await committed(last, 'other') }).toEqual(before);
+      if (asked.errorCode === 0) expect(asked.topics).not.toEqual([]);
+      await last.broker.close();
+    } else {
+      expect(errorName(asked.errorCode)).toBe('NONE');
+      expect({ g: await committed(next), other: await committed(next, 'other') }).toEqual(before);
+      if (other === 'NONE') expect(await committed(next, 'h')).toEqual({ 'orders-0': 5 });
+    }
+    await next.broker.close();
+  }
+});
+
+/** Of what is committed again behind it. */
+async function damageFirstRow({ broker, store }: TestBroker): Promise<void> {
+  const log = broker.image.topics.get('__consumer_offsets')?.partitions[0]?.log ?? -1;
+  const raw = await store.raw();
+  const [row] = await raw.chunks(log, 0, 1);
+  const bytes = new Uint8Array(row!.bytes);
+  bytes[bytes.length - 1]! ^= 1;
+  await raw.apply({ log, putChunks: [{ ...row!, bytes }] }, 1);
 }

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { unpackAborted } from '../../../src/log/aborted-transactions.js';
 import { type CompactedLog, LogCleaner } from '../../../src/log/compaction/log-cleaner.js';
-import { decidedBehind, enforceRetention, sizeInBytes } from '../../../src/log/log-upkeep.js';
+import { decidedBehind, deleteRecordsBefore, enforceRetention, sizeInBytes } from '../../../src/log/log-upkeep.js';
 import { offsetForTimestamp } from '../../../src/log/offset-for-timestamp.js';
 import type { PartitionLog } from '../../../src/log/partition-log.js';
+import { repairLog } from '../../../src/log/repair-log.js';
 import { sealClosedSegments } from '../../../src/log/segment-sealer.js';
 import { KafkaError } from '../../../src/protocol/errors.js';
 import { MAX_TIMESTAMP } from '../../../src/protocol/requests.js';
@@ -14,7 +15,8 @@ import { batchesIn, isControl, lastOffsetOf, verifyBatch } from '../../../src/re
 import { controlRecordType } from '../../../src/record/control-record.js';
 import { seededRandom } from '../../../src/runtime/seeded-random.js';
 import type { LogStore } from '../../../src/storage/log-store.js';
-import { batch, errorOf, type Leader, LOG, leader, MemoryDisk } from '../harness.js';
+import { calling } from '../calling.js';
+import { batch, errorOf, type Leader, LOG, leader, MemoryDisk, transactions } from '../harness.js';
 
 const NEVER = new AbortController().signal;
 const COMPACT = { 'cleanup.policy': 'compact', 'segment.bytes': '1024', 'min.cleanable.dirty.ratio': '0.01' };
@@ -458,7 +460,34 @@ describe('a cleaner that is interrupted', () => {
     await cleaner.clean();
     expect(await store.sealedSegments(LOG)).toEqual(before);
   });
+
+  test('by a damaged segment goes on once that is mended', async () => {
+    const { log, store, leaderEpoch, clock, disk, open } = await compacted();
+    let opened = log;
+    const config = parseTopicConfig(COMPACT);
+    const logs: CompactedLog[] = [{ log: LOG, config: () => config, open: async () => opened }];
+    const cleaner = new LogCleaner({ store, leaderEpoch, clock });
+    for (let i = 0; i < 100; i++) await put(log, `key-${i}`, 'x');
+    await cleaner.cleanAll(logs, NEVER);
+    const [first] = await store.sealedSegments(LOG);
+    disk.damageSealedByte(LOG, first!.baseOffset, 70, 0xff);
+    for (let i = 0; i < 100; i++) await put(log, `key-${i}`, 'x');
+    const before = await store.sealedSegments(LOG);
+    await cleaner.cleanAll(logs, NEVER);
+    expect(await store.sealedSegments(LOG)).toEqual(before);
+    await log.close();
+    const recovery = { nowMs: 0, transactions };
+    await repairLog({ store, raw: await store.raw(), log: LOG, recovery, signal: undefined, leaderEpoch });
+    opened = await open({ topicConfig: COMPACT });
+    await cleaner.cleanAll(logs, NEVER);
+    expect((await store.sealedSegments(LOG)).at(-1)?.nextOffset).toBe((await store.segments(LOG)).at(-1)?.nextOffset);
+  });
 });
+
+/** What could be done by now is done. */
+async function settled(): Promise<void> {
+  for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 function expectNothingMissing(left: readonly Stored[], written: readonly Stored[]): void {
   const places = new Map(written.map((record) => [record.offset, record]));
@@ -478,3 +507,53 @@ function overridden(store: LogStore, overrides: Partial<LogStore>): LogStore {
     },
   });
 }
+
+// Goal: what happens to a log while it is cleaned costs no record that somebody may read, and no later pass. Method: at each of
+// the calls that a pass makes to the store, one by one, the log is cut, loses a part by retention, or is written to; the same
+// cleaner then makes another pass.
+test.each<{ what: string; change: (log: PartitionLog) => Promise<unknown> }>([
+  { what: 'cut inside of a segment', change: (log) => deleteRecordsBefore(log, 37) },
+  { what: 'cut behind what was cleaned', change: (log) => deleteRecordsBefore(log, 110) },
+  { what: 'cut to its end', change: (log) => deleteRecordsBefore(log, log.logEndOffset) },
+  { what: 'written to', change: (log) => put(log, 'key-1', 'meanwhile') },
+])('a log that is $what while it is cleaned', async ({ change }) => {
+  for (let calls = 1, isDone = false; !isDone; calls++) {
+    let left = Number.POSITIVE_INFINITY;
+    let changed: Promise<unknown> | undefined;
+    const tamper = (store: LogStore): LogStore =>
+      calling(store, async () => {
+        if (--left !== 0) return;
+        changed = change(log);
+        await Promise.race([changed, settled()]); // it may have to wait for its turn
+      });
+    const { log, store, cleaner } = await compacted(new MemoryDisk(), COMPACT, tamper);
+    const written: Stored[] = [];
+    const write = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        const offset = log.logEndOffset;
+        written[offset] = { offset, key: `key-${i % 7}`, value: `value-${offset}` };
+        await put(log, `key-${i % 7}`, `value-${offset}`);
+      }
+    };
+    await write(60);
+    await cleaner.clean();
+    await write(60);
+    left = calls;
+    await cleaner.clean();
+    isDone = left > 0;
+    left = Number.POSITIVE_INFINITY;
+    await changed;
+    const check = async (): Promise<Stored[]> => {
+      const found = await stored(store);
+      const readable = written.filter(({ offset }) => offset >= log.logStartOffset);
+      const latest = [...lastByKey(readable)].filter(([key]) => key !== 'key-1' || written.length === log.logEndOffset);
+      for (const [key, record] of latest) expect(lastByKey(found).get(key)).toEqual(record);
+      return found;
+    };
+    await check();
+    await write(100);
+    await cleaner.clean();
+    const activeSegment = (await store.segments(LOG)).at(-1)?.nextOffset ?? 0;
+    expect((await check()).filter(({ offset }) => offset < activeSegment).length).toBeLessThanOrEqual(8);
+  }
+});
