@@ -9,11 +9,17 @@ import { bytesOf, encode, newRecord, plain } from './record-arbitraries.js';
 // Goal: batches mean the same to an implementation that shares no line with ours. Method: random records, written by one
 // and read by the other, plain and with gzip.
 
+/** KafkaJS takes a header whose name each object has a property of for one that came before. */
+const recordForUs = newRecord.map(({ headers, ...record }) => ({
+  ...record,
+  headers: headers?.map(({ key, value }) => ({ key: `h ${key}`, value })),
+}));
+
 const CODECS = [CompressionTypes.None, CompressionTypes.GZIP] as const;
 
 test.each(CODECS)('KafkaJS reads what we write, codec %i', async (codec) => {
   await fc.assert(
-    fc.asyncProperty(fc.array(newRecord, { minLength: 1, maxLength: 20 }), fc.nat(2 ** 40), async (written, base) => {
+    fc.asyncProperty(fc.array(recordForUs, { minLength: 1, maxLength: 20 }), fc.nat(2 ** 40), async (written, base) => {
       const batch = encode(written, { baseOffset: base, producerId: 77, producerEpoch: 3, baseSequence: 9 });
       const [theirs, ...more] = await batchesByKafkaJS(await compressBatch(batch, 0, codec));
       expect(more).toEqual([]);
