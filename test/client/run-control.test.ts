@@ -437,3 +437,18 @@ test('retry of a consumer: waits grow by the multiplier, to the maximum; retries
     calls: 4,
   });
 });
+
+test('whatever was called before in the same turn, a consumer that is stopped after a run is stopped', async () => {
+  await topic('t');
+  for (const before of ['stop', 'disconnect'] as const) {
+    const consumer = await groupConsumer();
+    const seen: string[] = [];
+    const ended = consumer[before](); // it has nothing to do
+    const running = consumer.run({ eachMessage: async ({ message }) => void seen.push(message.offset) });
+    await consumer[before]();
+    await Promise.all([ended, running]);
+    expect(consumer.assignment()).toEqual([]);
+    await using admin = kafka.admin();
+    expect((await admin.describeGroups(['g'])).groups).toMatchObject([{ members: [] }]);
+  }
+});

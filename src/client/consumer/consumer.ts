@@ -103,7 +103,8 @@ export function makeConsumer<K, V>(
   let life: Life<K, V> | undefined;
   /** By `topicPartitionText`: what was sought while nothing was assigned. */
   const sought = new Map<string, AssignedPosition>();
-  let stopping: Promise<void> | undefined;
+  /** The end of the last life. */
+  let stopped: Promise<void> = Promise.resolve();
 
   async function connect(): Promise<void> {
     if (connection.isOpen) return;
@@ -117,15 +118,12 @@ export function makeConsumer<K, V>(
   }
 
   function stop(): Promise<void> {
-    stopping ??= stopOnce().finally(() => {
-      stopping = undefined;
-    });
-    return stopping;
+    if (life !== undefined && !life.ended.signal.aborted) stopped = end(life);
+    return stopped;
   }
 
-  async function stopOnce(): Promise<void> {
-    if (life === undefined) return;
-    life.ended.abort();
+  async function end(own: Life<K, V>): Promise<void> {
+    own.ended.abort();
     await session?.stop();
     session = undefined;
     life = undefined;
