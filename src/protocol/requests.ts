@@ -562,7 +562,7 @@ export interface OffsetFetchResponse extends Outcome {
    * *Ours*: what was lost of `__consumer_offsets` when the coordinator read it, where something newer than what is answered
    * may have been among it.
    */
-  readonly gap?: PartitionGap | undefined;
+  readonly gap?: (PartitionGap & { readonly topic: string; readonly partition: number }) | undefined;
   readonly topics: readonly {
     readonly name: string;
     readonly partitions: readonly (Outcome & {

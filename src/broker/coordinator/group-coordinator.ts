@@ -2,6 +2,7 @@ import { deleteRecordsBefore } from '../../log/log-upkeep.js';
 import type { PartitionLog } from '../../log/partition-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../../protocol/errors.js';
 import type { PartitionGap, Requests, Responses } from '../../protocol/requests.js';
+import { GROUP_OFFSETS_TOPIC } from '../../protocol/topic-partition.js';
 import { batchesIn } from '../../record/batch-header.js';
 import { RecordCursor } from '../../record/record-cursor.js';
 import type { Clock, Random } from '../../runtime/runtime.js';
@@ -80,7 +81,7 @@ export class GroupCoordinator {
   #wake: AbortController = new AbortController();
   #wakeAtMs = 0;
   /** The last that was met while the groups were read, and what had been committed before it: newer commits may be lost. */
-  #gap: PartitionGap | undefined;
+  #gap: Responses['OffsetFetch']['gap'];
   readonly #beforeGap: WeakSet<CommittedOffset> = new WeakSet();
   /** Records in the log since it was last rolled up. */
   #recordCount = 0;
@@ -307,7 +308,7 @@ export class GroupCoordinator {
     assertGroupId(groupId);
     const offsets = this.#entries.get(groupId)?.group.offsets ?? (new Map() as Group['offsets']);
     const wanted = topics ?? [...offsets].map(([name, ofTopic]) => ({ name, partitionIndexes: [...ofTopic.keys()] }));
-    let gap: PartitionGap | undefined;
+    let gap: Responses['OffsetFetch']['gap'];
     const answered = wanted.map(({ name, partitionIndexes }) => ({
       name,
       partitions: partitionIndexes.map((partitionIndex) => {
@@ -407,7 +408,7 @@ export class GroupCoordinator {
     const groups = new Map<string, Group>();
     let count = 0;
     const onGap = (gap: PartitionGap): void => {
-      this.#gap = gap;
+      this.#gap = { topic: GROUP_OFFSETS_TOPIC, partition: 0, ...gap };
       for (const { offsets } of groups.values())
         for (const ofTopic of offsets.values()) for (const offset of ofTopic.values()) this.#beforeGap.add(offset);
     };

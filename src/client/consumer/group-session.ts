@@ -1,6 +1,6 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
 import type { PartitionGap } from '../../protocol/requests.js';
-import { GROUP_OFFSETS_TOPIC, type TopicPartition } from '../../protocol/topic-partition.js';
+import type { TopicPartition } from '../../protocol/topic-partition.js';
 import type { Assigner, GroupMember, GroupMemberAssignment, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { RetryOptions } from '../api/kafka.js';
@@ -257,13 +257,10 @@ export class GroupSession {
       if (error !== undefined) throw error;
       return answer;
     });
-    if (response.gap !== undefined) {
-      const text = `committed offsets of group ${groupId} may be lost; set them with admin.setOffsets`;
-      this.#host.onGap(
-        { topic: GROUP_OFFSETS_TOPIC, partition: 0 },
-        response.gap,
-        new KafkaError('CORRUPT_MESSAGE', text),
-      );
+    const { gap } = response;
+    if (gap !== undefined) {
+      const text = `commits of group ${groupId} may be lost: admin.setOffsets sets them`;
+      this.#host.onGap(gap, gap, new KafkaError('CORRUPT_MESSAGE', text));
     }
     return response.topics.flatMap(({ name, partitions: answers }) =>
       answers.map(({ partitionIndex, committedOffset }) => ({

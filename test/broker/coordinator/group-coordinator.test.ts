@@ -494,7 +494,7 @@ test.each(['corrupt', 'missing'] as const)('commits that are %s are told of wher
     const topics = [{ name: 'orders', partitionIndexes }];
     return (await next.send('OffsetFetch', { groupId, topics })).gap;
   };
-  const gap = { fromOffset: 2, nextOffset: 3, reason };
+  const gap = { topic: '__consumer_offsets', partition: 0, fromOffset: 2, nextOffset: 3, reason };
   expect(await committed(next)).toEqual({ 'orders-0': 1, 'orders-1': 1, 'orders-2': 1, 'orders-3': 3 });
   expect((await next.send('OffsetFetch', { groupId: 'g', topics: null })).gap).toEqual(gap);
   expect(await gapOf([0])).toEqual(gap);
