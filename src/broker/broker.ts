@@ -498,15 +498,15 @@ function openLog(options: LogSurroundings, log: LogId, name: string, config: () 
 
 async function readImage({ store }: BrokerOptions): Promise<MetadataImage> {
   const records = [];
-  let isDamaged = false;
-  for await (const chunk of chunksFrom(store, METADATA_LOG, 0, () => (isDamaged = true))) {
+  let lost: PartitionGap | undefined;
+  for await (const chunk of chunksFrom(store, METADATA_LOG, 0, (gap) => (lost = gap))) {
     records.push(...metadataRecordsIn(chunk));
   }
   const read = applyMetadataRecords(EMPTY_IMAGE, records);
-  if (!isDamaged) return read;
+  if (lost === undefined) return read;
   // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
   const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
-  return { ...read, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
+  return { ...read, gap: lost, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
 }
 
 function ignore(): void {}

@@ -285,6 +285,8 @@ export interface MetadataRequest {
 export interface MetadataResponse {
   readonly clusterId: string;
   readonly controllerId: number;
+  /** *Ours*: what is lost of the metadata log to damage, the last of it: topics, or their configs, may be. */
+  readonly gap?: PartitionGap | undefined;
   /** *Ours*: changes whenever the data was wiped; then offsets from before mean nothing. */
   readonly incarnationId: string;
   readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
