@@ -4,7 +4,7 @@ import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
 import { BROKER_NODE } from '../protocol/broker-node.js';
 import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../protocol/errors.js';
-import type { ApiName, Requests, Responses } from '../protocol/requests.js';
+import type { ApiName, PartitionGap, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
 import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-partition.js';
@@ -270,7 +270,7 @@ export class Broker {
       clock,
       random,
       config: () => this.#config(),
-      stored: () => this.#storedOffsets(),
+      stored: (onGap) => this.#storedOffsets(onGap),
       openLog: () => this.#offsetsLog(),
       verifyLeading: () => this.#verifyLeading(),
       partitionExists: (topic, partition) => logOf(this.image, topic, partition) !== undefined,
@@ -383,11 +383,11 @@ export class Broker {
     return this.#open(topic, present(topic.partitions[0], 'it has one partition'));
   }
 
-  async *#storedOffsets(): AsyncGenerator<Uint8Array> {
+  async *#storedOffsets(onGap: (gap: PartitionGap) => void): AsyncGenerator<Uint8Array> {
     const log = logOf(this.image, GROUP_OFFSETS_TOPIC, 0);
     if (log === undefined) return;
     const { logStartOffset } = await this.#options.store.ends(log);
-    yield* chunksFrom(this.#options.store, log, logStartOffset);
+    yield* chunksFrom(this.#options.store, log, logStartOffset, onGap);
   }
 
   // ---------------------------------------------------------------- a full disk
@@ -498,15 +498,15 @@ function openLog(options: LogSurroundings, log: LogId, name: string, config: () 
 
 async function readImage({ store }: BrokerOptions): Promise<MetadataImage> {
   const records = [];
-  let isDamaged = false;
-  for await (const chunk of chunksFrom(store, METADATA_LOG, 0, () => (isDamaged = true))) {
+  let lost: PartitionGap | undefined;
+  for await (const chunk of chunksFrom(store, METADATA_LOG, 0, (gap) => (lost = gap))) {
     records.push(...metadataRecordsIn(chunk));
   }
   const read = applyMetadataRecords(EMPTY_IMAGE, records);
-  if (!isDamaged) return read;
+  if (lost === undefined) return read;
   // Ids that only the lost records told of must not be given again: those of producers are drawn anew.
   const lastLog = (await (await store.raw()).logs()).at(-1) ?? METADATA_LOG;
-  return { ...read, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
+  return { ...read, gap: lost, nextLogId: Math.max(read.nextLogId, lastLog + 1), nextProducerId: 0 };
 }
 
 function ignore(): void {}

@@ -45,7 +45,7 @@ export function fetchHandler(context: ReadContext): FetchHandler {
     for (;;) {
       signal?.throwIfAborted();
       const located = await Promise.all(positionsOf(request).map((position) => locate(context, position)));
-      const positions = await readShares(context, located, request.maxBytes, turn++);
+      const positions = await readShares(context, located, { maxBytes: request.maxBytes, turn: turn++, signal });
       const waitMs = deadlineMs - context.clock.monotonicMs();
       if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(context, request, positions);
       await anyAdvance(context, positions, waitMs, signal);
@@ -100,8 +100,11 @@ async function locate(context: ReadContext, position: Position): Promise<Positio
 async function readShares(
   context: ReadContext,
   positions: readonly Position[],
-  maxBytes: number,
-  turn: number,
+  {
+    maxBytes,
+    turn,
+    signal,
+  }: { readonly maxBytes: number; readonly turn: number; readonly signal: AbortSignal | undefined },
 ): Promise<readonly Position[]> {
   const ready = positions.filter(({ endOffset, fetchOffset }) => endOffset > fetchOffset);
   if (ready.length === 0) return positions;
@@ -110,7 +113,11 @@ async function readShares(
   const chosen = [...ready.slice(first), ...ready.slice(0, first)].slice(0, count);
   const read = new Map<Position, Position>();
   const shareBytes = Math.floor(maxBytes / count);
-  await Promise.all(chosen.map(async (position) => read.set(position, await readOne(context, position, shareBytes))));
+  await Promise.all(
+    chosen.map(async (position) => {
+      read.set(position, await readOne(context, position, shareBytes, signal));
+    }),
+  );
   let remaining = maxBytes;
   for (const position of chosen) {
     const after = read.get(position) ?? position;
@@ -121,7 +128,12 @@ async function readShares(
   return positions.map((position) => read.get(position) ?? position);
 }
 
-async function readOne(context: ReadContext, position: Position, shareBytes: number): Promise<Position> {
+async function readOne(
+  context: ReadContext,
+  position: Position,
+  shareBytes: number,
+  signal: AbortSignal | undefined,
+): Promise<Position> {
   const { view, log, fetchOffset, maxBytes, isolationLevel } = position;
   if (view === undefined) return position;
   try {
@@ -134,12 +146,20 @@ async function readOne(context: ReadContext, position: Position, shareBytes: num
     if (view.logStartOffset <= fetchOffset) return { ...position, ...read };
     return { ...position, error: outOfRange(position, view.logStartOffset, view.highWatermark) };
   } catch (error) {
-    const { topic, partition } = position;
-    if (error instanceof LogGapError && logOf(context.image(), topic, partition) !== log) {
-      return { ...position, error: unknownPartition(undefined, topic, partition) }; // it is being deleted
-    }
-    return { ...position, error: asKafkaError(error) };
+    return { ...position, error: await failureOf(context, position, error, signal).catch(asKafkaError) };
   }
+}
+
+/** What is missing of a log whose topic is gone was deleted with it, whether or not this host has heard of that. */
+async function failureOf(
+  context: ReadContext,
+  { topic, partition, log }: Position,
+  error: unknown,
+  signal: AbortSignal | undefined,
+): Promise<KafkaError> {
+  if (!(error instanceof LogGapError)) return asKafkaError(error);
+  await context.refreshImage(signal);
+  return logOf(context.image(), topic, partition) === log ? error : unknownPartition(undefined, topic, partition);
 }
 
 function isEnough(positions: readonly Position[], minBytes: number): boolean {

@@ -17,7 +17,7 @@ export function handleMetadata(
   },
   request: MetadataRequest,
 ): MetadataResponse {
-  const { topics } = context.image();
+  const { topics, gap } = context.image();
   const leaderEpoch = context.leaderEpoch();
   const described =
     request.topics === null
@@ -32,6 +32,7 @@ export function handleMetadata(
     incarnationId: context.store.incarnationId,
     brokers: [BROKER_NODE],
     topics: described,
+    ...(gap?.reason !== 'removed' && { gap }), // of what a repair has taken out, its user was told
   };
 }
 

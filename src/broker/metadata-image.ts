@@ -1,4 +1,4 @@
-import { ConfigResourceType } from '../protocol/requests.js';
+import { ConfigResourceType, type PartitionGap } from '../protocol/requests.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
 import { isInternalTopic } from '../protocol/topic-partition.js';
 import type { LogId } from '../storage/log-store.js';
@@ -32,6 +32,8 @@ export interface MetadataImage {
   /** Greater than every log id ever given. */
   readonly nextLogId: LogId;
   readonly nextProducerId: number;
+  /** The last that was met in the log. */
+  readonly gap?: PartitionGap;
 }
 
 export const EMPTY_IMAGE: MetadataImage = {

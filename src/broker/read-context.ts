@@ -14,6 +14,8 @@ export interface ReadContext {
   readonly store: LogStore;
   /** The newest image that this host knows; asked again after every wait. */
   image(): MetadataImage;
+  /** Resolves once the image includes all that the database holds now. */
+  refreshImage(signal: AbortSignal | undefined): Promise<void>;
   /** The newest leader epoch that this host has heard of. */
   leaderEpoch(): number;
 }

@@ -1,6 +1,7 @@
 import { errorOf, KafkaError } from '../protocol/errors.js';
 import type { MetadataResponse } from '../protocol/requests.js';
 import type { RetryOptions } from './api/kafka.js';
+import type { Logger } from './api/logger.js';
 import type { PartitionMetadata } from './api/producer.js';
 import type { Connection } from './connection.js';
 import { KafkaJSProtocolError } from './errors.js';
@@ -18,6 +19,7 @@ export interface ClusterMetadataOptions {
   readonly retry: Required<RetryOptions>;
   readonly maxAgeMs: number;
   readonly allowAutoTopicCreation: boolean;
+  readonly logger: Logger;
 }
 
 /** What one client knows of topics and their partitions, and when it asks again. */
@@ -26,12 +28,15 @@ export class ClusterMetadata {
   readonly #retry: Required<RetryOptions>;
   readonly #maxAgeMs: number;
   readonly #allowAutoTopicCreation: boolean;
+  readonly #logger: Logger;
+  #isGapTold = false;
   readonly #topics = new Map<string, TopicEntry>();
 
-  constructor({ connection, retry, maxAgeMs, allowAutoTopicCreation }: ClusterMetadataOptions) {
+  constructor({ connection, retry, maxAgeMs, allowAutoTopicCreation, logger }: ClusterMetadataOptions) {
     this.#connection = connection;
     this.#retry = retry;
     this.#maxAgeMs = maxAgeMs;
+    this.#logger = logger;
     this.#allowAutoTopicCreation = allowAutoTopicCreation;
   }
 
@@ -92,9 +97,12 @@ export class ClusterMetadata {
     return loaded;
   }
 
-  #request(topics: readonly string[], signal: AbortSignal | undefined): Promise<MetadataResponse> {
+  async #request(topics: readonly string[], signal: AbortSignal | undefined): Promise<MetadataResponse> {
     const request = { topics: topics.map((name) => ({ name })), allowAutoTopicCreation: this.#allowAutoTopicCreation };
-    return this.#connection.request('Metadata', request, { signal });
+    const response = await this.#connection.request('Metadata', request, { signal });
+    if (response.gap && !this.#isGapTold) this.#logger.warn('Topics may be lost', response.gap);
+    this.#isGapTold = response.gap !== undefined;
+    return response;
   }
 }
 

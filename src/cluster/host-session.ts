@@ -139,6 +139,7 @@ export class HostSession {
       store,
       parts,
       image: () => this.#metadata.image,
+      refreshImage: (signal) => this.#metadata.refresh(signal),
       leaderEpoch: () => this.#heardEpoch,
     };
     const fetch = fetchHandler(this.#reads);

@@ -97,6 +97,7 @@ export class MetadataFollower {
         }
       } catch (error) {
         if (!(error instanceof LogGapError)) throw error;
+        image = { ...image, gap: error.gap };
         nextOffset = error.gap.nextOffset; // the cluster goes on with what else it knows
       }
     }

@@ -1,11 +1,12 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { LogFinding, PartitionGap } from '../protocol/requests.js';
 import { readableKeyId } from '../record/batch-encryption.js';
-import { isTransactional, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
+import { batchesIn, batchSpanAt, isTransactional, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { LogId, LogStore, SealedSegment, SegmentRow } from '../storage/log-store.js';
 import type { RawChunk, RawLogStore } from '../storage/raw-log-store.js';
 import { crc32c } from '../util/crc32c.js';
+import { asWritten } from './as-written.js';
 import { type CheckedRow, checkRow, isGapPart, type RowPart, type WholeSpan, wholeSpan } from './check-row.js';
 import { isSameLayout, layoutOf } from './log-layout.js';
 import { type RecoveryOptions, recoverLog } from './log-recovery.js';
@@ -30,6 +31,8 @@ export interface LogToCheck {
 export interface CheckedPiece extends CheckedRow {
   readonly row: RawChunk;
   readonly sealed: SealedSegment | undefined;
+  /** Something in it is wrong, and nobody can tell what: whoever wrote it anew would make that last. */
+  readonly isDoubtful?: boolean;
 }
 
 export interface CheckedLog {
@@ -205,24 +208,51 @@ async function checkSealed(
     const findings = [{ kind: 'unreadable', ...range, detail } as const];
     return { findings, parts: [{ ...range, bytes: undefined }], nextOffset: segment.nextOffset, row, sealed };
   }
-  const isIntact = bytes.byteLength === segment.byteCount && crc32c(bytes) === segment.crc32c;
+  const written = asWritten(bytes, segment);
   const rules = { nextOffset: segment.baseOffset, mayBeginBefore: false, mayLeaveOut: true };
-  const found = checkRow({ bytes, lastOffset, ...rules });
+  const found = checkRow({ bytes: written ?? bytes, lastOffset, ...rules });
   const findings = [...found.findings];
   const isDense = segment.baseOffset <= nextOffset || nextOffset === logStartOffset;
   if (!isDense) {
     const detail = `expected a sealed segment from offset ${nextOffset} on, found one from ${segment.baseOffset} on`;
     findings.push({ kind: 'missing', fromOffset: nextOffset, nextOffset: segment.baseOffset, detail });
   }
-  if (!isIntact) {
-    const found = `${bytes.byteLength} bytes with checksum ${crc32c(bytes)}`;
-    const detail = `expected ${segment.byteCount} bytes with checksum ${segment.crc32c}, found ${found}`;
-    findings.push({ kind: 'sealed-segment', ...range, detail });
+  // All its batches are sound, and one of them, or the checksum, is not what was written.
+  let isDoubtful = false;
+  if (written !== undefined && written !== bytes) findings.push(movedBatch(bytes, written));
+  else if (written === undefined) {
+    isDoubtful =
+      bytes.byteLength === segment.byteCount && found.findings.length === 0 && hasHoles(segment, found.parts);
+    const is = `${bytes.byteLength} bytes with checksum ${crc32c(bytes)}`;
+    const detail = `expected ${segment.byteCount} bytes with checksum ${segment.crc32c}, found ${is}`;
+    const kept = isDoubtful ? '; it is left as it is, for one of its batches may belong elsewhere' : '';
+    findings.push({ kind: 'sealed-segment', ...range, detail: detail + kept });
   } else if (!hasRightIndex(segment, found.parts)) {
     const detail = 'expected an index of batches that are there, found another';
     findings.push({ kind: 'sealed-segment', ...range, detail });
   }
-  return { findings, parts: found.parts, nextOffset: segment.nextOffset, row, sealed };
+  return { findings, parts: found.parts, nextOffset: segment.nextOffset, row, sealed, isDoubtful };
+}
+
+/** What the checksum of a whole segment says of the one batch in which the two differ. */
+function movedBatch(bytes: Uint8Array, written: Uint8Array): LogFinding {
+  const differs = bytes.findIndex((byte, at) => byte !== written[at]);
+  let at = 0;
+  for (const batch of batchesIn(written)) if (batch.at <= differs) at = batch.at;
+  const [was, is] = [readBatchHeader(written, at), batchSpanAt(bytes, at)];
+  const isMoved = was.baseOffset !== is.baseOffset;
+  const epochs = `expected leader epoch ${was.partitionLeaderEpoch}, found another`;
+  return {
+    kind: isMoved ? 'wrong-offset' : 'sealed-segment',
+    fromOffset: was.baseOffset,
+    nextOffset: lastOffsetOf(was) + 1,
+    detail: isMoved ? `expected base offset ${was.baseOffset}, found ${is.baseOffset}` : epochs,
+  };
+}
+
+function hasHoles({ baseOffset, nextOffset }: SealedSegment, parts: readonly RowPart[]): boolean {
+  const covered = parts.reduce((count, part) => count + part.nextOffset - part.fromOffset, 0);
+  return covered < nextOffset - baseOffset;
 }
 
 function hasRightIndex({ index }: SealedSegment, parts: readonly RowPart[]): boolean {

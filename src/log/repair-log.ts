@@ -35,6 +35,7 @@ export async function repairLog(target: LogToRepair): Promise<CheckedLog> {
 }
 
 async function repairPiece(target: LogToRepair, piece: CheckedPiece): Promise<void> {
+  if (piece.isDoubtful) return;
   if (piece.sealed !== undefined) return repairSealed(target, piece);
   const { raw, log, leaderEpoch } = target;
   const rows = rowsOf(piece, leaderEpoch);

@@ -285,6 +285,8 @@ export interface MetadataRequest {
 export interface MetadataResponse {
   readonly clusterId: string;
   readonly controllerId: number;
+  /** *Ours*: what is lost of the metadata log to damage, the last of it: topics, or their configs, may be. */
+  readonly gap?: PartitionGap | undefined;
   /** *Ours*: changes whenever the data was wiped; then offsets from before mean nothing. */
   readonly incarnationId: string;
   readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
@@ -558,6 +560,11 @@ export interface OffsetFetchRequest {
 }
 
 export interface OffsetFetchResponse extends Outcome {
+  /**
+   * *Ours*: what was lost of `__consumer_offsets` when the coordinator read it, where something newer than what is answered
+   * may have been among it.
+   */
+  readonly gap?: (PartitionGap & { readonly topic: string; readonly partition: number }) | undefined;
   readonly topics: readonly {
     readonly name: string;
     readonly partitions: readonly (Outcome & {

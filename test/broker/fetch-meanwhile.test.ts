@@ -8,9 +8,10 @@ import { type CompactedLog, LogCleaner } from '../../src/log/compaction/log-clea
 import { deleteRecordsBefore } from '../../src/log/log-upkeep.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
-import { errorFields, KafkaError } from '../../src/protocol/errors.js';
+import { errorFields, errorName, KafkaError } from '../../src/protocol/errors.js';
 import type { Requests } from '../../src/protocol/requests.js';
 import { parseTopicConfig } from '../../src/protocol/topic-config.js';
+import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
 import { Simulation } from '../../src/runtime/simulation.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { calling } from '../log/calling.js';
@@ -71,6 +72,45 @@ test.each<{ what: string; change: (table: Table) => Promise<unknown>; isGone?: t
   }
 });
 
+// Goal: of a topic that is deleted nobody hears that its records are lost. Method: as above, with a host whose metadata lags: it
+// knows of the deletion once it looks into the database.
+test.each([
+  { isolationLevel: 0, rowCount: 8 },
+  { isolationLevel: 0, rowCount: Infinity },
+  { isolationLevel: 1, rowCount: 8 },
+  { isolationLevel: 1, rowCount: Infinity },
+] as const)(
+  'the $rowCount first rows of a log that go with its topic are no gap (level $isolationLevel)',
+  async ({ isolationLevel, rowCount }) => {
+    for (let calls = 1, isDone = false; !isDone; calls++) {
+      const table = await newTable();
+      let left = calls;
+      const isGone = (): boolean => left <= 0;
+      const store = calling(table.store, async () => {
+        if (--left !== 0) return;
+        if (rowCount === Infinity) return table.store.deleteLog(LOG, table.leaderEpoch);
+        const raw = await table.store.raw();
+        const deleteChunks = (await raw.chunks(LOG, 0, rowCount)).map(({ lastOffset }) => lastOffset);
+        await raw.apply({ log: LOG, deleteChunks }, table.leaderEpoch);
+      });
+      const { fetch, views } = reader(store, { isGone });
+      const errors = new Set<number>();
+      for (let offset = 0; offset < table.log.lastStableOffset && errors.size === 0; ) {
+        const partition = (await fetch(request(offset, isolationLevel))).responses[0]!.partitions[0]!;
+        expect(partition.gap).toBeUndefined();
+        if (partition.errorCode !== 0) errors.add(partition.errorCode);
+        const last = partition.records.flatMap((bytes) => [...batchesIn(bytes)]).at(-1);
+        if (last === undefined) break;
+        offset = lastOffsetOf(last.header) + 1;
+      }
+      isDone = !isGone();
+      for (const code of errors)
+        expect(['UNKNOWN_TOPIC_OR_PARTITION', 'OFFSET_OUT_OF_RANGE']).toContain(errorName(code));
+      views.close();
+    }
+  },
+);
+
 // It is damage, and no deletion of the topic: what is left can be read.
 test('a log of transactions whose last row is gone is read up to there', async () => {
   const { log, store, leaderEpoch, written } = await newTable();
@@ -129,21 +169,29 @@ async function clean({ store, leaderEpoch, clock, log }: Table): Promise<void> {
   await new LogCleaner({ store, leaderEpoch, clock }).cleanAll(logs, NEVER);
 }
 
-async function readThrough(store: LogStore, endOffset: number, logStartOffset: () => number) {
+function reader(store: LogStore, { isGone = (): boolean => false } = {}) {
   const { runtime } = new Simulation({ seed: 0 }).tab('reader');
   const { transactions, readAhead } = STATIC_CLUSTER_PARTS;
   const others = { isRead: () => false, onReads: () => {}, transactions, readAhead };
   const views = new HostLogViews({ clusterName: 'c', runtime, store, ...others });
+  let known = image();
   const context = {
     clusterId: 'c',
     clock: runtime.clock,
     views,
     store,
     parts: STATIC_CLUSTER_PARTS,
-    image,
+    image: () => known,
+    refreshImage: async () => {
+      if (isGone()) known = EMPTY_IMAGE;
+    },
     leaderEpoch: () => 1,
   };
-  const fetch = fetchHandler(context);
+  return { fetch: fetchHandler(context), views };
+}
+
+async function readThrough(store: LogStore, endOffset: number, logStartOffset: () => number) {
+  const { fetch, views } = reader(store);
   const seen: { offset: number; key: string }[] = [];
   for (let offset = 0; offset < endOffset; ) {
     const partition = (await fetch(request(offset))).responses[0]!.partitions[0]!;
@@ -170,9 +218,9 @@ async function readThrough(store: LogStore, endOffset: number, logStartOffset: (
   return seen;
 }
 
-function request(fetchOffset: number): Requests['Fetch'] {
+function request(fetchOffset: number, isolationLevel: 0 | 1 = 1): Requests['Fetch'] {
   const partitions = [{ partition: 0, fetchOffset, partitionMaxBytes: 500 }];
-  return { maxWaitMs: 0, minBytes: 1, maxBytes: 100_000, isolationLevel: 1, topics: [{ topic: 't', partitions }] };
+  return { maxWaitMs: 0, minBytes: 1, maxBytes: 100_000, isolationLevel, topics: [{ topic: 't', partitions }] };
 }
 
 function image(): MetadataImage {

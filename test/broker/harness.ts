@@ -201,6 +201,7 @@ export async function startBroker({
     store,
     parts,
     image: () => broker.image,
+    refreshImage: async () => {},
     leaderEpoch: () => leaderEpoch,
   };
   const send: TestBroker['send'] = (api, request, signal) => broker.handle(api, request, signal);

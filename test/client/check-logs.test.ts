@@ -104,6 +104,38 @@ test('a cluster whose metadata log is damaged opens, and gives no log id twice',
   expect(await readAll(kafka, 'new')).toEqual([]);
 });
 
+// Once for each producer, whatever it sends, and no more once a repair has left its note.
+test('clients warn of metadata that is lost', async () => {
+  await send(1);
+  await kafka.admin().createTopics({ topics: [{ topic: 'last' }] });
+  await kafka.close();
+  await cluster.close();
+  await damage(async (raw, epoch) => {
+    const rows = await raw.chunks(0, 0, 100);
+    const last = rows.findLast(({ bytes }) => new TextDecoder().decode(bytes).includes('"last"'))!;
+    last.bytes[80]! ^= 1;
+    await raw.apply({ log: 0, putChunks: [last] }, epoch);
+  });
+  const warnings: unknown[] = [];
+  const newKafka = () =>
+    new cluster.Kafka({
+      clientId: 'test',
+      logLevel: logLevel.WARN,
+      logCreator: () => (entry) => warnings.push(entry.log),
+    });
+  kafka = newKafka();
+  await send(2);
+  expect(warnings).toEqual([expect.objectContaining({ message: 'Topics may be lost', reason: 'corrupt' })]);
+  await send(1);
+  expect(warnings).toHaveLength(2);
+  await kafka.admin().checkLogs({ repair: true });
+  await kafka.close();
+  await cluster.close();
+  kafka = newKafka();
+  await send(1);
+  expect(warnings).toHaveLength(2);
+});
+
 test('a check can be stopped', async () => {
   await send(1);
   const stop = new AbortController();

@@ -69,6 +69,7 @@ test.each(SEEDS)('a host reads what was committed, and no more, whatever news it
       store,
       parts: STATIC_CLUSTER_PARTS,
       image: () => image(),
+      refreshImage: async () => {},
       leaderEpoch: () => 1,
     };
     return { store, views, clock, fetch: fetchHandler(reads) };

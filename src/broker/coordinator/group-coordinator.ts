@@ -1,7 +1,8 @@
 import { deleteRecordsBefore } from '../../log/log-upkeep.js';
 import type { PartitionLog } from '../../log/partition-log.js';
 import { errorFields, KafkaError, NO_ERROR } from '../../protocol/errors.js';
-import type { Requests, Responses } from '../../protocol/requests.js';
+import type { PartitionGap, Requests, Responses } from '../../protocol/requests.js';
+import { GROUP_OFFSETS_TOPIC } from '../../protocol/topic-partition.js';
 import { batchesIn } from '../../record/batch-header.js';
 import { RecordCursor } from '../../record/record-cursor.js';
 import type { Clock, Random } from '../../runtime/runtime.js';
@@ -31,8 +32,8 @@ export interface GroupCoordinatorOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly config: () => BrokerConfig;
-  /** The chunks of __consumer_offsets, none where the topic does not exist. */
-  readonly stored: () => AsyncIterable<Uint8Array>;
+  /** The chunks of __consumer_offsets, none where the topic does not exist. Damage is left out; `onGap` hears of it. */
+  readonly stored: (onGap: (gap: PartitionGap) => void) => AsyncIterable<Uint8Array>;
   /** The open log of __consumer_offsets, made on first need. */
   readonly openLog: () => Promise<PartitionLog>;
   /** Rejects where a newer leader is in office: what is in memory may be old. */
@@ -79,6 +80,9 @@ export class GroupCoordinator {
   #loop: Promise<void> | undefined;
   #wake: AbortController = new AbortController();
   #wakeAtMs = 0;
+  /** The last that was met while the groups were read, and what had been committed before it: newer commits may be lost. */
+  #gap: Responses['OffsetFetch']['gap'];
+  readonly #beforeGap: WeakSet<CommittedOffset> = new WeakSet();
   /** Records in the log since it was last rolled up. */
   #recordCount = 0;
   #rollUpAtCount = ROLL_UP_RECORDS;
@@ -304,22 +308,22 @@ export class GroupCoordinator {
     assertGroupId(groupId);
     const offsets = this.#entries.get(groupId)?.group.offsets ?? (new Map() as Group['offsets']);
     const wanted = topics ?? [...offsets].map(([name, ofTopic]) => ({ name, partitionIndexes: [...ofTopic.keys()] }));
-    return {
-      ...NO_ERROR,
-      topics: wanted.map(({ name, partitionIndexes }) => ({
-        name,
-        partitions: partitionIndexes.map((partitionIndex) => {
-          const found = offsets.get(name)?.get(partitionIndex);
-          return {
-            partitionIndex,
-            ...NO_ERROR,
-            committedOffset: found?.offset ?? -1,
-            committedLeaderEpoch: found?.leaderEpoch ?? -1,
-            metadata: found?.metadata ?? '',
-          };
-        }),
-      })),
-    };
+    let gap: Responses['OffsetFetch']['gap'];
+    const answered = wanted.map(({ name, partitionIndexes }) => ({
+      name,
+      partitions: partitionIndexes.map((partitionIndex) => {
+        const found = offsets.get(name)?.get(partitionIndex);
+        if (found === undefined || this.#beforeGap.has(found)) gap = this.#gap;
+        return {
+          partitionIndex,
+          ...NO_ERROR,
+          committedOffset: found?.offset ?? -1,
+          committedLeaderEpoch: found?.leaderEpoch ?? -1,
+          metadata: found?.metadata ?? '',
+        };
+      }),
+    }));
+    return { ...NO_ERROR, gap: topics === null ? this.#gap : gap, topics: answered };
   }
 
   #deleteRequested({ groupId, topics }: Requests['OffsetDelete']): Promise<Responses['OffsetDelete']> {
@@ -403,7 +407,12 @@ export class GroupCoordinator {
     const nowMs = this.#options.clock.monotonicMs();
     const groups = new Map<string, Group>();
     let count = 0;
-    for await (const chunk of this.#options.stored()) {
+    const onGap = (gap: PartitionGap): void => {
+      this.#gap = { topic: GROUP_OFFSETS_TOPIC, partition: 0, ...gap };
+      for (const { offsets } of groups.values())
+        for (const ofTopic of offsets.values()) for (const offset of ofTopic.values()) this.#beforeGap.add(offset);
+    };
+    for await (const chunk of this.#options.stored(onGap)) {
       this.#closing.signal.throwIfAborted();
       for (const { at } of batchesIn(chunk)) {
         const cursor = new RecordCursor(chunk, at);

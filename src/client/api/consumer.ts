@@ -203,7 +203,8 @@ export interface ConsumerConfig<K = RecordBytes, V = RecordBytes> {
   /**
    * *Ours*: what to do where stored records are lost to damage. skip (default): go on behind them, with the event
    * `consumer.events.GAP` and a warning. fail: crash with a `KafkaJSGapError`, which is not retriable; whoever wants to
-   * go on seeks to its `nextOffset`.
+   * go on seeks to its `nextOffset`. Where it is commits of the group that may be lost (topic `__consumer_offsets`), whoever
+   * wants to go on sets them with `admin.setOffsets`.
    */
   readonly onGap?: 'skip' | 'fail';
 }

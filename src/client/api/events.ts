@@ -116,7 +116,10 @@ export interface UnreadableEventPayload {
   readonly error: Error;
 }
 
-/** Records that were lost to damage of the stored data: the consumer goes on behind them. */
+/**
+ * Records that were lost to damage of the stored data: the consumer goes on behind them. With the topic `__consumer_offsets`
+ * it is commits that were lost, newer ones of this group perhaps: it goes on at older offsets, or as it was told to begin.
+ */
 export interface GapEventPayload {
   readonly topic: string;
   readonly partition: number;

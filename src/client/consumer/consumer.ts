@@ -60,6 +60,7 @@ export function makeConsumer<K, V>(
   const retry = { ...context.retry, ...retryConfig };
   const metadataMaxAgeMs = config.metadataMaxAge ?? 300_000;
   const metadata = context.newMetadata({
+    logger,
     connection,
     retry,
     maxAgeMs: metadataMaxAgeMs,

@@ -1,4 +1,5 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import type { PartitionGap } from '../../protocol/requests.js';
 import type { TopicPartition } from '../../protocol/topic-partition.js';
 import type { Assigner, GroupMember, GroupMemberAssignment, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
@@ -34,6 +35,8 @@ export interface GroupHost {
   readonly giveUp: (commits: boolean) => Promise<void>;
   /** A heartbeat was answered: what else is due? */
   readonly tick: () => void;
+  /** Committed offsets of the group may be lost. */
+  readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => void;
   /** The group cannot go on. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -254,6 +257,11 @@ export class GroupSession {
       if (error !== undefined) throw error;
       return answer;
     });
+    const { gap } = response;
+    if (gap !== undefined) {
+      const text = `commits of group ${groupId} may be lost: admin.setOffsets sets them`;
+      this.#host.onGap(gap, gap, new KafkaError('CORRUPT_MESSAGE', text));
+    }
     return response.topics.flatMap(({ name, partitions: answers }) =>
       answers.map(({ partitionIndex, committedOffset }) => ({
         topic: name,

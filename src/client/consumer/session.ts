@@ -196,6 +196,7 @@ export class ConsumerSession<K, V> {
       adopt: (partitions, incarnationId) => this.#adopt(partitions, incarnationId),
       giveUp: (commits) => this.#giveUp(commits),
       tick: () => this.#tick(),
+      onGap: (partition, gap, error) => this.#gap(partition, gap, error),
       onFailure: (error) => this.#crash(error),
     };
   }

@@ -64,6 +64,7 @@ export function makeProducer<K, V>(
     ...config.retry,
   };
   const metadata = context.newMetadata({
+    logger,
     connection,
     retry: { ...context.retry, ...config.retry },
     maxAgeMs: config.metadataMaxAge ?? DEFAULT_METADATA_MAX_AGE_MS,

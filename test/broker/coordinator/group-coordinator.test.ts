@@ -471,11 +471,55 @@ test.each<{ what: string; change: (broker: TestBroker, at: number) => Promise<un
   }
 });
 
+// Goal: a group is told where commits of it may be lost, for as long as that may be, and then no more. Method: of five commits
+// the third is damaged, or all its row is gone, before the next leader reads them.
+test.each(['corrupt', 'missing'] as const)('commits that are %s are told of where they may matter', async (reason) => {
+  const first = await started();
+  for (const [offset, partition] of [
+    [1, 0],
+    [1, 1],
+    [2, 0],
+    [1, 2],
+    [3, 3],
+  ] as const) {
+    expect(
+      errorName(
+        (await first.send('OffsetCommit', commitRequest(offset, {}, partition))).topics[0]!.partitions[0]!.errorCode,
+      ),
+    ).toBe('NONE');
+  }
+  await (reason === 'corrupt' ? damageRow(first, 2) : deleteRow(first, 2));
+  const next = await failover(first);
+  const gapOf = async (partitionIndexes: number[], groupId = 'g'): Promise<unknown> => {
+    const topics = [{ name: 'orders', partitionIndexes }];
+    return (await next.send('OffsetFetch', { groupId, topics })).gap;
+  };
+  const gap = { topic: '__consumer_offsets', partition: 0, fromOffset: 2, nextOffset: 3, reason };
+  expect(await committed(next)).toEqual({ 'orders-0': 1, 'orders-1': 1, 'orders-2': 1, 'orders-3': 3 });
+  expect((await next.send('OffsetFetch', { groupId: 'g', topics: null })).gap).toEqual(gap);
+  expect(await gapOf([0])).toEqual(gap);
+  expect(await gapOf([2, 3])).toBeUndefined();
+  expect(await gapOf([2], 'new')).toEqual(gap); // it may have been lost as a whole
+  await commit(next, 3);
+  expect(await gapOf([0])).toBeUndefined();
+  expect(await gapOf([0, 1])).toEqual(gap);
+  await next.broker.close();
+});
+
 /** Of what is committed again behind it. */
-async function damageFirstRow({ broker, store }: TestBroker): Promise<void> {
+function damageFirstRow(broker: TestBroker): Promise<void> {
+  return damageRow(broker, 0);
+}
+
+async function deleteRow({ broker, store }: TestBroker, lastOffset: number): Promise<void> {
+  const log = broker.image.topics.get('__consumer_offsets')?.partitions[0]?.log ?? -1;
+  await (await store.raw()).apply({ log, deleteChunks: [lastOffset] }, 1);
+}
+
+async function damageRow({ broker, store }: TestBroker, offset: number): Promise<void> {
   const log = broker.image.topics.get('__consumer_offsets')?.partitions[0]?.log ?? -1;
   const raw = await store.raw();
-  const [row] = await raw.chunks(log, 0, 1);
+  const [row] = await raw.chunks(log, offset, 1);
   const bytes = new Uint8Array(row!.bytes);
   bytes[bytes.length - 1]! ^= 1;
   await raw.apply({ log, putChunks: [{ ...row!, bytes }] }, 1);
