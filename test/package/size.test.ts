@@ -10,6 +10,7 @@ import { type Bundle, builtWorker, bundle } from './bundle.js';
 const KB = 1000;
 
 const PAGE = [
+  { what: 'that has made a Kafka and used no client yet', loads: [], goal: 15, bound: 11.8 },
   { what: 'that only produces', loads: ['producer'], goal: 15, bound: 21.8 },
   { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24.0 },
   { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 29.7 },
