@@ -88,14 +88,7 @@ test('a cluster whose metadata log is damaged opens, and gives no log id twice',
   await send(3);
   await kafka.admin().createTopics({ topics: [{ topic: 'last' }] });
   await send(1, 'last');
-  await kafka.close();
-  await cluster.close();
-  await damage(async (raw, epoch) => {
-    const rows = await raw.chunks(0, 0, 100);
-    const last = rows.findLast(({ bytes }) => new TextDecoder().decode(bytes).includes('"last"'))!;
-    last.bytes[80]! ^= 1;
-    await raw.apply({ log: 0, putChunks: [last] }, epoch);
-  });
+  await damageMetadataOf('last');
   kafka = new cluster.Kafka({ clientId: 'test', logLevel: logLevel.NOTHING });
   expect((await readAll(kafka, 'orders')).map(({ value }) => String(value))).toEqual(['v0', 'v1', 'v2']);
   const admin = kafka.admin();
@@ -108,14 +101,7 @@ test('a cluster whose metadata log is damaged opens, and gives no log id twice',
 test('clients warn of metadata that is lost', async () => {
   await send(1);
   await kafka.admin().createTopics({ topics: [{ topic: 'last' }] });
-  await kafka.close();
-  await cluster.close();
-  await damage(async (raw, epoch) => {
-    const rows = await raw.chunks(0, 0, 100);
-    const last = rows.findLast(({ bytes }) => new TextDecoder().decode(bytes).includes('"last"'))!;
-    last.bytes[80]! ^= 1;
-    await raw.apply({ log: 0, putChunks: [last] }, epoch);
-  });
+  await damageMetadataOf('last');
   const warnings: unknown[] = [];
   const newKafka = () =>
     new cluster.Kafka({
@@ -157,4 +143,16 @@ async function damage(work: (raw: RawLogStore, epoch: number) => Promise<void>):
   const store = await MemoryLogStore.open(cluster.disk, { newIncarnationId: 'test' });
   await work(await store.raw(), (await store.leadership()).epoch);
   await store.close();
+}
+
+/** Closes the cluster, and damages what its metadata log says of a topic. */
+async function damageMetadataOf(topic: string): Promise<void> {
+  await kafka.close();
+  await cluster.close();
+  await damage(async (raw, epoch) => {
+    const rows = await raw.chunks(0, 0, 100);
+    const last = rows.findLast(({ bytes }) => new TextDecoder().decode(bytes).includes(`"${topic}"`))!;
+    last.bytes[80]! ^= 1;
+    await raw.apply({ log: 0, putChunks: [last] }, epoch);
+  });
 }

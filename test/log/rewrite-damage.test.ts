@@ -1,19 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type CompactedLog, LogCleaner } from '../../src/log/compaction/log-cleaner.js';
-import type { KnownHoles } from '../../src/log/known-holes.js';
-import { LogGapError } from '../../src/log/log-gap.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
-import { readSound } from '../../src/log/sound-batches.js';
 import { KafkaError } from '../../src/protocol/errors.js';
-import type { PartitionGap } from '../../src/protocol/requests.js';
 import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
-import { decodeRecords } from '../../src/record/record-batch-decoder.js';
-import type { LogStore } from '../../src/storage/log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { concatBytes } from '../../src/util/bytes.js';
 import { batch, LOG, leader } from './harness.js';
+import { readWhole } from './read-whole.js';
 
 const NEVER = new AbortController().signal;
 const CONFIG = { 'cleanup.policy': 'compact', 'segment.bytes': '1024', 'min.cleanable.dirty.ratio': '0.01' };
@@ -76,7 +71,7 @@ test.each(['sealed', 'cleaned', 'cleaned when sealed'])('a log with a damaged ba
         const logs: CompactedLog[] = [{ log: LOG, config: () => config, open: async () => log }];
         await new LogCleaner({ store, leaderEpoch, clock }).cleanAll(logs, NEVER);
       }
-      const found = await readWhole(store, endOffset);
+      const found = await readWhole(store, { maxBytes: 1000, endOffset: endOffset });
       expect(found.values).toEqual(values.filter((_, at) => at < lost.fromOffset || at >= lost.nextOffset));
       expect(found.gaps.map(({ fromOffset, nextOffset }) => ({ fromOffset, nextOffset }))).toEqual([lost]);
     }),
@@ -108,7 +103,7 @@ test('a log that is damaged between two passes of compaction', async () => {
       for (const [at, key] of keys.entries()) await put(key < 4 ? `${key}` : `at ${at}`);
       for (let i = 0; i < 20; i++) await put(`behind ${i}`); // so that the pass reaches all of the others
       await clean();
-      const before = (await readWhole(store, log.logEndOffset)).values;
+      const before = (await readWhole(store, { maxBytes: 1000, endOffset: log.logEndOffset })).values;
       const sealed = (await store.sealedSegments(LOG)).filter(({ byteCount }) => byteCount > 0);
       const segment = sealed[hit % sealed.length]!;
       const bytes = (await (await store.raw()).sealedBytes(segment))!;
@@ -120,7 +115,7 @@ test('a log that is damaged between two passes of compaction', async () => {
       for (let i = 0; i < 20; i++) await put(`later ${i}`);
       await clean();
 
-      const { values, gaps } = await readWhole(store, log.logEndOffset);
+      const { values, gaps } = await readWhole(store, { maxBytes: 1000, endOffset: log.logEndOffset });
       const isTold = (offset: number): boolean =>
         gaps.some(({ fromOffset, nextOffset }) => fromOffset <= offset && offset < nextOffset);
       expect(isTold(found.header.baseOffset)).toBe(true);
@@ -163,30 +158,6 @@ test('a row that begins in a sealed segment, whose end was compacted away, and g
     }
     const sealedEndOffset = (await store.sealedSegments(LOG)).at(-1)?.nextOffset;
     expect(sealedEndOffset).toBeGreaterThanOrEqual(next!.nextOffset);
-    expect((await readWhole(store, log.logEndOffset)).gaps).toEqual([]);
+    expect((await readWhole(store, { maxBytes: 1000, endOffset: log.logEndOffset })).gaps).toEqual([]);
   }
 });
-
-async function readWhole(store: LogStore, endOffset: number) {
-  const values: string[] = [];
-  const gaps: PartitionGap[] = [];
-  const holes: KnownHoles = new Map();
-  for (let offset = 0; offset < endOffset; ) {
-    try {
-      const { chunks, nextOffset } = await readSound(store, { log: LOG, offset, maxBytes: 1000, endOffset, holes });
-      for (const chunk of chunks) {
-        for (const { at } of batchesIn(chunk)) {
-          const records = decodeRecords(chunk, at).filter((record) => record.offset >= offset);
-          values.push(...records.map(({ value }) => new TextDecoder().decode(value ?? new Uint8Array())));
-        }
-      }
-      expect(nextOffset).toBeGreaterThan(offset);
-      offset = nextOffset;
-    } catch (error) {
-      if (!(error instanceof LogGapError)) throw error;
-      gaps.push(error.gap);
-      offset = error.gap.nextOffset;
-    }
-  }
-  return { values, gaps };
-}

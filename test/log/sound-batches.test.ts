@@ -1,15 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { KnownHoles } from '../../src/log/known-holes.js';
-import { LogGapError } from '../../src/log/log-gap.js';
 import { readSound } from '../../src/log/sound-batches.js';
-import type { PartitionGap } from '../../src/protocol/requests.js';
 import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
 import type { RawChange, RawChunk } from '../../src/storage/raw-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { calling } from './calling.js';
 import { batch, type Leader, LOG, leader } from './harness.js';
+import { readWhole } from './read-whole.js';
 
 // Goal: whatever byte of a log is damaged, whoever reads it gets every record outside of the damaged batches, none of
 // them changed, in order, and hears of every offset that is left out. Method: logs of random rows; one byte of one row or
@@ -39,7 +38,7 @@ test('a damaged byte costs its batch, and nothing else', async () => {
       const sealed = segments === 0 ? [] : inParts(chunks, segments);
       for (const part of sealed) await sealRows(lead, part, chunk, damaged);
       if (sealed.length === 0) await change(lead, { log: LOG, putChunks: [{ ...chunk, bytes: damaged }] });
-      const { values, gaps } = await readWhole(lead, maxBytes);
+      const { values, gaps } = await readAll(lead, maxBytes);
       const lost = { from: hit.header.baseOffset, to: lastOffsetOf(hit.header) + 1 };
       const all = rows.flat().flatMap((count, index) => Array.from({ length: count }, (_, i) => `${index}.${i}`));
       expect(values).toEqual(all.filter((_, offset) => offset < lost.from || offset >= lost.to));
@@ -65,7 +64,7 @@ test('a damaged byte costs its batch, and nothing else', async () => {
 test('a row that is gone is a gap with both ends', async () => {
   const { lead, chunks } = await logOf([[1], [2, 1], [3]]);
   await change(lead, { log: LOG, deleteChunks: [chunks[1]!.lastOffset] });
-  const { values, gaps } = await readWhole(lead, 100);
+  const { values, gaps } = await readAll(lead, 100);
   expect(values).toEqual(['0.0', '3.0', '3.1', '3.2']);
   expect(gaps).toEqual([{ fromOffset: 1, nextOffset: 4, reason: 'missing' }]);
 });
@@ -80,7 +79,7 @@ test('the last row cut at every byte: what lies before is read', async () => {
   for (let size = 0; size < last.bytes.byteLength; size++) {
     await change(lead, { log: LOG, putChunks: [{ ...last, bytes: last.bytes.subarray(0, size) }] });
     const whole = ends.findLast(({ end }) => end <= size)?.lastOffset ?? 0;
-    const { values, gaps } = await readWhole(lead, 1000);
+    const { values, gaps } = await readAll(lead, 1000);
     expect(values).toEqual(['0.0', '1.0', '1.1', '2.0'].slice(0, whole + 1));
     expect(gaps).toEqual([{ fromOffset: whole + 1, nextOffset: 4, reason: 'corrupt' }]);
     const reopened = await lead.open();
@@ -114,7 +113,7 @@ test('a row cut at any byte, read from any offset, loses what is cut off alone',
       const all = rows.flat().flatMap((count, index) => Array.from({ length: count }, (_, i) => `${index}.${i}`));
       const seek = from % all.length;
       const lost = { from: Math.max(first.header.baseOffset, seek), to: chunk.lastOffset + 1 };
-      const { values, gaps } = await readWhole(lead, maxBytes, seek);
+      const { values, gaps } = await readAll(lead, maxBytes, seek);
       expect(values).toEqual(all.filter((_, offset) => offset >= seek && (offset < lost.from || offset >= lost.to)));
       const gap = { fromOffset: lost.from, nextOffset: lost.to, reason: 'corrupt' };
       expect(gaps).toEqual(lost.from < lost.to ? [gap] : []);
@@ -135,7 +134,7 @@ test('the row that the log begins with, cut between its batches, is read from th
   const row = chunks[1]!;
   const [, second] = [...batchesIn(row.bytes)];
   await change(lead, { log: LOG, putChunks: [{ ...row, bytes: row.bytes.subarray(0, second!.at) }] });
-  const { values, gaps } = await readWhole(lead, 1000, 2);
+  const { values, gaps } = await readAll(lead, 1000, 2);
   expect(values).toEqual(['1.1', '3.0']);
   expect(gaps).toEqual([{ fromOffset: 3, nextOffset: 4, reason: 'corrupt' }]);
 });
@@ -188,7 +187,7 @@ test('a sealed segment whose bytes are gone is a gap', async () => {
   const { lead, chunks, disk } = await logOf([[2], [1], [1]]);
   await sealRows(lead, chunks.slice(0, 2));
   disk.damageSealed(LOG, 0);
-  const { values, gaps } = await readWhole(lead, 1000);
+  const { values, gaps } = await readAll(lead, 1000);
   expect(values).toEqual(['2.0']);
   expect(gaps).toEqual([{ fromOffset: 0, nextOffset: 3, reason: 'unreadable' }]);
   expect((await lead.open()).logEndOffset).toBe(4);
@@ -200,10 +199,10 @@ test('a sealed segment that is damaged after it was found whole is a gap, though
   const { lead, chunks, disk } = await logOf([[2], [1], [3], [1]]);
   for (const chunk of chunks.slice(0, 3)) await sealRows(lead, [chunk]);
   const holes: KnownHoles = new Map();
-  await readWhole(lead, 1000, 0, holes);
+  await readAll(lead, 1000, 0, holes);
   disk.damageSealedByte(LOG, 2, 70, 0xff);
   for (const known of [new Map(), holes]) {
-    const { values, gaps } = await readWhole(lead, 1000, 0, known);
+    const { values, gaps } = await readAll(lead, 1000, 0, known);
     expect(values).toEqual(['0.0', '0.1', '2.0', '2.1', '2.2', '3.0']);
     expect(gaps).toEqual([{ fromOffset: 2, nextOffset: 3, reason: 'corrupt' }]);
   }
@@ -226,7 +225,7 @@ test('what was damaged before it was sealed is a gap behind it, and what compact
     const range = { log: LOG, baseOffset: 0, nextOffset: 6 };
     await lead.store.publishSealed({ ...range, sealed: [staged], segments: [] }, lead.leaderEpoch);
     await lead.store.sweepSealed(LOG, lead.leaderEpoch);
-    const { values, gaps } = await readWhole(lead, 1000);
+    const { values, gaps } = await readAll(lead, 1000);
     expect({ byte, values, gaps }).toEqual({
       byte,
       values: ['0.0', '2.0', '4.0', '5.0'],
@@ -261,8 +260,8 @@ test('what compaction left out is passed over at every border', async () => {
       await lead.store.sweepSealed(LOG, lead.leaderEpoch);
       const seek = from % (kept.length + 1);
       const holes: KnownHoles = new Map();
-      await readWhole(lead, maxBytes, knownFrom % (kept.length + 1), holes);
-      const { values, gaps } = await readWhole(lead, maxBytes, seek, holes);
+      await readAll(lead, maxBytes, knownFrom % (kept.length + 1), holes);
+      const { values, gaps } = await readAll(lead, maxBytes, seek, holes);
       const expected = [...kept, true].flatMap((isKept, offset) => (isKept && offset >= seek ? [`${offset}.0`] : []));
       expect({ values, gaps }).toEqual({ values: expected, gaps: [] });
     }),
@@ -330,28 +329,8 @@ async function sealRows(
     if (byte !== sound.bytes[i]) lead.disk.damageSealedByte(LOG, baseOffset, before + i, byte);
 }
 
-async function readWhole({ store }: Leader, maxBytes: number, fromOffset = 0, holes: KnownHoles = new Map()) {
+/** The whole of the leader's log. */
+async function readAll({ store }: Leader, maxBytes: number, fromOffset = 0, holes: KnownHoles = new Map()) {
   const { lastOffset = -1 } = await store.ends(LOG);
-  const values: string[] = [];
-  const gaps: PartitionGap[] = [];
-  for (let offset = fromOffset; offset <= lastOffset; ) {
-    try {
-      const read = { log: LOG, offset, maxBytes, endOffset: lastOffset + 1, holes };
-      const { chunks, nextOffset } = await readSound(store, read);
-      for (const chunk of chunks) {
-        for (const { at } of batchesIn(chunk)) {
-          const records = decodeRecords(chunk, at).filter((record) => record.offset >= offset);
-          values.push(...records.map(({ value }) => new TextDecoder().decode(value ?? new Uint8Array())));
-        }
-      }
-      expect(nextOffset).toBeGreaterThan(offset);
-      offset = nextOffset;
-    } catch (error) {
-      if (!(error instanceof LogGapError)) throw error;
-      expect(error.gap.fromOffset).toBe(offset);
-      gaps.push(error.gap);
-      offset = error.gap.nextOffset;
-    }
-  }
-  return { values, gaps };
+  return readWhole(store, { maxBytes, endOffset: lastOffset + 1, fromOffset, holes });
 }
