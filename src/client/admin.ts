@@ -208,9 +208,6 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   ): Promise<{ topic: string; partitions: FetchOffsetsPartition[] }[]> {
     const { groupId, topics, resolveOffsets = false } = request;
     assertGroupId(groupId);
-    if (topics !== undefined && !Array.isArray(topics)) {
-      throw new KafkaJSNonRetriableError('Expected topics array to be set');
-    }
     const asked =
       topics === undefined || topics.length === 0
         ? null
@@ -304,14 +301,13 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
 
   async function deleteOffsets({ groupId, topics }: Parameters<Admin['deleteOffsets']>[0]): Promise<void> {
     assertGroupId(groupId);
-    assertShape('topics', topics, [{}]);
     await retrying(async () => {
       const response = await connection.request('OffsetDelete', {
         groupId,
-        topics: topics.map(({ topic, partitions }) => {
-          assertShape('partitions', partitions, [0]);
-          return { name: topic, partitions: partitions.map((partitionIndex) => ({ partitionIndex })) };
-        }),
+        topics: topics.map(({ topic, partitions }) => ({
+          name: topic,
+          partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
+        })),
       });
       throwFirst([response, ...response.topics.flatMap(({ partitions }) => partitions)]);
     });
@@ -444,7 +440,6 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     },
     async importPartition(options) {
       assertTopic(options.topic);
-      assertShape('segments', options.segments, [{}]);
       const { importPartition } = await integrityPart();
       try {
         return await importPartition(connection, options);
@@ -527,20 +522,20 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
 
 /** How far arguments have to be what they should for the methods to walk through them; the rest they look at themselves. */
 const SHAPES: { readonly [N in keyof AdminBody]?: Shape } = {
-  createTopics: { topics: [{ replicaAssignment: [{ replicas: [0] }] }] },
+  createTopics: { 'topics!': [{ replicaAssignment: [{ replicas: [0] }] }] },
   deleteTopics: {},
   createPartitions: { topicPartitions: [{ assignments: [[0]] }] },
   fetchTopicMetadata: { topics: [''] },
   fetchOffsets: { topics: [''] },
   setOffsets: { partitions: [{}] },
   resetOffsets: { topic: '' },
-  deleteOffsets: { topics: [{ topic: '' }] },
+  deleteOffsets: { 'topics!': [{ topic: '', 'partitions!': [0] }] },
   describeLogs: { topics: [''] },
   checkLogs: { topics: [''] },
-  importPartition: {},
+  importPartition: { 'segments!': [{}] },
   deleteTopicRecords: { partitions: [{}] },
-  describeConfigs: { resources: [{}] },
-  alterConfigs: { resources: [{ configEntries: [{}] }] },
+  describeConfigs: { 'resources!': [{}] },
+  alterConfigs: { 'resources!': [{ configEntries: [{}] }] },
 };
 
 function withShapes(admin: AdminBody): AdminBody {
@@ -604,9 +599,8 @@ function newTopic({
 }
 
 function assertTopicConfigs(topics: readonly ITopicConfig[]): void {
-  if (!Array.isArray(topics)) throw new KafkaJSNonRetriableError(`Invalid topics array ${topics}`);
   assertTopicNames(topics, 'Invalid topics array');
-  for (const { topic, configEntries, numPartitions } of topics as readonly ITopicConfig[]) {
+  for (const { topic, configEntries, numPartitions } of topics) {
     checked(() => assertLegalTopicName(topic));
     if (numPartitions !== undefined && (!Number.isInteger(numPartitions) || numPartitions > MAX_INT32)) {
       const text = `topic ${topic}: expected a whole number of partitions, found ${numPartitions}`;
@@ -650,7 +644,6 @@ function assertGroupId(groupId: string): void {
 }
 
 function assertResources(resources: readonly (ResourceConfigQuery | IResourceConfig)[]): void {
-  if (!Array.isArray(resources)) throw new KafkaJSNonRetriableError(`Invalid resources array ${resources}`);
   if (resources.length === 0) throw new KafkaJSNonRetriableError('Resources array cannot be empty');
   const types: readonly number[] = Object.values(ConfigResourceTypes);
   for (const resource of resources) {

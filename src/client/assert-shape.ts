@@ -1,6 +1,9 @@
 import { KafkaJSNonRetriableError } from './errors.js';
 
-/** `[shape]`: a list of such; an object: one that has these where it has them; `''`: a string; 0 is not looked at. */
+/**
+ * `[shape]`: a list of such; an object: one that has these where it has them, and those named with a `!` always; `''`: a
+ * string; 0 is not looked at.
+ */
 export type Shape = readonly [Shape] | { readonly [name: string]: Shape } | '' | 0;
 
 /**
@@ -18,10 +21,14 @@ export function assertShape(place: string, value: unknown, shape: Shape): void {
         : `Invalid ${place || 'arguments'}, expected an object, received ${value}`,
     );
   }
-  for (const name of Object.keys(isList ? value : shape)) {
+  if (isList) {
+    for (const [index, entry] of (value as readonly unknown[]).entries())
+      assertShape(`${place}[${index}]`, entry, shape[0]);
+    return;
+  }
+  for (const [key, part] of Object.entries(shape as Readonly<Record<string, Shape>>)) {
+    const name = key.replace('!', '');
     const entry = (value as Readonly<Record<string, unknown>>)[name];
-    if (isList) assertShape(`${place}[${name}]`, entry, shape[0]);
-    else if (entry !== undefined)
-      assertShape(place === '' ? name : `${place}.${name}`, entry, (shape as Readonly<Record<string, Shape>>)[name]!);
+    if (entry !== undefined || key !== name) assertShape(place === '' ? name : `${place}.${name}`, entry, part);
   }
 }
