@@ -3,8 +3,9 @@ import { firstBatches } from '../log/first-batches.js';
 import type { KnownHoles } from '../log/known-holes.js';
 import { readSound } from '../log/sound-batches.js';
 import { KafkaError } from '../protocol/errors.js';
-import { takeChunks } from '../storage/chunk.js';
+import { bytesOf, takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
+import { onAbort } from '../util/signal.js';
 
 /** What is read ahead of one reader at a time, from the first to the largest: so that the store is never idle. */
 const MIN_WINDOW_BYTES = 1024 * 1024;
@@ -16,6 +17,11 @@ export const MAX_AHEAD_BYTES: number = 16 * 1024 * 1024;
 export interface Place {
   readonly log: LogId;
   readonly offset: number;
+}
+
+/** Who reads from there. Once the signal is aborted, nobody does. */
+export interface Reader extends Place {
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Rows that the store is asked for while those before them are being checked. */
@@ -70,14 +76,16 @@ export class ReadAhead {
   /**
    * As `LogStore.read`, but of a first chunk that is larger than `maxBytes` no more batches than fit; like that of IndexedDB, it may answer less than there is once it has half of `maxBytes`. The bytes
    * are sound.
-   * @throws LogGapError: what lies at `offset` is lost.
+   * @throws LogGapError: what lies at `offset` is lost. Or the signal's reason.
    */
-  async read({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
+  async read({ log, offset, signal }: Reader, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
     const stream = this.#take({ log, offset });
-    if (stream === undefined) return this.#begin({ log, offset }, maxBytes, limitOffset);
+    if (stream === undefined) return this.#begin({ log, offset, signal }, maxBytes, limitOffset);
     stream.limitOffset = limitOffset;
     stream.windowBytes = Math.min(2 * stream.windowBytes, MAX_WINDOW_BYTES);
-    const chunks = this.#cut(stream, await this.#takeReady(stream, maxBytes), maxBytes);
+    const forget = onAbort(signal, () => this.#drop(stream));
+    const chunks = this.#cut(stream, await this.#takeReady(stream, maxBytes).finally(forget), maxBytes);
+    signal?.throwIfAborted();
     if (chunks.length === 0) {
       this.#drop(stream);
       if (stream.failure !== undefined) throw stream.failure.error;
@@ -114,8 +122,9 @@ export class ReadAhead {
     this.#holes.delete(log);
   }
 
-  async #begin({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
+  async #begin({ log, offset, signal }: Reader, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
     const chunks = await this.#sound({ log, offset }, maxBytes, limitOffset);
+    signal?.throwIfAborted();
     if (chunks.length === 0) return chunks;
     const endOffset = endOf(chunks);
     const stream: Stream = {
@@ -236,10 +245,6 @@ export class ReadAhead {
 
 function keyOf({ log, offset }: Place): string {
   return `${log}/${offset}`;
-}
-
-function bytesOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
 }
 
 /** Where rows end if they are sound; Infinity where they are not, or there are none. */

@@ -221,6 +221,21 @@ describe('reading ahead', () => {
     expect(kept).toBeGreaterThan(0);
   });
 
+  // Goal: who goes elsewhere does not wait for what nobody will read: only what is under way is read to its end.
+  test('ends where its reader waits no longer', async () => {
+    const end = await fill(1, Array(200).fill(60 * KIB));
+    const [first] = await ahead.read({ log: 1, offset: 0 }, 60 * KIB, end);
+    expect(first?.byteLength).toBe(60 * KIB);
+    const reads = asked.length;
+    const reader = new AbortController();
+    const waiting = ahead.read({ log: 1, offset: 3, signal: reader.signal }, 4096 * KIB, end);
+    reader.abort(new Error('elsewhere'));
+    await expect(waiting).rejects.toThrow('elsewhere');
+    await settled();
+    expect(asked.length).toBe(reads);
+    expect(await ahead.read({ log: 1, offset: 3 }, 60 * KIB, end)).toHaveLength(1);
+  });
+
   test('tells a reader of a failure, once it comes to that place', async () => {
     const end = await fill(1, Array(40).fill(60 * KIB));
     await ahead.read({ log: 1, offset: 0 }, 3 * 60 * KIB, end);
