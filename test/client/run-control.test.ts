@@ -45,6 +45,45 @@ test('seek right after a run that nobody awaits: reading begins there', async ()
   expect(seen).toEqual(['3', '4']);
 });
 
+// Goal: a host reads on for a fetch as long as somebody waits for it, and what is sought stands behind that.
+test.each([
+  [1, true],
+  [2, false],
+])(
+  'a seek in one of %i partitions that wait in one fetch: that this is given up is %s',
+  async (partitions, isGivenUp) => {
+    await topic('t', partitions);
+    const fetches: AbortSignal[] = [];
+    const waiting = deferred();
+    const { runtime } = cluster;
+    const Client = kafkaOn({
+      runtime,
+      async connect() {
+        const channel = await cluster.connect();
+        return {
+          ...channel,
+          close: () => channel.close(),
+          send: (api, request, options) => {
+            if (api === 'Fetch' && options?.signal) fetches.push(options.signal);
+            if (api === 'Fetch') waiting.resolve();
+            return channel.send(api, request, options);
+          },
+        };
+      },
+    });
+    const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer();
+    await consumer.assign(
+      Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' })),
+    );
+    await consumer.run({ eachMessage: async () => {} });
+    await waiting.promise;
+    expect(fetches.map(({ aborted }) => aborted)).toEqual([false]);
+    consumer.seek({ topic: 't', partition: 0, offset: '0' });
+    expect(fetches.map(({ aborted }) => aborted)).toEqual([isGivenUp, false]);
+    await consumer.disconnect();
+  },
+);
+
 test('pause right after a run that nobody awaits: nothing comes until it is resumed', async () => {
   await topic('t');
   await produce('t', [0]);

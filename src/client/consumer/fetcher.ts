@@ -188,10 +188,13 @@ export class Fetcher<K, V> {
   }
 
   #moveTo(slot: PartitionSlot<K, V>, position: Position): void {
+    const { fetch } = slot;
     slot.position = position;
     slot.goesOn = false;
     slot.version++;
     slot.fetch = undefined;
+    // Where it was for nobody else: its host then reads no further there, and what is wanted now need not wait.
+    if (![...this.#slots.values()].some((other) => other.fetch === fetch)) fetch?.abort();
     slot.unreadable = false;
     this.#discard(slot);
   }
