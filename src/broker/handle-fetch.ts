@@ -138,7 +138,7 @@ async function readOne(
   if (view === undefined) return position;
   try {
     const limit = { offset: fetchOffset, maxBytes: Math.min(maxBytes, shareBytes) };
-    const records = withinBytes(await view.read(fetchOffset, limit.maxBytes), limit);
+    const records = withinBytes(await view.read(fetchOffset, limit.maxBytes, signal), limit);
     const isUndecided = isolationLevel === 1 && view.aborted !== undefined;
     const read = isUndecided
       ? await (await context.parts.transactions()).committedPart(context, { log, view, fetchOffset, records })

@@ -4,7 +4,7 @@ import { readSound } from '../log/sound-batches.js';
 import { takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import type { ClusterParts } from './cluster-parts.js';
-import type { Place, ReadAhead } from './read-ahead.js';
+import type { Place, ReadAhead, Reader } from './read-ahead.js';
 
 /** A read under way before the end of its log is known. */
 interface Begun extends Place {
@@ -39,10 +39,10 @@ export class LazyReadAhead {
   }
 
   /** See `ReadAhead.read`. */
-  async read({ log, offset }: Place, maxBytes: number, endOffset: number): Promise<Uint8Array[]> {
+  async read({ log, offset, signal }: Reader, maxBytes: number, endOffset: number): Promise<Uint8Array[]> {
     const begun = this.#begun;
     this.#begun = undefined;
-    if (this.#ahead !== undefined) return this.#ahead.read({ log, offset }, maxBytes, endOffset);
+    if (this.#ahead !== undefined) return this.#ahead.read({ log, offset, signal }, maxBytes, endOffset);
     if (log !== METADATA_LOG && ++this.#reads === FIRST_READS + 1) this.#load();
     const rows = begun?.log === log && begun.offset === offset ? await begun.rows : [];
     const first = takeChunks(rows, { takenBytes: 0, maxBytes, endOffset });

@@ -215,13 +215,13 @@ export class HostLogView implements LogView {
     return this.#aborted;
   }
 
-  async read(offset: number, maxBytes: number): Promise<Uint8Array[]> {
+  async read(offset: number, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array[]> {
     this.used();
     const endOffset = this.#highWatermark;
     if (offset >= endOffset) return [];
     const { ahead, log } = this.#options;
     const kept = this.#tail.read(offset, maxBytes, endOffset);
-    if (kept === undefined) return ahead.read({ log, offset }, maxBytes, endOffset);
+    if (kept === undefined) return ahead.read({ log, offset, signal }, maxBytes, endOffset);
     ahead.forget({ log, offset });
     return kept;
   }

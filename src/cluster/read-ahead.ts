@@ -3,19 +3,31 @@ import { firstBatches } from '../log/first-batches.js';
 import type { KnownHoles } from '../log/known-holes.js';
 import { readSound } from '../log/sound-batches.js';
 import { KafkaError } from '../protocol/errors.js';
-import { takeChunks } from '../storage/chunk.js';
+import { bytesOf, takeChunks } from '../storage/chunk.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
+import { onAbort } from '../util/signal.js';
 
 /** What is read ahead of one reader at a time, from the first to the largest: so that the store is never idle. */
 const MIN_WINDOW_BYTES = 1024 * 1024;
 const MAX_WINDOW_BYTES = 2 * 1024 * 1024;
 /** How much is read ahead of all readers of a host together; beyond, the one that was silent longest goes without. */
 export const MAX_AHEAD_BYTES: number = 16 * 1024 * 1024;
+/** Of more readers, none has the store asked for more while its rows are checked: there are the others' to read. */
+const FEW_READERS = 2;
+/** Less is not read ahead: a row is no smaller. */
+const LEAST_WINDOW_BYTES = 64 * 1024;
+/** A reader that was silent for so many turns of all of them has gone elsewhere. */
+const SILENT_TURNS = 4;
 
 /** Where a reader goes on. */
 export interface Place {
   readonly log: LogId;
   readonly offset: number;
+}
+
+/** Who reads from there. Once the signal is aborted, nobody does. */
+export interface Reader extends Place {
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Rows that the store is asked for while those before them are being checked. */
@@ -43,8 +55,10 @@ interface Stream {
   endOffset: number;
   /** Up to where the log is committed, as its reader last knew. */
   limitOffset: number;
-  /** How much is read next, once no more than half of it is left. */
+  /** How much is read next, once no more than half of it is left, and its share allows that. */
   windowBytes: number;
+  /** As many reads as there had been at its last. */
+  lastRead: number;
   /** Of `ready`, of what is coming, and of what is asked for. */
   heldBytes: number;
   /** Nobody will ask for it any more: it counts for nothing. */
@@ -62,6 +76,11 @@ export class ReadAhead {
   /** What compaction took out of a log, as reads have learned it. */
   readonly #holes = new Map<LogId, KnownHoles>();
   #heldBytes = 0;
+  /** Streams, and first reads. */
+  #readers = 0;
+  /** Reads that somebody waits for before anything is read ahead: the first ones of many partitions come together. */
+  #firstReads = 0;
+  #reads = 0;
 
   constructor(store: LogStore) {
     this.#store = store;
@@ -70,14 +89,18 @@ export class ReadAhead {
   /**
    * As `LogStore.read`, but of a first chunk that is larger than `maxBytes` no more batches than fit; like that of IndexedDB, it may answer less than there is once it has half of `maxBytes`. The bytes
    * are sound.
-   * @throws LogGapError: what lies at `offset` is lost.
+   * @throws LogGapError: what lies at `offset` is lost. Or the signal's reason.
    */
-  async read({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
+  async read({ log, offset, signal }: Reader, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
+    this.#reads++;
+    this.#forgetSilent();
     const stream = this.#take({ log, offset });
-    if (stream === undefined) return this.#begin({ log, offset }, maxBytes, limitOffset);
+    if (stream === undefined) return this.#begin({ log, offset, signal }, maxBytes, limitOffset);
     stream.limitOffset = limitOffset;
     stream.windowBytes = Math.min(2 * stream.windowBytes, MAX_WINDOW_BYTES);
-    const chunks = this.#cut(stream, await this.#takeReady(stream, maxBytes), maxBytes);
+    const forget = onAbort(signal, () => this.#drop(stream));
+    const chunks = this.#cut(stream, await this.#takeReady(stream, maxBytes).finally(forget), maxBytes);
+    signal?.throwIfAborted();
     if (chunks.length === 0) {
       this.#drop(stream);
       if (stream.failure !== undefined) throw stream.failure.error;
@@ -114,23 +137,32 @@ export class ReadAhead {
     this.#holes.delete(log);
   }
 
-  async #begin({ log, offset }: Place, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
-    const chunks = await this.#sound({ log, offset }, maxBytes, limitOffset);
-    if (chunks.length === 0) return chunks;
-    const endOffset = endOf(chunks);
+  async #begin({ log, offset, signal }: Reader, maxBytes: number, limitOffset: number): Promise<Uint8Array[]> {
     const stream: Stream = {
       log,
       offset,
       ready: [],
-      endOffset,
+      endOffset: offset,
       limitOffset,
       windowBytes: MIN_WINDOW_BYTES,
       heldBytes: 0,
+      lastRead: 0,
     };
-    const taken = this.#cut(stream, chunks, maxBytes);
-    stream.offset = endOf(taken);
-    this.#keep(stream);
-    return taken;
+    this.#readers++; // many that begin together know of each other
+    this.#firstReads++;
+    try {
+      const chunks = await this.#sound({ log, offset }, maxBytes, limitOffset);
+      signal?.throwIfAborted();
+      if (chunks.length === 0) return chunks;
+      stream.endOffset = endOf(chunks);
+      const taken = this.#cut(stream, chunks, maxBytes);
+      stream.offset = endOf(taken);
+      this.#keep(stream);
+      return taken;
+    } finally {
+      if (this.#streams.get(keyOf(stream)) !== stream) this.#drop(stream);
+      if (--this.#firstReads === 0) for (const kept of this.#streams.values()) this.#fill(kept);
+    }
   }
 
   /** What of the first chunk is more than may be answered is ready for the next read. */
@@ -148,16 +180,19 @@ export class ReadAhead {
   /** Until its reader comes again. */
   #keep(stream: Stream): void {
     if (stream.offset >= stream.limitOffset) return this.#drop(stream);
+    stream.lastRead = this.#reads;
     this.forget(stream); // two readers at one place go on as one
     this.#streams.set(keyOf(stream), stream);
-    this.#fill(stream);
+    if (this.#firstReads === 0) this.#fill(stream);
   }
 
   /** Reads on where half of the window is empty, and again as long as it is. */
   #fill(stream: Stream): void {
-    const { windowBytes, heldBytes, endOffset, limitOffset, coming, asked, dropped } = stream;
+    const { heldBytes, endOffset, limitOffset, coming, asked, dropped } = stream;
+    const windowBytes = this.#windowOf(stream);
     const readyBytes = heldBytes - (asked?.bytes ?? 0);
     if (dropped || coming !== undefined || endOffset >= limitOffset || readyBytes > windowBytes / 2) return;
+    if (windowBytes < LEAST_WINDOW_BYTES) return;
     this.#hold(stream, windowBytes);
     stream.coming = this.#readOn(stream, windowBytes).then((chunks) => {
       stream.coming = undefined;
@@ -187,7 +222,7 @@ export class ReadAhead {
   /** The store goes on while what it has answered is being checked; of what is coming, `comingBytes` are held. */
   #askBehind(stream: Stream, rows: readonly Uint8Array[], comingBytes: number): void {
     const { log, limitOffset, windowBytes, heldBytes } = stream;
-    if (stream.dropped || heldBytes - comingBytes > windowBytes / 2) return;
+    if (stream.dropped || this.#readers > FEW_READERS || heldBytes - comingBytes > windowBytes / 2) return;
     const offset = endBeforeCheck(rows);
     if (offset >= limitOffset) return;
     this.#hold(stream, windowBytes);
@@ -219,8 +254,21 @@ export class ReadAhead {
   }
 
   #drop(stream: Stream): void {
+    if (stream.dropped) return;
     this.#hold(stream, -stream.heldBytes);
     stream.dropped = true;
+    this.#readers--;
+  }
+
+  /** Each has its share: where one took another's, that would be read again, and take the next one's. */
+  #windowOf({ windowBytes }: Stream): number {
+    if (this.#readers <= FEW_READERS) return windowBytes;
+    return Math.min(windowBytes, Math.floor(MAX_AHEAD_BYTES / (2 * this.#readers)));
+  }
+
+  #forgetSilent(): void {
+    const [oldest] = this.#streams.values();
+    if (oldest && this.#reads - oldest.lastRead > SILENT_TURNS * this.#readers) this.forget(oldest);
   }
 
   #hold(stream: Stream, bytes: number): void {
@@ -236,10 +284,6 @@ export class ReadAhead {
 
 function keyOf({ log, offset }: Place): string {
   return `${log}/${offset}`;
-}
-
-function bytesOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
 }
 
 /** Where rows end if they are sound; Infinity where they are not, or there are none. */

@@ -17,9 +17,10 @@ export interface LogView {
   /**
    * Chunks from the one that holds `offset` on, below the high watermark: at most `maxBytes`, at least one if any is
    * there. The bytes belong to the caller; what came from the store was checked on its way.
-   * @throws LogGapError: what lies at `offset` is lost. What lies before damage is answered first.
+   * @throws LogGapError: what lies at `offset` is lost. What lies before damage is answered first. Or the signal's reason:
+   * then nothing is read ahead any more.
    */
-  read(offset: number, maxBytes: number): Promise<Uint8Array[]>;
+  read(offset: number, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array[]>;
   /**
    * Resolves once the high watermark, or for read_committed the last stable offset, is above `offset`; rejects with the
    * signal's reason.

@@ -70,7 +70,7 @@ async function salvageIn(
     if (lossReason !== undefined) break;
     const wanted = bytes.slice(at, at + Math.max(read.maxBytes, soundSizeAt(bytes, at) ?? 0));
     const { baseOffset } = batchSpanAt(bytes, at);
-    return soundStretch([wanted], { offset: baseOffset, holes, endOffset }, true);
+    return soundStretch([wanted], { offset: baseOffset, holes, endOffset }, { isFirstProved: true });
   }
   const end = Math.min(nextOffset, endOffset);
   if (lossReason !== undefined) throw new LogGapError(log, { fromOffset: offset, nextOffset: end, reason: lossReason });

@@ -1,9 +1,14 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { PartitionGap } from '../protocol/requests.js';
-import type { LogStore } from '../storage/log-store.js';
+import { bytesOf, takeChunks } from '../storage/chunk.js';
+import { type LogStore, MAX_ROW_BYTES } from '../storage/log-store.js';
 import { unreadableRangeOf } from '../storage/unreadable-range.js';
+import { endOffsetOf } from './end-offset.js';
 import { LogGapError } from './log-gap.js';
 import { type SoundRead, type SoundStretch, soundStretch } from './sound-stretch.js';
+
+/** A read of so many, half of which a store may leave out, has the row behind the first. */
+const ROWS_OF_PROOF = 4;
 
 /**
  * As `LogStore.read`, but of sound batches alone, from the one that holds `offset` on: checksums hold, and no offset is
@@ -21,10 +26,24 @@ export async function readSound(
     const found = rows.length > 0 ? rows : await store.read(log, offset, maxBytes, endOffset);
     const stretch = soundStretch(found, read);
     if (stretch.chunks.length > 0) return stretch;
+    const proved = await provedStretch(store, read, found);
+    if (proved.chunks.length > 0) return proved;
   } catch (error) {
     if (unreadableRangeOf(error) === undefined) throw error;
   }
   return (await salvagePart()).salvage(store, read);
+}
+
+/** The same with what proves a batch that begins before the offset, where it is alone in its row, as most are. */
+async function provedStretch(store: LogStore, read: SoundRead, found: readonly Uint8Array[]): Promise<SoundStretch> {
+  const { log, offset, maxBytes, endOffset } = read;
+  const wantedBytes = ROWS_OF_PROOF * Math.max(MAX_ROW_BYTES, found[0]?.byteLength ?? 0);
+  const rows = await store.read(log, offset, wantedBytes, endOffset);
+  const isEnd = bytesOf(rows) < wantedBytes / 2; // else the store may have answered less than there is
+  const stretch = soundStretch(rows, read, { isEnd });
+  const chunks = takeChunks(stretch.chunks, { takenBytes: 0, maxBytes, endOffset });
+  const last = chunks.at(-1);
+  return { chunks, nextOffset: last ? endOffsetOf(last) : offset };
 }
 
 /**

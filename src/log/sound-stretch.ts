@@ -22,14 +22,23 @@ export interface SoundStretch {
   readonly nextOffset: number;
 }
 
+/** What is known of rows beside their bytes. */
+export interface KnownOfRows {
+  /** The first batch begins where it says. */
+  readonly isFirstProved?: boolean;
+  /** Nothing lies between them and `endOffset`. */
+  readonly isEnd?: boolean;
+}
+
 /**
  * What of `rows`, which follow each other in a log, is sound. Nothing where that is doubtful: a batch that begins before
- * `offset`, or that another one overlaps, proves its base offset, which no checksum covers, by the batch before or behind it.
+ * `offset`, or that another one overlaps, proves its base offset, which no checksum covers, by the batch before or behind it,
+ * or by the end of the log.
  */
 export function soundStretch(
   rows: readonly Uint8Array[],
   { offset, holes, endOffset = Infinity }: Pick<SoundRead, 'offset' | 'holes'> & Partial<Pick<SoundRead, 'endOffset'>>,
-  isFirstProved = false,
+  { isFirstProved = false, isEnd = false }: KnownOfRows = {},
 ): SoundStretch {
   const chunks: Uint8Array[] = [];
   let nextOffset = offset;
@@ -58,6 +67,7 @@ export function soundStretch(
     if (at > start) chunks.push(at - start === row.byteLength ? row : row.subarray(start, at));
     // Where nothing of the first is sound, the next one tells nothing of what is lost.
     if (at < row.byteLength || chunks.length === 0) break;
+    if (isEnd && row === rows.at(-1) && nextOffset === endOffset) isDoubtful = false;
   }
   return isDoubtful ? { chunks: [], nextOffset: offset } : { chunks, nextOffset };
 }

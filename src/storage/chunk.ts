@@ -19,6 +19,10 @@ export function baseOffsetOf(chunk: Uint8Array): number {
   return view.getInt32(0) * 2 ** 32 + view.getUint32(4);
 }
 
+export function bytesOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((bytes, { byteLength }) => bytes + byteLength, 0);
+}
+
 /** What every store checks at its door before it writes. */
 export function assertCommit(commit: Commit): void {
   for (const { log, baseOffset, lastOffset, bytes } of commit.chunks) {

@@ -1,7 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import { AssertionError, assert } from '../util/assert.js';
-import { assertCommit, baseOffsetOf, rowsToAsk, takeChunks } from './chunk.js';
+import { assertCommit, baseOffsetOf, bytesOf, rowsToAsk, takeChunks } from './chunk.js';
 import { CommitChain, type CommitLink } from './commit-chain.js';
 import type { IdbDeletion } from './idb-deletion.js';
 import type { JournalReader } from './idb-journal.js';
@@ -592,10 +592,6 @@ function holdsOffset([first]: readonly Uint8Array[], offset: number): boolean {
 /** Structured clone writes the whole buffer behind a view (HTML, "StructuredSerialize"): store what is ours alone. */
 function exact(bytes: Uint8Array): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
-}
-
-function bytesOf(rows: readonly Uint8Array[]): number {
-  return rows.reduce((bytes, row) => bytes + row.byteLength, 0);
 }
 
 /** The last offset that a row of the log is keyed by; -1: there is no row. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type Consumer, KafkaJSNumberOfRetriesExceeded, kafkaOn, logLevel } from '../../src/index.js';
+import type { FetchRequest } from '../../src/protocol/requests.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
 import { InProcessCluster } from '../../src/testing/index.js';
@@ -43,6 +44,89 @@ test('seek right after a run that nobody awaits: reading begins there', async ()
   await running;
   await done.promise;
   expect(seen).toEqual(['3', '4']);
+});
+
+// Goal: a host reads on for a fetch as long as somebody waits for it, and what is sought stands behind that.
+test.each([
+  [1, true],
+  [2, false],
+])(
+  'a seek in one of %i partitions that wait in one fetch: that this is given up is %s',
+  async (partitions, isGivenUp) => {
+    await topic('t', partitions);
+    const fetches: AbortSignal[] = [];
+    const waiting = deferred();
+    const { runtime } = cluster;
+    const Client = kafkaOn({
+      runtime,
+      async connect() {
+        const channel = await cluster.connect();
+        return {
+          ...channel,
+          close: () => channel.close(),
+          send: (api, request, options) => {
+            if (api === 'Fetch' && options?.signal) fetches.push(options.signal);
+            if (api === 'Fetch') waiting.resolve();
+            return channel.send(api, request, options);
+          },
+        };
+      },
+    });
+    const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer();
+    await consumer.assign(
+      Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' })),
+    );
+    await consumer.run({ eachMessage: async () => {} });
+    await waiting.promise;
+    expect(fetches.map(({ aborted }) => aborted)).toEqual([false]);
+    consumer.seek({ topic: 't', partition: 0, offset: '0' });
+    expect(fetches.map(({ aborted }) => aborted)).toEqual([isGivenUp, false]);
+    await consumer.disconnect();
+  },
+);
+
+// Goal: many partitions are fetched once each, and together, while handlers are quicker than fetches. Method: sixteen of
+// them with three batches each, fetches that take a while, and a count of what is asked for.
+test('no fetch that may be reading is given up for another', async () => {
+  const partitions = 16;
+  await topic('t', partitions);
+  for (let round = 0; round < 3; round++) {
+    for (let partition = 0; partition < partitions; partition++) await produce('t', [round], partition);
+  }
+  const asked = new Map<string, number>();
+  const { runtime } = cluster;
+  const Client = kafkaOn({
+    runtime,
+    async connect() {
+      const channel = await cluster.connect();
+      return {
+        close: () => channel.close(),
+        send: async (api, request, options) => {
+          if (api === 'Fetch') {
+            for (const { partition, fetchOffset } of (request as FetchRequest).topics[0]!.partitions) {
+              asked.set(`${partition}/${fetchOffset}`, (asked.get(`${partition}/${fetchOffset}`) ?? 0) + 1);
+            }
+            await runtime.clock.sleep(10, options?.signal);
+          }
+          return channel.send(api, request, options);
+        },
+      };
+    },
+  });
+  const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer({ maxBytesPerPartition: 1 });
+  await consumer.assign(Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' })));
+  let left = 3 * partitions;
+  const done = deferred();
+  await consumer.run({
+    eachBatch: async ({ batch }) => {
+      left -= batch.messages.length;
+      if (left === 0) done.resolve();
+    },
+  });
+  await done.promise;
+  await consumer.disconnect();
+  const reads = [...asked].filter(([place]) => !place.endsWith('/3')); // at the end they wait
+  expect(reads.map(([, times]) => times)).toEqual(Array(3 * partitions).fill(1));
 });
 
 test('pause right after a run that nobody awaits: nothing comes until it is resumed', async () => {

@@ -4,6 +4,7 @@ import type { KnownHoles } from '../../src/log/known-holes.js';
 import { readSound } from '../../src/log/sound-batches.js';
 import { batchesIn, lastOffsetOf } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
+import { baseOffsetOf } from '../../src/storage/chunk.js';
 import type { RawChange, RawChunk } from '../../src/storage/raw-log-store.js';
 import { SealedSegmentBuilder } from '../../src/storage/sealed-segment.js';
 import { calling } from './calling.js';
@@ -125,6 +126,61 @@ test('a row cut at any byte, read from any offset, loses what is cut off alone',
         [{ rows: [[2, 1], [1]], row: 0, size: 1, isBetweenBatches: true, from: 1, maxBytes: 1 }],
       ],
     },
+  );
+});
+
+// Goal: whoever seeks into a batch that is alone in its row, as most are, pays for a second read and not for a search: also
+// in the last row, where nothing follows, and where it is sealed. Method: from each offset, with no way to the raw rows.
+test.each([0, 1, 2])(
+  'a record in the middle of a row is read without a search (%i sealed segments)',
+  async (segments) => {
+    const { lead, chunks } = await logOf([[4], [3], [5], [2], [4]]);
+    for (const part of segments === 0 ? [] : inParts(chunks, segments)) await sealRows(lead, part);
+    const { values: all } = await readAll(lead, 1);
+    const { store } = lead;
+    store.raw = () => Promise.reject(new Error('expected no search'));
+    for (let seek = 0; seek < all.length; seek++) {
+      expect(await readAll(lead, 1, seek)).toEqual({ values: all.slice(seek), gaps: [] });
+    }
+  },
+);
+
+// Goal: as for a reader from the start. A batch that is alone in its row is the hard one: what contradicts it lies elsewhere.
+test('a damaged byte costs a reader that seeks its batch, and nothing else', async () => {
+  const damage = fc.record({
+    rows: fc.array(fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 2 }), {
+      minLength: 1,
+      maxLength: 6,
+    }),
+    segments: fc.integer({ min: 0, max: 3 }),
+    row: fc.nat(),
+    byte: fc.oneof(fc.constant(7), fc.nat()),
+    bits: fc.integer({ min: 1, max: 255 }),
+    from: fc.nat(),
+    maxBytes: fc.integer({ min: 1, max: 600 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(damage, async ({ rows, segments, row, byte, bits, from, maxBytes }) => {
+      const { lead, chunks } = await logOf(rows);
+      const chunk = chunks[row % chunks.length]!;
+      const at = byte % chunk.bytes.byteLength;
+      const hit = [...batchesIn(chunk.bytes)].findLast((found) => found.at <= at)!;
+      if (at - hit.at >= 12 && at - hit.at < 16) return; // the leader epoch
+      const damaged = new Uint8Array(chunk.bytes);
+      damaged[at]! ^= bits;
+      const sealed = segments === 0 ? [] : inParts(chunks, segments);
+      for (const part of sealed) await sealRows(lead, part, chunk, damaged);
+      if (sealed.length === 0) await change(lead, { log: LOG, putChunks: [{ ...chunk, bytes: damaged }] });
+      const all = rows.flat().flatMap((count, index) => Array.from({ length: count }, (_, i) => `${index}.${i}`));
+      const seek = from % all.length;
+      if (hit.at === 0 && at < 8 && baseOffsetOf(damaged) === seek) return; // nothing that was read contradicts it
+      const lost = { from: Math.max(seek, hit.header.baseOffset), to: lastOffsetOf(hit.header) + 1 };
+      const { values, gaps } = await readAll(lead, maxBytes, seek);
+      expect(values).toEqual(all.filter((_, offset) => offset >= seek && (offset < lost.from || offset >= lost.to)));
+      const gap = { fromOffset: lost.from, nextOffset: lost.to, reason: 'corrupt' };
+      expect(gaps).toEqual(lost.from < lost.to ? [gap] : []);
+    }),
+    { numRuns: 600 },
   );
 });
 

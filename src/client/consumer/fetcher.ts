@@ -79,6 +79,8 @@ const FIRST_FETCH_BYTES = 64 * 1024;
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
+/** One that is younger may not be waiting for records yet, but reading them: to ask for them again would not be faster. */
+const READING_MS = 100;
 
 /**
  * Reads ahead: while a handler has one batch of a partition, the next one is fetched, no more. A fetch asks for all
@@ -89,7 +91,9 @@ export class Fetcher<K, V> {
   readonly #options: FetcherOptions<K, V>;
   #slots = new Map<string, PartitionSlot<K, V>>();
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
-  readonly #fetches = new Set<AbortController>();
+  /** In the order in which they were sent, and when that was. */
+  readonly #fetches = new Map<AbortController, number>();
+  #isPumpPlanned = false;
   #bufferedBytes = 0;
   /** Which data the positions belong to; a promise: that was asked before they were used. */
   #incarnationId: string | Promise<string> | undefined;
@@ -129,7 +133,7 @@ export class Fetcher<K, V> {
         retryAtMs: 0,
       });
     }
-    for (const fetch of this.#fetches) fetch.abort();
+    for (const fetch of this.#fetches.keys()) fetch.abort();
     this.#pump();
   }
 
@@ -188,10 +192,13 @@ export class Fetcher<K, V> {
   }
 
   #moveTo(slot: PartitionSlot<K, V>, position: Position): void {
+    const { fetch } = slot;
     slot.position = position;
     slot.goesOn = false;
     slot.version++;
     slot.fetch = undefined;
+    // Where it was for nobody else: its host then reads no further there, and what is wanted now need not wait.
+    if (![...this.#slots.values()].some((other) => other.fetch === fetch)) fetch?.abort();
     slot.unreadable = false;
     this.#discard(slot);
   }
@@ -243,15 +250,31 @@ export class Fetcher<K, V> {
     }
     if (wanting.length === 0) return;
     if (this.#fetches.size >= MAX_FETCHES) {
+      const [oldest, sentAtMs] = this.#fetches.entries().next().value!;
+      const readingMs = sentAtMs + READING_MS - nowMs;
       // It ends at once, pumps again, and its partitions are then among those that want data.
-      for (const oldest of this.#fetches) return oldest.abort();
+      if (readingMs <= 0) return oldest.abort();
+      return this.#pumpIn(readingMs); // or when one of them ends
     }
     void this.#fetch(wanting);
   }
 
+  #pumpIn(ms: number): void {
+    if (this.#isPumpPlanned) return;
+    this.#isPumpPlanned = true;
+    const { clock } = this.#options.connection.runtime;
+    clock.sleep(ms, this.#stopped.signal).then(
+      () => {
+        this.#isPumpPlanned = false;
+        this.#pump();
+      },
+      () => {}, // stopped
+    );
+  }
+
   async #fetch(slots: readonly PartitionSlot<K, V>[]): Promise<void> {
     const controller = linkedController(this.#stopped.signal);
-    this.#fetches.add(controller);
+    this.#fetches.set(controller, this.#options.connection.runtime.clock.monotonicMs());
     for (const slot of slots) slot.fetch = controller;
     const asked = slots.map((slot) => ({ slot, version: slot.version }));
     try {

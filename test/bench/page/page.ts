@@ -2,7 +2,7 @@ import * as Comlink from 'comlink';
 import { type Jobs, jobsOf } from './contender.js';
 import { dexie } from './dexie.js';
 import { firstRecord, ours, readThrough, sendForever, stopSending, stretchCost } from './ours.js';
-import { makePartitions, openPartitions, spreadCost } from './partitions.js';
+import { makePartitions, openPartitions, spreadCost, spreadRates } from './partitions.js';
 import { plainIdb } from './plain-idb.js';
 import { raw } from './raw.js';
 import { sealed, sealedCount } from './sealed.js';
@@ -69,6 +69,7 @@ const bench = {
   makePartitions,
   openPartitions,
   spreadCost,
+  spreadRates,
   sendBesideUpkeep,
   startSending(args: { name: string }): void {
     acks.length = 0;

@@ -1,9 +1,11 @@
 import { Kafka } from '../../../src/index.js';
-import { makeValues, percentile } from './values.js';
+import { makeValues, percentile, sleep } from './values.js';
 
 const MANY = 'many';
 const ONE = 'one';
 const WARM_UP = 5;
+/** What was written is at rest by then. */
+const SETTLED_MS = 2_000;
 
 /** A topic of `partitions`, each with a record, and one of a single partition. */
 export async function makePartitions({ name, partitions }: { name: string; partitions: number }): Promise<void> {
@@ -49,6 +51,46 @@ export async function spreadCost(args: {
   }
   await kafka.close();
   return { spread: percentile(costs.spread, 0.5), one: percentile(costs.one, 0.5) };
+}
+
+/** `count` records of 100 B from the beginning of `partitions`, beside as many from one, in records a second. */
+export async function spreadRates(args: {
+  name: string;
+  partitions: number;
+  count: number;
+}): Promise<{ ours: number; limit: number }> {
+  const { name, partitions, count } = args;
+  const kafka = new Kafka({ clientId: 'bench', cluster: name });
+  const producer = kafka.producer();
+  const admin = kafka.admin();
+  await Promise.all([admin.connect(), producer.connect()]);
+  const [value = ''] = makeValues(1, 100);
+  const rateOf = async (topic: string, numPartitions: number): Promise<number> => {
+    await admin.createTopics({ topics: [{ topic, numPartitions }] });
+    const messages = Array.from({ length: 1000 }, (_, i) => ({ value, partition: i % numPartitions }));
+    for (let sent = 0; sent < count; sent += 20_000) {
+      await Promise.all(Array.from({ length: 20 }, () => producer.send({ topic, messages })));
+    }
+    await sleep(SETTLED_MS);
+    const consumer = kafka.consumer();
+    await consumer.connect();
+    await consumer.assign(Array.from({ length: numPartitions }, (_, partition) => ({ topic, partition, offset: '0' })));
+    const start = performance.now();
+    let left = count;
+    await new Promise<void>((done, failed) => {
+      const eachBatch = async ({ batch }: { batch: { messages: readonly unknown[] } }): Promise<void> => {
+        left -= batch.messages.length;
+        if (left <= 0) done();
+      };
+      consumer.run({ eachBatch }).catch(failed);
+    });
+    const elapsedMs = performance.now() - start;
+    await consumer.disconnect();
+    return count / (elapsedMs / 1000);
+  };
+  const figures = { limit: await rateOf('read-one', 1), ours: await rateOf('read-many', partitions) };
+  await kafka.close();
+  return figures;
 }
 
 /** From a new client in a page that has none to the first acknowledged record, and to the first one fetched, in ms. */

@@ -7,7 +7,7 @@ const TOUCHED = 64;
 const MANY = 1_000;
 
 /**
- * What many partitions cost. A send to 64 of them: its limit is the same bytes to one. The first record from a broker of
+ * What many partitions cost. A send to 64 of them, and records read from them: their limit is the same bytes of one. The first record from a broker of
  * 1,000 partitions, produced and fetched in a tab that begins: its limit is a broker of one.
  */
 export async function* measureManyPartitions(browser: BenchBrowser, plan: Plan): AsyncGenerator<Round> {
@@ -19,7 +19,9 @@ export async function* measureManyPartitions(browser: BenchBrowser, plan: Plan):
     await tab.call('makePartitions', { name, partitions: TOUCHED });
     const args = { name, partitions: TOUCHED, size: PAYLOAD_BYTES, sends: plan.quick ? 20 : 100 };
     const { spread, one } = await tab.call('spreadCost', args);
+    const reading = await tab.call('spreadRates', { name, partitions: TOUCHED, count: plan.quick ? 64_000 : 320_000 });
     await tab.page.close();
+    yield { id: 'many-partitions-consume', ...row, unit: 'records/s', figures: reading };
     yield { id: 'many-partitions-send', ...row, figures: { ours: spread, limit: one } };
 
     const produce: Round['figures'] = {};
