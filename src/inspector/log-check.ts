@@ -29,7 +29,7 @@ export class LogCheckElement extends LitElement {
       @container (max-inline-size: 640px) {
         thead { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
         tr { display: grid; grid-template-columns: 1fr auto; padding-block: 4px; border-block-end: 1px solid var(--line); }
-        td { border: none; padding-block: 2px; }
+        tr > td:nth-child(n) { border: none; padding: 2px 10px; }
         td.number { white-space: normal; overflow-wrap: anywhere; }
         td:nth-child(4) { grid-area: 1 / 2; text-align: end; }
         td:last-child { grid-column: 1 / -1; color: var(--quiet); }

@@ -44,9 +44,9 @@ export class RecordTableElement extends LitElement {
     css`
       label { display: inline-flex; gap: 6px; align-items: center; }
       input[type='number'] { inline-size: 8em; }
-      .rows { position: relative; overflow-anchor: none; scroll-padding-block-start: 34px; max-block-size: max(24em, 70vh); overflow-y: auto; border-block-start: 1px solid var(--line); }
+      .rows { position: relative; overflow-anchor: none; scroll-padding-block-start: 56px; max-block-size: max(24em, 70vh); overflow-y: auto; border-block-start: 1px solid var(--line); }
       .records { table-layout: fixed; }
-      .records thead th { position: sticky; inset-block-start: 0; background: var(--paper); overflow: hidden; z-index: 1; }
+      .records thead th { position: sticky; inset-block-start: 0; background: var(--paper); overflow: hidden; z-index: 1; border: none; box-shadow: inset 0 -1px var(--line); }
       .records th:nth-child(1) { inline-size: 8em; }
       .records.tail th:nth-child(1) { inline-size: 10em; }
       .records th:nth-child(2) { inline-size: 15em; }
@@ -60,7 +60,7 @@ export class RecordTableElement extends LitElement {
       dt { color: var(--quiet); overflow-wrap: anywhere; }
       dd { margin: 0; min-inline-size: 0; }
       @container (max-inline-size: 640px) {
-        .records th:nth-child(1), .records.tail th:nth-child(1) { inline-size: 7em; }
+        .records th:nth-child(1), .records.tail th:nth-child(1) { inline-size: 7em; white-space: normal; }
         .records th:nth-child(2), .records tr.row td:nth-child(2) { inline-size: 0; padding-inline: 0; }
         .records th:nth-child(3) { inline-size: 32%; }
         dl { grid-template-columns: 1fr; gap: 0; }
@@ -203,7 +203,7 @@ export class RecordTableElement extends LitElement {
 
   #table(records: readonly ConsumedMessage[]): TemplateResult | typeof nothing {
     if (records.length === 0) return nothing;
-    const offset = this.view.mode === 'tail' ? html`Partition,<wbr /> offset` : 'Offset';
+    const offset = this.view.mode === 'tail' ? 'Partition, offset' : 'Offset';
     return html`<div class="rows" part="records" role="group" aria-label="Records" @keydown=${this.#onKey}>
       <table class="records ${this.view.mode}">
         <thead>
