@@ -31,7 +31,10 @@ export class PartitionListElement extends LitElement {
       summary { padding: 8px 10px; cursor: pointer; }
       .scroll { max-block-size: 15em; overflow-y: auto; border-block: 1px solid var(--line); }
       tr.selected { background: var(--raised); }
-      @container (max-inline-size: 640px) { th:nth-child(5), td:nth-child(5) { display: none; } }
+      @container (max-inline-size: 640px) {
+        th:nth-child(5), td:nth-child(5) { display: none; }
+        th:nth-child(4), td:nth-child(4) { padding-inline-end: 10px; }
+      }
     `,
   ];
   declare kafka: Kafka;
