@@ -12,7 +12,7 @@ import { StartOver } from './scenarios/start-over.js';
 import { StatisticsGroup } from './scenarios/statistics-group.js';
 import { createTopics } from './scenarios/topics.js';
 import { VisitorEvents } from './scenarios/visitor-events.js';
-import { type CheckState, type Demo, page } from './view.js';
+import { type CheckState, type Demo, fatal, page } from './view.js';
 
 const app = document.querySelector<HTMLElement>('#app');
 if (app) await open(app);
@@ -25,6 +25,7 @@ async function open(root: HTMLElement): Promise<void> {
   let check: CheckState = { stage: 'none' };
   const opening = [...root.childNodes];
   const draw = drawSoon(() => {
+    if (signal.aborted) return;
     for (const node of opening.splice(0)) node.remove();
     render(page(demo), root);
   });
@@ -71,11 +72,8 @@ async function open(root: HTMLElement): Promise<void> {
     draw();
   } catch (error) {
     ended.abort();
-    const message = document.createElement('p');
-    message.className = 'fatal';
-    message.setAttribute('role', 'alert');
-    message.textContent = `The log could not be opened. ${error instanceof Error ? error.message : String(error)}`;
-    root.replaceChildren(message);
+    for (const node of opening.splice(0)) node.remove();
+    render(fatal(error instanceof Error ? error.message : String(error)), root);
     throw error;
   }
 }

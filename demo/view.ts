@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { Kafka } from '../src/index.js';
+import { scrollArea } from '../src/inspector/scroll-area.js';
 import type { Tally } from './scenarios/flight-statistics.js';
 import { type Leadership, tabName } from './scenarios/leadership.js';
 import type { CheckResult } from './scenarios/log-check.js';
@@ -64,6 +65,17 @@ export function page(demo: Demo): TemplateResult {
   `;
 }
 
+/** In place of the page. */
+export function fatal(message: string): TemplateResult {
+  return html`
+    <main class="opening">
+      <h1>Kafka in your tabs</h1>
+      <p role="alert">The log could not be opened. ${message}</p>
+      <button @click=${() => location.reload()}>Try again</button>
+    </main>
+  `;
+}
+
 function masthead({ leadership, startOver }: Demo): TemplateResult {
   const count = leadership.tabs.length;
   return html`
@@ -78,7 +90,7 @@ function masthead({ leadership, startOver }: Demo): TemplateResult {
       </div>
       <div class="row">
         <button class="plain" data-name="start-over" @click=${() => void startOver()}>Start over</button>
-        <button data-name="open-tab" @click=${() => window.open(location.href, '_blank')}>Open another tab</button>
+        <a class="button" data-name="open-tab" href=${location.href} target="_blank">Open another tab</a>
       </div>
     </header>
   `;
@@ -87,7 +99,7 @@ function masthead({ leadership, startOver }: Demo): TemplateResult {
 function tabs({ tabs }: Leadership): TemplateResult {
   return html`
     <section aria-label="Tabs of this cluster">
-      <ul class="tabs">
+      <ul class="tabs" role="list">
       ${tabs.map(
         (tab) => html`
           <li class="tab ${tab.leads ? 'leads' : ''} ${tab.isThisTab ? 'self' : ''}">
@@ -120,26 +132,41 @@ function replayCard(control: ReplayControl, { replay, progress }: AnyReplay, has
       <div class="row">
         <button
           data-name=${`${order.running ? 'pause' : 'start'}-${topic}`}
-          ?disabled=${isComplete}
-          @click=${() => give({ running: !order.running })}
+          aria-disabled=${isComplete}
+          @click=${() => isComplete || give({ running: !order.running })}
         >
           ${isComplete ? 'All sent' : order.running ? 'Pause' : progress.records > 0 ? 'Go on' : `Send ${number(rowCount)} flights`}
         </button>
         ${
           hasRate
-            ? html`<label class="rate">
-                Rate
+            ? html`<div class="rate">
+                <label for="rate">Rate</label>
                 <input
-                  type="range" min="50" max="5000" step="50" .value=${String(order.recordsPerSecond)}
-                  data-name="rate" @change=${(event: Event) => give({ recordsPerSecond: Number((event.target as HTMLInputElement).value) })}
+                  id="rate" type="range" min="50" max="5000" step="50" .value=${String(order.recordsPerSecond)}
+                  aria-valuetext=${`${number(order.recordsPerSecond)} records a second`}
+                  data-name="rate" @input=${showRate} @change=${(event: Event) => give({ recordsPerSecond: rateOf(event) })}
                 />
-                <output>${number(order.recordsPerSecond)}/s</output>
-              </label>`
+                <output for="rate" aria-live="off" .value=${rateText(order.recordsPerSecond)}></output>
+              </div>`
             : html`<p class="quiet">${file}, as fast as it is acknowledged</p>`
         }
       </div>
     </section>
   `;
+}
+
+function rateOf({ target }: Event): number {
+  return Number((target as HTMLInputElement).value);
+}
+
+function rateText(recordsPerSecond: number): string {
+  return `${number(recordsPerSecond)}/s`;
+}
+
+/** While the slider is dragged; ordered is what it is let go at. */
+function showRate(event: Event): void {
+  const output = (event.target as HTMLInputElement).nextElementSibling as HTMLOutputElement;
+  output.value = rateText(rateOf(event));
 }
 
 function whoSends(stage: string, isRunning: boolean, isComplete: boolean): string {
@@ -167,7 +194,7 @@ function hoursCard(group: StatisticsGroup): TemplateResult {
         <h2>Departures by hour</h2>
         <p>${number(flights)} flights counted by group <code>${GROUP_ID}</code>${ownShare(group.ownPartitions)}</p>
       </header>
-      <ol class="hours" aria-label="Flights and mean delay by hour of departure">
+      <ol class="hours" role="list" aria-label="Flights and mean delay by hour of departure">
         ${byHour.map((tally, hour) => hourColumn(tally, hour, most))}
       </ol>
       <p class="legend">mean delay, on time <i></i> ${LATE_MINUTES} minutes and more</p>
@@ -203,7 +230,7 @@ function airportsCard(group: StatisticsGroup): TemplateResult {
       <header><h2>Busiest airports</h2><p>of ${number(Object.keys(group.statistics.byAirport).length)}</p></header>
       <table>
         <thead>
-          <tr><th scope="col">Origin</th><td></td><th scope="col" class="number">Flights</th><th scope="col" class="number">Mean delay</th></tr>
+          <tr><th scope="col">Origin</th><td class="bar"></td><th scope="col" class="number">Flights</th><th scope="col" class="number">Mean delay</th></tr>
         </thead>
         <tbody>
           ${rows.map(
@@ -230,7 +257,7 @@ function tabEventsCard({ events, leader }: Leadership): TemplateResult {
         <h2>Who leads</h2>
         <p>${leader ? (leader.isThisTab ? 'this tab' : 'another tab') : 'an election is on'}</p>
       </header>
-      <ol class="log" aria-live="polite">
+      <ol class="log" aria-live="polite" role="list" aria-label="Changes of tabs and leader" ${scrollArea()}>
         ${events.map(({ atMs, text }) => html`<li>${time(atMs)}<span>${text}</span></li>`)}
       </ol>
       ${events.length < 3 ? html`<p class="quiet">Open another tab, then close the one that leads.</p>` : nothing}
@@ -246,7 +273,7 @@ function visitorCard(latest: readonly StoredEvent[]): TemplateResult {
         class="keys" data-records-keys data-name="keys" autocomplete="off" spellcheck="false"
         aria-label="Keys pressed here are recorded" placeholder="Keys pressed here are recorded"
       />
-      <ol class="log">
+      <ol class="log" role="list" aria-label="Your last events" ${scrollArea()}>
         ${latest.map(
           ({ offset, timestampMs, event }) => html`
             <li>
@@ -267,18 +294,21 @@ function checkCard({ check, runCheck }: Demo): TemplateResult {
       <header><h2>Every record once?</h2></header>
       <p class="quiet">Reads both logs from their beginning and compares each record with its row of the data.</p>
       <div class="row" style="margin-top: 12px">
-        <button class="plain" data-name="run-check" ?disabled=${check.stage === 'running'} @click=${() => void runCheck()}>
+        <button
+          class="plain" data-name="run-check" aria-disabled=${check.stage === 'running'}
+          @click=${() => check.stage === 'running' || void runCheck()}
+        >
           ${check.stage === 'running' ? 'Reading…' : 'Check the logs'}
         </button>
       </div>
-      ${check.stage === 'done' ? checkResults(check) : nothing}
+      <div role="status">${check.stage === 'done' ? checkResults(check) : nothing}</div>
     </section>
   `;
 }
 
 function checkResults({ results, statisticsAgree }: CheckState & { stage: 'done' }): TemplateResult {
   return html`
-    <ul class="checks" role="status">
+    <ul class="checks">
       ${results.map(({ topic, records, duplicates, altered, misplaced }) => {
         const isGood = duplicates + altered + misplaced === 0;
         const found = isGood

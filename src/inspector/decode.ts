@@ -8,8 +8,13 @@ export type Decoded =
 const HEX_BYTES_PER_LINE = 16;
 const MAX_HEX_BYTES = 4096;
 
-/** Marks, embeddings, overrides and isolates of direction: text with them reads otherwise than it is written. */
-const DIRECTION_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/**
+ * Control characters, which show as nothing or as a box; spaces and hyphens of no width; marks, embeddings, overrides and
+ * isolates of direction: text with them reads otherwise than it is written. Joiners stay: scripts and emoji need them.
+ */
+const MISLEADING = /[\p{Cc}\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+const CONTROL = /\p{Cc}/u;
+const LAID_OUT = /[\t\n\r]/g;
 
 /** null, JSON, UTF-8 text, or else a hex dump; never fails. */
 export function decode(bytes: Uint8Array | null): Decoded {
@@ -26,14 +31,20 @@ export function preview(bytes: Uint8Array | null, maxLength = 160): string | und
   const start = isCut ? bytes.subarray(0, 4 * maxLength) : bytes;
   const text = printable(start, isCut) ?? hex(start.subarray(0, maxLength));
   const line = text.replace(/\s+/g, ' ');
-  return isCut || line.length > maxLength ? `${visibleText(line.slice(0, maxLength))}…` : visibleText(line);
+  return isCut || line.length > maxLength ? `${visibleText(cutAt(line, maxLength))}…` : visibleText(line);
 }
 
-/** Text as it may be shown: what would change its direction is spelled out, such as `⟨U+202E⟩`. */
+/** Text as it may be shown: what would hide in it or change its direction is spelled out, such as `⟨U+202E⟩`. */
 export function visibleText(text: string): string {
-  return text.replace(DIRECTION_CONTROLS, (control) => {
-    return `⟨U+${control.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`;
+  return text.replace(MISLEADING, (character) => {
+    if (character.match(LAID_OUT)) return character;
+    return `⟨U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`;
   });
+}
+
+/** At most so long, and no half of a character of two code units at its end. */
+export function cutAt(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '');
 }
 
 /** UTF-8 without control characters, or undefined. The last character of a cut may be missing. */
@@ -47,11 +58,7 @@ function printable(bytes: Uint8Array, isCut = false): string | undefined {
 }
 
 function isPrintable(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 32 && code !== 9 && code !== 10 && code !== 13) return false;
-  }
-  return true;
+  return !CONTROL.test(text.replace(LAID_OUT, ''));
 }
 
 function isJson(text: string): boolean {

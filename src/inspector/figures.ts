@@ -4,13 +4,14 @@ export function countText(count: number): string {
   return COUNT.format(count);
 }
 
-const UNITS = ['B', 'kB', 'MB', 'GB'] as const;
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
 /** Decimal units, three digits. */
 export function bytesText(bytes: number): string {
   let value = bytes;
   let unit = 0;
-  while (value >= 1000 && unit < UNITS.length - 1) {
+  // What three digits would round up to the next unit is of the next unit.
+  while (value >= 999.5 && unit < UNITS.length - 1) {
     value /= 1000;
     unit++;
   }
@@ -22,8 +23,8 @@ export type TimeZoneChoice = 'local' | 'utc';
 /** `2026-11-23 18:04:05.123`, in the zone asked for. */
 export function timeText(timestampMs: number, zone: TimeZoneChoice): string {
   const date = new Date(timestampMs);
-  if (Number.isNaN(date.getTime())) return String(timestampMs);
   const shown = zone === 'utc' ? date : new Date(timestampMs - date.getTimezoneOffset() * 60_000);
+  if (Number.isNaN(shown.getTime())) return String(timestampMs); // the zone may lead out of what a Date can hold
   return shown.toISOString().replace('T', ' ').replace('Z', '');
 }
 

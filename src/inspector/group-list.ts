@@ -1,9 +1,11 @@
 import { type CSSResult, css, html, LitElement, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
 import type { Admin, Kafka } from '../index.js';
 import { visibleText } from './decode.js';
 import { countText, total } from './figures.js';
-import { notice } from './notice.js';
+import { loadedView } from './loaded-view.js';
 import { Refreshing } from './refreshing.js';
+import { scrollArea } from './scroll-area.js';
 import { styles } from './styles.js';
 
 interface PartitionLag {
@@ -44,17 +46,19 @@ export class GroupListElement extends LitElement {
   readonly #groups = new Refreshing(this, loadGroups, 1000);
 
   override render(): TemplateResult {
-    const groups = this.#groups.state;
-    if (groups.status !== 'ready') return notice(groups, 'Reading groups…');
-    if (groups.value.length === 0) return html`<p class="empty">No consumer group has joined yet.</p>`;
-    return html`<div part="groups">${groups.value.map(section)}</div>`;
+    return loadedView(this.#groups.state, 'Reading groups…', sections);
   }
+}
+
+function sections(groups: readonly GroupRow[]): TemplateResult {
+  if (groups.length === 0) return html`<p class="empty">No consumer group has joined yet.</p>`;
+  return html`<div part="groups">${repeat(groups, ({ groupId }) => groupId, section)}</div>`;
 }
 
 function section({ groupId, state, members, topics }: GroupRow): TemplateResult {
   const lags = topics.flatMap(({ partitions }) => partitions.map(lag));
   const name = visibleText(groupId);
-  return html`<section aria-label="Group ${name}">
+  return html`<section>
     <header>
       <h3 class="mono name">${name}</h3>
       <span class="quiet">${state}, ${members} ${members === 1 ? 'member' : 'members'}</span>
@@ -65,7 +69,7 @@ function section({ groupId, state, members, topics }: GroupRow): TemplateResult 
 }
 
 function table(group: string, topics: readonly TopicLag[]): TemplateResult {
-  return html`<div class="scroll" role="region" aria-label="Offsets of ${group}" tabindex="0">
+  return html`<div class="scroll" role="group" aria-label="Offsets of ${group}" ${scrollArea()}>
     <table>
       <thead>
         <tr>

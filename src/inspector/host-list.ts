@@ -1,10 +1,14 @@
 import { type CSSResult, html, LitElement, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
 import type { ClusterDescription, Kafka } from '../index.js';
 import { visibleText } from './decode.js';
 import { timeText } from './figures.js';
-import { notice } from './notice.js';
+import { loadedView } from './loaded-view.js';
 import { Refreshing } from './refreshing.js';
+import { scrollArea } from './scroll-area.js';
 import { styles } from './styles.js';
+
+type Host = ClusterDescription['hosts'][number];
 
 /**
  * The live tabs of the cluster, and which of them leads since which epoch.
@@ -17,9 +21,12 @@ export class HostListElement extends LitElement {
   readonly #cluster = new Refreshing(this, (admin) => admin.describeCluster(), 500);
 
   override render(): TemplateResult {
-    const cluster = this.#cluster.state;
-    if (cluster.status !== 'ready') return notice(cluster, 'Asking the tabs…');
-    return html`<div class="scroll" part="hosts" role="region" aria-label="Tabs" tabindex="0">
+    return loadedView(this.#cluster.state, 'Asking the tabs…', ({ hosts }) => table(hosts));
+  }
+}
+
+function table(hosts: readonly Host[]): TemplateResult {
+  return html`<div class="scroll" part="hosts" role="group" aria-label="Tabs" ${scrollArea()}>
       <table>
         <thead>
           <tr>
@@ -27,15 +34,14 @@ export class HostListElement extends LitElement {
             <th scope="col">Visible</th><th scope="col">Storage</th><th scope="col">Since</th>
           </tr>
         </thead>
-        <tbody>${cluster.value.hosts.map(row)}</tbody>
+        <tbody>${repeat(hosts, ({ hostId }) => hostId, row)}</tbody>
       </table>
     </div>`;
-  }
 }
 
-function row(host: ClusterDescription['hosts'][number]): TemplateResult {
+function row(host: Host): TemplateResult {
   return html`<tr>
-    <td class="name">${visibleText(host.label)} ${host.self ? html`<strong>(this tab)</strong>` : ''}
+    <td class="named name">${visibleText(host.label)} ${host.self ? html`<strong>(this tab)</strong>` : ''}
       <div class="quiet mono">${host.hostId.slice(0, 8)}</div></td>
     <td class=${host.controller ? 'good' : 'quiet'}>${host.controller ? 'leader' : 'standby'}</td>
     <td class="number">${host.controller ? host.controllerEpoch : '–'}</td>

@@ -2,6 +2,7 @@ import { type CSSResult, css, html, LitElement, nothing, type PropertyDeclaratio
 import type { CheckProgress, Kafka, LogCheck, LogCheckFinding } from '../index.js';
 import { visibleText } from './decode.js';
 import { bytesText, countText } from './figures.js';
+import { scrollArea } from './scroll-area.js';
 import { styles } from './styles.js';
 
 type State =
@@ -27,9 +28,10 @@ export class LogCheckElement extends LitElement {
       .scroll { border-block-start: 1px solid var(--line); }
       @container (max-inline-size: 640px) {
         thead { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
-        tr { display: grid; grid-template-columns: auto 1fr auto; padding-block: 4px; border-block-end: 1px solid var(--line); }
-        td { border: none; padding-block: 2px; text-align: start; }
-        td:nth-child(4) { text-align: end; }
+        tr { display: grid; grid-template-columns: 1fr auto; padding-block: 4px; border-block-end: 1px solid var(--line); }
+        tr > td:nth-child(n) { border: none; padding: 2px 10px; }
+        td.number { white-space: normal; overflow-wrap: anywhere; }
+        td:nth-child(4) { grid-area: 1 / 2; text-align: end; }
         td:last-child { grid-column: 1 / -1; color: var(--quiet); }
       }
     `,
@@ -37,6 +39,7 @@ export class LogCheckElement extends LitElement {
   declare kafka: Kafka;
   declare state: State;
   #running: AbortController | undefined;
+  #focused: Element | null | undefined;
 
   constructor() {
     super();
@@ -48,17 +51,28 @@ export class LogCheckElement extends LitElement {
     this.#stop();
   }
 
+  override willUpdate(): void {
+    this.#focused = this.shadowRoot?.activeElement;
+  }
+
+  /** A button that is not offered any more hands the focus to the first that is. */
+  override updated(): void {
+    if (this.#focused && !this.#focused.isConnected)
+      this.renderRoot.querySelector<HTMLElement>('button[aria-disabled=false], button:not([aria-disabled])')?.focus();
+  }
+
   override render(): TemplateResult {
     const { state } = this;
     const running = state.mode === 'running';
     const canRepair = state.mode === 'done' && state.check.findings.some(({ repaired }) => !repaired);
     return html`
       <div class="bar">
-        <button ?disabled=${running} @click=${() => this.#run(false)}>Check all logs</button>
+        <button aria-disabled=${running} @click=${() => !running && this.#run(false)}>Check all logs</button>
         ${canRepair ? html`<button @click=${() => this.#run(true)}>Repair</button>` : nothing}
         ${running ? html`<button @click=${() => this.#stop()}>Stop</button>` : nothing}
       </div>
-      <div role="status" aria-live="polite">${this.#summary()}</div>
+      ${state.mode === 'running' ? progressOf(state.progress) : nothing}
+      <div role="status">${this.#summary()}</div>
       ${state.mode === 'failed' ? html`<p role="alert">${visibleText(state.error.message)}</p>` : nothing}
       ${state.mode === 'done' ? this.#findings(state.check) : nothing}`;
   }
@@ -68,11 +82,8 @@ export class LogCheckElement extends LitElement {
     switch (state.mode) {
       case 'idle':
         return html`<p class="quiet">Every record batch is read and its checksum compared. Nothing is changed.</p>`;
-      case 'running': {
-        const { checkedLogs = 0, logs = 1, checkedBytes = 0 } = state.progress ?? {};
-        return html`<p><progress aria-label="Logs checked" value=${checkedLogs} max=${logs}></progress>
-          ${countText(checkedLogs)} of ${countText(logs)} logs, ${bytesText(checkedBytes)}</p>`;
-      }
+      case 'running':
+        return html`<p class="quiet">${state.repair ? 'Checking and repairing…' : 'Checking…'}</p>`;
       case 'stopped':
         return html`<p class="quiet">Stopped.</p>`;
       case 'failed':
@@ -90,7 +101,7 @@ export class LogCheckElement extends LitElement {
       detail: 'taken out by a repair; consumers are told',
     }));
     return html`
-      <div class="scroll" tabindex="0" role="region" aria-label="Findings">
+      <div class="scroll" role="group" aria-label="Findings" ${scrollArea()}>
         <table>
           <thead>
             <tr>
@@ -133,6 +144,12 @@ export class LogCheckElement extends LitElement {
   }
 }
 
+/** Beside what is read out, which would never end. */
+function progressOf({ checkedLogs = 0, logs = 1, checkedBytes = 0 }: Partial<CheckProgress> = {}): TemplateResult {
+  return html`<p><progress aria-label="Logs checked" value=${checkedLogs} max=${logs}></progress>
+    ${countText(checkedLogs)} of ${countText(logs)} logs, ${bytesText(checkedBytes)}</p>`;
+}
+
 type Row = Pick<LogCheckFinding, 'topic' | 'partition' | 'fromOffset' | 'nextOffset' | 'detail'> & {
   readonly kind: string;
   readonly log?: number;
@@ -149,7 +166,7 @@ function row({ topic, partition, log, kind, fromOffset, nextOffset, repaired, de
         ? html`<span class="good">repaired</span>`
         : html`<span class="bad">damaged</span>`;
   return html`<tr>
-    <td class="mono name">${topic === null ? `log ${log ?? 0}` : `${topic}-${partition}`}</td>
+    <td class="mono named name">${topic === null ? `log ${log ?? 0}` : `${topic}-${partition}`}</td>
     <td>${kind}</td><td class="number">${offsets}</td><td>${state}</td><td>${visibleText(detail)}</td>
   </tr>`;
 }

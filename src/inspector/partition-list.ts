@@ -1,8 +1,11 @@
 import { type CSSResult, css, html, LitElement, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
 import type { Admin, Kafka, LogDescription } from '../index.js';
 import { bytesText, countText, total } from './figures.js';
-import { notice } from './notice.js';
+import { loadedView } from './loaded-view.js';
 import { Refreshing } from './refreshing.js';
+import { moveByKeys } from './row-keys.js';
+import { scrollArea } from './scroll-area.js';
 import { styles } from './styles.js';
 
 type Partition = LogDescription['partitions'][number];
@@ -28,7 +31,10 @@ export class PartitionListElement extends LitElement {
       summary { padding: 8px 10px; cursor: pointer; }
       .scroll { max-block-size: 15em; overflow-y: auto; border-block: 1px solid var(--line); }
       tr.selected { background: var(--raised); }
-      @container (max-inline-size: 640px) { th:nth-child(5), td:nth-child(5) { display: none; } }
+      @container (max-inline-size: 640px) {
+        th:nth-child(5), td:nth-child(5) { display: none; }
+        th:nth-child(4), td:nth-child(4) { padding-inline-end: 10px; }
+      }
     `,
   ];
   declare kafka: Kafka;
@@ -46,15 +52,16 @@ export class PartitionListElement extends LitElement {
   }
 
   override render(): TemplateResult {
-    const partitions = this.#partitions.state;
-    if (partitions.status !== 'ready') return notice(partitions, 'Reading partitions…');
-    const { value } = partitions;
-    const count = value.length === 1 ? '1 partition' : `${countText(value.length)} partitions`;
-    const records = countText(total(value.map(recordCount)));
-    const bytes = bytesText(total(value.map(({ sizeInBytes }) => sizeInBytes)));
-    return html`<details ?open=${value.length > 1} part="partitions">
+    return loadedView(this.#partitions.state, 'Reading partitions…', (partitions) => this.#list(partitions));
+  }
+
+  #list(partitions: readonly Partition[]): TemplateResult {
+    const count = partitions.length === 1 ? '1 partition' : `${countText(partitions.length)} partitions`;
+    const records = countText(total(partitions.map(recordCount)));
+    const bytes = bytesText(total(partitions.map(({ sizeInBytes }) => sizeInBytes)));
+    return html`<details ?open=${partitions.length > 1} part="partitions">
       <summary>${count}, ${records} records, ${bytes}</summary>
-      <div class="scroll">
+      <div class="scroll" role="group" aria-label="Partitions" ${scrollArea()} @keydown=${moveByKeys}>
         <table>
           <thead>
             <tr>
@@ -63,7 +70,11 @@ export class PartitionListElement extends LitElement {
               <th scope="col" class="number">Size</th>
             </tr>
           </thead>
-          <tbody>${value.map((partition) => this.#row(partition))}</tbody>
+          <tbody>${repeat(
+            partitions,
+            ({ partition }) => partition,
+            (entry) => this.#row(entry),
+          )}</tbody>
         </table>
       </div>
     </details>`;
@@ -73,7 +84,7 @@ export class PartitionListElement extends LitElement {
     const { partition, logStartOffset, highWatermark, sizeInBytes } = entry;
     const selected = partition === this.selected;
     return html`<tr class=${selected ? 'selected' : ''}>
-      <td><button class="link" aria-pressed=${selected} aria-label="Partition ${partition}"
+      <td><button class="link" aria-current=${selected} aria-label="Partition ${partition}"
         @click=${() => this.#select(partition)}>${partition}</button></td>
       <td class="number">${countText(Number(logStartOffset))}</td>
       <td class="number">${countText(Number(highWatermark))}</td>

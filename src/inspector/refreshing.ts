@@ -3,8 +3,9 @@ import type { Admin, Kafka } from '../index.js';
 import { browserRuntime } from '../runtime/browser-runtime.js';
 
 export type Loaded<T> =
-  | { readonly status: 'loading' }
-  | { readonly status: 'failed'; readonly error: Error }
+  | { readonly status: 'loading'; readonly value?: undefined }
+  /** With what the last load that went well has brought. */
+  | { readonly status: 'failed'; readonly error: Error; readonly value: T | undefined }
   | { readonly status: 'ready'; readonly value: T };
 
 /** The element whose view is loaded. */
@@ -71,7 +72,8 @@ export class Refreshing<T> implements ReactiveController {
     try {
       return { status: 'ready', value: await this.#load(admin) };
     } catch (error) {
-      return { status: 'failed', error: error instanceof Error ? error : new Error(String(error)) };
+      const { value } = this.state;
+      return { status: 'failed', error: error instanceof Error ? error : new Error(String(error)), value };
     }
   }
 }

@@ -3,7 +3,7 @@ import { type Admin, Kafka } from '../index.js';
 import { styles } from './styles.js';
 
 type View =
-  | { readonly show: 'topics' }
+  | { readonly show: 'topics'; readonly left?: string }
   | { readonly show: 'records'; readonly topic: string }
   | { readonly show: 'groups' }
   | { readonly show: 'hosts' }
@@ -32,7 +32,7 @@ export class StreamInspectorElement extends LitElement {
     styles,
     css`
       :host { border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
-      header { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding: 10px; background: var(--raised); border-block-end: 1px solid var(--line); }
+      .head { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; padding: 10px; background: var(--raised); border-block-end: 1px solid var(--line); }
       nav { display: flex; flex-wrap: wrap; gap: 4px 8px; align-items: baseline; padding: 8px 10px; border-block-end: 1px solid var(--line); }
       h2, h3 { font-size: 15px; margin: 0 8px 0 0; }
       h3 { font-weight: 600; }
@@ -57,6 +57,7 @@ export class StreamInspectorElement extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
+    this.lang ||= 'en'; // who reads it out in a page of another language must know
     this.requestUpdate(); // put back into the page: what it had is closed
   }
 
@@ -69,15 +70,20 @@ export class StreamInspectorElement extends LitElement {
     if (this.hasUpdated && (changed.has('kafka') || changed.has('cluster'))) this.#leave();
   }
 
+  /** The list with the button that was pressed is gone: reading goes on with what it opened. */
+  override updated(changed: Map<PropertyKey, unknown>): void {
+    if (changed.has('view') && this.view.show === 'records') this.renderRoot.querySelector('h3')?.focus();
+  }
+
   override render(): TemplateResult {
     const kafka = this.#client();
     return html`
-      <header>
+      <div class="head">
         <h2>Stream inspector</h2>
         <div role="group" aria-label="Views">
           ${TABS.map(
             ({ show, title }) =>
-              html`<button aria-pressed=${this.#within(show)} @click=${() => this.#show({ show })}>${title}</button> `,
+              html`<button aria-current=${this.#within(show)} @click=${() => this.#show({ show })}>${title}</button> `,
           )}
         </div>
         ${
@@ -85,7 +91,7 @@ export class StreamInspectorElement extends LitElement {
             ? html`<label><input type="checkbox" .checked=${this.internal} @change=${this.#toggleInternal} /> internal topics</label>`
             : nothing
         }
-      </header>
+      </div>
       <tabstream-storage .kafka=${kafka}></tabstream-storage>
       ${this.#content(kafka)}`;
   }
@@ -94,13 +100,13 @@ export class StreamInspectorElement extends LitElement {
     const view = this.view;
     switch (view.show) {
       case 'topics':
-        return html`<tabstream-topics .kafka=${kafka} .internal=${this.internal} @topic-selected=${this.#openTopic}></tabstream-topics>`;
+        return html`<tabstream-topics .kafka=${kafka} .internal=${this.internal} .left=${view.left} @topic-selected=${this.#openTopic}></tabstream-topics>`;
       case 'records':
         return html`
           <nav aria-label="Topic">
-            <button class="link" @click=${() => this.#show({ show: 'topics' })}>All topics</button>
+            <button class="link" @click=${() => this.#show({ show: 'topics', left: view.topic })}>All topics</button>
             <span class="quiet" aria-hidden="true">/</span>
-            <h3 class="mono name">${view.topic}</h3>
+            <h3 class="mono name" tabindex="-1">${view.topic}</h3>
           </nav>
           <tabstream-records .kafka=${kafka} .topic=${view.topic}></tabstream-records>`;
       case 'groups':

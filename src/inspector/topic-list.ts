@@ -1,9 +1,12 @@
-import { type CSSResult, html, LitElement, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { type CSSResult, css, html, LitElement, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { repeat } from 'lit/directives/repeat.js';
 import type { Kafka, LogDescription } from '../index.js';
 import { bytesText, countText, total } from './figures.js';
-import { notice } from './notice.js';
+import { loadedView } from './loaded-view.js';
 import { recordCount } from './partition-list.js';
 import { Refreshing } from './refreshing.js';
+import { moveByKeys } from './row-keys.js';
+import { scrollArea } from './scroll-area.js';
 import { styles } from './styles.js';
 
 /**
@@ -11,11 +14,21 @@ import { styles } from './styles.js';
  * @customElement tabstream-topics
  */
 export class TopicListElement extends LitElement {
-  static override properties: PropertyDeclarations = { kafka: { attribute: false }, internal: { type: Boolean } };
-  static override styles: CSSResult = styles;
+  static override properties: PropertyDeclarations = {
+    kafka: { attribute: false },
+    internal: { type: Boolean },
+  };
+  static override styles: CSSResult[] = [
+    styles,
+    css`
+      @container (max-inline-size: 480px) { th:nth-child(2), td:nth-child(2) { display: none; } }
+    `,
+  ];
   declare kafka: Kafka;
   /** Show Kafka's own topics too. */
   declare internal: boolean;
+  /** The topic that a person comes back from: it gets the focus, if nothing else has it by then. */
+  left: string | undefined;
   readonly #topics = new Refreshing(this, (admin) => admin.describeLogs(), 1000);
 
   constructor() {
@@ -24,13 +37,24 @@ export class TopicListElement extends LitElement {
   }
 
   override render(): TemplateResult {
-    const topics = this.#topics.state;
-    if (topics.status !== 'ready') return notice(topics, 'Reading topics…');
-    const shown = topics.value.filter(({ topic }) => this.internal || !topic.startsWith('__'));
+    return loadedView(this.#topics.state, 'Reading topics…', (topics) => this.#table(topics));
+  }
+
+  override updated(): void {
+    if (this.left === undefined || this.#topics.state.status === 'loading') return;
+    const name = this.left;
+    this.left = undefined;
+    if (document.activeElement !== document.body) return;
+    const buttons = [...this.renderRoot.querySelectorAll('button')];
+    (buttons.find(({ textContent }) => textContent === name) ?? buttons[0])?.focus();
+  }
+
+  #table(topics: readonly LogDescription[]): TemplateResult {
+    const shown = topics.filter(({ topic }) => this.internal || !topic.startsWith('__'));
     if (shown.length === 0) return html`<p class="empty">No topics yet: they appear with the first record.</p>`;
     const sorted = shown.toSorted((a, b) => a.topic.localeCompare(b.topic));
     return html`
-      <div class="scroll" part="topics">
+      <div class="scroll" part="topics" role="group" aria-label="Topics" ${scrollArea()} @keydown=${moveByKeys}>
         <table>
           <thead>
             <tr>
@@ -38,7 +62,11 @@ export class TopicListElement extends LitElement {
               <th scope="col" class="number">Records</th><th scope="col" class="number">Size</th>
             </tr>
           </thead>
-          <tbody>${sorted.map((log) => this.#row(log))}</tbody>
+          <tbody>${repeat(
+            sorted,
+            ({ topic }) => topic,
+            (log) => this.#row(log),
+          )}</tbody>
         </table>
       </div>`;
   }
@@ -46,7 +74,7 @@ export class TopicListElement extends LitElement {
   #row({ topic, partitions }: LogDescription): TemplateResult {
     return html`
       <tr>
-        <td><button class="link mono name" @click=${() => this.#select(topic)}>${topic}</button></td>
+        <td class="named"><button class="link mono name" @click=${() => this.#select(topic)}>${topic}</button></td>
         <td class="number">${partitions.length}</td>
         <td class="number">${countText(total(partitions.map(recordCount)))}</td>
         <td class="number">${bytesText(total(partitions.map(({ sizeInBytes }) => sizeInBytes)))}</td>

@@ -48,3 +48,20 @@ test('what would change the direction of text is spelled out', () => {
   expect(visibleText('\u202Egpj.exe')).toBe('⟨U+202E⟩gpj.exe');
   expect(preview(bytes('a\u2066b'))).toBe('a⟨U+2066⟩b');
 });
+
+test('what hides in a text is spelled out, what lays it out or joins its letters is not', () => {
+  expect(visibleText('a\u0007b\u007fc\u0085\u200b\ufeff\u2028')).toBe(
+    'a⟨U+0007⟩b⟨U+007F⟩c⟨U+0085⟩⟨U+200B⟩⟨U+FEFF⟩⟨U+2028⟩',
+  );
+  expect(visibleText('a\tb\r\nc 👩‍👧 می‌خواهم')).toBe('a\tb\r\nc 👩‍👧 می‌خواهم');
+});
+
+test('text with any control character is shown by its bytes', () => {
+  for (const control of ['\u0000', '\u001b', '\u007f', '\u0085'])
+    expect(decode(bytes(`a${control}`)).format).toBe('hex');
+});
+
+test('a cut leaves no half of a character', () => {
+  expect(preview(bytes('aa🚀🚀'), 3)).toBe('aa…');
+  expect(preview(bytes('aa🚀🚀'), 4)).toBe('aa🚀…');
+});

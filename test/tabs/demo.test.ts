@@ -53,25 +53,67 @@ describe.runIf(browserPaths.chrome)('the demo', () => {
       await browser[Symbol.asyncDispose]();
     }
   });
+});
 
-  test.each(['light', 'dark'])('has no accessibility fault that axe can find, in %s', async (scheme) => {
-    const browser = await TestBrowser.open('chrome', site);
+// WebKit under its driver gives no tabs; its engine runs the inspector's tests of this kind in test/browser.
+describe.each(['chrome', 'firefox'] as const)('the page of the demo, in %s', (name) => {
+  test.runIf(browserPaths[name])('has no fault that axe can find, whatever it shows, and keeps the focus', async () => {
+    const browser = await TestBrowser.open(name, site);
     try {
       const page = await openDemo(browser);
-      await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+      await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+      await hasNoFault(page, 'before anything is sent');
       await startReplays(page);
       await until('the replay is under way', async () => (await recordsInLog(page, 'flights')) > 4_000);
-      await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
-      const faults = await page.evaluate(async () => {
-        const { violations } = await axe.run({ exclude: ['stream-inspector'] });
-        return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+      await page.focus('[data-name=pause-flights]');
+      await hasNoFault(page, 'replaying');
+      await waitForCompletion(page);
+      expect(await page.evaluate(() => document.activeElement?.textContent?.trim())).toBe('All sent');
+      await page.focus('[data-name=run-check]');
+      await checkedLines(page);
+      expect(await page.evaluate(() => document.activeElement?.getAttribute('data-name'))).toBe('run-check');
+      await hasNoFault(page, 'checked');
+    } finally {
+      await browser[Symbol.asyncDispose]();
+    }
+  });
+
+  test.runIf(browserPaths[name])('tells what is wrong where it cannot be opened, and offers to try again', async () => {
+    const browser = await TestBrowser.open(name, site);
+    try {
+      const page = await browser.openPage('/?');
+      await page.evaluateOnNewDocument(() => {
+        Reflect.deleteProperty(window, 'Worker');
       });
-      expect(faults).toEqual([]);
+      await page.reload();
+      await page.waitForSelector('[role=alert]', { timeout: 30_000 });
+      expect(await textOf(page, '[role=alert]')).toMatch(/^The log could not be opened\. /);
+      expect(await textOf(page, 'main button')).toBe('Try again');
+      await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+      await hasNoFault(page, 'not opened');
     } finally {
       await browser[Symbol.asyncDispose]();
     }
   });
 });
+
+/** Light and dark, wide and as narrow as a page of 1280 pixels is at 400 %, where it must not scroll sideways. */
+async function hasNoFault(page: Page, state: string): Promise<void> {
+  for (const [scheme, width] of [
+    ['light', 1280],
+    ['dark', 320],
+  ] as const) {
+    await page.setViewport({ width, height: 800 });
+    const found = await page.evaluate(async (scheme) => {
+      document.documentElement.style.colorScheme = scheme;
+      for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+      const { violations } = await axe.run({ resultTypes: ['violations'] });
+      const faults = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+      return { faults, isTooWide: document.documentElement.scrollWidth > innerWidth };
+    }, scheme);
+    expect(found, `${state}, ${scheme}, ${width}`).toEqual({ faults: [], isTooWide: false });
+  }
+}
 
 declare const axe: {
   run(options: object): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
