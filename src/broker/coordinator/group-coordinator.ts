@@ -363,7 +363,7 @@ export class GroupCoordinator {
   async #deleteGroup(entry: Entry): Promise<void> {
     assertDeletable(entry.group);
     await this.#append(recordsOf(entry.group).map((record) => ({ ...record, value: null })));
-    await this.#step(entry, { type: 'Deleted' });
+    entry.group = newGroup(entry.group.state.groupId); // whoever waits for its turn begins another
   }
 
   // ---------------------------------------------------------------- the log

@@ -165,6 +165,16 @@ describe('offsets', () => {
     expect(await committed(await failover(broker))).toEqual({});
   });
 
+  test('what is committed right behind the deletion of its group is kept', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    const deleting = broker.send('DeleteGroups', { groupsNames: ['g'] });
+    expect(await commit(broker, 8)).toBe('NONE');
+    expect(errorName((await deleting).results[0]!.errorCode)).toBe('NONE');
+    expect(await committed(broker)).toEqual({ 'orders-0': 8 });
+    expect(await committed(await failover(broker))).toEqual({ 'orders-0': 8 });
+  });
+
   test('offsets are deleted on request while the group is empty', async () => {
     const broker = await started();
     const request = { groupId: 'g', topics: [{ name: 'orders', partitions: [{ partitionIndex: 0 }] }] };
