@@ -186,7 +186,7 @@ export class Broker {
     },
     InitProducerId: (request) => this.#initProducerId(request),
     Metadata: (request) => this.#metadata(request),
-    CreateTopics: this.#toAdmin('CreateTopics'),
+    CreateTopics: (request) => this.#createTopics(request),
     DeleteTopics: (request) => this.#deleteTopics(request),
     CreatePartitions: this.#toAdmin('CreatePartitions'),
     DeleteRecords: this.#toAdmin('DeleteRecords'),
@@ -321,6 +321,7 @@ export class Broker {
     if (!request.allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
     if (names.includes(GROUP_OFFSETS_TOPIC)) await this.#offsetsLog();
     if (names.every((name) => this.image.topics.has(name))) return new Map();
+    await this.#forgetOffsetsOf(names);
     const { createMissing } = await this.#topicsPart();
     return createMissing(names, this.#creation(), (decide) => this.#controller.change(decide));
   }
@@ -331,6 +332,20 @@ export class Broker {
 
   #creation(): TopicCreation {
     return { config: this.#config(), newTopicId: () => this.#options.random.uuid() };
+  }
+
+  async #createTopics(request: Requests['CreateTopics']): Promise<Responses['CreateTopics']> {
+    await this.#forgetOffsetsOf(request.topics.map(({ name }) => name));
+    return this.#toAdmin('CreateTopics')(request);
+  }
+
+  /**
+   * Before a topic is made: what was committed for one that had its name is not for its successor. The broker that deleted
+   * it may have died over this, or its commit failed.
+   */
+  async #forgetOffsetsOf(names: readonly string[]): Promise<void> {
+    if (!this.image.topics.has(GROUP_OFFSETS_TOPIC)) return;
+    await (await this.#openGroups()).topicsDeleted(new Set(names));
   }
 
   async #deleteTopics(request: Requests['DeleteTopics']): Promise<Responses['DeleteTopics']> {

@@ -112,15 +112,14 @@ export class GroupCoordinator {
     }
   }
 
-  /** Forgets what was committed for topics that are gone. */
+  /** Forgets what was committed for those of the topics that are gone, and by then not made anew. */
   async topicsDeleted(topics: ReadonlySet<string>): Promise<void> {
     await this.load();
-    const affected = [...this.#entries.values()].filter(({ group }) =>
-      [...group.offsets.keys()].some((t) => topics.has(t)),
-    );
+    const isGone = (topic: string): boolean => topics.has(topic) && !this.#options.partitionExists(topic, 0);
+    const affected = [...this.#entries.values()].filter(({ group }) => [...group.offsets.keys()].some(isGone));
     await Promise.all(
       affected.map(({ group }) =>
-        this.#inTurn(group.state.groupId, (entry) => this.#deleteOffsets(entry, ({ topic }) => topics.has(topic))),
+        this.#inTurn(group.state.groupId, (entry) => this.#deleteOffsets(entry, ({ topic }) => isGone(topic))),
       ),
     );
   }
@@ -306,7 +305,9 @@ export class GroupCoordinator {
 
   #fetch({ groupId, topics }: Requests['OffsetFetch']): Responses['OffsetFetch'] {
     assertGroupId(groupId);
-    const offsets = this.#entries.get(groupId)?.group.offsets ?? (new Map() as Group['offsets']);
+    const committed = this.#entries.get(groupId)?.group.offsets ?? (new Map() as Group['offsets']);
+    // Those of a deleted topic are forgotten a little later.
+    const offsets = new Map([...committed].filter(([name]) => this.#options.partitionExists(name, 0)));
     const wanted = topics ?? [...offsets].map(([name, ofTopic]) => ({ name, partitionIndexes: [...ofTopic.keys()] }));
     let gap: Responses['OffsetFetch']['gap'];
     const answered = wanted.map(({ name, partitionIndexes }) => ({

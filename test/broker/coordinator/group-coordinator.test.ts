@@ -175,6 +175,34 @@ describe('offsets', () => {
     expect(await committed(await failover(broker))).toEqual({ 'orders-0': 8 });
   });
 
+  test('a topic that is made anew begins without offsets, though its predecessor could not be rid of them', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    const deleting = broker.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] });
+    while (broker.broker.image.topics.has('orders')) await Promise.resolve();
+    broker.disk.failNextAppend(); // that of the tombstones
+    await deleting;
+    expect(await committed(broker)).toEqual({});
+    await createTopic(broker, 'orders');
+    expect(await committed(broker)).toEqual({});
+    expect(await committed(await failover(broker))).toEqual({});
+  });
+
+  test('nor do offsets survive where the broker dies between the deletion of the topic and theirs', async () => {
+    const old = await started();
+    await commit(old, 7);
+    const deleting = old.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] }).catch(() => {});
+    while (old.broker.image.topics.has('orders')) await Promise.resolve();
+    old.store.kill();
+    void deleting;
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await createTopic(next, 'orders');
+    expect(await committed(next)).toEqual({});
+    expect(await commit(next, 3)).toBe('NONE');
+    await createTopic(next, 'other');
+    expect(await committed(next)).toEqual({ 'orders-0': 3 });
+  });
+
   test('offsets are deleted on request while the group is empty', async () => {
     const broker = await started();
     const request = { groupId: 'g', topics: [{ name: 'orders', partitions: [{ partitionIndex: 0 }] }] };
