@@ -20,7 +20,7 @@ import { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { GroupApi } from './coordinator/group-failures.js';
 import type { TopicCreation } from './create-topics.js';
-import { handleMetadata } from './handle-metadata.js';
+import { handleMetadata, unknownPartition } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
 import type { IntegrityApi } from './integrity-handlers.js';
 import { chunksFrom } from './log-replay.js';
@@ -372,7 +372,10 @@ export class Broker {
     return this.#logs.get(partition.log, () => this.#newLog(topic, partition));
   }
 
-  #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+  /** @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION: who asks has waited, and the topic was deleted meanwhile. */
+  async #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+    const topic = this.image.topics.get(name);
+    if (topic?.partitions[partitionId]?.log !== log) throw unknownPartition(undefined, name, partitionId);
     const text = topicPartitionText({ topic: name, partition: partitionId });
     const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
     const onSegmentClosed = (closed: LogId): void => {
