@@ -234,9 +234,15 @@ describe('topics', () => {
     expect(await ask('not legal', true)).toBe('INVALID_TOPIC_EXCEPTION');
     expect(await ask('a.x', true)).toBe('NONE');
     expect(await ask('a_x', true)).toBe('INVALID_TOPIC_EXCEPTION');
+    const twice = [{ name: 'a.x' }, { name: 'c' }, { name: 'c' }];
+    const both = await broker.send('Metadata', { topics: twice, allowAutoTopicCreation: true });
+    expect(both.topics).toMatchObject([
+      { ...ok, name: 'a.x' },
+      { ...ok, name: 'c' },
+    ]);
     const all = await broker.send('Metadata', { topics: null, allowAutoTopicCreation: true });
     expect(all).toMatchObject({ clusterId: 'test', incarnationId: 'incarnation', controllerId: 1 });
-    expect(all.topics.map(({ name }) => name)).toEqual(['a.x']);
+    expect(all.topics.map(({ name }) => name)).toEqual(['a.x', 'c']);
     const strict = await startBroker({ configs: { 'auto.create.topics.enable': 'false' } });
     const { topics } = await strict.send('Metadata', { topics: [{ name: 'a' }], allowAutoTopicCreation: true });
     expect(errorName(topics[0]?.errorCode ?? 0)).toBe('UNKNOWN_TOPIC_OR_PARTITION');
