@@ -452,3 +452,34 @@ test('whatever was called before in the same turn, a consumer that is stopped af
     expect((await admin.describeGroups(['g'])).groups).toMatchObject([{ members: [] }]);
   }
 });
+
+// Its first heartbeats are refused meanwhile, since another member has come: two things fail, and one consumer with them.
+test('a consumer whose topic is deleted while it joins begins anew once, and is one member', async () => {
+  await topic('t');
+  const channel = await cluster.connect();
+  const REBALANCE_IN_PROGRESS = { errorCode: 27, errorMessage: null };
+  const UNKNOWN_TOPIC_OR_PARTITION = { errorCode: 3, errorMessage: null };
+  let lookUps = 0;
+  const send: typeof channel.send = async (api, request, options) => {
+    const isJoining = lookUps < 2;
+    if (api === 'Heartbeat' && isJoining) return { ...REBALANCE_IN_PROGRESS } as never;
+    if (api !== 'ListOffsets' || !isJoining) return channel.send(api, request, options);
+    lookUps++;
+    const partition = { ...UNKNOWN_TOPIC_OR_PARTITION, partitionIndex: 0, timestamp: -1, offset: -1, leaderEpoch: -1 };
+    return { topics: [{ name: 't', partitions: [partition] }] } as never;
+  };
+  const platform = { runtime: cluster.runtime, connect: async () => ({ send, close: () => channel.close() }) };
+  const retry = { initialRetryTime: 60, retries: 1 };
+  const other = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING, retry });
+  const consumer = other.consumer({ groupId: 'g', heartbeatInterval: 5 });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  let crashes = 0;
+  consumer.on(consumer.events.CRASH, () => void crashes++);
+  await consumer.run({ eachMessage: () => {} });
+  await using admin = kafka.admin();
+  const members = async (): Promise<number> => (await admin.describeGroups(['g'])).groups[0]!.members.length;
+  expect({ crashes, members: await members() }).toEqual({ crashes: 1, members: 1 });
+  await consumer.disconnect();
+  expect(await members()).toBe(0);
+  await other.close();
+});
