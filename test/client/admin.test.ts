@@ -168,6 +168,22 @@ test('offsets of a group are set, reset and resolved, but not while it runs', as
   await consumer.disconnect();
 });
 
+test('of a group that its coordinator cannot tell of it is asked again, rather than called dead', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  await admin.setOffsets({ groupId: 'g', topic: 'a', partitions: [{ partition: 0, offset: '1' }] });
+  const channel = await cluster.connect();
+  let asked = 0;
+  const send: typeof channel.send = async (api, request, options) => {
+    if (api !== 'DescribeGroups' || asked++ > 0) return channel.send(api, request, options);
+    const failed = { errorCode: 16, errorMessage: null, groupState: 'Dead', protocolType: '', protocolData: '' };
+    return { groups: [{ ...failed, groupId: 'g', members: [] }] } as never; // NOT_COORDINATOR
+  };
+  const platform = { runtime: cluster.runtime, connect: async () => ({ send, close: () => channel.close() }) };
+  await using other = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING }).admin();
+  expect((await other.describeGroups(['g'])).groups).toMatchObject([{ groupId: 'g', errorCode: 0, state: 'Empty' }]);
+  expect(asked).toBe(2);
+});
+
 test('groups are listed, described with their members, and deleted when empty', async () => {
   await admin.createTopics({ topics: [{ topic: 'a' }] });
   const consumer = kafka.consumer({ groupId: 'g' });
