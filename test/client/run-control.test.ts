@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Consumer, KafkaJSNumberOfRetriesExceeded, kafkaOn, logLevel } from '../../src/index.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
@@ -482,4 +482,47 @@ test('a consumer whose topic is deleted while it joins begins anew once, and is 
   await consumer.disconnect();
   expect(await members()).toBe(0);
   await other.close();
+});
+
+describe('a static member that is back', () => {
+  const config = {
+    groupInstanceId: 'i',
+    metadataMaxAge: 20,
+    heartbeatInterval: 10,
+    retry: { initialRetryTime: 5, retries: 2 },
+  };
+
+  /** It was there, and is not now; its group waits for it. */
+  async function gone(): Promise<void> {
+    const consumer = await groupConsumer(config);
+    await consumer.run();
+    await consumer.disconnect();
+  }
+
+  /** Resolves once it has its partitions, to what resolves once a record of this one has come. */
+  async function reads(consumer: Consumer, partition: number): Promise<{ readonly come: Promise<void> }> {
+    const done = deferred();
+    await consumer.run({ eachMessage: async (payload) => void (payload.partition === partition && done.resolve()) });
+    return { come: done.promise };
+  }
+
+  test('whose partitions were deleted meanwhile has the group share out what there is', async () => {
+    await topic('t', 3);
+    await gone();
+    await using admin = kafka.admin();
+    await admin.deleteTopics({ topics: ['t'] });
+    await topic('t', 1);
+    await produce('t', [0]);
+    await (await reads(await groupConsumer(config), 0)).come;
+  });
+
+  test('reads partitions that are added later', async () => {
+    await topic('t', 1);
+    await gone();
+    const { come } = await reads(await groupConsumer(config), 1);
+    await using admin = kafka.admin();
+    await admin.createPartitions({ topicPartitions: [{ topic: 't', count: 2 }] });
+    await produce('t', [0], 1);
+    await come;
+  });
 });

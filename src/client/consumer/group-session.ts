@@ -202,8 +202,12 @@ export class GroupSession {
   }
 
   async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
-    const { connection, groupId, instrumentation, logger } = this.#options;
-    if (group.memberId !== group.leaderId) this.#assignedCounts.clear();
+    const { connection, groupId, groupInstanceId, instrumentation, logger } = this.#options;
+    if (group.memberId !== group.leaderId) {
+      // A static leader that is back is not told that it leads (KIP-345), and nobody else looks out for new partitions.
+      const looksOut = groupInstanceId === null ? [] : [...this.#topics.keys()];
+      this.#assignedCounts = await this.#partitionCounts(looksOut);
+    }
     const given = AssignerProtocol.MemberAssignment.decode(bytes)?.assignment ?? {};
     const unsubscribed = Object.keys(given).filter((topic) => !this.#topics.has(topic));
     if (unsubscribed.length > 0) {
