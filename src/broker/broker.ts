@@ -3,7 +3,7 @@ import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
 import { BROKER_NODE } from '../protocol/broker-node.js';
-import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../protocol/errors.js';
+import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, type KafkaErrorName, NO_ERROR } from '../protocol/errors.js';
 import type { ApiName, PartitionGap, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
@@ -64,6 +64,9 @@ export type BrokerApi = Exclude<ApiName, 'Fetch' | 'ListOffsets' | 'DescribeClus
 type Handlers = {
   readonly [A in BrokerApi]: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
 };
+
+/** What keeps a change from being made, or begun, where another leads. */
+const DEPOSED: readonly KafkaErrorName[] = ['NOT_LEADER_OR_FOLLOWER', 'NOT_COORDINATOR', 'FENCED_LEADER_EPOCH'];
 
 /** The broker's own configs do not apply to its metadata log. */
 const METADATA_CONFIG: TopicConfig = parseTopicConfig({ 'cleanup.policy': 'compact' });
@@ -131,7 +134,7 @@ export class Broker {
       for (const drop of drops) drop();
     };
     void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
-    this.#controller = new Controller(metadataLog, image, clock);
+    this.#controller = new Controller(metadataLog, image, clock, () => this.#verifyLeading());
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
@@ -163,7 +166,7 @@ export class Broker {
     try {
       return await abortable(handler(request, signal), signal);
     } catch (error) {
-      if (!(error instanceof KafkaError) || error.type !== 'NOT_LEADER_OR_FOLLOWER') throw error;
+      if (!(error instanceof KafkaError) || !DEPOSED.includes(error.type)) throw error;
       throw new KafkaError('NOT_CONTROLLER', error.message, { cause: error });
     }
   }

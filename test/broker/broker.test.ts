@@ -154,6 +154,17 @@ describe('producing', () => {
     expect(errorName(internal?.errorCode ?? 0)).toBe('INVALID_TOPIC_EXCEPTION');
   });
 
+  test('a leader that was deposed in its sleep refuses nothing for what it has not heard of', async () => {
+    const old = await startBroker();
+    await createTopic(old, 'a');
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await createTopic(next, 'b');
+    const topics = [{ name: 'b', count: 2, assignments: null }];
+    const growth = old.send('CreatePartitions', { timeoutMs: 1, validateOnly: false, topics });
+    await expect(growth).rejects.toMatchObject({ type: 'NOT_CONTROLLER' });
+    expect(old.broker.deposed.aborted).toBe(true);
+  });
+
   test('a leader that was deposed writes nothing, says so, and its signal aborts', async () => {
     const old = await startBroker();
     await createTopic(old, 'orders');

@@ -281,6 +281,7 @@ export class GroupCoordinator {
           return { partitionIndex: partition.partitionIndex, ...NO_ERROR };
         }),
       }));
+      if (records.length === 0) await this.#options.verifyLeading(); // nor must it refuse what it has slept through
       await this.#appendOffsets(entry, records);
       await this.#step(entry, { type: 'MemberCommitted', memberId: request.memberId });
       return { topics };

@@ -144,6 +144,17 @@ describe('offsets', () => {
     expect(await committed(next)).toEqual({ 'orders-0': 8 });
   });
 
+  test('nor does it refuse a commit for a topic that it has not heard of', async () => {
+    const old = await started();
+    await commit(old, 7);
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await createTopic(next, 'new');
+    const partition = { partitionIndex: 0, committedOffset: 1, committedLeaderEpoch: -1, committedMetadata: null };
+    const member = { groupId: 'g', generationIdOrMemberEpoch: -1, memberId: '', groupInstanceId: null };
+    const answer = await old.send('OffsetCommit', { ...member, topics: [{ name: 'new', partitions: [partition] }] });
+    expect(errorName(answer.topics[0]!.partitions[0]!.errorCode)).toBe('NOT_COORDINATOR');
+  });
+
   test('offsets expire once a group was empty for the retention, and the group with them', async () => {
     const broker = await started({ 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' });
     await commit(broker, 7);
