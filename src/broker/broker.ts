@@ -3,7 +3,14 @@ import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
 import { BROKER_NODE } from '../protocol/broker-node.js';
-import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, type KafkaErrorName, NO_ERROR } from '../protocol/errors.js';
+import {
+  type ErrorFields,
+  errorFields,
+  ignoreKafkaError,
+  KafkaError,
+  type KafkaErrorName,
+  NO_ERROR,
+} from '../protocol/errors.js';
 import type { ApiName, PartitionGap, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
@@ -276,7 +283,7 @@ export class Broker {
       stored: (onGap) => this.#storedOffsets(onGap),
       openLog: () => this.#offsetsLog(),
       verifyLeading: () => this.#verifyLeading(),
-      partitionExists: (topic, partition) => logOf(this.image, topic, partition) !== undefined,
+      logOf: (topic, partition) => logOf(this.image, topic, partition),
     });
     groups.load().catch(ignoreKafkaError);
     return groups;

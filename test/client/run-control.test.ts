@@ -484,6 +484,41 @@ test('a consumer whose topic is deleted while it joins begins anew once, and is 
   await other.close();
 });
 
+// Kafka's clients name topics by id for this (KIP-516).
+test.each(['by hand', 'in a group'])(
+  'a topic that is made anew under a handler is read from its beginning (%s)',
+  async (how) => {
+    await topic('t');
+    await produce('t', ['old 0', 'old 1', 'old 2']);
+    const soon = { maxWaitTimeInMs: 20 };
+    const consumer = how === 'by hand' ? kafka.consumer(soon) : await groupConsumer(soon);
+    if (how === 'by hand') await consumer.assign([{ topic: 't', partition: 0, offset: '-2' }]);
+    const seen: string[] = [];
+    const [holding, held, done] = [deferred(), deferred(), deferred()];
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        seen.push(String(message.value));
+        if (seen.length === 3) holding.resolve();
+        if (seen.length === 3) await held.promise;
+        if (String(message.value) === 'new 4') done.resolve();
+      },
+    });
+    await holding.promise;
+    await using admin = kafka.admin();
+    await admin.deleteTopics({ topics: ['t'] });
+    await topic('t');
+    await produce(
+      't',
+      [0, 1, 2, 3, 4].map((n) => `new ${n}`),
+    );
+    held.resolve();
+    await done.promise;
+    expect(seen.slice(3)).toEqual([0, 1, 2, 3, 4].map((n) => `new ${n}`));
+    await consumer.disconnect();
+    if (how === 'in a group') expect((await committed()).offset).toBe('5');
+  },
+);
+
 describe('a static member that is back', () => {
   const config = {
     groupInstanceId: 'i',

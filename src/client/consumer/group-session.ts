@@ -18,6 +18,8 @@ import type { AssignedPosition } from './session.js';
 /** -1: nothing is. */
 export interface Committed {
   readonly committed: number;
+  /** In which it is. */
+  readonly log?: number | undefined;
 }
 
 /** What a group does with the session that it belongs to. */
@@ -133,8 +135,7 @@ export class GroupSession {
           partitionIndex: partition,
           committedOffset: Number(offset),
           committedLeaderEpoch: -1,
-          committedMetadata:
-            offsets.find((entry) => entry.topic === topic && entry.partition === partition)?.metadata ?? null,
+          ...detailsOf(offsets.find((entry) => entry.topic === topic && entry.partition === partition)),
         })),
       })),
     };
@@ -267,10 +268,11 @@ export class GroupSession {
       this.#host.onGap(gap, gap, new KafkaError('CORRUPT_MESSAGE', text));
     }
     return response.topics.flatMap(({ name, partitions: answers }) =>
-      answers.map(({ partitionIndex, committedOffset }) => ({
+      answers.map(({ partitionIndex, committedOffset, log }) => ({
         topic: name,
         partition: partitionIndex,
         committed: committedOffset,
+        log,
       })),
     );
   }
@@ -285,9 +287,14 @@ export class GroupSession {
   }
 }
 
+function detailsOf({ metadata = null, log }: Partial<OffsetToCommit> = {}) {
+  return { committedMetadata: metadata, log };
+}
+
+/** What was committed for a topic that was made anew since is nobody's any more. */
 function firstError(
   topics: readonly { readonly partitions: readonly { errorCode: number; errorMessage: string | null }[] }[],
 ): KafkaError | undefined {
   const errors = topics.flatMap(({ partitions }) => partitions.map(errorOf));
-  return errors.find((error) => error !== undefined);
+  return errors.find((error) => error !== undefined && error.type !== 'UNKNOWN_TOPIC_ID');
 }

@@ -155,6 +155,31 @@ describe('offsets', () => {
     expect(errorName(answer.topics[0]!.partitions[0]!.errorCode)).toBe('NOT_COORDINATOR');
   });
 
+  test('an offset of a log that is not the partition’s any more is not stored', async () => {
+    const broker = await started();
+    const commitIn = (log: number | undefined, offset: number): Promise<KafkaErrorName> => {
+      const topics = commitRequest(offset).topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map((partition) => ({ ...partition, log })),
+      }));
+      return commit(broker, offset, { topics });
+    };
+    const fetched = async (): Promise<{ committedOffset: number; log?: number | undefined }> => {
+      const topics = [{ name: 'orders', partitionIndexes: [0] }];
+      return (await broker.send('OffsetFetch', { groupId: 'g', topics })).topics[0]!.partitions[0]!;
+    };
+    const { log } = await fetched();
+    expect(await commitIn(log, 7)).toBe('NONE');
+    await broker.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] });
+    await createTopic(broker, 'orders');
+    expect(await commitIn(log, 8)).toBe('UNKNOWN_TOPIC_ID');
+    const now = await fetched();
+    expect(now.committedOffset).toBe(-1);
+    expect(now.log).not.toBe(log);
+    expect(await commitIn(now.log, 9)).toBe('NONE');
+    expect(await committed(broker)).toEqual({ 'orders-0': 9 });
+  });
+
   test('offsets expire once a group was empty for the retention, and the group with them', async () => {
     const broker = await started({ 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' });
     await commit(broker, 7);
