@@ -3,7 +3,14 @@ import { GroupCommit } from '../log/group-commit.js';
 import type { LogAdvance } from '../log/log-view.js';
 import { PartitionLog } from '../log/partition-log.js';
 import { BROKER_NODE } from '../protocol/broker-node.js';
-import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../protocol/errors.js';
+import {
+  type ErrorFields,
+  errorFields,
+  ignoreKafkaError,
+  KafkaError,
+  type KafkaErrorName,
+  NO_ERROR,
+} from '../protocol/errors.js';
 import type { ApiName, PartitionGap, Requests, Responses } from '../protocol/requests.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
@@ -20,7 +27,7 @@ import { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
 import type { GroupApi } from './coordinator/group-failures.js';
 import type { TopicCreation } from './create-topics.js';
-import { handleMetadata } from './handle-metadata.js';
+import { handleMetadata, unknownPartition } from './handle-metadata.js';
 import { handleProduce } from './handle-produce.js';
 import type { IntegrityApi } from './integrity-handlers.js';
 import { chunksFrom } from './log-replay.js';
@@ -64,6 +71,9 @@ export type BrokerApi = Exclude<ApiName, 'Fetch' | 'ListOffsets' | 'DescribeClus
 type Handlers = {
   readonly [A in BrokerApi]: (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
 };
+
+/** What keeps a change from being made, or begun, where another leads. */
+const DEPOSED: readonly KafkaErrorName[] = ['NOT_LEADER_OR_FOLLOWER', 'NOT_COORDINATOR', 'FENCED_LEADER_EPOCH'];
 
 /** The broker's own configs do not apply to its metadata log. */
 const METADATA_CONFIG: TopicConfig = parseTopicConfig({ 'cleanup.policy': 'compact' });
@@ -131,7 +141,7 @@ export class Broker {
       for (const drop of drops) drop();
     };
     void this.#logs.get(METADATA_LOG, () => Promise.resolve(metadataLog));
-    this.#controller = new Controller(metadataLog, image, clock);
+    this.#controller = new Controller(metadataLog, image, clock, () => this.#verifyLeading());
     this.#producerIds = new ProducerIds(this.#controller, random);
     if (image.topics.has(GROUP_OFFSETS_TOPIC)) this.#openGroups().catch(ignoreKafkaError);
     if (image.topics.size === 0) this.#topicsPart().catch(ignoreKafkaError); // the first topic will not be long
@@ -163,7 +173,7 @@ export class Broker {
     try {
       return await abortable(handler(request, signal), signal);
     } catch (error) {
-      if (!(error instanceof KafkaError) || error.type !== 'NOT_LEADER_OR_FOLLOWER') throw error;
+      if (!(error instanceof KafkaError) || !DEPOSED.includes(error.type)) throw error;
       throw new KafkaError('NOT_CONTROLLER', error.message, { cause: error });
     }
   }
@@ -186,7 +196,7 @@ export class Broker {
     },
     InitProducerId: (request) => this.#initProducerId(request),
     Metadata: (request) => this.#metadata(request),
-    CreateTopics: this.#toAdmin('CreateTopics'),
+    CreateTopics: (request) => this.#createTopics(request),
     DeleteTopics: (request) => this.#deleteTopics(request),
     CreatePartitions: this.#toAdmin('CreatePartitions'),
     DeleteRecords: this.#toAdmin('DeleteRecords'),
@@ -273,7 +283,7 @@ export class Broker {
       stored: (onGap) => this.#storedOffsets(onGap),
       openLog: () => this.#offsetsLog(),
       verifyLeading: () => this.#verifyLeading(),
-      partitionExists: (topic, partition) => logOf(this.image, topic, partition) !== undefined,
+      logOf: (topic, partition) => logOf(this.image, topic, partition),
     });
     groups.load().catch(ignoreKafkaError);
     return groups;
@@ -321,6 +331,7 @@ export class Broker {
     if (!request.allowAutoTopicCreation || !this.#config().autoCreateTopicsEnable) return new Map();
     if (names.includes(GROUP_OFFSETS_TOPIC)) await this.#offsetsLog();
     if (names.every((name) => this.image.topics.has(name))) return new Map();
+    await this.#forgetOffsetsOf(names);
     const { createMissing } = await this.#topicsPart();
     return createMissing(names, this.#creation(), (decide) => this.#controller.change(decide));
   }
@@ -331,6 +342,20 @@ export class Broker {
 
   #creation(): TopicCreation {
     return { config: this.#config(), newTopicId: () => this.#options.random.uuid() };
+  }
+
+  async #createTopics(request: Requests['CreateTopics']): Promise<Responses['CreateTopics']> {
+    await this.#forgetOffsetsOf(request.topics.map(({ name }) => name));
+    return this.#toAdmin('CreateTopics')(request);
+  }
+
+  /**
+   * Before a topic is made: what was committed for one that had its name is not for its successor. The broker that deleted
+   * it may have died over this, or its commit failed.
+   */
+  async #forgetOffsetsOf(names: readonly string[]): Promise<void> {
+    if (!this.image.topics.has(GROUP_OFFSETS_TOPIC)) return;
+    await (await this.#openGroups()).topicsDeleted(new Set(names));
   }
 
   async #deleteTopics(request: Requests['DeleteTopics']): Promise<Responses['DeleteTopics']> {
@@ -357,7 +382,10 @@ export class Broker {
     return this.#logs.get(partition.log, () => this.#newLog(topic, partition));
   }
 
-  #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+  /** @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION: who asks has waited, and the topic was deleted meanwhile. */
+  async #newLog({ name, config }: TopicImage, { partitionId, log }: PartitionImage): Promise<PartitionLog> {
+    const topic = this.image.topics.get(name);
+    if (topic?.partitions[partitionId]?.log !== log) throw unknownPartition(undefined, name, partitionId);
     const text = topicPartitionText({ topic: name, partition: partitionId });
     const newest = (): TopicConfig => this.image.topics.get(name)?.config ?? config;
     const onSegmentClosed = (closed: LogId): void => {

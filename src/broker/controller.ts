@@ -10,13 +10,15 @@ export class Controller {
   readonly #log: PartitionLog;
   readonly #clock: Clock;
   readonly #serial: Serial = new Serial();
+  readonly #verifyLeading: () => Promise<void>;
   #image: MetadataImage;
 
-  /** `image` is what `log` holds so far. */
-  constructor(log: PartitionLog, image: MetadataImage, clock: Clock) {
+  /** `image` is what `log` holds so far; `verifyLeading` rejects where a newer leader is in office. */
+  constructor(log: PartitionLog, image: MetadataImage, clock: Clock, verifyLeading: () => Promise<void>) {
     this.#log = log;
     this.#image = image;
     this.#clock = clock;
+    this.#verifyLeading = verifyLeading;
   }
 
   /** All that is committed. */
@@ -36,7 +38,7 @@ export class Controller {
       if (records.length > 0) {
         await this.#log.append(metadataBatches(records, this.#clock.wallMs()), 'coordinator');
         this.#image = applyMetadataRecords(this.#image, records);
-      }
+      } else await this.#verifyLeading(); // a sleeper that wakes must not refuse what it has slept through
       return answer;
     });
   }

@@ -67,7 +67,7 @@ export async function createMissing(
   change: (decide: (image: MetadataImage) => Change<Responses['CreateTopics']>) => Promise<Responses['CreateTopics']>,
 ): Promise<ReadonlyMap<string, ErrorFields>> {
   const { topics } = await change((image) => {
-    const missing = names.filter((name) => !image.topics.has(name)).map(withDefaults);
+    const missing = [...new Set(names)].filter((name) => !image.topics.has(name)).map(withDefaults);
     return createTopics(image, { topics: missing, validateOnly: false }, creation);
   });
   const failed = topics.filter(({ errorCode }) => errorCode !== 0);

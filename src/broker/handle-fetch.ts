@@ -200,7 +200,7 @@ function respond({ store }: ReadContext, request: FetchRequest, positions: reado
   return { incarnationId: store.incarnationId, responses };
 }
 
-function partitionResponse({ partition, view, error, records, abortedTransactions }: Position): Partition {
+function partitionResponse({ partition, view, error, records, abortedTransactions, log }: Position): Partition {
   return {
     partitionIndex: partition,
     ...(error === undefined ? NO_ERROR : errorFields(error)),
@@ -209,6 +209,7 @@ function partitionResponse({ partition, view, error, records, abortedTransaction
     logStartOffset: view?.logStartOffset ?? -1,
     abortedTransactions,
     records,
+    ...(view && { log }),
     ...(error instanceof LogGapError && { gap: error.gap }),
   };
 }

@@ -5,8 +5,8 @@ export class KafkaJSCreateTopicError extends KafkaJSProtocolError {
   override readonly name: string = 'KafkaJSCreateTopicError';
   readonly topic: string;
 
-  constructor(error: KafkaError, topic: string) {
-    super(error);
+  constructor(error: KafkaError, topic: string, options: { readonly outcomeUnknown?: boolean }) {
+    super(error, options);
     this.topic = topic;
   }
 }
@@ -27,7 +27,7 @@ export class KafkaJSDeleteGroupsError extends KafkaJSError {
   readonly groups: readonly { groupId: string; errorCode: number; error: KafkaJSProtocolError }[];
 
   constructor(message: string, groups: KafkaJSDeleteGroupsError['groups']) {
-    super(message);
+    super(message, { retriable: groups.every(({ error }) => error.retriable) });
     this.groups = groups;
   }
 }
@@ -35,6 +35,8 @@ export class KafkaJSDeleteGroupsError extends KafkaJSError {
 export class KafkaJSDeleteTopicRecordsError extends KafkaJSError {
   override readonly name: string = 'KafkaJSDeleteTopicRecordsError';
   readonly partitions: readonly { partition: number; offset: string; error: Error | null }[];
+  /** As of `KafkaJSProtocolError`, of some of the partitions. */
+  readonly outcomeUnknown: boolean;
 
   constructor(partitions: KafkaJSDeleteTopicRecordsError['partitions']) {
     const failed = partitions.flatMap(({ error }) => (error === null ? [] : [error]));
@@ -42,5 +44,6 @@ export class KafkaJSDeleteTopicRecordsError extends KafkaJSError {
       retriable: failed.every((error) => error instanceof KafkaJSError && error.retriable),
     });
     this.partitions = partitions;
+    this.outcomeUnknown = failed.some((error) => error instanceof KafkaJSProtocolError && error.outcomeUnknown);
   }
 }

@@ -37,6 +37,10 @@ const MAX_INT32 = 2 ** 31 - 1;
 /** A topic that is asked for by name may be news that has not reached this tab yet. */
 const UNKNOWN_TOPIC_RETRIES = 3;
 
+interface Doubt {
+  outcomeUnknown?: true;
+}
+
 interface Failure {
   readonly errorCode: number;
   readonly errorMessage: string | null;
@@ -52,8 +56,12 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   const options = { ...context.retry, ...config.retry };
 
-  /** With retries; `attempt` throws what a response says. */
-  function retrying<T>(attempt: (at: { retryCount: number }) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  /**
+   * With retries; `attempt` throws what a response says, and is told whether one before it may have been carried out: then
+   * a refusal, too, is in doubt, such as of a topic that is not there to be deleted.
+   */
+  function retrying<T>(attempt: (doubt: Readonly<Doubt>) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const doubt: Doubt = {};
     return connection.retry(
       {
         options,
@@ -61,7 +69,16 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         retriable: (error) =>
           isRetriable(error) && !(error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION'),
       },
-      attempt,
+      async () => {
+        try {
+          return await attempt(doubt);
+        } catch (caught) {
+          const error = toKafkaJSError(caught);
+          if (!(error instanceof KafkaJSProtocolError)) throw error;
+          if (error.outcomeUnknown) doubt.outcomeUnknown = true;
+          throw doubt.outcomeUnknown ? new KafkaJSProtocolError(error.cause as KafkaError, doubt) : error;
+        }
+      },
     );
   }
 
@@ -107,9 +124,10 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   }
 
   async function createTopics(request: CreateTopicsOptions): Promise<boolean> {
-    const { topics, validateOnly = false, timeout = DEFAULT_TIMEOUT_MS, waitForLeaders = true } = request;
+    const { topics, validateOnly = false, timeout = DEFAULT_TIMEOUT_MS } = request;
     assertTopicConfigs(topics);
-    const isNew = await retrying(async () => {
+    // The one broker leads what it has made, and this tab's host knows of it before we hear: there is no leader to wait for.
+    return retrying(async (doubt) => {
       const response = await connection.request('CreateTopics', {
         timeoutMs: timeout,
         validateOnly,
@@ -122,13 +140,11 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       const refused = failed.filter(({ error }) => error.type !== 'TOPIC_ALREADY_EXISTS');
       if (refused.length > 0 && refused.every(({ error }) => error.retriable)) throw refused[0]!.error;
       if (refused.length > 0) {
-        const errors = refused.map(({ name, error }) => new KafkaJSCreateTopicError(error, name));
+        const errors = refused.map(({ name, error }) => new KafkaJSCreateTopicError(error, name, doubt));
         throw new KafkaJSAggregateError('Topic creation errors', errors);
       }
       return failed.length === 0;
     });
-    if (isNew && waitForLeaders && !validateOnly) await topicMetadata(topics.map(({ topic }) => topic));
-    return isNew;
   }
 
   async function deleteTopics(request: { topics: readonly string[]; timeout?: number }): Promise<void> {
@@ -320,18 +336,19 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         `Invalid groupId name: ${shown(groupIds.find((id) => typeof id !== 'string'))}`,
       );
     }
-    const { results } = await retrying(async () => {
-      const response = await connection.request('DeleteGroups', { groupsNames: groupIds });
-      const errors = response.results.flatMap((result) => errorOf(result) ?? []);
-      if (errors.length > 0 && errors.every(({ retriable }) => retriable)) throw errors[0];
-      return response;
+    return retrying(async (doubt) => {
+      const { results } = await connection.request('DeleteGroups', { groupsNames: groupIds });
+      const failed = results.flatMap(({ groupId, ...outcome }) => {
+        const error = errorOf(outcome);
+        return error === undefined ? [] : [{ groupId, errorCode: error.code, error }];
+      });
+      if (failed.length > 0 && failed.every(({ error }) => error.retriable)) throw failed[0]!.error;
+      if (failed.length > 0) {
+        const groups = failed.map((group) => ({ ...group, error: new KafkaJSProtocolError(group.error, doubt) }));
+        throw new KafkaJSDeleteGroupsError('Error in DeleteGroups', groups);
+      }
+      return results.map(({ groupId, errorCode }) => ({ groupId, errorCode }));
     });
-    const failed = results.flatMap(({ groupId, ...outcome }) => {
-      const error = errorOf(outcome);
-      return error === undefined ? [] : [{ groupId, errorCode: error.code, error: new KafkaJSProtocolError(error) }];
-    });
-    if (failed.length > 0) throw new KafkaJSDeleteGroupsError('Error in DeleteGroups', failed);
-    return results.map(({ groupId, errorCode }) => ({ groupId, errorCode }));
   }
 
   async function deleteTopicRecords({ topic, partitions }: Parameters<Admin['deleteTopicRecords']>[0]): Promise<void> {
@@ -347,7 +364,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       return error === undefined ? [] : [{ partition: partitionIndex, offset: String(offset), error }];
     });
     if (outOfRange.length > 0) throw new KafkaJSDeleteTopicRecordsError(outOfRange);
-    await retrying(async () => {
+    await retrying(async (doubt) => {
       const { topics } = await connection.request('DeleteRecords', {
         timeoutMs: DEFAULT_TIMEOUT_MS,
         topics: [{ name: topic, partitions: asked }],
@@ -361,7 +378,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
           const { partitionIndex } = partition;
           return error === undefined
             ? []
-            : [{ partition: partitionIndex, offset, error: new KafkaJSProtocolError(error) }];
+            : [{ partition: partitionIndex, offset, error: new KafkaJSProtocolError(error, doubt) }];
         }),
       );
       if (failed.length > 0) throw new KafkaJSDeleteTopicRecordsError(failed);

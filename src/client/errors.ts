@@ -39,10 +39,10 @@ export class KafkaJSProtocolError extends KafkaJSError {
   override readonly name: string = 'KafkaJSProtocolError';
   declare readonly type: KafkaErrorName;
   declare readonly code: number;
-  /** True where what was asked may have been done all the same. */
+  /** True where what was asked may have been done all the same, by this attempt or by one before it. */
   readonly outcomeUnknown: boolean;
 
-  constructor(error: KafkaError, options: { outcomeUnknown?: boolean } = {}) {
+  constructor(error: KafkaError, options: { readonly outcomeUnknown?: boolean } = {}) {
     super(error, { retriable: error.retriable, cause: error });
     this.outcomeUnknown =
       options.outcomeUnknown ?? (error.type === 'NETWORK_EXCEPTION' || error.type === 'REQUEST_TIMED_OUT');
@@ -83,7 +83,7 @@ export class KafkaJSNumberOfRetriesExceeded extends KafkaJSNonRetriableError {
     super(error, { cause: error });
     this.retryCount = retryCount;
     this.retryTime = retryTime;
-    this.outcomeUnknown = error instanceof KafkaJSProtocolError && error.outcomeUnknown;
+    this.outcomeUnknown = (error as { outcomeUnknown?: boolean }).outcomeUnknown === true;
   }
 }
 

@@ -5,7 +5,7 @@ import type { BatchHeader } from '../record/record.js';
 import { wholeBatchesEnd } from '../record/whole-batches.js';
 import type { ExportPartitionOptions, ImportPartitionOptions, SegmentFile } from './api/integrity.js';
 import type { Connection } from './connection.js';
-import { KafkaJSNonRetriableError } from './errors.js';
+import { KafkaJSNonRetriableError, KafkaJSProtocolError } from './errors.js';
 
 /** Kafka's `log.segment.bytes`. */
 const SEGMENT_BYTES = 1024 * 1024 * 1024;
@@ -37,7 +37,7 @@ export async function* exportPartition(
       continue;
     }
     const error = errorOf(answer);
-    if (error !== undefined) throw error;
+    if (error !== undefined) throw new KafkaJSProtocolError(error);
     let next = offset;
     for (const chunk of answer.records) {
       for (const { header, at } of batchesIn(chunk)) {

@@ -77,7 +77,8 @@ export async function checkLog(
   const before = await recoverLog(store, log, recovery);
   const { logStartOffset, sealedEndOffset, checkpoint } = await store.ends(log);
   const endOffset = before.state.nextOffset;
-  const closed = await raw.segments(log);
+  // A row that is written while all of its segment is deleted stays until more is.
+  const closed = (await raw.segments(log)).filter(({ row }) => row.nextOffset > logStartOffset);
   const known = closed.map(({ row }) => row);
   const replay = new Replay(target, logStartOffset, known, [
     ...closed.map(({ baseOffset }) => baseOffset).filter((offset) => offset > logStartOffset && offset < endOffset),

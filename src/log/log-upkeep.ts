@@ -51,6 +51,7 @@ export function enforceRetention(log: PartitionLog): Promise<void> {
     const nowMs = clock.wallMs();
     const { segment, producers } = inside.state();
     producers.removeExpired(nowMs);
+    if (log.logStartOffset === log.logEndOffset) return; // nothing is left, be it that of a segment that is still active
     if ((closed.at(-1)?.nextOffset ?? log.logStartOffset) < segment.baseOffset) return; // a row is being written
     const count = expiredSegmentCount([...closed, segment], config(), nowMs);
     if (count > closed.length) await deleteBefore(log, await rollActiveSegment(inside));

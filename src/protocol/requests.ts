@@ -101,6 +101,8 @@ export interface FetchResponse {
       readonly lastStableOffset: number;
       readonly logStartOffset: number;
       readonly abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[];
+      /** *Ours*: which log was read. Another one than before: the topic was made anew, and offsets began anew (KIP-516). */
+      readonly log?: number | undefined;
       /** *Ours*: with CORRUPT_MESSAGE: what of the log is lost, from `fetchOffset` on. The reader goes on behind it. */
       readonly gap?: PartitionGap;
       /** Chunks of whole batches in offset order. The first may begin before `fetchOffset`: the reader skips. */
@@ -542,6 +544,8 @@ export interface OffsetCommitRequest {
       readonly committedOffset: number;
       readonly committedLeaderEpoch: number;
       readonly committedMetadata: string | null;
+      /** *Ours*: in which log that is. UNKNOWN_TOPIC_ID where it is not the partition's any more, and nothing is stored. */
+      readonly log?: number | undefined;
     }[];
   }[];
 }
@@ -573,6 +577,8 @@ export interface OffsetFetchResponse extends Outcome {
       readonly committedOffset: number;
       readonly committedLeaderEpoch: number;
       readonly metadata: string | null;
+      /** *Ours*: the log that the partition has now. */
+      readonly log?: number | undefined;
     })[];
   }[];
 }

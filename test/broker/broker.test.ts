@@ -154,6 +154,17 @@ describe('producing', () => {
     expect(errorName(internal?.errorCode ?? 0)).toBe('INVALID_TOPIC_EXCEPTION');
   });
 
+  test('a leader that was deposed in its sleep refuses nothing for what it has not heard of', async () => {
+    const old = await startBroker();
+    await createTopic(old, 'a');
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await createTopic(next, 'b');
+    const topics = [{ name: 'b', count: 2, assignments: null }];
+    const growth = old.send('CreatePartitions', { timeoutMs: 1, validateOnly: false, topics });
+    await expect(growth).rejects.toMatchObject({ type: 'NOT_CONTROLLER' });
+    expect(old.broker.deposed.aborted).toBe(true);
+  });
+
   test('a leader that was deposed writes nothing, says so, and its signal aborts', async () => {
     const old = await startBroker();
     await createTopic(old, 'orders');
@@ -234,9 +245,15 @@ describe('topics', () => {
     expect(await ask('not legal', true)).toBe('INVALID_TOPIC_EXCEPTION');
     expect(await ask('a.x', true)).toBe('NONE');
     expect(await ask('a_x', true)).toBe('INVALID_TOPIC_EXCEPTION');
+    const twice = [{ name: 'a.x' }, { name: 'c' }, { name: 'c' }];
+    const both = await broker.send('Metadata', { topics: twice, allowAutoTopicCreation: true });
+    expect(both.topics).toMatchObject([
+      { ...ok, name: 'a.x' },
+      { ...ok, name: 'c' },
+    ]);
     const all = await broker.send('Metadata', { topics: null, allowAutoTopicCreation: true });
     expect(all).toMatchObject({ clusterId: 'test', incarnationId: 'incarnation', controllerId: 1 });
-    expect(all.topics.map(({ name }) => name)).toEqual(['a.x']);
+    expect(all.topics.map(({ name }) => name)).toEqual(['a.x', 'c']);
     const strict = await startBroker({ configs: { 'auto.create.topics.enable': 'false' } });
     const { topics } = await strict.send('Metadata', { topics: [{ name: 'a' }], allowAutoTopicCreation: true });
     expect(errorName(topics[0]?.errorCode ?? 0)).toBe('UNKNOWN_TOPIC_OR_PARTITION');

@@ -1,7 +1,9 @@
 import { beforeEach, expect, test } from 'vitest';
-import { type Admin, AssignerProtocol, ConfigResourceTypes } from '../../src/index.js';
+import { type Admin, AssignerProtocol, ConfigResourceTypes, kafkaOn, logLevel } from '../../src/index.js';
+import type { ApiName } from '../../src/protocol/requests.js';
 import { deferred } from '../../src/util/signal.js';
 import { cluster, kafka, useKafka } from './client-cluster.js';
+import { type Fault, faultyPlatform } from './faulty-platform.js';
 
 let admin: Admin;
 
@@ -70,6 +72,59 @@ test('bad topics are refused, by name', async () => {
   expect(() => new cluster.Kafka({ brokers: 3 })).toThrow('expected 1, found 3');
 });
 
+/** The answer to the first request of this kind is lost, and what came of it is asked for with another. */
+function adminThatLosesTheAnswerTo(api: ApiName): Admin {
+  let isLost = false;
+  const platform = faultyPlatform(cluster, (asked) => {
+    if (asked !== api || isLost) return 'none';
+    isLost = true;
+    return 'lost answer';
+  });
+  return new (kafkaOn(platform))({ logLevel: logLevel.NOTHING, retry: { initialRetryTime: 1 } }).admin();
+}
+
+test('what is refused after an attempt whose answer was lost may have been done: the error says so', async () => {
+  const inDoubt = { retriable: expect.any(Boolean), outcomeUnknown: true };
+  const refused = { ...inDoubt, type: 'UNKNOWN_TOPIC_OR_PARTITION' };
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  await using creating = adminThatLosesTheAnswerTo('CreateTopics');
+  expect(await creating.createTopics({ topics: [{ topic: 'b' }] })).toBe(false);
+  await using growing = adminThatLosesTheAnswerTo('CreatePartitions');
+  const growth = growing.createPartitions({ topicPartitions: [{ topic: 'b', count: 2 }] });
+  await expect(growth).rejects.toMatchObject({ ...inDoubt, type: 'INVALID_PARTITIONS' });
+  await using deleting = adminThatLosesTheAnswerTo('DeleteTopics');
+  await expect(deleting.deleteTopics({ topics: ['b'] })).rejects.toMatchObject(refused);
+  await expect(deleting.deleteTopics({ topics: ['b'] })).rejects.toMatchObject({ ...refused, outcomeUnknown: false });
+  expect(await admin.listTopics()).not.toContain('b');
+
+  await admin.setOffsets({ groupId: 'g', topic: 'a', partitions: [{ partition: 0, offset: '1' }] });
+  await using ofGroups = adminThatLosesTheAnswerTo('DeleteGroups');
+  await expect(ofGroups.deleteGroups(['g'])).rejects.toMatchObject({
+    name: 'KafkaJSDeleteGroupsError',
+    retriable: false,
+    groups: [{ groupId: 'g', error: { type: 'GROUP_ID_NOT_FOUND', outcomeUnknown: true } }],
+  });
+  await using ofRecords = adminThatLosesTheAnswerTo('DeleteRecords');
+  await produce('a', [1]);
+  await ofRecords.deleteTopicRecords({ topic: 'a', partitions: [{ partition: 0, offset: '1' }] });
+});
+
+test('attempts that run out in doubt end in doubt, whatever the last of them met', async () => {
+  const faults: Fault[] = ['lost answer', 'not leader'];
+  const platform = faultyPlatform(cluster, (api) =>
+    api === 'AlterConfigs' ? (faults.shift() ?? 'not leader') : 'none',
+  );
+  const retry = { initialRetryTime: 1, retries: 2 };
+  await using altering = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING, retry }).admin();
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  const resources = [{ type: ConfigResourceTypes.TOPIC, name: 'a', configEntries: [] }];
+  await expect(altering.alterConfigs({ resources })).rejects.toMatchObject({
+    name: 'KafkaJSNumberOfRetriesExceeded',
+    type: 'NOT_LEADER_OR_FOLLOWER',
+    outcomeUnknown: true,
+  });
+});
+
 test('offsets of a topic: both ends, by time, and after records were deleted', async () => {
   await admin.createTopics({ topics: [{ topic: 'a' }] });
   await produce('a', [1000, 2000, 3000, 4000]);
@@ -111,6 +166,22 @@ test('offsets of a group are set, reset and resolved, but not while it runs', as
     'The consumer group must have no running instances, current state: Stable',
   );
   await consumer.disconnect();
+});
+
+test('of a group that its coordinator cannot tell of it is asked again, rather than called dead', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  await admin.setOffsets({ groupId: 'g', topic: 'a', partitions: [{ partition: 0, offset: '1' }] });
+  const channel = await cluster.connect();
+  let asked = 0;
+  const send: typeof channel.send = async (api, request, options) => {
+    if (api !== 'DescribeGroups' || asked++ > 0) return channel.send(api, request, options);
+    const failed = { errorCode: 16, errorMessage: null, groupState: 'Dead', protocolType: '', protocolData: '' };
+    return { groups: [{ ...failed, groupId: 'g', members: [] }] } as never; // NOT_COORDINATOR
+  };
+  const platform = { runtime: cluster.runtime, connect: async () => ({ send, close: () => channel.close() }) };
+  await using other = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING }).admin();
+  expect((await other.describeGroups(['g'])).groups).toMatchObject([{ groupId: 'g', errorCode: 0, state: 'Empty' }]);
+  expect(asked).toBe(2);
 });
 
 test('groups are listed, described with their members, and deleted when empty', async () => {

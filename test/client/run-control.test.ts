@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Consumer, KafkaJSNumberOfRetriesExceeded, kafkaOn, logLevel } from '../../src/index.js';
 import type { FetchRequest } from '../../src/protocol/requests.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
@@ -535,4 +535,113 @@ test('whatever was called before in the same turn, a consumer that is stopped af
     await using admin = kafka.admin();
     expect((await admin.describeGroups(['g'])).groups).toMatchObject([{ members: [] }]);
   }
+});
+
+// Its first heartbeats are refused meanwhile, since another member has come: two things fail, and one consumer with them.
+test('a consumer whose topic is deleted while it joins begins anew once, and is one member', async () => {
+  await topic('t');
+  const channel = await cluster.connect();
+  const REBALANCE_IN_PROGRESS = { errorCode: 27, errorMessage: null };
+  const UNKNOWN_TOPIC_OR_PARTITION = { errorCode: 3, errorMessage: null };
+  let lookUps = 0;
+  const send: typeof channel.send = async (api, request, options) => {
+    const isJoining = lookUps < 2;
+    if (api === 'Heartbeat' && isJoining) return { ...REBALANCE_IN_PROGRESS } as never;
+    if (api !== 'ListOffsets' || !isJoining) return channel.send(api, request, options);
+    lookUps++;
+    const partition = { ...UNKNOWN_TOPIC_OR_PARTITION, partitionIndex: 0, timestamp: -1, offset: -1, leaderEpoch: -1 };
+    return { topics: [{ name: 't', partitions: [partition] }] } as never;
+  };
+  const platform = { runtime: cluster.runtime, connect: async () => ({ send, close: () => channel.close() }) };
+  const retry = { initialRetryTime: 60, retries: 1 };
+  const other = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING, retry });
+  const consumer = other.consumer({ groupId: 'g', heartbeatInterval: 5 });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  let crashes = 0;
+  consumer.on(consumer.events.CRASH, () => void crashes++);
+  await consumer.run({ eachMessage: () => {} });
+  await using admin = kafka.admin();
+  const members = async (): Promise<number> => (await admin.describeGroups(['g'])).groups[0]!.members.length;
+  expect({ crashes, members: await members() }).toEqual({ crashes: 1, members: 1 });
+  await consumer.disconnect();
+  expect(await members()).toBe(0);
+  await other.close();
+});
+
+// Kafka's clients name topics by id for this (KIP-516).
+test.each(['by hand', 'in a group'])(
+  'a topic that is made anew under a handler is read from its beginning (%s)',
+  async (how) => {
+    await topic('t');
+    await produce('t', ['old 0', 'old 1', 'old 2']);
+    const soon = { maxWaitTimeInMs: 20 };
+    const consumer = how === 'by hand' ? kafka.consumer(soon) : await groupConsumer(soon);
+    if (how === 'by hand') await consumer.assign([{ topic: 't', partition: 0, offset: '-2' }]);
+    const seen: string[] = [];
+    const [holding, held, done] = [deferred(), deferred(), deferred()];
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        seen.push(String(message.value));
+        if (seen.length === 3) holding.resolve();
+        if (seen.length === 3) await held.promise;
+        if (String(message.value) === 'new 4') done.resolve();
+      },
+    });
+    await holding.promise;
+    await using admin = kafka.admin();
+    await admin.deleteTopics({ topics: ['t'] });
+    await topic('t');
+    await produce(
+      't',
+      [0, 1, 2, 3, 4].map((n) => `new ${n}`),
+    );
+    held.resolve();
+    await done.promise;
+    expect(seen.slice(3)).toEqual([0, 1, 2, 3, 4].map((n) => `new ${n}`));
+    await consumer.disconnect();
+    if (how === 'in a group') expect((await committed()).offset).toBe('5');
+  },
+);
+
+describe('a static member that is back', () => {
+  const config = {
+    groupInstanceId: 'i',
+    metadataMaxAge: 20,
+    heartbeatInterval: 10,
+    retry: { initialRetryTime: 5, retries: 2 },
+  };
+
+  /** It was there, and is not now; its group waits for it. */
+  async function gone(): Promise<void> {
+    const consumer = await groupConsumer(config);
+    await consumer.run();
+    await consumer.disconnect();
+  }
+
+  /** Resolves once it has its partitions, to what resolves once a record of this one has come. */
+  async function reads(consumer: Consumer, partition: number): Promise<{ readonly come: Promise<void> }> {
+    const done = deferred();
+    await consumer.run({ eachMessage: async (payload) => void (payload.partition === partition && done.resolve()) });
+    return { come: done.promise };
+  }
+
+  test('whose partitions were deleted meanwhile has the group share out what there is', async () => {
+    await topic('t', 3);
+    await gone();
+    await using admin = kafka.admin();
+    await admin.deleteTopics({ topics: ['t'] });
+    await topic('t', 1);
+    await produce('t', [0]);
+    await (await reads(await groupConsumer(config), 0)).come;
+  });
+
+  test('reads partitions that are added later', async () => {
+    await topic('t', 1);
+    await gone();
+    const { come } = await reads(await groupConsumer(config), 1);
+    await using admin = kafka.admin();
+    await admin.createPartitions({ topicPartitions: [{ topic: 't', count: 2 }] });
+    await produce('t', [0], 1);
+    await come;
+  });
 });

@@ -41,6 +41,20 @@ describe('the segments of other implementations', () => {
   });
 });
 
+test('an export whose topic is deleted under it fails with an error of KafkaJS', async () => {
+  const producer = kafka.producer();
+  for (let i = 0; i < 3; i++) await producer.send({ topic: 'orders', messages: [{ value: 'x'.repeat(400) }] });
+  const admin = kafka.admin();
+  const files = admin.exportPartition({ topic: 'orders', partition: 0, segmentBytes: 500 });
+  const reading = (async (): Promise<void> => {
+    for await (const _ of files) expect.fail('it was deleted before');
+  })();
+  await Promise.all([
+    admin.deleteTopics({ topics: ['orders'] }),
+    expect(reading).rejects.toMatchObject({ name: 'KafkaJSProtocolError', type: 'UNKNOWN_TOPIC_OR_PARTITION' }),
+  ]);
+});
+
 test('a partition moves to another cluster in several segments, and goes on there', async () => {
   const producer = kafka.producer();
   await producer.connect();

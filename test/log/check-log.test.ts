@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CheckedLog, checkLog, checkLogInUse } from '../../src/log/check-log.js';
 import { LogGapError } from '../../src/log/log-gap.js';
-import { deleteRecordsBefore } from '../../src/log/log-upkeep.js';
+import { deleteRecordsBefore, enforceRetention } from '../../src/log/log-upkeep.js';
 import type { PartitionLog } from '../../src/log/partition-log.js';
 import { repairLog } from '../../src/log/repair-log.js';
 import { sealClosedSegments } from '../../src/log/segment-sealer.js';
@@ -299,6 +299,25 @@ test('a log whose closed segments were sealed and rolled up is whole', async () 
   const untrue = { ...first!, timeIndex: [{ ...entry!, maxTimestampMs: entry!.maxTimestampMs - 1 }] };
   await raw.apply({ log: LOG, segments: [untrue, ...rows.slice(1)] }, leaderEpoch);
   expect((await checkLog(target)).findings).toMatchObject([{ kind: 'segment-row' }]);
+});
+
+test('a log is whole though its active segment was deleted, which closes later: full, or too old', async () => {
+  const lead = await leader();
+  const { open, store, leaderEpoch, clock } = lead;
+  const log = await open({ topicConfig: { 'segment.bytes': '1024', 'retention.ms': '1000' } });
+  const target = { store, raw: await store.raw(), log: LOG, leaderEpoch, recovery: RECOVERY, signal: undefined };
+  const large = batch(['x'.repeat(600)]);
+  await log.append(large.slice(), 'client');
+  await deleteRecordsBefore(log, -1);
+  await log.append(large.slice(), 'client');
+  expect((await checkLog(target)).findings).toEqual([]);
+  await log.append(large.slice(), 'client');
+  expect((await checkLog(target)).findings).toEqual([]);
+  await deleteRecordsBefore(log, -1);
+  clock.nowMs += 5_000;
+  await enforceRetention(log);
+  expect(await store.segments(LOG)).toEqual([]);
+  expect((await checkLog(target)).findings).toEqual([]);
 });
 
 // Goal: a log that is in use is not said to be damaged. Method: at each of the calls that a check makes to the store, one by

@@ -7,10 +7,11 @@ import type { Commit, Durability, LogStore } from '../../src/storage/log-store.j
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { setInt32 } from '../../src/util/bytes.js';
 import { crc32c } from '../../src/util/crc32c.js';
-import { CHECKERS, type CheckId } from './checkers.js';
+import { type AdminCheckId, CHECKERS, type CheckId } from './checkers.js';
 import type { Sabotage } from './cluster-simulation.js';
 import { newHistory } from './history.js';
-import { type FaultKind, runScenario } from './scenario.js';
+import type { FaultKind } from './misfortunes.js';
+import { runScenario } from './scenario.js';
 
 const SEEDS = 40;
 
@@ -20,7 +21,7 @@ async function caught(
   sabotage: Sabotage,
   expected: readonly CheckId[],
 ): Promise<CheckId[]> {
-  const fired = new Set<CheckId>();
+  const fired = new Set<CheckId | AdminCheckId>();
   for (let seed = 0; seed < SEEDS && !expected.every((id) => fired.has(id)); seed++) {
     const { violations } = await runScenario({ seed, faults, sabotage });
     for (const violation of violations) fired.add(violation.check);

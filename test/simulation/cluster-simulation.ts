@@ -1,5 +1,5 @@
 import type { Consumer } from '../../src/client/api/consumer.js';
-import type { Kafka } from '../../src/client/api/kafka.js';
+import type { Kafka, KafkaConfig } from '../../src/client/api/kafka.js';
 import { logLevel } from '../../src/client/api/logger.js';
 import type { Producer, ProducerConfig } from '../../src/client/api/producer.js';
 import { kafkaOn } from '../../src/client/kafka.js';
@@ -52,6 +52,8 @@ export interface ClusterSimulationOptions {
   /** Told of what the host of a tab is about to do in the database, for faults that hit a step of it. */
   readonly onStorage?: (tab: Tab, operation: keyof LogStore) => void;
   readonly sabotage?: Sabotage;
+  /** Sees all that a client asks its host, and what it hears. */
+  readonly watch?: (channel: RequestChannel, client: string) => RequestChannel;
 }
 
 /** One tab: its platform, its host, the clients in it. */
@@ -66,6 +68,12 @@ export interface Tab {
   readonly stopping: AbortController;
 }
 
+export interface Sleep {
+  readonly tab: string;
+  readonly fromMs: number;
+  toMs: number;
+}
+
 export interface Client {
   readonly kafka: Kafka;
   readonly membership: () => Membership;
@@ -77,6 +85,8 @@ export class ClusterSimulation {
   readonly disk: MemoryDisk;
   readonly history: History = newHistory();
   readonly tabs = new Map<string, Tab>();
+  /** When tabs were frozen, in order. */
+  readonly sleeps: Sleep[] = [];
   readonly #options: ClusterSimulationOptions;
   #abortChance: number;
   #unblock = (): void => {};
@@ -184,6 +194,7 @@ export class ClusterSimulation {
 
   freeze(tab: Tab, forMs: number): void {
     this.note(`${tab.name} freezes for ${Math.round(forMs)} ms`);
+    if (!tab.platform.isFrozen) this.sleeps.push({ tab: tab.name, fromMs: this.nowMs, toMs: Number.POSITIVE_INFINITY });
     tab.platform.freeze();
     this.simulation.background('wake', forMs, () => this.wake(tab));
   }
@@ -191,24 +202,26 @@ export class ClusterSimulation {
   wake(tab: Tab): void {
     if (!tab.platform.isFrozen) return;
     this.note(`${tab.name} wakes`);
+    const sleep = this.sleeps.findLast((each) => each.tab === tab.name);
+    if (sleep !== undefined) sleep.toMs = this.nowMs;
     tab.platform.wake();
   }
 
   // ---------------------------------------------------------------- clients
 
-  client(tab: Tab, kind: string): Client & { readonly name: string } {
+  client(tab: Tab, kind: string, config: KafkaConfig = {}): Client & { readonly name: string } {
     const name = `${kind}${++this.#clientCount}@${tab.name}`;
-    const { sabotage } = this.#options;
+    const { sabotage, watch } = this.#options;
     let membership: Membership = { generation: -1, memberId: '' };
     const connect = async (): Promise<RequestChannel> => {
       const host = await tab.host;
       const channel = sabotage?.channel?.(host, name, tab.platform.runtime) ?? host;
       const recorder = recordingChannel(channel, name, this.history, () => this.nowMs);
       membership = recorder.membership;
-      return recorder.channel;
+      return watch?.(recorder.channel, name) ?? recorder.channel;
     };
     const KafkaHere = kafkaOn({ runtime: tab.platform.runtime, parts: STATIC_CLIENT_PARTS, connect });
-    const kafka = new KafkaHere({ clientId: name, cluster: CLUSTER, logLevel: logLevel.NOTHING });
+    const kafka = new KafkaHere({ ...config, clientId: name, cluster: CLUSTER, logLevel: logLevel.NOTHING });
     return { name, kafka, membership: () => membership };
   }
 
@@ -426,7 +439,7 @@ export class RecordingProducer {
   }
 
   /** Never rejects: the outcome is in the history. */
-  async send(topic: string, partition: number, count = 1): Promise<readonly Send[]> {
+  async send(topic: string, partition: number, count = 1, { isKeyed = false } = {}): Promise<readonly Send[]> {
     const { history } = this.#cluster;
     const sends = Array.from({ length: count }, (): Send => {
       const order = this.#order++;
@@ -444,7 +457,7 @@ export class RecordingProducer {
     });
     history.sends.push(...sends);
     try {
-      const messages = sends.map(({ value }) => ({ value, partition }));
+      const messages = sends.map(({ value }) => ({ value, partition, ...(isKeyed && { key: value }) }));
       const [metadata] = await this.#producer.send({ topic, messages });
       const baseOffset = Number(metadata?.baseOffset ?? -1);
       sends.forEach((send, i) => {

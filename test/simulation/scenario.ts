@@ -1,49 +1,11 @@
 import type { Host } from '../../src/cluster/host.js';
 import { LATEST_TIMESTAMP } from '../../src/protocol/requests.js';
-import type { Faults } from '../../src/runtime/simulation.js';
 import type { JournalRules } from '../../src/storage/journal.js';
 import { check, type Violation } from './checkers.js';
 import { ClusterSimulation, type RecordingProducer, type Sabotage, type Tab } from './cluster-simulation.js';
 import { type History, logText, type Send, visibleValues } from './history.js';
+import { choose, FAULT_KINDS, type FaultKind, messageFaults, strike } from './misfortunes.js';
 import { Transactions } from './transactions.js';
-
-/** What may go wrong; a seed picks some of them. */
-export type FaultKind =
-  | 'kill'
-  | 'close'
-  | 'freeze'
-  | 'delay'
-  | 'duplicate'
-  | 'drop'
-  | 'reorder'
-  | 'cut'
-  | 'abort'
-  | 'quota'
-  | 'disconnect'
-  | 'clock'
-  | 'throttle'
-  | 'blackout'
-  | 'wedge'
-  | 'block';
-
-const FAULT_KINDS: readonly FaultKind[] = [
-  'kill',
-  'close',
-  'freeze',
-  'delay',
-  'duplicate',
-  'drop',
-  'reorder',
-  'cut',
-  'abort',
-  'quota',
-  'disconnect',
-  'clock',
-  'throttle',
-  'blackout',
-  'wedge',
-  'block',
-];
 
 const ALREADY_EXISTS = 36;
 const TOPIC = 'events';
@@ -116,7 +78,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
 }
 
 /** Two seeds of three meet the journal: with each small commit, or with those of two logs and more. */
-function journalRulesOf(seed: number): JournalRules | undefined {
+export function journalRulesOf(seed: number): JournalRules | undefined {
   const minLogs = seed % 3;
   return minLogs === 0 ? undefined : { minLogs, maxPartBytes: 400, drainBytes: 2_000, maxBytes: 4_000 };
 }
@@ -126,15 +88,6 @@ export function describeViolations({ seed, faults, violations }: ScenarioResult)
   if (violations.length === 0) return '';
   const found = violations.slice(0, 10).map(({ check: id, text }) => `  ${id} ${text}`);
   return [`seed ${seed} (${faults.join(', ')}): npm run simulate -- --seed ${seed} --verbose`, ...found].join('\n');
-}
-
-function messageFaults(faults: readonly FaultKind[]): Partial<Faults> {
-  return {
-    ...(faults.includes('delay') && { messageDelayMs: [1, 400] as const, storageDelayMs: [0.2, 60] as const }),
-    ...(faults.includes('duplicate') && { duplicateChance: 0.2 }),
-    ...(faults.includes('drop') && { dropChance: 0.1 }),
-    ...(faults.includes('reorder') && { reorder: true, messageDelayMs: [0.05, 30] as const }),
-  };
 }
 
 class Scenario {
@@ -265,68 +218,15 @@ class Scenario {
   /** One thing goes wrong, of those that this run has. */
   #misfortune(): void {
     const cluster = this.#cluster;
-    const { random, network } = cluster.simulation;
-    const awake = cluster.awake;
+    const { random } = cluster.simulation;
+    const { awake } = cluster;
     const tab = awake[random.below(Math.max(1, awake.length))];
     const fault = this.#faults[random.below(this.#faults.length)];
     if (cluster.tabs.size === 0 || (cluster.tabs.size < MAX_TABS && random.next() < 0.3)) {
       this.#populate(cluster.openTab());
     }
     if (tab === undefined || random.next() < 0.3) return;
-    switch (fault) {
-      case 'kill':
-        if (awake.length > 1 || random.next() < 0.5) cluster.kill(tab);
-        break;
-      case 'close':
-        if (tab.stopping.signal.aborted) break;
-        cluster.spawn(`closing ${tab.name}`, cluster.close(tab));
-        break;
-      case 'freeze':
-        cluster.freeze(tab, random.next() < 0.5 ? random.below(2_000) : random.below(15_000));
-        break;
-      case 'cut': {
-        const others = awake.filter((other) => other !== tab);
-        if (random.next() < 0.4) network.heal();
-        else for (const other of others) if (random.next() < 0.6) network.cut(tab.name, other.name);
-        cluster.note(`${tab.name} is cut off, or all are joined`);
-        break;
-      }
-      case 'quota':
-        cluster.disk.setQuota(random.next() < 0.5 ? Number.POSITIVE_INFINITY : cluster.disk.sizeInBytes + 500);
-        cluster.note('quota changes');
-        break;
-      case 'disconnect':
-        if (random.next() < 0.5) {
-          cluster.disk.disconnect();
-          cluster.note('all connections to the database are lost');
-        }
-        break;
-      case 'wedge':
-        if (random.next() < 0.3) {
-          cluster.disk.wedgeNext(random.next() < 0.5 ? 'before' : 'after');
-          cluster.note('a request of the database never settles');
-        }
-        break;
-      case 'block':
-        if (random.next() < 0.5) cluster.unblockOpening();
-        else {
-          cluster.blockOpening();
-          cluster.disk.disconnect();
-          cluster.note('all connections are lost, and none can be opened');
-        }
-        break;
-      case 'clock':
-        tab.platform.jumpWallClock((random.next() - 0.5) * 7_200_000);
-        break;
-      case 'throttle':
-        tab.platform.throttleTimers([0, 1_000, 5_000][random.below(3)]!);
-        break;
-      case 'blackout':
-        if (random.next() < 0.3) for (const each of [...cluster.tabs.values()]) cluster.kill(each);
-        break;
-      default:
-        break; // in force all the time
-    }
+    strike(cluster, tab, fault);
   }
 
   /** Heals, lets everything come to its end, reads all, closes all. */
@@ -409,9 +309,4 @@ function topicOf(name: string, numPartitions: number) {
 
 function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
-}
-
-function choose<T>(random: { below(n: number): number }, from: readonly T[], count: number): T[] {
-  const left = [...from];
-  return Array.from({ length: count }, () => left.splice(random.below(left.length), 1)[0]!);
 }

@@ -115,7 +115,11 @@ function killingInPasses(clusterOf: () => ClusterSimulation, killedAt: PassStep[
 
 export function describeTableViolations({ seed, faults, violations }: TableScenarioResult): string {
   const found = violations.slice(0, 5).map(({ check: id, text }) => `  ${id} ${text}`);
-  return violations.length === 0 ? '' : [`table seed ${seed} (${faults.join(', ')})`, ...found].join('\n');
+  return violations.length === 0
+    ? ''
+    : [`table seed ${seed} (${faults.join(', ')}): npm run simulate -- --scenario table --seed ${seed}`, ...found].join(
+        '\n',
+      );
 }
 
 class TableScenario {

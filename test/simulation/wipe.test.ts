@@ -1,12 +1,10 @@
 import { expect, test } from 'vitest';
-import { applyMetadataRecords, EMPTY_IMAGE } from '../../src/broker/metadata-image.js';
-import { METADATA_LOG, metadataRecordsIn } from '../../src/broker/metadata-records.js';
 import { batchesIn } from '../../src/record/batch-header.js';
 import { decodeRecords } from '../../src/record/record-batch-decoder.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
-import type { LogId } from '../../src/storage/log-store.js';
 import type { MemoryDisk } from '../../src/storage/memory-disk.js';
 import { ClusterSimulation, type RecordingProducer, type Tab } from './cluster-simulation.js';
+import { chunksOnDisk, metadataOnDisk } from './disk-contents.js';
 import { logText, type Read } from './history.js';
 
 // Goal: when the site's data is cleared under producers and consumers, no offset of one incarnation is ever taken for one
@@ -110,12 +108,11 @@ async function lastRecords(cluster: ClusterSimulation): Promise<void> {
 
 /** All values on the disk now. */
 function contents(disk: MemoryDisk): Incarnation {
-  const records = chunks(disk, METADATA_LOG).flatMap((chunk) => metadataRecordsIn(chunk, 0));
-  const partitions = applyMetadataRecords(EMPTY_IMAGE, records).topics.get(TOPIC)?.partitions ?? [];
+  const partitions = metadataOnDisk(disk).topics.get(TOPIC)?.partitions ?? [];
   return new Map(
     partitions.map(({ partitionId, log }) => {
       const values: (string | undefined)[] = [];
-      for (const chunk of chunks(disk, log)) {
+      for (const chunk of chunksOnDisk(disk, log)) {
         for (const { at } of batchesIn(chunk)) {
           for (const { offset, value } of decodeRecords(chunk, at)) values[offset] = new TextDecoder().decode(value!);
         }
@@ -123,10 +120,6 @@ function contents(disk: MemoryDisk): Incarnation {
       return [logText(TOPIC, partitionId), values];
     }),
   );
-}
-
-function chunks(disk: MemoryDisk, log: LogId): Uint8Array[] {
-  return disk.read(log, 0, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
 }
 
 function wrongWrites({ history }: ClusterSimulation, incarnations: readonly Incarnation[]): string[] {

@@ -6,6 +6,7 @@ import { GROUP_OFFSETS_TOPIC } from '../../protocol/topic-partition.js';
 import { batchesIn } from '../../record/batch-header.js';
 import { RecordCursor } from '../../record/record-cursor.js';
 import type { Clock, Random } from '../../runtime/runtime.js';
+import type { LogId } from '../../storage/log-store.js';
 import { Serial } from '../../util/serial.js';
 import { type Deferred, deferred, linkedController, onAbort } from '../../util/signal.js';
 import type { BrokerConfig } from '../broker-config.js';
@@ -38,7 +39,8 @@ export interface GroupCoordinatorOptions {
   readonly openLog: () => Promise<PartitionLog>;
   /** Rejects where a newer leader is in office: what is in memory may be old. */
   readonly verifyLeading: () => Promise<void>;
-  readonly partitionExists: (topic: string, partition: number) => boolean;
+  /** undefined: there is no such partition. */
+  readonly logOf: (topic: string, partition: number) => LogId | undefined;
 }
 
 /** A request that comes while the groups are loaded waits that long before it hears COORDINATOR_LOAD_IN_PROGRESS. */
@@ -112,15 +114,14 @@ export class GroupCoordinator {
     }
   }
 
-  /** Forgets what was committed for topics that are gone. */
+  /** Forgets what was committed for those of the topics that are gone, and by then not made anew. */
   async topicsDeleted(topics: ReadonlySet<string>): Promise<void> {
     await this.load();
-    const affected = [...this.#entries.values()].filter(({ group }) =>
-      [...group.offsets.keys()].some((t) => topics.has(t)),
-    );
+    const isGone = (topic: string): boolean => topics.has(topic) && !this.#exists(topic);
+    const affected = [...this.#entries.values()].filter(({ group }) => [...group.offsets.keys()].some(isGone));
     await Promise.all(
       affected.map(({ group }) =>
-        this.#inTurn(group.state.groupId, (entry) => this.#deleteOffsets(entry, ({ topic }) => topics.has(topic))),
+        this.#inTurn(group.state.groupId, (entry) => this.#deleteOffsets(entry, ({ topic }) => isGone(topic))),
       ),
     );
   }
@@ -282,6 +283,7 @@ export class GroupCoordinator {
           return { partitionIndex: partition.partitionIndex, ...NO_ERROR };
         }),
       }));
+      if (records.length === 0) await this.#options.verifyLeading(); // nor must it refuse what it has slept through
       await this.#appendOffsets(entry, records);
       await this.#step(entry, { type: 'MemberCommitted', memberId: request.memberId });
       return { topics };
@@ -289,10 +291,15 @@ export class GroupCoordinator {
   }
 
   #offsetError(topic: string, partition: CommitPartition): KafkaError | undefined {
-    const { partitionIndex, committedOffset, committedMetadata } = partition;
+    const { partitionIndex, committedOffset, committedMetadata, log } = partition;
     const name = `${topic}-${partitionIndex}`;
-    if (!this.#options.partitionExists(topic, partitionIndex)) {
-      return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `partition ${name} does not exist`);
+    const found = this.#options.logOf(topic, partitionIndex);
+    if (found === undefined) return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `partition ${name} does not exist`);
+    if (log !== undefined && log !== found) {
+      return new KafkaError(
+        'UNKNOWN_TOPIC_ID',
+        `${name} was made anew: expected an offset of log ${found}, found ${log}`,
+      );
     }
     if (!Number.isSafeInteger(committedOffset) || committedOffset < 0) {
       return new KafkaError('INVALID_REQUEST', `${name}: expected an offset of at least 0, found ${committedOffset}`);
@@ -306,7 +313,9 @@ export class GroupCoordinator {
 
   #fetch({ groupId, topics }: Requests['OffsetFetch']): Responses['OffsetFetch'] {
     assertGroupId(groupId);
-    const offsets = this.#entries.get(groupId)?.group.offsets ?? (new Map() as Group['offsets']);
+    const committed = this.#entries.get(groupId)?.group.offsets ?? (new Map() as Group['offsets']);
+    // Those of a deleted topic are forgotten a little later.
+    const offsets = new Map([...committed].filter(([name]) => this.#exists(name)));
     const wanted = topics ?? [...offsets].map(([name, ofTopic]) => ({ name, partitionIndexes: [...ofTopic.keys()] }));
     let gap: Responses['OffsetFetch']['gap'];
     const answered = wanted.map(({ name, partitionIndexes }) => ({
@@ -320,10 +329,15 @@ export class GroupCoordinator {
           committedOffset: found?.offset ?? -1,
           committedLeaderEpoch: found?.leaderEpoch ?? -1,
           metadata: found?.metadata ?? '',
+          log: this.#options.logOf(name, partitionIndex),
         };
       }),
     }));
     return { ...NO_ERROR, gap: topics === null ? this.#gap : gap, topics: answered };
+  }
+
+  #exists(topic: string): boolean {
+    return this.#options.logOf(topic, 0) !== undefined;
   }
 
   #deleteRequested({ groupId, topics }: Requests['OffsetDelete']): Promise<Responses['OffsetDelete']> {
@@ -363,7 +377,7 @@ export class GroupCoordinator {
   async #deleteGroup(entry: Entry): Promise<void> {
     assertDeletable(entry.group);
     await this.#append(recordsOf(entry.group).map((record) => ({ ...record, value: null })));
-    await this.#step(entry, { type: 'Deleted' });
+    entry.group = newGroup(entry.group.state.groupId); // whoever waits for its turn begins another
   }
 
   // ---------------------------------------------------------------- the log

@@ -51,7 +51,6 @@ export function recordsOf({ state: { groupId }, stored, offsets }: Group): Offse
 
 /** Nothing is known of the group: as if it had never been. */
 export function isNothing({ state, stored, offsets }: Group): boolean {
-  if (state.phase.name === 'Dead') return true;
   const { phase, pendingMembers } = state;
   return stored === undefined && phase.name === 'Empty' && pendingMembers.size === 0 && offsets.size === 0;
 }

@@ -38,8 +38,7 @@ export type GroupPhase =
     }
   /** Members that owe their sync at the deadline are out, in both. */
   | { readonly name: 'CompletingRebalance'; readonly deadlineMs: number }
-  | { readonly name: 'Stable'; readonly deadlineMs: number }
-  | { readonly name: 'Dead' };
+  | { readonly name: 'Stable'; readonly deadlineMs: number };
 
 export interface GroupState {
   readonly groupId: string;
@@ -69,9 +68,7 @@ export type GroupEvent =
   /** Nobody waits for this answer any more. */
   | { readonly type: 'CallEnded'; readonly call: CallId }
   /** Time has passed. */
-  | { readonly type: 'Tick' }
-  /** An empty group was deleted. */
-  | { readonly type: 'Deleted' };
+  | { readonly type: 'Tick' };
 
 type AnsweredApi = 'JoinGroup' | 'SyncGroup' | 'Heartbeat' | 'LeaveGroup';
 
@@ -117,9 +114,8 @@ export function emptyGroup(groupId: string): GroupState {
  *
  *                    a member joins, leaves, is silent            all have joined, or the deadline
  *   Empty ──join──▶ PreparingRebalance ◀───────────────┬───────┐ ──────────────────────────────────┐
- *     ▲ │                  │ nobody joined              │       │                                   ▼
- *     │ └─ Deleted ▶ Dead  │                          Stable ◀──┴── leader syncs ──── CompletingRebalance
- *     └────────────────────┘
+ *     ▲                    │ nobody joined              │       │                                   ▼
+ *     └────────────────────┘                          Stable ◀──┴── leader syncs ──── CompletingRebalance
  *
  * - Each passage through PreparingRebalance ends with a generation one higher.
  * - Every join and sync that waits is answered: by the end of the phase, or when its member goes.
@@ -154,10 +150,6 @@ export function stepGroup(
     case 'Tick':
       tick(step);
       break;
-    case 'Deleted':
-      assert(group.phase.name === 'Empty', 'only an empty group is deleted');
-      group.phase = { name: 'Dead' };
-      break;
     default:
       unreachable(event);
   }
@@ -182,7 +174,6 @@ function join(step: Step, event: JoinEvent): void {
   const { group, nowMs } = step;
   const { call, request, newMemberId } = event;
   const { memberId, groupInstanceId } = request;
-  if (group.phase.name === 'Dead') return failJoin(step, call, memberId, dead(group));
   if (!agreesOnProtocol(group, request)) return failJoin(step, call, memberId, noCommonProtocol(group, request));
 
   if (memberId === '') {
@@ -312,7 +303,6 @@ function prepareRebalance(step: Step): void {
       group.phase = { name: 'PreparingRebalance', deadlineMs: nowMs + timeoutMs, initial: undefined };
       break;
     case 'PreparingRebalance':
-    case 'Dead':
       break;
     default:
       unreachable(group.phase);
@@ -409,8 +399,7 @@ function sync(step: Step, { call, request }: Extract<GroupEvent, { type: 'SyncGr
       seen(step, member.memberId);
       return replySync(step, call, member.assignment);
     case 'Empty':
-    case 'Dead':
-      return assert(false, 'generationError refuses all in these');
+      return assert(false, 'generationError refuses all in it');
     default:
       unreachable(group.phase);
   }
@@ -568,7 +557,6 @@ function generationError(
   group: GroupState,
   claim: MemberClaim & { readonly generationId: number },
 ): KafkaError | undefined {
-  if (group.phase.name === 'Dead') return dead(group);
   const error = memberError(group, claim);
   if (error !== undefined || claim.generationId === group.generationId) return error;
   const text = `group ${group.groupId} is at generation ${group.generationId}, found ${claim.generationId}`;
@@ -586,7 +574,6 @@ export function commitError(group: GroupState | undefined, request: Requests['Of
     if (generationId < 0) return undefined;
     return new KafkaError('ILLEGAL_GENERATION', `group ${groupId} does not exist, found generation ${generationId}`);
   }
-  if (group.phase.name === 'Dead') return dead(group);
   if (generationId < 0 && group.phase.name === 'Empty') return undefined;
   if (!claimsMembership) {
     return new KafkaError(
@@ -609,10 +596,6 @@ function rebalancing(group: GroupState): KafkaError {
 
 function replaced(member: GroupMember): KafkaError {
   return new KafkaError('REBALANCE_IN_PROGRESS', `member ${member.memberId} has asked again`);
-}
-
-function dead(group: GroupState): KafkaError {
-  return new KafkaError('COORDINATOR_NOT_AVAILABLE', `group ${group.groupId} was just deleted`);
 }
 
 function noCommonProtocol(group: GroupState, { protocolType, protocols }: Requests['JoinGroup']): KafkaError {

@@ -38,6 +38,7 @@ export interface ITopicConfig {
 
 export interface CreateTopicsOptions {
   readonly validateOnly?: boolean;
+  /** Accepted and without meaning: the one broker leads a topic as soon as it is there. */
   readonly waitForLeaders?: boolean;
   readonly timeout?: number;
   readonly topics: readonly ITopicConfig[];
@@ -160,7 +161,10 @@ export interface LogDescription {
   }[];
 }
 
-/** Topics, configs, groups and offsets, as KafkaJS's admin client. */
+/**
+ * Topics, configs, groups and offsets, as KafkaJS's admin client. What fails has done nothing, unless its error, or one of
+ * those in it, says `outcomeUnknown`: a tab may have died that had been asked, and another attempt have been refused since.
+ */
 export interface Admin {
   connect(): Promise<void>;
   disconnect(): Promise<void>;

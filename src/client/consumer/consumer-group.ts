@@ -1,4 +1,3 @@
-import { errorOf } from '../../protocol/errors.js';
 import type { Consumer, ConsumerConfig, GroupDescription } from '../api/consumer.js';
 import { describeGroups } from '../describe-groups.js';
 import { KafkaJSNonRetriableError } from '../errors.js';
@@ -78,12 +77,8 @@ export function consumerGroup<K, V>({ config, ...options }: GroupOptions<K, V>):
   }
 
   async function describe(): Promise<GroupDescription> {
-    return connection.retry({ options: retry }, async () => {
-      const [group] = await describeGroups(connection, [groupId]);
-      const error = errorOf({ errorCode: group!.errorCode, errorMessage: null });
-      if (error?.retriable) throw error;
-      return group!;
-    });
+    const [group] = await connection.retry({ options: retry }, () => describeGroups(connection, [groupId]));
+    return group!;
   }
 
   async function newSession(): Promise<NewGroupSession> {

@@ -189,6 +189,9 @@ export function makeConsumer<K, V>(
     await abortable(connect(), own.ended.signal);
     const membership = await group?.newSession();
     own.ended.signal.throwIfAborted();
+    // A session that fails while it starts may say so twice, and is to be replaced once.
+    let crash: Promise<void> | undefined;
+    const crashes = (error: unknown): Promise<void> => (crash ??= crashed(started, own, error));
     const started: ConsumerSession<K, V> = new ConsumerSession({
       runtime,
       connection,
@@ -201,7 +204,7 @@ export function makeConsumer<K, V>(
       config: own.config,
       isPaused,
       setPaused,
-      onCrash: (error) => void crashed(started, own, error),
+      onCrash: (error) => void crashes(error),
     });
     session = started;
     try {
@@ -209,7 +212,7 @@ export function makeConsumer<K, V>(
       logger.info('Starting', { groupId }); // its first request is on its way: a line of the console takes milliseconds
       await starting;
     } catch (error) {
-      if (session === started) await crashed(started, own, error);
+      if (session === started) await crashes(error);
     }
   }
 

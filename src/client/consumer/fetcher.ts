@@ -29,6 +29,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   readonly assignmentId: number;
   /** Where to fetch next: behind what is buffered. */
   position: Position;
+  /** Whose positions these are; undefined: of that which is read first. */
+  log: number | undefined;
   /** Records from there on were fetched before. */
   goesOn: boolean;
   version: number;
@@ -70,6 +72,8 @@ interface FetcherOptions<K, V> {
   readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** There was nothing more to read, where one fetch has waited for it. */
   readonly onEnd: (slot: PartitionSlot<K, V>, highWatermark: number) => void;
+  /** The topic of a partition was made anew: its positions are of a log that is no more. */
+  readonly onMadeAnew: (slot: PartitionSlot<K, V>) => void;
   /** The site's data was cleared: all positions are of a log that is no more. */
   readonly onDataLost: () => void;
 }
@@ -109,18 +113,19 @@ export class Fetcher<K, V> {
    */
   assign(
     assignmentId: number,
-    partitions: readonly (TopicPartition & { position: Position; paused: boolean })[],
+    partitions: readonly (TopicPartition & { position: Position; log?: number | undefined; paused: boolean })[],
     incarnationId?: string | Promise<string>,
   ): void {
     for (const slot of this.#slots.values()) this.#drop(slot);
     this.#slots = new Map();
     this.#incarnationId = incarnationId;
-    for (const { topic, partition, position, paused } of partitions) {
+    for (const { topic, partition, position, log, paused } of partitions) {
       this.#slots.set(topicPartitionText({ topic, partition }), {
         topic,
         partition,
         assignmentId,
         position,
+        log,
         goesOn: false,
         version: 0,
         dropped: false,
@@ -335,8 +340,12 @@ export class Fetcher<K, V> {
     for (const { slot, version } of asked) {
       const answer = answers.get(topicPartitionText(slot));
       if (answer === undefined || !isCurrent({ slot, version })) continue;
+      const { log = slot.log } = answer;
+      const isAnother = slot.log !== undefined && slot.log !== log;
+      slot.log = log;
       const error = errorOf(answer);
-      if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
+      if (isAnother) this.#madeAnew(slot);
+      else if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
       else if (isEmpty) {
         slot.failures = 0;
         this.#options.onEnd(slot, answer.highWatermark);
@@ -402,6 +411,11 @@ export class Fetcher<K, V> {
       const end = ends.find(({ slot }) => slot.topic === found.topic && slot.partition === found.partition);
       if (end !== undefined && isCurrent(end)) end.slot.position = found.offset;
     }
+  }
+
+  #madeAnew(slot: PartitionSlot<K, V>): void {
+    this.#options.onMadeAnew(slot);
+    this.seek(slot, this.#options.resetPosition(slot.topic));
   }
 
   #partitionFailed(slot: PartitionSlot<K, V>, error: KafkaError, gap: PartitionGap | undefined): void {

@@ -18,6 +18,8 @@ import type { AssignedPosition } from './session.js';
 /** -1: nothing is. */
 export interface Committed {
   readonly committed: number;
+  /** In which it is. */
+  readonly log?: number | undefined;
 }
 
 /** What a group does with the session that it belongs to. */
@@ -133,8 +135,7 @@ export class GroupSession {
           partitionIndex: partition,
           committedOffset: Number(offset),
           committedLeaderEpoch: -1,
-          committedMetadata:
-            offsets.find((entry) => entry.topic === topic && entry.partition === partition)?.metadata ?? null,
+          ...detailsOf(offsets.find((entry) => entry.topic === topic && entry.partition === partition)),
         })),
       })),
     };
@@ -202,8 +203,12 @@ export class GroupSession {
   }
 
   async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
-    const { connection, groupId, instrumentation, logger } = this.#options;
-    if (group.memberId !== group.leaderId) this.#assignedCounts.clear();
+    const { connection, groupId, groupInstanceId, instrumentation, logger } = this.#options;
+    if (group.memberId !== group.leaderId) {
+      // A static leader that is back is not told that it leads (KIP-345), and nobody else looks out for new partitions.
+      const looksOut = groupInstanceId === null ? [] : [...this.#topics.keys()];
+      this.#assignedCounts = await this.#partitionCounts(looksOut);
+    }
     const given = AssignerProtocol.MemberAssignment.decode(bytes)?.assignment ?? {};
     const unsubscribed = Object.keys(given).filter((topic) => !this.#topics.has(topic));
     if (unsubscribed.length > 0) {
@@ -263,10 +268,11 @@ export class GroupSession {
       this.#host.onGap(gap, gap, new KafkaError('CORRUPT_MESSAGE', text));
     }
     return response.topics.flatMap(({ name, partitions: answers }) =>
-      answers.map(({ partitionIndex, committedOffset }) => ({
+      answers.map(({ partitionIndex, committedOffset, log }) => ({
         topic: name,
         partition: partitionIndex,
         committed: committedOffset,
+        log,
       })),
     );
   }
@@ -281,9 +287,14 @@ export class GroupSession {
   }
 }
 
+function detailsOf({ metadata = null, log }: Partial<OffsetToCommit> = {}) {
+  return { committedMetadata: metadata, log };
+}
+
+/** What was committed for a topic that was made anew since is nobody's any more. */
 function firstError(
   topics: readonly { readonly partitions: readonly { errorCode: number; errorMessage: string | null }[] }[],
 ): KafkaError | undefined {
   const errors = topics.flatMap(({ partitions }) => partitions.map(errorOf));
-  return errors.find((error) => error !== undefined);
+  return errors.find((error) => error !== undefined && error.type !== 'UNKNOWN_TOPIC_ID');
 }

@@ -4,7 +4,7 @@ import { abortable } from '../../util/signal.js';
 import type { GroupMember, GroupMemberAssignment } from '../api/consumer.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import { isRetriable } from '../retry.js';
 import { type MembershipEffect, type MembershipEvent, NOT_JOINED, stepMembership } from './membership-state.js';
 
@@ -56,6 +56,8 @@ export class GroupMembership {
   #running: Promise<void> | undefined;
   #answer: JoinGroupResponse | undefined;
   #assignment = new Uint8Array();
+  /** It names partitions that are gone. */
+  #isStale = false;
   #beats: AbortController | undefined;
   #lastBeatMs = 0;
   #beating: Promise<void> | undefined;
@@ -91,7 +93,10 @@ export class GroupMembership {
     return true;
   }
 
-  /** Gives up what is assigned, then leaves. A static member does not say so: it may be back in time (KIP-345). */
+  /**
+   * Gives up what is assigned, then leaves. A static member does not say so: it may be back in time (KIP-345), and has what
+   * it had; which is why it does where that is not there any more.
+   */
   async leave(): Promise<void> {
     this.#ending.abort();
     await this.#running?.catch(() => {});
@@ -151,6 +156,9 @@ export class GroupMembership {
           memberId: id,
           leaderId: leader,
           groupProtocol: protocolName ?? '',
+        });
+        assigned.catch((error: unknown) => {
+          this.#isStale = error instanceof KafkaJSError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION';
         });
         return abortable(assigned, this.#ending.signal); // who leaves needs no positions any more
       }
@@ -224,7 +232,7 @@ export class GroupMembership {
   async #sendLeave(memberId: string): Promise<void> {
     const { connection, groupId, groupInstanceId } = this.#options;
     this.#stopBeating();
-    if (groupInstanceId !== null) return;
+    if (groupInstanceId !== null && !this.#isStale) return;
     const request = { groupId, members: [{ memberId, groupInstanceId }] };
     await connection.request('LeaveGroup', request, { timeoutMs: LEAVE_TIMEOUT_MS });
   }

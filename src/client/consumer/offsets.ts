@@ -8,11 +8,14 @@ interface Entry extends TopicPartition {
   resolved: number;
   /** -1: none. */
   committed: number;
+  /** In which both are; undefined: not known yet. */
+  log: number | undefined;
 }
 
 export interface OffsetToCommit extends TopicPartition {
   readonly offset: number;
   readonly metadata?: string | null;
+  readonly log?: number | undefined;
 }
 
 interface OffsetStoreOptions {
@@ -39,20 +42,28 @@ export class OffsetStore {
   }
 
   /** Begins anew; what is resolved for another assignment counts no more. */
-  assign(assignmentId: number, partitions: readonly (TopicPartition & { readonly committed: number })[]): void {
+  assign(
+    assignmentId: number,
+    partitions: readonly (TopicPartition & Pick<Entry, 'committed'> & Partial<Pick<Entry, 'log'>>)[],
+  ): void {
     this.#assignmentId = assignmentId;
     this.#entries.clear();
     this.#resolvedCount = 0;
-    for (const { topic, partition, committed } of partitions) {
-      this.#entries.set(topicPartitionText({ topic, partition }), { topic, partition, committed, resolved: -1 });
+    for (const { topic, partition, committed, log } of partitions) {
+      this.#entries.set(topicPartitionText({ topic, partition }), { topic, partition, committed, log, resolved: -1 });
     }
   }
 
   /** `nextOffset` is the first that is not processed. `count` records came with it. */
-  resolve(slot: TopicPartition & { readonly assignmentId: number }, nextOffset: number, count: number): void {
+  resolve(
+    slot: TopicPartition & Pick<Entry, 'log'> & { readonly assignmentId: number },
+    nextOffset: number,
+    count: number,
+  ): void {
     const entry = this.#entries.get(topicPartitionText(slot));
     if (entry === undefined || slot.assignmentId !== this.#assignmentId) return;
     entry.resolved = nextOffset;
+    entry.log = slot.log;
     this.#resolvedCount += count;
   }
 
@@ -60,6 +71,12 @@ export class OffsetStore {
   forget(partition: TopicPartition): void {
     const entry = this.#entries.get(topicPartitionText(partition));
     if (entry !== undefined) entry.resolved = -1;
+  }
+
+  /** The topic was made anew: neither what was processed nor what was committed is of this log. */
+  forgetLog({ topic, partition, log }: TopicPartition & Pick<Entry, 'log'>): void {
+    const key = topicPartitionText({ topic, partition });
+    if (this.#entries.has(key)) this.#entries.set(key, { topic, partition, log, resolved: -1, committed: -1 });
   }
 
   /** Whether interval or threshold ask for a commit now. */
@@ -95,10 +112,12 @@ export class OffsetStore {
     this.#resolvedCount = 0;
     this.#lastCommitMs = this.#options.runtime.clock.monotonicMs();
     if (offsets.length === 0) return;
-    await this.#options.commit(offsets);
-    for (const { offset, ...partition } of offsets) {
-      const entry = this.#entries.get(topicPartitionText(partition));
-      if (entry !== undefined) entry.committed = offset;
+    const entryOf = (place: TopicPartition): Entry | undefined => this.#entries.get(topicPartitionText(place));
+    const placed = offsets.map((place) => ({ ...place, log: entryOf(place)?.log }));
+    await this.#options.commit(placed);
+    for (const { offset, log, ...partition } of placed) {
+      const entry = entryOf(partition);
+      if (entry !== undefined && entry.log === log) entry.committed = offset;
     }
   }
 }

@@ -94,6 +94,7 @@ export class ConsumerSession<K, V> {
         const payload = { topic, partition, offset: String(position), highWatermark: String(highWatermark) };
         instrumentation.emit(CONSUMER_EVENTS.PARTITION_EOF, payload satisfies EndEventPayload);
       },
+      onMadeAnew: (slot) => this.#offsets.forgetLog(slot),
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({

@@ -144,6 +144,42 @@ describe('offsets', () => {
     expect(await committed(next)).toEqual({ 'orders-0': 8 });
   });
 
+  test('nor does it refuse a commit for a topic that it has not heard of', async () => {
+    const old = await started();
+    await commit(old, 7);
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await createTopic(next, 'new');
+    const partition = { partitionIndex: 0, committedOffset: 1, committedLeaderEpoch: -1, committedMetadata: null };
+    const member = { groupId: 'g', generationIdOrMemberEpoch: -1, memberId: '', groupInstanceId: null };
+    const answer = await old.send('OffsetCommit', { ...member, topics: [{ name: 'new', partitions: [partition] }] });
+    expect(errorName(answer.topics[0]!.partitions[0]!.errorCode)).toBe('NOT_COORDINATOR');
+  });
+
+  test('an offset of a log that is not the partition’s any more is not stored', async () => {
+    const broker = await started();
+    const commitIn = (log: number | undefined, offset: number): Promise<KafkaErrorName> => {
+      const topics = commitRequest(offset).topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map((partition) => ({ ...partition, log })),
+      }));
+      return commit(broker, offset, { topics });
+    };
+    const fetched = async (): Promise<{ committedOffset: number; log?: number | undefined }> => {
+      const topics = [{ name: 'orders', partitionIndexes: [0] }];
+      return (await broker.send('OffsetFetch', { groupId: 'g', topics })).topics[0]!.partitions[0]!;
+    };
+    const { log } = await fetched();
+    expect(await commitIn(log, 7)).toBe('NONE');
+    await broker.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] });
+    await createTopic(broker, 'orders');
+    expect(await commitIn(log, 8)).toBe('UNKNOWN_TOPIC_ID');
+    const now = await fetched();
+    expect(now.committedOffset).toBe(-1);
+    expect(now.log).not.toBe(log);
+    expect(await commitIn(now.log, 9)).toBe('NONE');
+    expect(await committed(broker)).toEqual({ 'orders-0': 9 });
+  });
+
   test('offsets expire once a group was empty for the retention, and the group with them', async () => {
     const broker = await started({ 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' });
     await commit(broker, 7);
@@ -163,6 +199,44 @@ describe('offsets', () => {
     await broker.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] });
     expect(await committed(broker)).toEqual({});
     expect(await committed(await failover(broker))).toEqual({});
+  });
+
+  test('what is committed right behind the deletion of its group is kept', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    const deleting = broker.send('DeleteGroups', { groupsNames: ['g'] });
+    expect(await commit(broker, 8)).toBe('NONE');
+    expect(errorName((await deleting).results[0]!.errorCode)).toBe('NONE');
+    expect(await committed(broker)).toEqual({ 'orders-0': 8 });
+    expect(await committed(await failover(broker))).toEqual({ 'orders-0': 8 });
+  });
+
+  test('a topic that is made anew begins without offsets, though its predecessor could not be rid of them', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    const deleting = broker.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] });
+    while (broker.broker.image.topics.has('orders')) await Promise.resolve();
+    broker.disk.failNextAppend(); // that of the tombstones
+    await deleting;
+    expect(await committed(broker)).toEqual({});
+    await createTopic(broker, 'orders');
+    expect(await committed(broker)).toEqual({});
+    expect(await committed(await failover(broker))).toEqual({});
+  });
+
+  test('nor do offsets survive where the broker dies between the deletion of the topic and theirs', async () => {
+    const old = await started();
+    await commit(old, 7);
+    const deleting = old.send('DeleteTopics', { timeoutMs: 1, topicNames: ['orders'] }).catch(() => {});
+    while (old.broker.image.topics.has('orders')) await Promise.resolve();
+    old.store.kill();
+    void deleting;
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await createTopic(next, 'orders');
+    expect(await committed(next)).toEqual({});
+    expect(await commit(next, 3)).toBe('NONE');
+    await createTopic(next, 'other');
+    expect(await committed(next)).toEqual({ 'orders-0': 3 });
   });
 
   test('offsets are deleted on request while the group is empty', async () => {
