@@ -3,6 +3,7 @@ import { type Consumer, KafkaJSNumberOfRetriesExceeded, kafkaOn, logLevel } from
 import type { FetchRequest } from '../../src/protocol/requests.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
+import type { Clock } from '../../src/runtime/runtime.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
 import { cluster, kafka, produceValues as produce, topic, useCluster } from './client-cluster.js';
@@ -127,6 +128,28 @@ test('no fetch that may be reading is given up for another', async () => {
   await consumer.disconnect();
   const reads = [...asked].filter(([place]) => !place.endsWith('/3')); // at the end they wait
   expect(reads.map(([, times]) => times)).toEqual(Array(3 * partitions).fill(1));
+});
+
+// Goal: among many partitions at whose ends one waits, a record is heard of at once, however often one comes. Method: a client
+// for which no time passes.
+test('a record in one of many idle partitions waits for no timer', async () => {
+  const partitions = 8;
+  await topic('t', partitions);
+  const { runtime } = cluster;
+  const sleep = (_ms: number, signal?: AbortSignal): Promise<never> =>
+    new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+  const clock: Clock = { monotonicMs: () => 0, wallMs: () => 0, sleep };
+  const Client = kafkaOn({ runtime: { ...runtime, clock }, connect: () => cluster.connect() });
+  const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer({ maxWaitTimeInMs: 60_000 });
+  await consumer.assign(Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' })));
+  let heard = deferred<string>();
+  await consumer.run({ eachMessage: async ({ message }) => heard.resolve(String(message.value)) });
+  for (let i = 0; i < 3 * partitions; i++) {
+    heard = deferred();
+    await produce('t', [i], (3 * i) % partitions);
+    expect(await heard.promise).toBe(String(i));
+  }
+  await consumer.disconnect();
 });
 
 test('pause right after a run that nobody awaits: nothing comes until it is resumed', async () => {

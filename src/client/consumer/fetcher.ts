@@ -33,6 +33,8 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   log: number | undefined;
   /** Records from there on were fetched before. */
   goesOn: boolean;
+  /** Of the log, as the last answer said. */
+  endOffset: number;
   version: number;
   dropped: boolean;
   paused: boolean;
@@ -83,7 +85,7 @@ const FIRST_FETCH_BYTES = 64 * 1024;
 
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
-/** One that is younger may not be waiting for records yet, but reading them: to ask for them again would not be faster. */
+/** One that is not known to be at the end of its logs is read, and not cut short, for so long: to ask again would be slower. */
 const READING_MS = 100;
 
 /**
@@ -127,6 +129,7 @@ export class Fetcher<K, V> {
         position,
         log,
         goesOn: false,
+        endOffset: Infinity,
         version: 0,
         dropped: false,
         paused,
@@ -255,20 +258,22 @@ export class Fetcher<K, V> {
     }
     if (wanting.length === 0) return;
     if (this.#fetches.size >= MAX_FETCHES) {
-      const [oldest, sentAtMs] = this.#fetches.entries().next().value!;
-      const readingMs = sentAtMs + READING_MS - nowMs;
-      // It ends at once, pumps again, and its partitions are then among those that want data.
-      if (readingMs <= 0) return oldest.abort();
-      return this.#pumpIn(readingMs); // or when one of them ends
+      const reading = new Set<AbortController | undefined>();
+      for (const slot of this.#slots.values()) if (!isAtEnd(slot)) reading.add(slot.fetch);
+      for (const [fetch, sentAtMs] of this.#fetches) {
+        // It ends at once, pumps again, and its partitions are then among those that want data.
+        if (!reading.has(fetch) || nowMs - sentAtMs >= READING_MS) return fetch.abort();
+      }
+      return this.#pumpSoon(); // or when one of them ends
     }
     void this.#fetch(wanting);
   }
 
-  #pumpIn(ms: number): void {
+  #pumpSoon(): void {
     if (this.#isPumpPlanned) return;
     this.#isPumpPlanned = true;
     const { clock } = this.#options.connection.runtime;
-    clock.sleep(ms, this.#stopped.signal).then(
+    clock.sleep(READING_MS, this.#stopped.signal).then(
       () => {
         this.#isPumpPlanned = false;
         this.#pump();
@@ -343,6 +348,7 @@ export class Fetcher<K, V> {
       const { log = slot.log } = answer;
       const isAnother = slot.log !== undefined && slot.log !== log;
       slot.log = log;
+      slot.endOffset = answer.highWatermark;
       const error = errorOf(answer);
       if (isAnother) this.#madeAnew(slot);
       else if (error !== undefined) this.#partitionFailed(slot, error, answer.gap);
@@ -382,11 +388,10 @@ export class Fetcher<K, V> {
     const { highWatermark } = answer;
     slot.buffered = { slot, messages, nextOffset, highWatermark, sizeInBytes, version };
     this.#bufferedBytes += sizeInBytes;
-    if (nextOffset >= highWatermark) {
-      // The end of the log: to ask for what is not there yet would hold the handler up.
+    if (isAtEnd(slot)) {
+      // To ask for what is not there yet would hold the handler up: later, together with the others.
       this.#handOut();
-      await Promise.resolve(); // it has begun
-      if (!isCurrent({ slot, version })) return true;
+      return true;
     }
     slot.fetch = undefined; // so that the next one is under way before a handler gets this
     this.#offer();
@@ -479,6 +484,11 @@ export function isStale<K, V>(batch: FetchedBatch<K, V>): boolean {
 
 function isCurrent<K, V>({ slot, version }: Asked<K, V>): boolean {
   return !slot.dropped && slot.version === version;
+}
+
+/** So that a fetch of it waits for what is not there yet. */
+function isAtEnd<K, V>({ position, endOffset }: PartitionSlot<K, V>): boolean {
+  return typeof position === 'number' && position >= endOffset;
 }
 
 function byTopic<K, V>(slots: readonly PartitionSlot<K, V>[]): { topic: string; slots: PartitionSlot<K, V>[] }[] {
