@@ -247,6 +247,7 @@ export class Broker {
         groupCommit: this.#groupCommit,
         logs: this.#logs,
         newLog: (topic, partition) => this.#newLog(topic, partition),
+        verifyLeading: () => this.#verifyLeading(),
       });
       const ended = linkedController(this.#closing.signal, signal);
       try {

@@ -34,7 +34,7 @@ interface Position extends Pick<FetchRequest, 'isolationLevel'> {
  * Makes the handler that answers Fetch from this host's views, leader or not: one for each host, since it remembers
  * whose turn it is when there is more data than one response may carry.
  *
- * It answers once there are `minBytes`, or an error, or `maxWaitMs` have passed. At most `maxBytes` of records, of a
+ * It answers once there are `minBytes`, or an error, or another log (a topic was made anew), or `maxWaitMs` have passed. At most `maxBytes` of records, of a
  * partition at most `partitionMaxBytes`, but the first batch that is there whatever its size. Nothing is decoded.
  * The bytes belong to the caller. Rejects with the signal's reason.
  */
@@ -42,12 +42,15 @@ export function fetchHandler(context: ReadContext): FetchHandler {
   let turn = 0;
   return async (request, signal) => {
     const deadlineMs = context.clock.monotonicMs() + request.maxWaitMs;
-    for (;;) {
+    for (let before: readonly Position[] = []; ; ) {
       signal?.throwIfAborted();
       const located = await Promise.all(positionsOf(request).map((position) => locate(context, position)));
       const positions = await readShares(context, located, { maxBytes: request.maxBytes, turn: turn++, signal });
       const waitMs = deadlineMs - context.clock.monotonicMs();
-      if (waitMs <= 0 || isEnough(positions, request.minBytes)) return respond(context, request, positions);
+      const isMadeAnew = before.some(({ log }, index) => log !== positions[index]?.log);
+      if (waitMs <= 0 || isMadeAnew || isEnough(positions, request.minBytes))
+        return respond(context, request, positions);
+      before = positions;
       await anyAdvance(context, positions, waitMs, signal);
     }
   };
@@ -171,7 +174,7 @@ function isEnough(positions: readonly Position[], minBytes: number): boolean {
   return bytes >= minBytes;
 }
 
-/** Waits until one of the partitions has more than it had, or the time is over. Leaves no listener and no timer. */
+/** Waits until one of the partitions has more than it had or is no more, or the time is over. Leaves no listener and no timer. */
 async function anyAdvance(
   { clock }: ReadContext,
   positions: readonly Position[],

@@ -57,6 +57,10 @@ async function append(context: ProduceContext, entry: Entry): Promise<Partition>
     const topic = context.image().topics.get(name);
     const partition = topic?.partitions[index];
     if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, index);
+    if (entry.log !== undefined && entry.log !== partition.log) {
+      const text = `${name}-${index} was made anew: expected batches for log ${partition.log}, found ${entry.log}`;
+      throw new KafkaError('UNKNOWN_TOPIC_ID', text);
+    }
     if (topic.isInternal) {
       throw new KafkaError('INVALID_TOPIC_EXCEPTION', `topic ${name} is internal: only the broker writes to it`);
     }
@@ -77,7 +81,7 @@ async function append(context: ProduceContext, entry: Entry): Promise<Partition>
       append: async () => (await log()).append(records, 'client', checksums),
       log,
     });
-    return { index, ...NO_ERROR, baseOffset, logAppendTimeMs, logStartOffset };
+    return { index, ...NO_ERROR, baseOffset, logAppendTimeMs, logStartOffset, log: partition.log };
   } catch (error) {
     return { index, ...errorFields(error), ...NOT_APPENDED };
   }

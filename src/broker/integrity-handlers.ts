@@ -32,9 +32,11 @@ export interface IntegrityOptions {
   readonly groupCommit: GroupCommit;
   readonly logs: PartitionLogs;
   readonly newLog: (topic: TopicImage, partition: PartitionImage) => Promise<PartitionLog>;
+  readonly verifyLeading: () => Promise<void>;
 }
 
-export interface IntegrityContext extends Pick<IntegrityOptions, 'store' | 'leaderEpoch' | 'controller'> {
+export interface IntegrityContext
+  extends Pick<IntegrityOptions, 'store' | 'leaderEpoch' | 'controller' | 'verifyLeading'> {
   readonly recovery: () => LogToRepair['recovery'];
   readonly open: (topic: TopicImage, partition: PartitionImage) => Promise<PartitionLog>;
   /** Does `work` while nothing of the log is rewritten or deleted; appends go on. */
@@ -48,11 +50,12 @@ type Handlers = {
 };
 
 export function integrityHandlers(options: IntegrityOptions): Handlers {
-  const { store, leaderEpoch, controller, clock, parts, producerIdExpirationMs, groupCommit, logs, newLog } = options;
+  const { store, leaderEpoch, controller, verifyLeading } = options;
+  const { clock, parts, producerIdExpirationMs, groupCommit, logs, newLog } = options;
   const open: IntegrityContext['open'] = (topic, partition) => logs.get(partition.log, () => newLog(topic, partition));
   const { transactions } = parts;
   const context: IntegrityContext = {
-    ...{ store, leaderEpoch, controller, open },
+    ...{ store, leaderEpoch, controller, verifyLeading, open },
     recovery: () => ({ nowMs: clock.wallMs(), transactions, producerIdExpirationMs }),
     undisturbed: async (log, work) => {
       const known = await logs.known(log)?.catch(() => undefined); // nobody rewrites what is not open
@@ -95,6 +98,9 @@ async function checkLogs(
     }
     topics.push({ name, partitions: checked });
   }
+  const isClean = ({ errorCode, findings }: PartitionCheck): boolean => errorCode === 0 && findings.length === 0;
+  // Whoever slept does not know what others have made since.
+  if (!topics.every(({ partitions }) => partitions.every(isClean))) await context.verifyLeading();
   return { topics };
 }
 

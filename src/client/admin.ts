@@ -294,7 +294,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
           },
         ],
       });
-      throwFirst(topics.flatMap((answer) => answer.partitions));
+      throwAll(topics.flatMap((answer) => answer.partitions));
     });
   }
 
@@ -588,6 +588,12 @@ function throwFirst(outcomes: readonly Failure[]): void {
     const error = errorOf(outcome);
     if (error !== undefined) throw error;
   }
+}
+
+/** The first error, and what it says of all parts that failed: the others are done. */
+function throwAll(outcomes: readonly Failure[]): void {
+  const failed = outcomes.flatMap((outcome) => errorOf(outcome) ?? []);
+  if (failed[0] !== undefined) throw new KafkaError(failed[0].type, failed.map(({ message }) => message).join('; '));
 }
 
 function newTopic({

@@ -93,6 +93,16 @@ export class HostLogViews implements LogViews {
     }
   }
 
+  /** A log is deleted with its topic: whoever waits for more of it goes on, and nobody waits again. */
+  remove(log: LogId): void {
+    const view = this.#open.get(log);
+    if (view === undefined) return;
+    this.#open.delete(log);
+    this.#views.delete(log);
+    view.remove();
+    this.#tellReads();
+  }
+
   close(): void {
     this.#closed = true;
     for (const view of this.#open.values()) view.close();
@@ -188,6 +198,7 @@ export class HostLogView implements LogView {
   #lastStableOffset = 0;
   #aborted: AbortedWindow | undefined;
   #usedMs: number;
+  #isRemoved = false;
   /** 0: nobody has waited yet. */
   #pollMs = 0;
   #pollAtMs = Infinity;
@@ -229,7 +240,7 @@ export class HostLogView implements LogView {
   async advancedBeyond(offset: number, signal: AbortSignal, isolationLevel: IsolationLevel = 0): Promise<void> {
     this.used();
     signal.throwIfAborted();
-    if (this.#endOffset(isolationLevel) > offset) return;
+    if (this.#isRemoved || this.#endOffset(isolationLevel) > offset) return;
     this.#closing.signal.throwIfAborted();
     const { promise, resolve, reject } = deferred();
     const waiter: Waiter = { offset, isolationLevel, resolve };
@@ -291,6 +302,12 @@ export class HostLogView implements LogView {
 
   idleSince(ms: number): boolean {
     return this.#waiters.size === 0 && this.#usedMs < ms;
+  }
+
+  remove(): void {
+    this.#isRemoved = true;
+    for (const waiter of this.#waiters) waiter.resolve();
+    this.close();
   }
 
   close(): void {

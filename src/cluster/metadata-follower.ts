@@ -101,10 +101,20 @@ export class MetadataFollower {
         nextOffset = error.gap.nextOffset; // the cluster goes on with what else it knows
       }
     }
+    const before = this.#image;
     this.#image = image;
     this.#nextOffset = nextOffset;
+    this.#removeViews(before);
     const moved = this.#moved;
     this.#moved = deferred();
     moved.resolve();
+  }
+
+  /** Of the logs of topics that were deleted since, or made anew. */
+  #removeViews({ topics }: MetadataImage): void {
+    for (const { name, topicId, partitions } of topics.values()) {
+      if (this.#image.topics.get(name)?.topicId === topicId) continue;
+      for (const { log } of partitions) this.#options.views.remove(log);
+    }
   }
 }

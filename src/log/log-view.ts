@@ -22,8 +22,8 @@ export interface LogView {
    */
   read(offset: number, maxBytes: number, signal?: AbortSignal): Promise<Uint8Array[]>;
   /**
-   * Resolves once the high watermark, or for read_committed the last stable offset, is above `offset`; rejects with the
-   * signal's reason.
+   * Resolves once the high watermark, or for read_committed the last stable offset, is above `offset`, or the log is deleted
+   * with its topic; rejects with the signal's reason.
    */
   advancedBeyond(offset: number, signal: AbortSignal, isolationLevel?: IsolationLevel): Promise<void>;
 }

@@ -44,6 +44,8 @@ export interface ProduceRequest {
       readonly index: number;
       /** *Ours*: of the data that the producer id is known to; to other data the batches are not appended. */
       readonly incarnationId?: string | undefined;
+      /** *Ours*: to which log. UNKNOWN_TOPIC_ID where it is not the partition's any more, and nothing is appended. */
+      readonly log?: number | undefined;
       /** Whole v2 batches back to back, at least one; base offsets are 0, the leader stamps them in place. */
       readonly records: Uint8Array;
     }[];
@@ -66,6 +68,8 @@ export interface ProduceResponse {
       /** Broker time where the topic uses LogAppendTime, else -1. */
       readonly logAppendTimeMs: number;
       readonly logStartOffset: number;
+      /** *Ours*: which log the records are in. */
+      readonly log?: number | undefined;
     })[];
   }[];
 }

@@ -165,6 +165,19 @@ describe('producing', () => {
     expect(old.broker.deposed.aborted).toBe(true);
   });
 
+  test('a leader that was deposed in its sleep takes no log of what was made since for one that no topic has', async () => {
+    const old = await startBroker();
+    await createTopic(old, 'a');
+    const next = await startBroker({ disk: old.disk, clock: old.clock });
+    await createTopic(next, 'b');
+    await produce(next, 'b', batch(['x']));
+    const request = { topics: [{ name: '', partitions: [-1] }], repair: false };
+    await expect(old.send('CheckLogs', request)).rejects.toMatchObject({ type: 'NOT_CONTROLLER' });
+    expect(old.broker.deposed.aborted).toBe(true);
+    const { topics } = await next.send('CheckLogs', request);
+    expect(topics[0]?.partitions).toMatchObject([{ errorCode: 0, findings: [] }]);
+  });
+
   test('a leader that was deposed writes nothing, says so, and its signal aborts', async () => {
     const old = await startBroker();
     await createTopic(old, 'orders');

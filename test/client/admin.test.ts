@@ -168,6 +168,16 @@ test('offsets of a group are set, reset and resolved, but not while it runs', as
   await consumer.disconnect();
 });
 
+test('where some of the offsets cannot be set the others are, and the error says which', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a', numPartitions: 2 }] });
+  const partitions = [0, 7, 1, 9].map((partition) => ({ partition, offset: '3' }));
+  const setting = kafka.admin({ retry: { retries: 0 } }).setOffsets({ groupId: 'g', topic: 'a', partitions });
+  const message = 'partition a-7 does not exist; partition a-9 does not exist';
+  await expect(setting).rejects.toMatchObject({ type: 'UNKNOWN_TOPIC_OR_PARTITION', message });
+  const [found] = await admin.fetchOffsets({ groupId: 'g', topics: ['a'] });
+  expect(found!.partitions.map(({ offset }) => offset)).toEqual(['3', '3']);
+});
+
 test('of a group that its coordinator cannot tell of it is asked again, rather than called dead', async () => {
   await admin.createTopics({ topics: [{ topic: 'a' }] });
   await admin.setOffsets({ groupId: 'g', topic: 'a', partitions: [{ partition: 0, offset: '1' }] });

@@ -2,12 +2,13 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { METADATA_LOG } from '../../src/broker/metadata-records.js';
 import type { ClusterParts } from '../../src/cluster/cluster-parts.js';
 import { Host } from '../../src/cluster/host.js';
+import { hostsChannelName } from '../../src/cluster/host-session.js';
 import { STATIC_CLUSTER_PARTS } from '../../src/cluster/static-cluster-parts.js';
-import { KafkaError } from '../../src/protocol/errors.js';
+import { errorOf, KafkaError } from '../../src/protocol/errors.js';
 import type { HostDescription, Requests, Responses } from '../../src/protocol/requests.js';
 import { verifyBatch } from '../../src/record/batch-header.js';
 import { encodeBatch } from '../../src/record/encode-batch.js';
-import type { Locks, Runtime } from '../../src/runtime/runtime.js';
+import type { Channels, Locks, Runtime } from '../../src/runtime/runtime.js';
 import type { SimulatedTab } from '../../src/runtime/simulated-tab.js';
 import { Simulation } from '../../src/runtime/simulation.js';
 import { MemoryDisk } from '../../src/storage/memory-disk.js';
@@ -261,6 +262,46 @@ describe('hosts of one cluster', () => {
     expect(await run(start())).toBeGreaterThan(10_000);
     b.platform.wake();
     expect(await run(topicsOf(b))).toEqual(['stays']);
+  });
+
+  // Goal: who waits for more of a topic hears of its end when its host does, not when the wait is over. Method: the wait is
+  // longer than the run; the host finds both changes at once in the database, for it hears of none.
+  test.each([
+    { what: 'deleted', isAnew: false, fetchOffset: 0, expected: 'UNKNOWN_TOPIC_OR_PARTITION' },
+    { what: 'made anew', isAnew: true, fetchOffset: 0, expected: undefined },
+    { what: 'made anew, and shorter', isAnew: true, fetchOffset: 1, expected: 'OFFSET_OUT_OF_RANGE' },
+  ])('a fetch that waits for a topic is answered once that is $what', async ({ isAnew, fetchOffset, expected }) => {
+    const hosts = hostsChannelName('c');
+    const changed = ({ channels, ...others }: Runtime): Runtime => {
+      const open: Channels['open'] = (name, heard) => channels.open(name, name === hosts ? heard : () => {});
+      return { ...others, channels: { open } };
+    };
+    const [a, b] = [await openLeader('a'), await open('b', { changed })];
+    await run(createTopics(a, ['kept', 'orders']));
+    const records = encodeBatch({ records: [{ key: null, value: 'x' }], timestampMs: 0 });
+    if (fetchOffset > 0) {
+      const topicData = [{ name: 'orders', partitionData: [{ index: 0, records }] }];
+      await run(a.host.send('Produce', { transactionalId: null, acks: -1, timeoutMs: 1_000, topicData }));
+    }
+    const fetch = ({ host }: Tab, maxWaitMs: number) => {
+      const topics = ['kept', 'orders'].map((topic) => {
+        const from = topic === 'orders' ? fetchOffset : 0;
+        return { topic, partitions: [{ partition: 0, fetchOffset: from, partitionMaxBytes: 1_000 }] };
+      });
+      return host.send('Fetch', { maxWaitMs, minBytes: 1, maxBytes: 1_000, isolationLevel: 0, topics });
+    };
+    const logOf = ({ responses }: Responses['Fetch']) => responses[1]?.partitions[0]?.log;
+    const old = logOf(await run(fetch(b, 0)));
+    const waiting = fetch(b, 600_000);
+    await simulation.run({ maxMs: 5_000 });
+    await run(deleteTopics(a, ['orders']));
+    if (isAnew) await run(createTopic(a, 'orders'));
+    const answer = await run(waiting);
+    const [kept, orders] = answer.responses.map(({ partitions }) => present(partitions[0], 'an answer'));
+    expect(kept).toMatchObject({ errorCode: 0, records: [] });
+    expect(errorOf(present(orders, 'an answer'))?.type).toBe(expected);
+    expect(logOf(answer)).not.toBe(old);
+    expect(await run(topicsOf(b))).toEqual(isAnew ? ['kept', 'orders'] : ['kept']);
   });
 
   test('a killed leader is followed as soon as its lock is free', async () => {

@@ -103,6 +103,22 @@ describe('a view of a log', () => {
     expect((await view.read(1, 1000)).map(baseOffsetOf)).toEqual([0]);
   });
 
+  test('of a log that is deleted lets all go who wait, is read no more, and told no more', async () => {
+    await commit(1);
+    const view = await run(reader.views.open(LOG));
+    const waits = [1, 9].map((offset) => view.advancedBeyond(offset, new AbortController().signal));
+    reader.views.remove(LOG);
+    reader.views.remove(LOG + 1); // which nobody has opened
+    await run(Promise.all(waits));
+    await view.advancedBeyond(1, new AbortController().signal);
+    expect(view.idleSince(Infinity)).toBe(true);
+    await run(Promise.resolve());
+    expect(reader.told.at(-1)).toEqual([]);
+    await simulation.run({ maxMs: 1_000 });
+    expect([reader.tab.openTimers, reader.tab.openChannels]).toEqual([0, 0]);
+    expect(await run(reader.views.open(LOG))).not.toBe(view);
+  });
+
   test('reads what was too large to be told from the database', async () => {
     const view = await run(reader.views.open(LOG));
     const heard = view.advancedBeyond(0, new AbortController().signal);

@@ -346,9 +346,7 @@ function wrongRecords(history: History, admin: AdminHistory): string[] {
         if (seen.has(value)) wrong.push(`${log}: ${value} is there twice`);
         seen.add(value);
         const before = last.get(send.producer);
-        // What is under way while a topic is made anew is sent again, in any order: a log accepts any first sequence.
-        const isMadeAnew = gone.some(({ startMs, endMs }) => startMs <= (send.endMs ?? endMs) && endMs >= send.startMs);
-        if (before !== undefined && before.order > send.order && !isMadeAnew)
+        if (before !== undefined && before.order > send.order)
           wrong.push(`${log}: ${value} comes after ${before.value}`);
         last.set(send.producer, send);
         if (send.outcome === 'failed') wrong.push(`${log}: ${value} failed (${send.error}), and is there`);

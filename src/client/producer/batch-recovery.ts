@@ -28,7 +28,11 @@ const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
   'OUT_OF_ORDER_SEQUENCE_NUMBER',
   'UNKNOWN_PRODUCER_ID',
   'INVALID_PRODUCER_EPOCH',
+  'UNKNOWN_TOPIC_ID',
 ]);
+
+/** The data that the batch may be in is no more. */
+const OTHER_DATA: ReadonlySet<KafkaErrorName> = new Set(['UNKNOWN_PRODUCER_ID', 'UNKNOWN_TOPIC_ID']);
 
 interface RecoveryOptions {
   readonly runtime: ClientRuntime;
@@ -100,12 +104,14 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     if (!tooEarly) {
       const nowMs = runtime.clock.monotonicMs();
       // Other data knows nothing of the batch, whatever became of it in that which was cleared.
-      const inDoubt = batch.inDoubt && error.type !== 'UNKNOWN_PRODUCER_ID';
+      const inDoubt = batch.inDoubt && !OTHER_DATA.has(error.type);
       if (inDoubt || nowMs >= batch.deadlineMs) {
         fail(batch, asIs(error, batch));
         return;
       }
       queue.broken = true;
+      // The topic was made anew: what the old one may have is no more, and the new one knows no sequence of this producer.
+      if (error.type === 'UNKNOWN_TOPIC_ID') queue.identity = { ...queue.identity, incarnationId: undefined };
       if (batch.attempts > 1) batch.retryAtMs = nowMs + retry.initialRetryTime;
     }
     accumulator.requeue(batch);
@@ -183,6 +189,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     queue.identity = identity;
     queue.nextSequence = 0;
     queue.established = false;
+    queue.log = undefined;
     queue.broken = false;
     for (const batch of [...queue.closed]) {
       if (!batch.inDoubt || isOtherData) {

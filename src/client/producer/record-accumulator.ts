@@ -72,6 +72,8 @@ export interface PartitionQueue {
   nextSequence: number;
   /** A batch under this identity was acknowledged: from then on the broker refuses what comes too early. */
   established: boolean;
+  /** The log that it is in: no other is given what comes behind. */
+  log: number | undefined;
   nextOrdinal: number;
   /** A sequence is lost for good: the next batch needs a new producer id, once nothing is in flight. */
   broken: boolean;
@@ -278,6 +280,7 @@ export class RecordAccumulator {
       identity: this.#options.identity(),
       nextSequence: 0,
       established: false,
+      log: undefined,
       nextOrdinal: 0,
       broken: false,
       repairing: false,

@@ -262,7 +262,10 @@ export class Sender {
         continue;
       }
       const baseOffset = error === undefined ? answer.baseOffset : -1;
-      if (batch.baseSequence >= 0) batch.queue.established = true;
+      if (batch.baseSequence >= 0 && !batch.queue.established) {
+        batch.queue.established = true;
+        batch.queue.log = answer.log;
+      }
       this.#done(batch);
       for (const { send, first } of batch.parts) {
         send.succeed({
@@ -388,9 +391,10 @@ function topicData(batches: readonly ClosedBatch[]): ProduceRequest['topicData']
   const topics = new Map<string, ProduceRequest['topicData'][number]['partitionData'][number][]>();
   for (const { queue, bytes } of batches) {
     const { incarnationId } = queue.identity;
+    const { log } = queue;
     let partitions = topics.get(queue.topic);
     if (partitions === undefined) topics.set(queue.topic, (partitions = []));
-    partitions.push({ index: queue.partition, records: bytes.slice(), incarnationId });
+    partitions.push({ index: queue.partition, records: bytes.slice(), incarnationId, log });
   }
   return Array.from(topics, ([name, partitionData]) => ({ name, partitionData }));
 }
