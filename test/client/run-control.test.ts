@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { type Consumer, KafkaJSNumberOfRetriesExceeded, kafkaOn, logLevel } from '../../src/index.js';
+import {
+  type AssignedPartition,
+  type Consumer,
+  type ConsumerConfig,
+  KafkaJSNumberOfRetriesExceeded,
+  kafkaOn,
+  logLevel,
+} from '../../src/index.js';
 import type { FetchRequest } from '../../src/protocol/requests.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
@@ -17,6 +24,32 @@ async function groupConsumer(config: object = {}): Promise<Consumer> {
   const consumer = kafka.consumer({ groupId: 'g', ...config });
   await consumer.subscribe({ topic: 't', fromBeginning: true });
   return consumer;
+}
+
+/** A consumer whose fetches go out after `before`. */
+function fetching(
+  before: (request: FetchRequest, signal: AbortSignal | undefined) => Promise<void>,
+  config: ConsumerConfig = {},
+): Consumer {
+  const Client = kafkaOn({
+    runtime: cluster.runtime,
+    async connect() {
+      const channel = await cluster.connect();
+      return {
+        close: () => channel.close(),
+        send: async (api, request, options) => {
+          if (api === 'Fetch') await before(request as FetchRequest, options?.signal);
+          return channel.send(api, request, options);
+        },
+      };
+    },
+  });
+  return new Client({ logLevel: logLevel.NOTHING }).consumer(config);
+}
+
+/** From the beginning. */
+function allOf(partitions: number): AssignedPartition[] {
+  return Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' }));
 }
 
 async function committed(partition = 0): Promise<{ offset: string; metadata: string | null }> {
@@ -57,26 +90,11 @@ test.each([
     await topic('t', partitions);
     const fetches: AbortSignal[] = [];
     const waiting = deferred();
-    const { runtime } = cluster;
-    const Client = kafkaOn({
-      runtime,
-      async connect() {
-        const channel = await cluster.connect();
-        return {
-          ...channel,
-          close: () => channel.close(),
-          send: (api, request, options) => {
-            if (api === 'Fetch' && options?.signal) fetches.push(options.signal);
-            if (api === 'Fetch') waiting.resolve();
-            return channel.send(api, request, options);
-          },
-        };
-      },
+    const consumer = fetching(async (_request, signal) => {
+      if (signal) fetches.push(signal);
+      waiting.resolve();
     });
-    const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer();
-    await consumer.assign(
-      Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' })),
-    );
+    await consumer.assign(allOf(partitions));
     await consumer.run({ eachMessage: async () => {} });
     await waiting.promise;
     expect(fetches.map(({ aborted }) => aborted)).toEqual([false]);
@@ -95,27 +113,16 @@ test('no fetch that may be reading is given up for another', async () => {
     for (let partition = 0; partition < partitions; partition++) await produce('t', [round], partition);
   }
   const asked = new Map<string, number>();
-  const { runtime } = cluster;
-  const Client = kafkaOn({
-    runtime,
-    async connect() {
-      const channel = await cluster.connect();
-      return {
-        close: () => channel.close(),
-        send: async (api, request, options) => {
-          if (api === 'Fetch') {
-            for (const { partition, fetchOffset } of (request as FetchRequest).topics[0]!.partitions) {
-              asked.set(`${partition}/${fetchOffset}`, (asked.get(`${partition}/${fetchOffset}`) ?? 0) + 1);
-            }
-            await runtime.clock.sleep(10, options?.signal);
-          }
-          return channel.send(api, request, options);
-        },
-      };
+  const consumer = fetching(
+    async ({ topics }, signal) => {
+      for (const { partition, fetchOffset } of topics[0]!.partitions) {
+        asked.set(`${partition}/${fetchOffset}`, (asked.get(`${partition}/${fetchOffset}`) ?? 0) + 1);
+      }
+      await cluster.runtime.clock.sleep(10, signal);
     },
-  });
-  const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer({ maxBytesPerPartition: 1 });
-  await consumer.assign(Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' })));
+    { maxBytesPerPartition: 1 },
+  );
+  await consumer.assign(allOf(partitions));
   let left = 3 * partitions;
   const done = deferred();
   await consumer.run({
@@ -141,7 +148,7 @@ test('a record in one of many idle partitions waits for no timer', async () => {
   const clock: Clock = { monotonicMs: () => 0, wallMs: () => 0, sleep };
   const Client = kafkaOn({ runtime: { ...runtime, clock }, connect: () => cluster.connect() });
   const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer({ maxWaitTimeInMs: 60_000 });
-  await consumer.assign(Array.from({ length: partitions }, (_, partition) => ({ topic: 't', partition, offset: '0' })));
+  await consumer.assign(allOf(partitions));
   let heard = deferred<string>();
   await consumer.run({ eachMessage: async ({ message }) => heard.resolve(String(message.value)) });
   for (let i = 0; i < 3 * partitions; i++) {
