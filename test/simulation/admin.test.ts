@@ -5,9 +5,9 @@ import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../../src/protocol/requests.js';
 import type { LogStore } from '../../src/storage/log-store.js';
 import { runAdminScenario } from './admin-scenario.js';
-import { testAdminSeeds } from './admin-seeds.js';
 import type { Sabotage } from './cluster-simulation.js';
 import type { FaultKind } from './misfortunes.js';
+import { testAdminSeeds } from './seeds.js';
 
 testAdminSeeds(0, 60);
 

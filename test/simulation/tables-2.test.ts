@@ -1,3 +1,3 @@
-import { testTableSeeds } from './table-seeds.js';
+import { testTableSeeds } from './seeds.js';
 
 testTableSeeds(100, 150);

@@ -1,9 +1,9 @@
 import { expect, test, vi } from 'vitest';
 import { CleanedTransactions } from '../../src/log/compaction/cleaned-transactions.js';
 import { OffsetMap } from '../../src/log/compaction/offset-map.js';
+import { testTableSeeds } from './seeds.js';
 import type { TableFault } from './table-scenario.js';
 import { describeTableViolations, runTableScenario } from './table-scenario.js';
-import { testTableSeeds } from './table-seeds.js';
 
 /** A function of a module is tampered with where it is imported. */
 const bug = vi.hoisted(() => ({ allIsDecided: false }));
