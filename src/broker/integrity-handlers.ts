@@ -104,15 +104,18 @@ async function checkLogs(
   return { topics };
 }
 
+interface WantedCheck {
+  readonly name: string;
+  readonly partitionIndex: number;
+  readonly repair: boolean;
+}
+
 async function checkPartition(
   context: IntegrityContext,
-  {
-    name,
-    partitionIndex,
-    repair,
-  }: { readonly name: string; readonly partitionIndex: number; readonly repair: boolean },
+  wanted: WantedCheck,
   signal: AbortSignal | undefined,
 ): Promise<Checked> {
+  const { name, partitionIndex, repair } = wanted;
   const { store, leaderEpoch, controller } = context;
   const raw = await store.raw();
   if (name === '' && partitionIndex === NO_PARTITION) return checkOrphans(context, raw, repair);
@@ -124,11 +127,14 @@ async function checkPartition(
   const topic = controller.image.topics.get(name);
   const partition = topic?.partitions[partitionIndex];
   if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, partitionIndex);
-  return checkOne(context, target(partition.log), repair, async (work) => {
+  const checked = await checkOne(context, target(partition.log), repair, async (work) => {
     // What only the memory of an open log knows of the damaged part, such as its producers, is kept.
     await (await context.open(topic, partition)).writeCheckpoint();
     return context.exclusively(topic, partition, work);
   });
+  const { log } = controller.image.topics.get(name)?.partitions[partitionIndex] ?? {};
+  // Its rows went with the topic while they were looked at: what counts is what has its name by now, if anything.
+  return log === partition.log ? checked : checkPartition(context, wanted, signal);
 }
 
 async function checkOne(

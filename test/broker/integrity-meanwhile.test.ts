@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { errorName, KafkaError } from '../../src/protocol/errors.js';
 import { batchesIn } from '../../src/record/batch-header.js';
+import { deferred } from '../../src/util/signal.js';
 import { calling } from '../log/calling.js';
 import {
   batch,
@@ -38,19 +39,36 @@ const GONE: Meanwhile = { what: 'it is deleted', change: (broker) => deleteTopic
 /** Values that were acknowledged. */
 const acknowledged = new WeakMap<TestBroker, string[]>();
 
+const MADE_ANEW: Meanwhile = {
+  what: 'it is deleted, and another of its name is made',
+  change: async (broker) => {
+    await deleteTopic(broker, 'orders');
+    await createTopic(broker, 'orders');
+    acknowledged.set(broker, []);
+  },
+};
+
 /**
  * Does `work` again and again, on new brokers, until there was no more call to the store during it before which something
- * could happen.
+ * could happen. `takenOver`: by one that took over behind the beginning, and has opened nothing.
  */
 async function atEachCall(
   { change }: Meanwhile,
   begin: (broker: TestBroker) => Promise<void>,
   work: (broker: TestBroker) => Promise<void>,
+  { takenOver = false }: { readonly takenOver?: boolean } = {},
 ): Promise<void> {
+  const begun = async (broker: TestBroker): Promise<void> => {
+    acknowledged.set(broker, []);
+    await begin(broker);
+  };
   for (let calls = 1, isDone = false; !isDone; calls++) {
     let left = Number.POSITIVE_INFINITY;
     let changed: Promise<unknown> | undefined;
+    const before = takenOver ? await startBroker() : undefined;
+    if (before) await begun(before);
     const broker: TestBroker = await startBroker({
+      ...(before && { disk: before.disk, clock: before.clock }),
       tamper: (store) =>
         calling(store, async () => {
           if (--left !== 0) return;
@@ -59,8 +77,8 @@ async function atEachCall(
           await Promise.race([changed, settled()]); // it may have to wait until the work is done
         }),
     });
-    acknowledged.set(broker, []);
-    await begin(broker);
+    if (before) acknowledged.set(broker, acknowledged.get(before) ?? []);
+    else await begun(broker);
     left = calls;
     await work(broker);
     isDone = left > 0;
@@ -79,16 +97,62 @@ async function begin(broker: TestBroker): Promise<void> {
 
 // Goal: a check of a cluster that is in use finds nothing that is not so, and loses nothing. Method: something happens at each
 // of the calls that it makes to the store, one by one.
-test.each([CREATED, DELETED, WRITTEN, CUT, GONE])('a check and repair while $what', async (meanwhile) => {
-  await atEachCall(meanwhile, begin, async ({ send }) => {
-    const topics = [
-      { name: '', partitions: [0, -1] },
-      { name: 'orders', partitions: [0] },
-      { name: 'other', partitions: [0] },
-    ];
-    const checked = (await send('CheckLogs', { topics, repair: true })).topics.flatMap(({ partitions }) => partitions);
-    expect(checked.flatMap(({ findings, gaps }) => [...findings, ...gaps])).toEqual([]);
+const CHECKED = [CREATED, DELETED, WRITTEN, CUT, GONE, MADE_ANEW];
+
+test.each(
+  CHECKED.flatMap((meanwhile) => [
+    { ...meanwhile, takenOver: false },
+    { ...meanwhile, takenOver: true },
+  ]),
+)('a check and repair while $what, of logs that are opened anew: $takenOver', async ({ takenOver, ...meanwhile }) => {
+  await atEachCall(
+    meanwhile,
+    begin,
+    async ({ send }) => {
+      const topics = [
+        { name: '', partitions: [0, -1] },
+        { name: 'orders', partitions: [0] },
+        { name: 'other', partitions: [0] },
+      ];
+      const checked = (await send('CheckLogs', { topics, repair: true })).topics.flatMap(
+        ({ partitions }) => partitions,
+      );
+      expect(checked.flatMap(({ findings, gaps }) => [...findings, ...gaps])).toEqual([]);
+    },
+    { takenOver },
+  );
+});
+
+test('a log whose rows go with its topic is not said to be damaged where another topic has its name', async () => {
+  const held = deferred();
+  let change: (() => Promise<void>) | undefined;
+  const broker = await startBroker({
+    tamper: (store) => {
+      const { drain, deleteLog } = store;
+      return Object.assign(store, {
+        drain: async (...args: Parameters<typeof drain>) => {
+          const meanwhile = change;
+          change = undefined;
+          await meanwhile?.();
+          return drain.apply(store, args);
+        },
+        deleteLog: async (log: number, leaderEpoch: number) => {
+          const raw = await store.raw();
+          const rows = await raw.chunks(log, 0, 100);
+          await raw.apply({ log, deleteChunks: rows.map(({ lastOffset }) => lastOffset) }, leaderEpoch);
+          await held.promise; // what else there is of the log stays for a while
+          return deleteLog.call(store, log, leaderEpoch);
+        },
+      });
+    },
   });
+  await begin(broker);
+  await CUT.change(broker); // leaves a checkpoint, which knows where the log ends
+  change = () => MADE_ANEW.change(broker).then(settled);
+  const { topics } = await broker.send('CheckLogs', { topics: [{ name: 'orders', partitions: [0] }], repair: false });
+  expect(topics[0]?.partitions).toMatchObject([{ errorCode: 0, findings: [], checkedBytes: 0 }]);
+  held.resolve();
+  await broker.broker.close();
 });
 
 test.each([CREATED, WRITTEN, CUT])('a repair of a damaged log while $what', async (meanwhile) => {
