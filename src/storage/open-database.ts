@@ -28,7 +28,7 @@ export interface DatabaseOptions {
   readonly journalRules?: JournalRules | undefined;
 }
 
-/** An open connection, and whose data it is; undefined: somebody else's. */
+/** An open connection that makes way for an upgrade, and whose data it is; undefined: somebody else's. */
 export interface OpenDatabase {
   readonly database: IDBDatabase;
   readonly incarnationId: unknown;
@@ -79,14 +79,23 @@ async function insistently(
   const name = databaseName(options.clusterName, options.brokerId);
   for (let attempt = 1; ; attempt++) {
     let database: IDBDatabase | undefined;
+    let madeWay = false;
     try {
       database = await inTime(open(factory, name), clock, (late) => late.close());
+      // Who upgrades or deletes may wait right behind us, and is told of once: nobody else listens yet.
+      database.onversionchange = ({ target }): void => {
+        madeWay = true;
+        (target as IDBDatabase).close();
+      };
       if (look) await inTime(look(database), clock);
-      return { database, incarnationId: await inTime(metaRow(database, 'incarnation'), clock) };
+      const incarnationId = await inTime(metaRow(database, 'incarnation'), clock);
+      if (madeWay) throw new DOMException('another tab upgrades or deletes it', 'AbortError');
+      return { database, incarnationId };
     } catch (error) {
       database?.close();
       const isDenied = database === undefined && saysDenied(error);
-      if (attempt === MAX_ATTEMPTS || isDenied || !TRANSIENT.has(nameOf(error))) throw openError(name, error, isDenied);
+      const isTransient = madeWay || TRANSIENT.has(nameOf(error));
+      if (attempt === MAX_ATTEMPTS || isDenied || !isTransient) throw openError(name, error, isDenied);
       await clock?.sleep(BACKOFF_MS * attempt);
     }
   }

@@ -11,9 +11,11 @@ import { isQuotaExceeded, isStorageUnavailable } from '../../src/storage/storage
 import { newIdbFixture } from '../suites/idb-fixture.js';
 import { describeJournal } from '../suites/journal.js';
 import { describeLogStore } from '../suites/log-store.js';
+import { describeMakingWay } from '../suites/make-way.js';
 
 describeLogStore('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
 describeJournal('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
+describeMakingWay('IdbLogStore over fake-indexeddb', { describe, it });
 
 afterEach(() => vi.restoreAllMocks());
 
