@@ -32,34 +32,37 @@ const PARTS: ClusterParts = {
   transport: () => loaded(import('../src/cluster/transport.js')),
 };
 
-serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIfDenied }, introducer) => {
-  const lines = lazyLines(async () => (await import('../src/runtime/direct-lines.js')).directLines(introducer));
-  const runtime = { ...browserRuntime(), lines };
-  const { clock, random } = runtime;
-  const options = () => ({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });
-  let batchKeys = async (): Promise<BatchKeys | undefined> => undefined;
-  const host = await Host.start({
-    runtime,
-    openStore: () => IdbLogStore.open(options()),
-    openNewerStore: () => IdbLogStore.openNewer(options()),
-    openMemory: memoryIfDenied ? () => openMemory(random.uuid()) : undefined,
-    parts: PARTS,
-    clusterName,
-    brokerConfig,
-    label,
-    visible,
-    batchKeys: () => batchKeys(),
+// The interface is there in dedicated workers alone: a server may import this file, too, and nothing happens.
+if ('DedicatedWorkerGlobalScope' in globalThis) {
+  serveRequests(self, async ({ clusterName, brokerConfig, label, visible, memoryIfDenied }, introducer) => {
+    const lines = lazyLines(async () => (await import('../src/runtime/direct-lines.js')).directLines(introducer));
+    const runtime = { ...browserRuntime(), lines };
+    const { clock, random } = runtime;
+    const options = () => ({ clusterName, brokerId: 1, clock, newIncarnationId: random.uuid() });
+    let batchKeys = async (): Promise<BatchKeys | undefined> => undefined;
+    const host = await Host.start({
+      runtime,
+      openStore: () => IdbLogStore.open(options()),
+      openNewerStore: () => IdbLogStore.openNewer(options()),
+      openMemory: memoryIfDenied ? () => openMemory(random.uuid()) : undefined,
+      parts: PARTS,
+      clusterName,
+      brokerConfig,
+      label,
+      visible,
+      batchKeys: () => batchKeys(),
+    });
+    void clock.sleep(PRELOAD_AFTER_MS).then(() => preload(clock));
+    return {
+      hostId: host.hostId ?? host.lockName,
+      lockName: host.lockName,
+      requests: host,
+      visibility: (isVisible) => host.setVisible(isVisible),
+      keyRings: (rings) => (batchKeys = keysOf(rings)),
+      close: () => host.close(),
+    };
   });
-  void clock.sleep(PRELOAD_AFTER_MS).then(() => preload(clock));
-  return {
-    hostId: host.hostId ?? host.lockName,
-    lockName: host.lockName,
-    requests: host,
-    visibility: (isVisible) => host.setVisible(isVisible),
-    keyRings: (rings) => (batchKeys = keysOf(rings)),
-    close: () => host.close(),
-  };
-});
+}
 
 /** Loaded when first used; one object for the same rings. */
 function keysOf(rings: readonly EncryptionKeys[]): () => Promise<BatchKeys> {

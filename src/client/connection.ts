@@ -99,7 +99,8 @@ export class Connection {
     this.#parts = parts;
     this.runtime = parts.runtime;
     this.clientId = parts.clientId;
-    this.#deadlines = new Deadlines(parts.runtime.clock);
+    const { clock, deadlineClock = clock } = parts.runtime;
+    this.#deadlines = new Deadlines(deadlineClock);
   }
 
   get isOpen(): boolean {

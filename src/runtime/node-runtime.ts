@@ -1,24 +1,22 @@
 import { onAbort } from '../util/signal.js';
 import { platformClock, platformRandom } from './browser-runtime.js';
-import type { Channels, HeldLock, Locks, Runtime } from './runtime.js';
-
-export interface InProcessOptions {
-  /** Whether a sleeper keeps a Node process alive; not by default, so that a test that forgot to close still ends. */
-  readonly keepAlive?: boolean;
-}
+import type { Channels, ClientRuntime, HeldLock, Locks, Runtime } from './runtime.js';
 
 /**
  * A whole "origin" in one thread: real time, but channels and locks in memory. All hosts that share the object see each
- * other as tabs of one origin do; two objects see nothing of each other.
+ * other as tabs of one origin do; two objects see nothing of each other. Its sleepers keep no Node process alive: what
+ * hosts do by themselves, nobody waits for.
  */
-export function inProcessRuntime({ keepAlive = false }: InProcessOptions = {}): Runtime {
-  return {
-    clock: platformClock(keepAlive ? undefined : (timer) => (timer as { unref?(): void }).unref?.()),
-    random: platformRandom(),
-    locks: memoryLocks(),
-    channels: memoryChannels(),
-  };
+export function inProcessRuntime(): Runtime {
+  return { clock: IDLE_CLOCK, random: platformRandom(), locks: memoryLocks(), channels: memoryChannels() };
 }
+
+/** That of the clients in this thread, whose sleepers keep a Node process alive: somebody waits for what they do. */
+export function inProcessClientRuntime(): ClientRuntime {
+  return { clock: platformClock(), deadlineClock: IDLE_CLOCK, random: platformRandom() };
+}
+
+const IDLE_CLOCK = platformClock((timer) => (timer as { unref?(): void }).unref?.());
 
 interface Request {
   readonly lost: AbortController;

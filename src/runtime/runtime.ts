@@ -15,7 +15,10 @@ export interface Runtime {
 
 /** The part of it that a client needs: the rest is the host's. */
 export interface ClientRuntime {
+  /** Whoever sleeps by it, a caller waits for that. */
   readonly clock: Clock;
+  /** For deadlines, whose timer outlasts what they were for: nobody waits for it. By default `clock`. */
+  readonly deadlineClock?: Clock;
   readonly random: Chance;
 }
 

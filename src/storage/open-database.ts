@@ -89,13 +89,12 @@ async function insistently(
       };
       if (look) await inTime(look(database), clock);
       const incarnationId = await inTime(metaRow(database, 'incarnation'), clock);
-      if (madeWay) throw new DOMException('another tab upgrades or deletes it', 'AbortError');
-      return { database, incarnationId };
+      if (!madeWay) return { database, incarnationId };
     } catch (error) {
       database?.close();
       const isDenied = database === undefined && saysDenied(error);
       const isTransient = madeWay || TRANSIENT.has(nameOf(error));
-      if (attempt === MAX_ATTEMPTS || isDenied || !isTransient) throw openError(name, error, isDenied);
+      if (attempt >= MAX_ATTEMPTS || isDenied || !isTransient) throw openError(name, error, isDenied);
       await clock?.sleep(BACKOFF_MS * attempt);
     }
   }

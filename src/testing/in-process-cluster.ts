@@ -6,10 +6,11 @@ import type { BatchKeys } from '../log/batch-keys.js';
 import { batchKeys } from '../log/key-rings.js';
 import type { EncryptionKeys } from '../protocol/encryption-keys.js';
 import type { RequestChannel } from '../protocol/request-channel.js';
-import { inProcessRuntime } from '../runtime/node-runtime.js';
+import { inProcessClientRuntime, inProcessRuntime } from '../runtime/node-runtime.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { MemoryDisk } from '../storage/memory-disk.js';
 import { MemoryLogStore } from '../storage/memory-log-store.js';
+import { type Awaiting, keptAlive } from './kept-alive.js';
 
 export interface InProcessClusterOptions {
   readonly name?: string;
@@ -26,6 +27,8 @@ export class InProcessCluster {
   readonly name: string;
   readonly disk: MemoryDisk = new MemoryDisk();
   readonly runtime: Runtime;
+  /** A Node process lives on while somebody waits for us. */
+  readonly #awaiting: Awaiting;
   /** The client over this cluster alone; all of its instances share one host, started when first used. */
   readonly Kafka: KafkaConstructor;
   readonly #brokerConfig: Readonly<Record<string, string>>;
@@ -38,12 +41,14 @@ export class InProcessCluster {
   constructor(options: InProcessClusterOptions = {}) {
     this.name = options.name ?? 'default';
     this.runtime = options.runtime ?? inProcessRuntime();
+    const clientRuntime = options.runtime ?? inProcessClientRuntime();
+    this.#awaiting = options.runtime ? (answer) => answer : keptAlive(clientRuntime.clock);
     this.#brokerConfig = options.brokerConfig ?? {};
     const connect: ClientPlatform['connect'] = ({ keys }) => {
       if (keys) this.#giveKeys(keys);
       return this.connect();
     };
-    this.Kafka = kafkaOn({ runtime: this.runtime, parts: STATIC_CLIENT_PARTS, connect });
+    this.Kafka = kafkaOn({ runtime: clientRuntime, parts: STATIC_CLIENT_PARTS, connect });
   }
 
   /** One more host, as if another tab opened. Closing it hands over; `close` of the cluster closes it too. */
@@ -66,12 +71,12 @@ export class InProcessCluster {
   async connect(label?: string): Promise<RequestChannel> {
     this.#users++;
     this.#shared ??= this.addHost(label);
-    const host = await this.#shared;
+    const host = await this.#awaiting(this.#shared);
     let open = true;
     return {
-      send: (api, request, options) => host.send(api, request, options),
+      send: (api, request, options) => this.#awaiting(host.send(api, request, options)),
       close: async () => {
-        if (open && --this.#users === 0) await this.#closeShared();
+        if (open && --this.#users === 0) await this.#awaiting(this.#closeShared());
         open = false;
       },
     };

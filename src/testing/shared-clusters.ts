@@ -1,11 +1,11 @@
 import { type KafkaConstructor, kafkaOn } from '../client/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../client/static-client-parts.js';
-import { inProcessRuntime } from '../runtime/node-runtime.js';
-import type { Runtime } from '../runtime/runtime.js';
+import { inProcessClientRuntime } from '../runtime/node-runtime.js';
+import type { ClientRuntime } from '../runtime/runtime.js';
 import { InProcessCluster } from './in-process-cluster.js';
 
 const clusters = new Map<string, InProcessCluster>();
-let runtime: Runtime | undefined;
+let runtime: ClientRuntime | undefined;
 
 /**
  * The same client as in a browser, over a cluster in this thread: for tests, Node and edge code. Instances that name the
@@ -13,7 +13,7 @@ let runtime: Runtime | undefined;
  */
 export const Kafka: KafkaConstructor = kafkaOn({
   get runtime() {
-    runtime ??= inProcessRuntime();
+    runtime ??= inProcessClientRuntime();
     return runtime;
   },
   parts: STATIC_CLIENT_PARTS,

@@ -1,20 +1,23 @@
 import { expect, test } from 'vitest';
-import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
+import { inProcessClientRuntime, inProcessRuntime } from '../../src/runtime/node-runtime.js';
 
 /** Timers that keep this process alive. */
 function livingTimers(): number {
   return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
 }
 
-test('a sleeper does not keep the process alive, unless it is asked to', async () => {
+test('only what a client sleeps for keeps the process alive', async () => {
   const controller = new AbortController();
   const before = livingTimers();
   const light = inProcessRuntime().clock.sleep(1e6, controller.signal);
   expect(livingTimers()).toBe(before);
-  const heavy = inProcessRuntime({ keepAlive: true }).clock.sleep(1e6, controller.signal);
+  const { clock, deadlineClock } = inProcessClientRuntime();
+  const deadline = deadlineClock?.sleep(1e6, controller.signal);
+  expect(livingTimers()).toBe(before);
+  const heavy = clock.sleep(1e6, controller.signal);
   expect(livingTimers()).toBe(before + 1);
   controller.abort();
-  await Promise.allSettled([light, heavy]);
+  await Promise.allSettled([light, deadline, heavy]);
   expect(livingTimers()).toBe(before);
 });
 
