@@ -9,7 +9,8 @@ import { type DirectiveResult, directive, type ElementPart } from 'lit/directive
 class ScrollArea extends AsyncDirective {
   #element: HTMLElement | undefined;
   #watched: Element | null = null;
-  readonly #observer = new ResizeObserver(() => this.#look());
+  /** Where there is none, as in a DOM made for tests, nothing scrolls either. */
+  readonly #observer = globalThis.ResizeObserver && new ResizeObserver(() => this.#look());
 
   override render(): unknown {
     return noChange;
@@ -22,7 +23,7 @@ class ScrollArea extends AsyncDirective {
   }
 
   override disconnected(): void {
-    this.#observer.disconnect();
+    this.#observer?.disconnect();
     this.#watched = null;
   }
 
@@ -34,9 +35,9 @@ class ScrollArea extends AsyncDirective {
   #watch(): void {
     const content = this.#element?.firstElementChild ?? this.#element ?? null;
     if (!this.#element || !this.isConnected || content === this.#watched) return;
-    this.#observer.disconnect();
+    this.#observer?.disconnect();
     this.#watched = content;
-    for (const one of new Set([this.#element, content])) if (one) this.#observer.observe(one);
+    for (const one of new Set([this.#element, content])) if (one) this.#observer?.observe(one);
   }
 
   #look(): void {

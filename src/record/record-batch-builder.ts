@@ -1,5 +1,6 @@
 import { KafkaError } from '../protocol/errors.js';
 import { assert } from '../util/assert.js';
+import { isBytes } from '../util/bytes.js';
 import { utf8Size, writeUtf8 } from '../util/utf8.js';
 import { writeVarint } from '../util/varint.js';
 import { varintSize, varlongSize } from '../util/varint-size.js';
@@ -316,7 +317,7 @@ function writeStart(bytes: Uint8Array, from: number, record: RecordStart): numbe
 function guessSize(field: Field, name: string): number {
   if (typeof field === 'string') return field.length;
   if (field === null) return NULL_SIZE;
-  if (field instanceof Uint8Array) return field.length;
+  if (isBytes(field)) return field.length;
   throw new KafkaError(
     'INVALID_RECORD',
     `record ${name}: expected a string, a Uint8Array or null, found ${kindOf(field)}`,

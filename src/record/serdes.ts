@@ -1,4 +1,5 @@
 import { KafkaError } from '../protocol/errors.js';
+import { isBytes } from '../util/bytes.js';
 import { textOf } from './record-bytes.js';
 
 /**
@@ -17,7 +18,7 @@ const INT32_MAX = 2 ** 31 - 1;
 
 /** As they are. */
 export const bytes: Serde<Uint8Array> = {
-  serialize: (value) => (value instanceof Uint8Array ? value : refuse('a Uint8Array', value)),
+  serialize: (value) => (isBytes(value) ? value : refuse('a Uint8Array', value)),
   deserialize: (value) => value,
 };
 

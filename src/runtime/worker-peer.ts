@@ -26,7 +26,7 @@ const START_TIMEOUT_MS = 20_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 /** Browsers say next to nothing of why a worker does not load. */
 const ADVICE =
-  "Expected: a module script of this origin, allowed by the page's Content-Security-Policy (worker-src); for bundlers see tabstream's README";
+  "Expected: a module script of this origin, allowed by the page's Content-Security-Policy (worker-src); for bundlers, and for Node, see tabstream's README";
 
 export interface WorkerPeerOptions {
   readonly runtime: Pick<Runtime, 'clock'>;
@@ -118,7 +118,7 @@ export class WorkerPeer {
       worker.addEventListener('messageerror', () => this.#fail('NETWORK_EXCEPTION', 'sent what cannot be read'));
       return worker;
     } catch (error) {
-      this.#fail('BROKER_NOT_AVAILABLE', `cannot be made. ${ADVICE}`, error);
+      this.#fail('BROKER_NOT_AVAILABLE', `cannot be made (${error}). ${ADVICE}`, error);
       return undefined;
     }
   }

@@ -193,7 +193,7 @@ export class MemoryDisk {
 
   /** IDB transactions run in the order in which they were made, over all connections. */
   queue(): { readonly reached: Promise<void>; readonly leave: () => void } {
-    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+    const { promise: left, resolve: leave } = deferred();
     const reached = this.#queue;
     this.#queue = reached.then(() => left);
     return { reached, leave };

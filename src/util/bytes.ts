@@ -49,6 +49,12 @@ export function setInt64(bytes: Uint8Array, at: number, value: number | bigint):
   }
 }
 
+/** Whether it is a Uint8Array, also one of another realm: a frame's, or Node's own where a test has a DOM beside it. */
+export function isBytes(value: unknown): value is Uint8Array {
+  if (value instanceof Uint8Array) return true;
+  return ArrayBuffer.isView(value) && (value as Partial<Uint8Array>)[Symbol.toStringTag] === 'Uint8Array';
+}
+
 /** The arrays one after another in a new buffer. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let size = 0;

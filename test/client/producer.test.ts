@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { CompressionTypes, type KafkaMessage, serdes } from '../../src/index.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
@@ -29,6 +30,34 @@ test('a send is answered with the offset of its first record in each partition',
     { topicName: 'orders', partition: 0, errorCode: 0, baseOffset: '2', logAppendTime: '-1', logStartOffset: '0' },
     { topicName: 'orders', partition: 1, errorCode: 0, baseOffset: '1', logAppendTime: '-1', logStartOffset: '0' },
   ]);
+});
+
+test('bytes of another realm, such as a frame, are bytes', async () => {
+  await topic('orders');
+  const foreign = (...bytes: number[]): Uint8Array => runInNewContext(`Uint8Array.of(${bytes})`) as Uint8Array;
+  expect(foreign(1) instanceof Uint8Array).toBe(false);
+  await using producer = kafka.producer();
+  await producer.send({
+    topic: 'orders',
+    messages: [{ key: foreign(1), value: foreign(2, 3), headers: { h: foreign(4) } }],
+  });
+  await using asBytes = kafka.producer({ valueSerde: serdes.bytes });
+  await asBytes.send({ topic: 'orders', messages: [{ value: foreign(5) }] });
+  const [first, second] = await readAll(kafka, 'orders');
+  expect(
+    [first?.key, first?.value, first?.headers['h'], second?.value].map((field) => [...(field as Uint8Array)]),
+  ).toEqual([[1], [2, 3], [4], [5]]);
+});
+
+test.each([
+  ['other typed arrays', runInNewContext('Int8Array.of(1)')],
+  ['views', runInNewContext('new DataView(new ArrayBuffer(1))')],
+  ['what only calls itself so', { [Symbol.toStringTag]: 'Uint8Array', length: 1 }],
+])('of another realm, %s are none', async (_what, value) => {
+  await topic('orders');
+  await using producer = kafka.producer();
+  const sent = producer.send({ topic: 'orders', messages: [{ value: value as Uint8Array }] });
+  await expect(sent).rejects.toMatchObject({ type: 'INVALID_RECORD' });
 });
 
 test('key, value, headers with repeated keys, timestamp and nulls come back as they were sent', async () => {

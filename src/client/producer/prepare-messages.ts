@@ -1,6 +1,7 @@
 import { KafkaError } from '../../protocol/errors.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import type { Serde } from '../../record/serdes.js';
+import { isBytes } from '../../util/bytes.js';
 import type { IHeaders, Message, PartitionMetadata, RecordInput } from '../api/producer.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
 import { shown } from '../shown.js';
@@ -92,7 +93,7 @@ function serialized<T>(serde: Serde<T>, value: T | null): RecordInput | null {
 }
 
 function isField(field: unknown): boolean {
-  return typeof field === 'string' || field === null || field instanceof Uint8Array;
+  return typeof field === 'string' || field === null || isBytes(field);
 }
 
 function invalid(topic: string, index: number, name: string, found: unknown): KafkaJSNonRetriableError {

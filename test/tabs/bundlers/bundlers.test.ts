@@ -127,7 +127,7 @@ chrome.each(Object.entries(WAYS))('%s: an app sends a record and reads it back i
 chrome('where the worker is not found, the error says where to look', async () => {
   const title = await titleOf(await serveDev(viteConfig(makeApp('Vite 7 as it comes')), vite7));
   expect(title).toMatch(
-    /^KafkaJSConnectionError: .*host\.worker\.js cannot be loaded.*for bundlers see tabstream's README/,
+    /^KafkaJSConnectionError: .*host\.worker\.js cannot be loaded.*for bundlers, and for Node, see tabstream's README/,
   );
 });
 
