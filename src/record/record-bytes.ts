@@ -10,13 +10,14 @@ const CODES_PER_CALL = 8192;
 
 /**
  * Bytes of a record that read like Node's Buffer where KafkaJS code expects one: `message.value.toString()` is the text.
- * A view: it shares the buffer of its batch and keeps that alive.
+ * A view: it shares the buffer of its batch and keeps that alive. Good for whatever wants an ArrayBuffer below (a Blob,
+ * WebCrypto), and without a type argument, which TypeScript knows from 5.7 on only.
  */
-export class RecordBytes extends Uint8Array<ArrayBufferLike> {
+export class RecordBytes extends Uint8Array {
   readonly #texts: ValueTexts | undefined;
 
   /** As those of Uint8Array, which makes its own copies and parts with it; `texts` may know the text of these bytes. */
-  constructor(buffer: ArrayBufferLike, byteOffset?: number, length?: number, texts?: ValueTexts) {
+  constructor(buffer: ArrayBuffer, byteOffset?: number, length?: number, texts?: ValueTexts) {
     super(buffer, byteOffset, length);
     this.#texts = texts;
   }
@@ -58,7 +59,8 @@ export class RecordBytes extends Uint8Array<ArrayBufferLike> {
 
 /** A view of `bytes` from `start` to `end` (exclusive). */
 export function recordBytes(bytes: Uint8Array, start: number, end: number, texts?: ValueTexts): RecordBytes {
-  return new RecordBytes(bytes.buffer, bytes.byteOffset + start, end - start, texts);
+  const buffer = bytes.buffer as ArrayBuffer; // no batch comes in shared memory
+  return new RecordBytes(buffer, bytes.byteOffset + start, end - start, texts);
 }
 
 /** The text of a record's bytes, whoever made the view. */

@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { RecordBytes } from '../../record/record-bytes.js';
 import type { Admin, AdminConfig } from './admin.js';
 import type { Consumer, ConsumerConfig } from './consumer.js';
