@@ -74,7 +74,9 @@ interface HttpServed {
 }
 
 const QUIET = { logLevel: 'error' } as const;
-const LOOPBACK = { host: '127.0.0.1', port: 0 } as const;
+const LOOPBACK = { host: '127.0.0.1', port: 0, allowedHosts: true } as const;
+/** Resolved in Chromium alone. By its name, unlike that of the loopback, no page of it is a secure context. */
+const INSECURE_HOST = 'tabstream.test';
 
 /** A build and its preview: a dev server may reload pages when it pleases. */
 export async function serveBuild(config: ViteConfig, { build, preview }: ViteRelease = vite): Promise<TestSite> {
@@ -101,6 +103,11 @@ function siteOf({ httpServer, close }: HttpServed): TestSite {
   const address = httpServer?.address();
   if (!address || typeof address === 'string') throw new Error('the server has no port');
   return { origin: `http://127.0.0.1:${address.port}`, close: () => close() };
+}
+
+/** The same site, in Chromium, as an insecure context: there are no Web Locks, no WebCrypto and no StorageManager. */
+export function insecure({ origin, close }: TestSite): TestSite {
+  return { origin: origin.replace('127.0.0.1', INSECURE_HOST), close };
 }
 
 /** One browser with one profile on disk, so that its tabs share the storage of the origin as a person's do. */
@@ -133,7 +140,7 @@ export class TestBrowser implements AsyncDisposable {
       executablePath: browserPaths[name] ?? name,
       userDataDir: profile,
       protocolTimeout: 20_000,
-      args: name === 'chrome' ? chromiumArgs() : [],
+      args: name === 'chrome' ? [...chromiumArgs(), `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`] : [],
       // One process a tab also for tabs of one site.
       extraPrefsFirefox: { 'dom.ipc.processCount.webIsolated': 16, 'dom.ipc.processPrelaunch.enabled': false },
     });
@@ -157,6 +164,9 @@ export class TestBrowser implements AsyncDisposable {
     });
     const tab = new Tab(page, this.#origin, variant);
     await tab.load();
+    const isSecure = await page.evaluate(() => isSecureContext);
+    if (isSecure === this.#origin.includes(INSECURE_HOST))
+      throw new Error(`${this.#origin}: isSecureContext ${isSecure}`);
     return tab;
   }
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type BrowserName,
   browserPaths,
+  insecure,
   serveTestPage,
   type Tab,
   TestBrowser,
@@ -70,7 +71,44 @@ describe.runIf(browserPaths.chrome)('in Chromium', () => {
           await scene.moreRecords(SOME_RECORDS);
         }
       },
-      8,
+      { tabCount: 8 },
+    );
+  });
+});
+
+describe.runIf(browserPaths.chrome)('in Chromium, from an insecure origin', () => {
+  test('a leading tab that is closed loses and doubles no record', async () => {
+    await withProducingTabs(
+      'chrome',
+      async (scene) => {
+        await scene.leader.close();
+        scene.gone(scene.leader);
+      },
+      { from: insecure(site) },
+    );
+  });
+
+  test('a leading tab whose process dies loses and doubles no record', async () => {
+    await withProducingTabs(
+      'chrome',
+      async (scene) => {
+        await scene.leader.crash();
+        scene.gone(scene.leader);
+      },
+      { from: insecure(site) },
+    );
+  });
+
+  test('a leading tab that is frozen is replaced, and when it wakes writes nothing it may not', async () => {
+    await withProducingTabs(
+      'chrome',
+      async (scene) => {
+        await scene.leader.freeze();
+        await scene.anotherLeads();
+        await scene.moreRecords(SOME_RECORDS);
+        await scene.leader.wake();
+      },
+      { from: insecure(site) },
     );
   });
 });
@@ -99,9 +137,9 @@ interface Scene {
 async function withProducingTabs(
   browserName: BrowserName,
   fate: (scene: Scene) => Promise<void>,
-  tabCount = 3,
+  { tabCount = 3, from = site }: { readonly tabCount?: number; readonly from?: TestSite } = {},
 ): Promise<void> {
-  const browser = await TestBrowser.open(browserName, site);
+  const browser = await TestBrowser.open(browserName, from);
   try {
     const tabs: Tab[] = [];
     for (let i = 0; i < tabCount; i++) tabs.push(await browser.openTab());
