@@ -3,5 +3,5 @@
  * once (ES2024). Else its garbage collector does, which may let a hundred megabytes of buffers gather.
  */
 export function free({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer) (buffer as Partial<Pick<ArrayBuffer, 'transfer'>>).transfer?.(0);
+  if (buffer instanceof ArrayBuffer) (buffer as { transfer?(length: number): unknown }).transfer?.(0);
 }
