@@ -101,7 +101,7 @@ interface AccumulatorOptions {
   readonly deliveryTimeoutMs: number;
   /** The identity that new partitions begin with. */
   readonly identity: () => ProducerIdentity;
-  /** A batch was closed, or has become ready to be sent. */
+  /** A full batch was closed, or one has become ready to be sent. */
   readonly onReady: () => void;
   readonly onFailure: (batch: ClosedBatch, error: unknown) => void;
   /** Of whole batches; undefined: they are sent in clear. */
@@ -167,7 +167,11 @@ export class RecordAccumulator {
       parts.push({ send, first });
       send.addBatch();
     }
-    if (count < to - from || builder.sizeInBytes >= this.#options.batchSize) this.close(queue);
+    const isFull = count < to - from || builder.sizeInBytes >= this.#options.batchSize;
+    if (isFull) {
+      this.close(queue);
+      this.#options.onReady();
+    }
     return count;
   }
 
@@ -199,8 +203,7 @@ export class RecordAccumulator {
     this.#bytes += bytes.length;
     queue.closed.push(batch);
     if (this.#sticky.get(queue.topic) === queue.partition) this.#sticky.delete(queue.topic);
-    if (open.settings.compression === NO_COMPRESSION && !this.#options.encrypt) this.#options.onReady();
-    else void this.#prepare(batch);
+    if (open.settings.compression !== NO_COMPRESSION || this.#options.encrypt) void this.#prepare(batch);
   }
 
   closeAll(): void {

@@ -96,13 +96,19 @@ export class Sender {
   /** Looks for something to send: now if there is much, else once the present step of the program is over. */
   wake(turns = 1): void {
     if (this.#closed) return;
-    if (this.unsentBytes >= EAGER_BYTES || this.#goesAlone()) this.#drain(false);
+    if (this.unsentBytes >= EAGER_BYTES) this.#drain(false);
     if (this.#drainDue) return;
     this.#drainDue = true;
     void passed(turns).then(() => {
       this.#drainDue = false;
       if (!this.#closed) this.#drain(this.#requestsInFlight === 0 || this.#flushing > 0);
     });
+  }
+
+  /** A batch takes no more records. Where nothing is out it waits for no company: the disk works while more is made ready. */
+  batchReady(): void {
+    if (this.isIdle && !this.#closed) this.#drain(false);
+    this.wake();
   }
 
   /** Sends without lingering until `until` settles. */
@@ -195,15 +201,6 @@ export class Sender {
     // Requests may overtake each other, batches of one request do not.
     if (batch.attempts > 0 && !taken.includes(oldest)) return undefined;
     return batch.ordinal - oldest.ordinal < MAX_PRODUCER_BATCHES_IN_FLIGHT ? batch : undefined;
-  }
-
-  /** Whether there is a first batch that goes alone: it waits for no company, while more is made ready meanwhile. */
-  #goesAlone(): boolean {
-    if (!this.isIdle || this.unsentBytes <= 0) return false;
-    for (const { closed, identity, established } of this.#options.accumulator.active) {
-      if (closed.length > 0 && identity.producerId >= 0 && !established) return true;
-    }
-    return false;
   }
 
   #lingered(queue: PartitionQueue, nowMs: number): boolean {
