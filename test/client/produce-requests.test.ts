@@ -62,3 +62,17 @@ test('where nothing is out a full batch goes at once, and what is begun waits fo
   expect(offsets).toEqual(Array.from({ length: 12 }, (_, i) => String(i + 1)));
   await producer.disconnect();
 });
+
+test('batches that are not full go together, and the small ones in one buffer', async () => {
+  await using cluster = new InProcessCluster();
+  const { producer, requests } = await watched(cluster, { partitions: 4 });
+  const messages = [of(100, 0), of(200, 1), of(20_000, 2), of(300, 3)];
+  await producer.send({ topic: 't', messages });
+  expect(requests).toHaveLength(1);
+  const [first, second, large, third] = requests[0] as [SentBatch, SentBatch, SentBatch, SentBatch];
+  expect(new Set([first.buffer, second.buffer, third.buffer]).size).toBe(1);
+  expect(first.bufferSize).toBe(first.size + second.size + third.size);
+  expect(large.buffer).not.toBe(first.buffer);
+  expect(large.bufferSize).toBe(large.size);
+  await producer.disconnect();
+});
