@@ -1,7 +1,17 @@
 import { expect, test } from 'vitest';
+import { PendingSend } from '../../src/client/producer/pending-send.js';
+import {
+  type BatchSettings,
+  type ClosedBatch,
+  NO_IDENTITY,
+  type PartitionQueue,
+  RecordAccumulator,
+} from '../../src/client/producer/record-accumulator.js';
 import { type ClientPlatform, kafkaOn, logLevel, type Producer } from '../../src/index.js';
 import type { ProduceRequest } from '../../src/protocol/requests.js';
 import { readBatchHeader } from '../../src/record/batch-header.js';
+import type { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
+import type { ClientRuntime } from '../../src/runtime/runtime.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 
 interface SentBatch {
@@ -49,8 +59,27 @@ function batchesOf({ topicData }: ProduceRequest): SentBatch[] {
   );
 }
 
+const SETTINGS: BatchSettings = { acks: -1, timeoutMs: 1000, compression: 0 };
+
 function of(size: number, partition = 0): { value: string; partition: number } {
   return { value: 'x'.repeat(size), partition };
+}
+
+function accumulatorOver(runtime: ClientRuntime): RecordAccumulator {
+  return new RecordAccumulator({
+    runtime,
+    batchSize: 60 * 1024,
+    deliveryTimeoutMs: 1000,
+    identity: () => NO_IDENTITY,
+    onReady: () => {},
+    onFailure: () => {},
+    encrypt: undefined,
+  });
+}
+
+function append(accumulator: RecordAccumulator, queue: PartitionQueue, size: number): void {
+  const record = { key: null, value: 'x'.repeat(size), timestampMs: 0 };
+  accumulator.append(queue, { recordAt: () => record, from: 0, to: 1 }, new PendingSend(), SETTINGS);
 }
 
 test('where nothing is out a full batch goes at once, and what is begun waits for company', async () => {
@@ -75,4 +104,41 @@ test('batches that are not full go together, and the small ones in one buffer', 
   expect(large.buffer).not.toBe(first.buffer);
   expect(large.bufferSize).toBe(large.size);
   await producer.disconnect();
+});
+
+test('behind a batch that was filled the next one has all its memory at once', () => {
+  const { runtime } = new InProcessCluster();
+  const accumulator = accumulatorOver(runtime);
+  const [queue] = accumulator.queuesOf('t', 1) as [PartitionQueue];
+  const capacities = [100, 59_000, 100, 100].map((recordSize) => {
+    append(accumulator, queue, recordSize);
+    const capacity = queue.open?.builder.capacity;
+    accumulator.close(queue);
+    return capacity;
+  });
+  expect(capacities[0]).toBeLessThan(4096);
+  expect(capacities[2]).toBe(60 * 1024);
+  expect(capacities[3]).toBeLessThan(4096);
+});
+
+// Goal: who sends to many partitions again and again makes no memory for it each time, and who has sent much keeps little.
+test.each([
+  { batches: 64, recordSize: 100, kept: 64 },
+  { batches: 12, recordSize: 60_000, kept: 4 },
+])('of $batches batches of $recordSize B the memory of $kept serves the next ones', ({ batches, recordSize, kept }) => {
+  const { runtime } = new InProcessCluster();
+  const done: ClosedBatch[] = [];
+  const accumulator = accumulatorOver(runtime);
+  const queues = accumulator.queuesOf('t', batches);
+  const round = (): Set<RecordBatchBuilder | undefined> => {
+    for (const queue of queues) append(accumulator, queue, recordSize);
+    accumulator.closeAll();
+    for (const { closed } of queues) done.push(...closed.splice(0));
+    const builders = new Set(done.map(({ builder }) => builder));
+    for (const batch of done.splice(0)) accumulator.release(batch);
+    return builders;
+  };
+  const first = round();
+  expect(first.size).toBe(batches);
+  expect(first.intersection(round()).size).toBe(kept);
 });

@@ -9,8 +9,8 @@ import type { PendingSend } from './pending-send.js';
 
 /** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
 const SEQUENCES = 2 ** 31;
-/** Each has the memory of a batch. */
-const MAX_IDLE_BUILDERS = 4;
+/** Memory that builders keep while nothing is to be sent: that of four full batches, or of one small batch for each of many partitions. */
+const MAX_IDLE_BYTES = 256 * 1024;
 
 export interface ProducerIdentity {
   readonly producerId: number;
@@ -115,7 +115,9 @@ export class RecordAccumulator {
   readonly #sticky = new Map<string, number>();
   /** Queues that hold something to send. */
   readonly #active = new Set<PartitionQueue>();
-  readonly #builders: RecordBatchBuilder[] = [];
+  #builders: RecordBatchBuilder[] = [];
+  /** The last batch that was closed. */
+  #wasFull = false;
   #bytes = 0;
   #onRoom: (() => void)[] = [];
 
@@ -184,6 +186,7 @@ export class RecordAccumulator {
     const { producerId, producerEpoch } = queue.identity;
     const baseSequence = producerId < 0 ? -1 : takeSequences(queue, recordCount);
     const bytes = open.builder.end({ producerId, producerEpoch, baseSequence });
+    this.#wasFull = bytes.length > this.#options.batchSize / 2;
     const batch: ClosedBatch = {
       queue,
       settings: open.settings,
@@ -261,11 +264,16 @@ export class RecordAccumulator {
     batch.builder = undefined; // to one batch at a time
     builder.clear();
     this.#builders.push(builder);
-    if (this.#bytes === 0) this.#builders.length = Math.min(this.#builders.length, MAX_IDLE_BUILDERS);
+    if (this.#bytes > 0) return;
+    let kept = 0;
+    this.#builders = this.#builders.filter(({ capacity }) => (kept += capacity) <= MAX_IDLE_BYTES);
   }
 
   #open(queue: PartitionQueue, settings: BatchSettings): OpenBatch {
-    const builder = this.#builders.pop() ?? new RecordBatchBuilder({ maxBytes: this.#options.batchSize });
+    const { batchSize: maxBytes } = this.#options;
+    // Who has just filled a batch fills the next one, too: memory that grows is made several times.
+    const builder =
+      this.#builders.pop() ?? new RecordBatchBuilder({ maxBytes, capacity: this.#wasFull ? maxBytes : 0 });
     const openedAtMs = this.#options.runtime.clock.monotonicMs();
     const open: OpenBatch = { builder, settings, parts: [], openedAtMs };
     queue.open = open;
