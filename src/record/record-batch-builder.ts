@@ -38,11 +38,11 @@ const ENCODER = new TextEncoder();
 export type RecordAt = (index: number) => NewRecord;
 
 /** What of the records of a run goes into the gaps. */
-interface Run {
-  readonly keySizes: Int32Array;
-  readonly valueSizes: Int32Array;
-  readonly timestampDeltasMs: Float64Array;
-  count: number;
+class Run {
+  readonly keySizes = new Int32Array(RUN_RECORDS);
+  readonly valueSizes = new Int32Array(RUN_RECORDS);
+  readonly timestampDeltasMs = new Float64Array(RUN_RECORDS);
+  count = 0;
 }
 
 export interface RecordBatchBuilderOptions {
@@ -50,6 +50,8 @@ export interface RecordBatchBuilderOptions {
   readonly maxBytes?: number;
   /** What timestamps are relative to. Default: the timestamp of the first record. */
   readonly baseTimestampMs?: number;
+  /** The memory that it begins with, at least: more is made as it is needed, in few steps. */
+  readonly capacity?: number;
 }
 
 export interface BatchEnding {
@@ -72,20 +74,17 @@ export interface BatchEnding {
 export class RecordBatchBuilder {
   readonly #maxBytes: number;
   readonly #fixedBaseTimestampMs: number | undefined;
-  readonly #run: Run = {
-    keySizes: new Int32Array(RUN_RECORDS),
-    valueSizes: new Int32Array(RUN_RECORDS),
-    timestampDeltasMs: new Float64Array(RUN_RECORDS),
-    count: 0,
-  };
-  #bytes = new Uint8Array(FIRST_CAPACITY);
+  /** Made for the first run: a batch of few records has none. */
+  #run: Run | undefined;
+  #bytes: Uint8Array<ArrayBuffer>;
   #at = BATCH_HEADER_BYTES;
   #recordCount = 0;
   #lastOffsetDelta = -1;
   #baseTimestampMs = NO_TIMESTAMP;
   #maxTimestampMs = NO_TIMESTAMP;
 
-  constructor({ maxBytes = Number.MAX_SAFE_INTEGER, baseTimestampMs }: RecordBatchBuilderOptions = {}) {
+  constructor({ maxBytes = Number.MAX_SAFE_INTEGER, baseTimestampMs, capacity = 0 }: RecordBatchBuilderOptions = {}) {
+    this.#bytes = new Uint8Array(Math.max(capacity, FIRST_CAPACITY));
     this.#maxBytes = maxBytes;
     this.#fixedBaseTimestampMs = baseTimestampMs;
   }
@@ -97,6 +96,11 @@ export class RecordBatchBuilder {
   /** Of the batch as it stands, its head included. */
   get sizeInBytes(): number {
     return this.#at;
+  }
+
+  /** Of the memory that it keeps. */
+  get capacity(): number {
+    return this.#bytes.length;
   }
 
   /** -1 while empty. */
@@ -147,12 +151,16 @@ export class RecordBatchBuilder {
   appendMany(recordAt: RecordAt, from: number, to: number): number {
     let next = from;
     while (next < to) {
-      const text = this.#textOfRun(recordAt, next, to);
-      const { count } = this.#run;
-      if (count >= RUN_FROM && this.#encode(text)) {
-        for (let i = 0; i < count; i++) this.#fillGaps(i);
-        next += count;
-        continue;
+      let count = 0;
+      if (to - next >= RUN_FROM && this.#recordCount > 0) {
+        const run = (this.#run ??= new Run());
+        const text = this.#textOfRun(run, recordAt, next, to);
+        count = run.count;
+        if (count >= RUN_FROM && this.#encode(text)) {
+          for (let i = 0; i < count; i++) this.#fillGaps(run, i);
+          next += count;
+          continue;
+        }
       }
       // What makes no run, or the one record that cannot be part of any.
       for (const stop = next + Math.max(count, 1); next < stop; next++) {
@@ -226,11 +234,9 @@ export class RecordBatchBuilder {
   }
 
   /** The texts of as many records as make one run, with the gaps between them. A length is taken for a size. */
-  #textOfRun(recordAt: RecordAt, from: number, to: number): string {
-    const run = this.#run;
+  #textOfRun(run: Run, recordAt: RecordAt, from: number, to: number): string {
     run.count = 0;
     let text = '';
-    if (to - from < RUN_FROM || this.#recordCount === 0) return text;
     for (const most = Math.min(to - from, RUN_RECORDS); run.count < most; run.count++) {
       const { key, value, headers, timestampMs } = recordAt(from + run.count);
       if (!isText(key) || !isText(value) || (headers !== undefined && headers.length > 0)) break;
@@ -263,11 +269,11 @@ export class RecordBatchBuilder {
   }
 
   /** Makes the next record of the run of what is there already. */
-  #fillGaps(index: number): void {
+  #fillGaps(run: Run, index: number): void {
     const bytes = this.#bytes;
-    const keySize = this.#run.keySizes[index]!;
-    const valueSize = this.#run.valueSizes[index]!;
-    const timestampDeltaMs = this.#run.timestampDeltasMs[index]!;
+    const keySize = run.keySizes[index]!;
+    const valueSize = run.valueSizes[index]!;
+    const timestampDeltaMs = run.timestampDeltasMs[index]!;
     const offsetDelta = ++this.#lastOffsetDelta;
     const deltasSize = varlongSize(timestampDeltaMs) + varintSize(offsetDelta);
     const bodySize = 2 + deltasSize + sizeWithLength(keySize) + sizeWithLength(valueSize);

@@ -98,7 +98,7 @@ export function makeProducer<K, V>(
         config.deliveryTimeout ??
         Math.max(DEFAULT_DELIVERY_TIMEOUT_MS, (config.linger ?? 0) + DEFAULT_PRODUCE_TIMEOUT_MS),
       identity: () => identity,
-      onReady: () => sender.wake(),
+      onReady: () => sender.batchReady(),
       onFailure: (batch, error) => sender.failed(batch, error),
       encrypt: encryption && (async (bytes) => (await encryptionPart()).encryptForTopic(bytes, encryption)),
     });

@@ -9,8 +9,8 @@ import type { PendingSend } from './pending-send.js';
 
 /** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
 const SEQUENCES = 2 ** 31;
-/** Each has the memory of a batch. */
-const MAX_IDLE_BUILDERS = 4;
+/** Memory that builders keep while nothing is to be sent: that of four full batches, or of one small batch for each of many partitions. */
+const MAX_IDLE_BYTES = 256 * 1024;
 
 export interface ProducerIdentity {
   readonly producerId: number;
@@ -101,7 +101,7 @@ interface AccumulatorOptions {
   readonly deliveryTimeoutMs: number;
   /** The identity that new partitions begin with. */
   readonly identity: () => ProducerIdentity;
-  /** A batch was closed, or has become ready to be sent. */
+  /** A full batch was closed, or one has become ready to be sent. */
   readonly onReady: () => void;
   readonly onFailure: (batch: ClosedBatch, error: unknown) => void;
   /** Of whole batches; undefined: they are sent in clear. */
@@ -115,7 +115,9 @@ export class RecordAccumulator {
   readonly #sticky = new Map<string, number>();
   /** Queues that hold something to send. */
   readonly #active = new Set<PartitionQueue>();
-  readonly #builders: RecordBatchBuilder[] = [];
+  #builders: RecordBatchBuilder[] = [];
+  /** The last batch that was closed. */
+  #wasFull = false;
   #bytes = 0;
   #onRoom: (() => void)[] = [];
 
@@ -167,7 +169,11 @@ export class RecordAccumulator {
       parts.push({ send, first });
       send.addBatch();
     }
-    if (count < to - from || builder.sizeInBytes >= this.#options.batchSize) this.close(queue);
+    const isFull = count < to - from || builder.sizeInBytes >= this.#options.batchSize;
+    if (isFull) {
+      this.close(queue);
+      this.#options.onReady();
+    }
     return count;
   }
 
@@ -180,6 +186,7 @@ export class RecordAccumulator {
     const { producerId, producerEpoch } = queue.identity;
     const baseSequence = producerId < 0 ? -1 : takeSequences(queue, recordCount);
     const bytes = open.builder.end({ producerId, producerEpoch, baseSequence });
+    this.#wasFull = bytes.length > this.#options.batchSize / 2;
     const batch: ClosedBatch = {
       queue,
       settings: open.settings,
@@ -199,8 +206,7 @@ export class RecordAccumulator {
     this.#bytes += bytes.length;
     queue.closed.push(batch);
     if (this.#sticky.get(queue.topic) === queue.partition) this.#sticky.delete(queue.topic);
-    if (open.settings.compression === NO_COMPRESSION && !this.#options.encrypt) this.#options.onReady();
-    else void this.#prepare(batch);
+    if (open.settings.compression !== NO_COMPRESSION || this.#options.encrypt) void this.#prepare(batch);
   }
 
   closeAll(): void {
@@ -258,11 +264,16 @@ export class RecordAccumulator {
     batch.builder = undefined; // to one batch at a time
     builder.clear();
     this.#builders.push(builder);
-    if (this.#bytes === 0) this.#builders.length = Math.min(this.#builders.length, MAX_IDLE_BUILDERS);
+    if (this.#bytes > 0) return;
+    let kept = 0;
+    this.#builders = this.#builders.filter(({ capacity }) => (kept += capacity) <= MAX_IDLE_BYTES);
   }
 
   #open(queue: PartitionQueue, settings: BatchSettings): OpenBatch {
-    const builder = this.#builders.pop() ?? new RecordBatchBuilder({ maxBytes: this.#options.batchSize });
+    const { batchSize: maxBytes } = this.#options;
+    // Who has just filled a batch fills the next one, too: memory that grows is made several times.
+    const builder =
+      this.#builders.pop() ?? new RecordBatchBuilder({ maxBytes, capacity: this.#wasFull ? maxBytes : 0 });
     const openedAtMs = this.#options.runtime.clock.monotonicMs();
     const open: OpenBatch = { builder, settings, parts: [], openedAtMs };
     queue.open = open;

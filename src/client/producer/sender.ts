@@ -2,6 +2,7 @@ import { errorOf, KafkaError } from '../../protocol/errors.js';
 import { MAX_PRODUCER_BATCHES_IN_FLIGHT, type ProduceRequest, type ProduceResponse } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
+import { concatBytes } from '../../util/bytes.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import { LazyPart } from '../client-front.js';
@@ -22,6 +23,8 @@ import {
 const MAX_REQUEST_BYTES = 2 ** 20;
 /** Of one partition a request carries at most so many batches, so that small ones leave room for later requests. */
 const MAX_REQUEST_BATCHES = MAX_PRODUCER_BATCHES_IN_FLIGHT / 4;
+/** Smaller batches of a request share a buffer. */
+const SMALL_BATCH_BYTES = 2 ** 12;
 /** What is ready goes at once when it is this much, even while the caller goes on sending. */
 const EAGER_BYTES = 2 ** 18;
 /**
@@ -96,13 +99,19 @@ export class Sender {
   /** Looks for something to send: now if there is much, else once the present step of the program is over. */
   wake(turns = 1): void {
     if (this.#closed) return;
-    if (this.unsentBytes >= EAGER_BYTES || this.#goesAlone()) this.#drain(false);
+    if (this.unsentBytes >= EAGER_BYTES) this.#drain(false);
     if (this.#drainDue) return;
     this.#drainDue = true;
     void passed(turns).then(() => {
       this.#drainDue = false;
       if (!this.#closed) this.#drain(this.#requestsInFlight === 0 || this.#flushing > 0);
     });
+  }
+
+  /** A batch takes no more records. Where nothing is out it waits for no company: the disk works while more is made ready. */
+  batchReady(): void {
+    if (this.isIdle && !this.#closed) this.#drain(false);
+    this.wake();
   }
 
   /** Sends without lingering until `until` settles. */
@@ -195,15 +204,6 @@ export class Sender {
     // Requests may overtake each other, batches of one request do not.
     if (batch.attempts > 0 && !taken.includes(oldest)) return undefined;
     return batch.ordinal - oldest.ordinal < MAX_PRODUCER_BATCHES_IN_FLIGHT ? batch : undefined;
-  }
-
-  /** Whether there is a first batch that goes alone: it waits for no company, while more is made ready meanwhile. */
-  #goesAlone(): boolean {
-    if (!this.isIdle || this.unsentBytes <= 0) return false;
-    for (const { closed, identity, established } of this.#options.accumulator.active) {
-      if (closed.length > 0 && identity.producerId >= 0 && !established) return true;
-    }
-    return false;
   }
 
   #lingered(queue: PartitionQueue, nowMs: number): boolean {
@@ -389,14 +389,26 @@ function answersByPartition({ responses }: ProduceResponse): Map<string, Produce
 
 function topicData(batches: readonly ClosedBatch[]): ProduceRequest['topicData'] {
   const topics = new Map<string, ProduceRequest['topicData'][number]['partitionData'][number][]>();
-  for (const { queue, bytes } of batches) {
+  const copies = copiesOf(batches);
+  for (const [at, { queue }] of batches.entries()) {
     const { incarnationId } = queue.identity;
     const { log } = queue;
     let partitions = topics.get(queue.topic);
     if (partitions === undefined) topics.set(queue.topic, (partitions = []));
-    partitions.push({ index: queue.partition, records: bytes.slice(), incarnationId, log });
+    partitions.push({ index: queue.partition, records: copies[at]!, incarnationId, log });
   }
   return Array.from(topics, ([name, partitionData]) => ({ name, partitionData }));
+}
+
+/**
+ * What the request gives away. To pass a buffer on costs both sides more than to copy a small batch once more, so that
+ * those share one; a large batch has its own, which goes as it is right into the database.
+ */
+function copiesOf(batches: readonly ClosedBatch[]): Uint8Array[] {
+  const isSmall = ({ length }: Uint8Array): boolean => length < SMALL_BATCH_BYTES;
+  const shared = concatBytes(batches.map(({ bytes }) => bytes).filter(isSmall));
+  let at = 0;
+  return batches.map(({ bytes }) => (isSmall(bytes) ? shared.subarray(at, (at += bytes.length)) : bytes.slice()));
 }
 
 function takeOut(batches: ClosedBatch[], batch: ClosedBatch): void {
