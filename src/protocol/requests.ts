@@ -521,6 +521,8 @@ export interface HeartbeatRequest {
   readonly generationId: number;
   readonly memberId: string;
   readonly groupInstanceId: string | null;
+  /** *Ours*: answered so much later, or as soon as the group rebalances or the member is out. */
+  readonly waitMs?: number;
 }
 
 export interface HeartbeatResponse extends Outcome {}

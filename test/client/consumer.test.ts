@@ -112,6 +112,25 @@ test('two members share the partitions; when one leaves the other gets them all,
   await a.disconnect();
 });
 
+test('a group that rebalances waits for nobody’s next heartbeat', async () => {
+  await topic('t', 2);
+  // Should one be waited for, this test does not end.
+  const config = { groupId: 'g', heartbeatInterval: 600_000, sessionTimeout: 1_800_000 };
+  const [a, b] = [kafka.consumer(config), kafka.consumer(config)];
+  const alone = deferred();
+  await a.subscribe({ topic: 't' });
+  await b.subscribe({ topic: 't' });
+  await a.run();
+  await b.run();
+  expect([...a.assignment(), ...b.assignment()].map(({ partition }) => partition).sort()).toEqual([0, 1]);
+  a.on(a.events.GROUP_JOIN, () => {
+    if (a.assignment().length === 2) alone.resolve();
+  });
+  await b.disconnect();
+  await alone.promise;
+  await a.disconnect();
+});
+
 test('heartbeats do not wait for handlers: a handler longer than the session keeps its partition', async () => {
   await topic('t');
   await produce('t', 0, 1);

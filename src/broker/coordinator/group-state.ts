@@ -25,6 +25,9 @@ export interface GroupMember {
   readonly owesSync: boolean;
   readonly joinCall: CallId | undefined;
   readonly syncCall: CallId | undefined;
+  /** A heartbeat that waits for news, until then. The session runs on meanwhile. */
+  readonly newsCall: CallId | undefined;
+  readonly newsDueMs: number;
 }
 
 export type GroupPhase =
@@ -225,6 +228,8 @@ function addMember(step: Step, { call, request }: JoinEvent, memberId: string): 
     owesSync: false,
     joinCall: call,
     syncCall: undefined,
+    newsCall: undefined,
+    newsDueMs: 0,
   });
   const { phase } = group;
   if (phase.name === 'PreparingRebalance' && phase.initial !== undefined) {
@@ -246,6 +251,7 @@ function replaceStaticMember(step: Step, { call, request, newMemberId }: JoinEve
     memberId: newMemberId,
     joinCall: undefined,
     syncCall: undefined,
+    newsCall: undefined,
     sessionDeadlineMs: nowMs + request.sessionTimeoutMs,
   };
   group.members = new Map(
@@ -273,6 +279,7 @@ function awaitJoin(step: Step, call: CallId, member: GroupMember, request: Reque
     ...{ protocols, sessionTimeoutMs, rebalanceTimeoutMs, clientId, clientHost },
     joinCall: call,
     syncCall: undefined,
+    newsCall: undefined,
   });
 }
 
@@ -295,7 +302,9 @@ function prepareRebalance(step: Step): void {
     case 'Stable':
       for (const member of group.members.values()) {
         const assignment = group.phase.name === 'Stable' ? member.assignment : NO_BYTES;
-        group.members.set(member.memberId, { ...member, assignment, syncCall: undefined, owesSync: false });
+        const left = { syncCall: undefined, newsCall: undefined, owesSync: false };
+        group.members.set(member.memberId, { ...member, ...left, assignment });
+        if (member.newsCall !== undefined) replyHeartbeat(step, member.newsCall, rebalancing(group));
         if (member.syncCall === undefined) continue;
         seen(step, member.memberId); // its session stood still while it waited
         replySync(step, member.syncCall, rebalancing(group));
@@ -422,14 +431,18 @@ function assign(step: Step, deadlineMs: number, assignments: Requests['SyncGroup
 // ---------------------------------------------------------------- life and death
 
 function heartbeat(step: Step, { call, request }: Extract<GroupEvent, { type: 'Heartbeat' }>): void {
-  const { group } = step;
+  const { group, nowMs } = step;
+  const { memberId, waitMs = 0 } = request;
   let error = generationError(group, request);
   if (error === undefined) {
-    seen(step, request.memberId);
+    seen(step, memberId);
     if (group.phase.name === 'PreparingRebalance') error = rebalancing(group);
   }
-  const response = error === undefined ? NO_ERROR : errorFields(error);
-  step.effects.push({ type: 'Reply', call, api: 'Heartbeat', response });
+  if (error !== undefined) return replyHeartbeat(step, call, error);
+  if (!(waitMs > 0)) return replyHeartbeat(step, call);
+  const member = present(group.members.get(memberId), 'generationError checked it');
+  if (member.newsCall !== undefined) replyHeartbeat(step, member.newsCall);
+  group.members.set(memberId, { ...member, newsCall: call, newsDueMs: nowMs + waitMs });
 }
 
 function leave(step: Step, { call, request }: Extract<GroupEvent, { type: 'LeaveGroup' }>): void {
@@ -455,6 +468,11 @@ function tick(step: Step): void {
   for (const [memberId, lapsesMs] of group.pendingMembers) if (lapsesMs <= nowMs) group.pendingMembers.delete(memberId);
   for (const member of [...group.members.values()]) if (sessionEndMs(member) <= nowMs) remove(step, member);
   membersWent(step, countBefore);
+  for (const member of [...group.members.values()]) {
+    if (member.newsCall === undefined || member.newsDueMs > nowMs) continue;
+    replyHeartbeat(step, member.newsCall);
+    group.members.set(member.memberId, { ...member, newsCall: undefined });
+  }
 
   const { phase } = group;
   if (!('deadlineMs' in phase) || phase.deadlineMs > nowMs) return;
@@ -480,7 +498,7 @@ export function nextDeadlineMs(group: GroupState): number | undefined {
   let owed = phase.name === 'PreparingRebalance';
   for (const lapsesMs of group.pendingMembers.values()) next = Math.min(next, lapsesMs);
   for (const member of group.members.values()) {
-    next = Math.min(next, sessionEndMs(member));
+    next = Math.min(next, sessionEndMs(member), member.newsCall === undefined ? next : member.newsDueMs);
     owed ||= member.owesSync;
   }
   if (owed && 'deadlineMs' in phase) next = Math.min(next, phase.deadlineMs);
@@ -501,6 +519,7 @@ function seen(step: Step, memberId: string): void {
 /** The member may be dead: from now on its session runs. */
 function endCall({ group, nowMs }: Step, call: CallId): void {
   for (const member of group.members.values()) {
+    if (member.newsCall === call) group.members.set(member.memberId, { ...member, newsCall: undefined });
     if (member.joinCall !== call && member.syncCall !== call) continue;
     const sessionDeadlineMs = nowMs + member.sessionTimeoutMs;
     const owesSync = member.owesSync || member.syncCall === call;
@@ -607,7 +626,8 @@ function noCommonProtocol(group: GroupState, { protocolType, protocols }: Reques
 
 // ---------------------------------------------------------------- answers
 
-function failCalls(step: Step, { memberId, joinCall, syncCall }: GroupMember, error: KafkaError): void {
+function failCalls(step: Step, { memberId, joinCall, syncCall, newsCall }: GroupMember, error: KafkaError): void {
+  if (newsCall !== undefined) replyHeartbeat(step, newsCall, error);
   if (joinCall !== undefined) failJoin(step, joinCall, memberId, error);
   if (syncCall !== undefined) replySync(step, syncCall, error);
 }
@@ -629,6 +649,11 @@ function joinReply(call: CallId, group: GroupState, member: GroupMember): GroupE
     }),
   };
   return { type: 'Reply', call, api: 'JoinGroup', response };
+}
+
+function replyHeartbeat({ effects }: Step, call: CallId, error?: KafkaError): void {
+  const response = error === undefined ? NO_ERROR : errorFields(error);
+  effects.push({ type: 'Reply', call, api: 'Heartbeat', response });
 }
 
 function replySync({ effects }: Step, call: CallId, answer: KafkaError | Uint8Array): void {

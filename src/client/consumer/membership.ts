@@ -4,7 +4,7 @@ import { abortable } from '../../util/signal.js';
 import type { GroupMember, GroupMemberAssignment } from '../api/consumer.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import { isRetriable } from '../retry.js';
 import { type MembershipEffect, type MembershipEvent, NOT_JOINED, stepMembership } from './membership-state.js';
 
@@ -45,8 +45,8 @@ export interface GroupMembershipOptions {
 }
 
 /**
- * Keeps a consumer in its group. Heartbeats go on by themselves, whatever handlers do; because background tabs get few
- * timers, `heartbeatIfDue` also lets every answer of a fetch send one.
+ * Keeps a consumer in its group. Heartbeats go on by themselves, whatever handlers do; `heartbeatIfDue` also lets every
+ * answer of a fetch send one.
  */
 export class GroupMembership {
   readonly #options: GroupMembershipOptions;
@@ -257,16 +257,30 @@ export class GroupMembership {
     const beats = new AbortController();
     this.#beats = beats;
     this.#lastBeatMs = clock.monotonicMs();
-    const loop = async (): Promise<void> => {
+    // Each waits at the coordinator until the next is due, or there is news: a rebalance takes no interval to be heard of, and
+    // hidden tabs, whose timers may come once a minute, are driven by the answers.
+    const beat = async (): Promise<void> => {
       while (!beats.signal.aborted) {
-        const dueMs = this.#lastBeatMs + heartbeatIntervalMs - clock.monotonicMs();
+        const sentMs = clock.monotonicMs();
+        this.#lastBeatMs = sentMs;
+        await this.#heartbeat(beats.signal, heartbeatIntervalMs);
+        const earlyMs = sentMs + heartbeatIntervalMs - clock.monotonicMs();
+        if (earlyMs > heartbeatIntervalMs / 2) await clock.sleep(earlyMs, beats.signal);
+      }
+    };
+    // While that one is not answered.
+    const repeat = async (): Promise<void> => {
+      while (!beats.signal.aborted) {
+        const dueMs = this.#lastBeatMs + 1.5 * heartbeatIntervalMs - clock.monotonicMs();
         await clock.sleep(Math.max(1, dueMs), beats.signal);
         await this.heartbeatIfDue();
       }
     };
-    loop().catch((error) => {
-      if (!beats.signal.aborted) this.#options.onFailure(error);
-    });
+    for (const running of [beat(), repeat()]) {
+      running.catch((error) => {
+        if (!beats.signal.aborted) this.#options.onFailure(error);
+      });
+    }
   }
 
   #stopBeating(): void {
@@ -274,18 +288,25 @@ export class GroupMembership {
   }
 
   async #beat(): Promise<void> {
-    const { connection, groupId, groupInstanceId, onHeartbeat } = this.#options;
+    this.#lastBeatMs = this.#options.connection.runtime.clock.monotonicMs();
+    await this.#heartbeat(this.#beats!.signal, 0);
+  }
+
+  async #heartbeat(signal: AbortSignal, waitMs: number): Promise<void> {
+    const { connection, retry, groupId, groupInstanceId, onHeartbeat } = this.#options;
     const { generationId, memberId } = this.member;
-    this.#lastBeatMs = connection.runtime.clock.monotonicMs();
+    const request = { groupId, generationId, memberId, groupInstanceId, waitMs };
+    const send = async (): Promise<void> =>
+      throwOnError(await connection.request('Heartbeat', request, { signal, waitMs }));
     try {
-      const request = { groupId, generationId, memberId, groupInstanceId };
-      throwOnError(await connection.request('Heartbeat', request, { signal: this.#beats!.signal }));
+      // One that waits is to wait at the next coordinator, too, as soon as there is one.
+      await (waitMs > 0 ? connection.retry({ options: retry, signal }, send) : send());
       onHeartbeat({ memberId, generationId });
     } catch (caught) {
       const error = toKafkaJSError(caught);
-      const isOld = this.#beats!.signal.aborted || this.member.generationId !== generationId;
+      const isOld = signal.aborted || this.member.generationId !== generationId;
       // A coordinator that cannot be reached now may be there for the next one.
-      if (isOld || isRetriable(error)) return;
+      if (isOld || isRetriable(error) || error instanceof KafkaJSNumberOfRetriesExceeded) return;
       if (error instanceof KafkaJSProtocolError) {
         if (this.isStable) this.#dispatch({ type: 'Refused', error: error.type });
         return;

@@ -328,7 +328,8 @@ class GroupWorld {
         this.#ask(this.#group.sync(id, generation, this.#assignments(), instance));
         break;
       case 6:
-        this.#group.heartbeat(id, generation, instance);
+        if (instance === null && this.#random.below(2) === 0) this.#ask(this.#group.awaitNews(id, generation));
+        else this.#group.heartbeat(id, generation, instance);
         break;
       case 7:
         if (this.#random.below(4) === 0) this.#group.leave(id, instance);
@@ -377,7 +378,7 @@ class GroupWorld {
     const { state, replies } = this.#group;
     assert(state.generationId >= this.#generation);
     this.#generation = state.generationId;
-    const held = [...state.members.values()].flatMap(({ joinCall, syncCall }) => [joinCall, syncCall]);
+    const held = [...state.members.values()].flatMap((m) => [m.joinCall, m.syncCall, m.newsCall]);
     for (const call of this.#asked) if (replies.has(call)) this.#asked.delete(call);
     const waiting = [...this.#asked];
     assert.deepEqual(held.filter((call) => call !== undefined).sort(), waiting.sort());
@@ -402,3 +403,72 @@ class GroupWorld {
     }
   }
 }
+
+describe('a heartbeat that waits', () => {
+  test('is answered as soon as the group rebalances, where others would only be by their next', () => {
+    const { group, a, b } = stablePair();
+    const news = [group.awaitNews(a, 2), group.awaitNews(b, 2)];
+    expect(news.map((call) => group.replies.has(call))).toEqual([false, false]);
+    group.joinNew();
+    const codes = news.map((call) => group.replies.get(call)?.response.errorCode);
+    expect(codes).toEqual([errorCode('REBALANCE_IN_PROGRESS'), errorCode('REBALANCE_IN_PROGRESS')]);
+  });
+
+  test('is answered at once where the group rebalances already, or the member is not of it', () => {
+    const { group, a } = stablePair();
+    group.joinNew();
+    const [during, stranger, old] = [group.awaitNews(a, 2), group.awaitNews('nobody', 2), group.awaitNews(a, 1)];
+    const codes = [during, stranger, old].map((call) => group.replies.get(call)?.response.errorCode);
+    expect(codes).toEqual(
+      (['REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'] as const).map((name) => errorCode(name)),
+    );
+  });
+
+  test('is answered when its time is over, or by the next that waits, and is a sign of life but once', () => {
+    const { group, a, b } = stablePair();
+    const first = group.awaitNews(a, 2);
+    group.advance(2_999);
+    expect(group.replies.has(first)).toBe(false);
+    group.advance(1);
+    expect(group.replies.get(first)?.response.errorCode).toBe(NONE);
+    const [second, third] = [group.awaitNews(a, 2), group.awaitNews(a, 2)];
+    expect([second, third].map((call) => group.replies.get(call)?.response.errorCode)).toEqual([NONE, undefined]);
+    group.advance(26_000);
+    group.heartbeat(b, 2);
+    group.advance(3_999);
+    expect([...group.state.members.keys()]).toEqual([a, b]);
+    group.advance(1);
+    expect([...group.state.members.keys()]).toEqual([b]);
+  });
+
+  test('tells of the end of the session', () => {
+    const { group, a, b } = stablePair();
+    group.advance(10_000);
+    group.heartbeat(b, 2);
+    group.advance(19_999);
+    const request = { groupId: 'g', generationId: 2, memberId: b, groupInstanceId: null, waitMs: 60_000 };
+    group.send({ type: 'Heartbeat', call: 99, request });
+    group.advance(1);
+    expect(group.state.members.has(a)).toBe(false);
+    expect(group.replies.get(99)?.response.errorCode).toBe(errorCode('REBALANCE_IN_PROGRESS'));
+  });
+
+  test('that nobody waits for any more is forgotten, and the member is not', () => {
+    const { group, a } = stablePair();
+    const news = group.awaitNews(a, 2);
+    group.endCall(news);
+    group.joinNew();
+    expect(group.replies.has(news)).toBe(false);
+    expect(group.heartbeat(a, 2)).toBe(errorCode('REBALANCE_IN_PROGRESS'));
+  });
+
+  test('of a member that joins again or leaves is answered', () => {
+    const { group, a, b } = stablePair();
+    const news = [group.awaitNews(a, 2), group.awaitNews(b, 2)];
+    group.leave(b);
+    expect(news.map((call) => group.replies.get(call)?.response.errorCode)).toEqual([
+      errorCode('REBALANCE_IN_PROGRESS'),
+      errorCode('UNKNOWN_MEMBER_ID'),
+    ]);
+  });
+});
