@@ -175,7 +175,7 @@ export class Transport {
     let waitedMs = 0;
     try {
       for (
-        let askMs = ASK_MS + waitOf(call.request);
+        let askMs = ASK_MS + ((call.request as OwnTime).waitMs ?? 0);
         waitedMs < call.timeoutMs;
         askMs = Math.min(askMs * 2, MAX_ASK_MS)
       ) {
@@ -349,13 +349,15 @@ const FORGOTTEN: Failure = {
 
 /** What a request may rightly take: a rebalance, or the time that it names. */
 function ownTimeMs(request: object): number {
-  const { rebalanceTimeoutMs, timeoutMs } = request as { rebalanceTimeoutMs?: number; timeoutMs?: number };
-  return Math.max(0, rebalanceTimeoutMs ?? timeoutMs ?? waitOf(request));
+  const { rebalanceTimeoutMs, timeoutMs, waitMs } = request as OwnTime;
+  return Math.max(0, rebalanceTimeoutMs ?? timeoutMs ?? waitMs ?? 0);
 }
 
-/** For how long nobody expects an answer. */
-function waitOf(request: unknown): number {
-  return (request as { waitMs?: number }).waitMs ?? 0;
+interface OwnTime {
+  readonly rebalanceTimeoutMs?: number;
+  readonly timeoutMs?: number;
+  /** So long nobody expects an answer. */
+  readonly waitMs?: number;
 }
 
 function parseEnvelope(data: unknown): Envelope | undefined {

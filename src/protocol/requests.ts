@@ -487,6 +487,7 @@ export interface JoinGroupRequest {
   readonly protocols: readonly { readonly name: string; readonly metadata: Uint8Array }[];
   /** *Ours* to name in groups' descriptions; Kafka has them in the request header. */
   readonly clientId: string;
+  /** A slash and the lock of its worker, as its host writes in: where that is free, the member is dead. */
   readonly clientHost: string;
 }
 

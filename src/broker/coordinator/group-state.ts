@@ -30,6 +30,12 @@ export interface GroupMember {
   readonly newsDueMs: number;
 }
 
+/** Was given its id and has not used it to join yet (KIP-394). */
+export interface PendingMember {
+  readonly clientHost: string;
+  readonly lapsesMs: number;
+}
+
 export type GroupPhase =
   | { readonly name: 'Empty' }
   | {
@@ -52,8 +58,8 @@ export interface GroupState {
   readonly leaderId: string | null;
   /** By member id, in the order of their coming. */
   readonly members: ReadonlyMap<string, GroupMember>;
-  /** Member ids given out and not yet used to join (KIP-394) → when they lapse. */
-  readonly pendingMembers: ReadonlyMap<string, number>;
+  /** By member id. */
+  readonly pendingMembers: ReadonlyMap<string, PendingMember>;
 }
 
 export type GroupEvent =
@@ -68,6 +74,8 @@ export type GroupEvent =
   | { readonly type: 'LeaveGroup'; readonly call: CallId; readonly request: Requests['LeaveGroup'] }
   /** A commit of the member was taken: as good as a heartbeat. */
   | { readonly type: 'MemberCommitted'; readonly memberId: string }
+  /** All that lived there is dead, which nobody has to wait a session timeout for; save static members, who may be back. */
+  | { readonly type: 'HostDied'; readonly clientHost: string }
   /** Nobody waits for this answer any more. */
   | { readonly type: 'CallEnded'; readonly call: CallId }
   /** Time has passed. */
@@ -147,6 +155,9 @@ export function stepGroup(
     case 'MemberCommitted':
       seen(step, event.memberId);
       break;
+    case 'HostDied':
+      hostDied(step, event.clientHost);
+      break;
     case 'CallEnded':
       endCall(step, event.call);
       break;
@@ -161,7 +172,7 @@ export function stepGroup(
 
 type Draft = { -readonly [F in keyof GroupState]: GroupState[F] } & {
   members: Map<string, GroupMember>;
-  pendingMembers: Map<string, number>;
+  pendingMembers: Map<string, PendingMember>;
 };
 
 interface Step extends GroupContext {
@@ -181,7 +192,8 @@ function join(step: Step, event: JoinEvent): void {
 
   if (memberId === '') {
     if (groupInstanceId === null) {
-      group.pendingMembers.set(newMemberId, nowMs + request.sessionTimeoutMs);
+      const { clientHost, sessionTimeoutMs } = request;
+      group.pendingMembers.set(newMemberId, { clientHost, lapsesMs: nowMs + sessionTimeoutMs });
       const error = new KafkaError('MEMBER_ID_REQUIRED', `join again as member ${newMemberId}`);
       return failJoin(step, call, newMemberId, error);
     }
@@ -462,10 +474,23 @@ function leave(step: Step, { call, request }: Extract<GroupEvent, { type: 'Leave
   step.effects.push({ type: 'Reply', call, api: 'LeaveGroup', response: { ...NO_ERROR, members } });
 }
 
+function hostDied(step: Step, clientHost: string): void {
+  const { group } = step;
+  const countBefore = group.members.size;
+  for (const [memberId, pending] of group.pendingMembers) {
+    if (pending.clientHost === clientHost) group.pendingMembers.delete(memberId);
+  }
+  for (const member of [...group.members.values()]) {
+    if (member.clientHost === clientHost && member.groupInstanceId === null) remove(step, member);
+  }
+  membersWent(step, countBefore);
+}
+
 function tick(step: Step): void {
   const { group, nowMs } = step;
   let countBefore = group.members.size;
-  for (const [memberId, lapsesMs] of group.pendingMembers) if (lapsesMs <= nowMs) group.pendingMembers.delete(memberId);
+  for (const [memberId, { lapsesMs }] of group.pendingMembers)
+    if (lapsesMs <= nowMs) group.pendingMembers.delete(memberId);
   for (const member of [...group.members.values()]) if (sessionEndMs(member) <= nowMs) remove(step, member);
   membersWent(step, countBefore);
   for (const member of [...group.members.values()]) {
@@ -496,7 +521,7 @@ export function nextDeadlineMs(group: GroupState): number | undefined {
   const { phase } = group;
   let next = Number.POSITIVE_INFINITY;
   let owed = phase.name === 'PreparingRebalance';
-  for (const lapsesMs of group.pendingMembers.values()) next = Math.min(next, lapsesMs);
+  for (const { lapsesMs } of group.pendingMembers.values()) next = Math.min(next, lapsesMs);
   for (const member of group.members.values()) {
     next = Math.min(next, sessionEndMs(member), member.newsCall === undefined ? next : member.newsDueMs);
     owed ||= member.owesSync;

@@ -187,7 +187,7 @@ export class GroupMembership {
       protocolType: 'consumer',
       protocols: protocols(),
       clientId: connection.clientId,
-      clientHost: '/tab',
+      clientHost: '',
     };
     let assignedId: string | undefined;
     await this.#guarded(

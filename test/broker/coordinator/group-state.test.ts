@@ -313,15 +313,20 @@ class GroupWorld {
     const instance = state.members.get(id)?.groupInstanceId ?? null;
     const generation = state.generationId - (this.#random.below(8) === 0 ? 1 : 0);
     switch (this.#random.below(9)) {
-      case 0:
-        this.#ask(
-          this.#group.join({ groupInstanceId: this.#random.below(3) === 0 ? `i${this.#random.below(3)}` : null }),
-        );
+      case 0: {
+        const groupInstanceId = this.#random.below(3) === 0 ? `i${this.#random.below(3)}` : null;
+        this.#ask(this.#group.join({ groupInstanceId, clientHost: this.#someHost() }));
         break;
+      }
       case 1:
       case 2:
       case 3:
-        this.#ask(this.#group.join({ memberId: id, groupInstanceId: instance, rebalanceTimeoutMs: 20_000 }));
+        this.#ask(
+          this.#group.join({
+            ...{ memberId: id, groupInstanceId: instance, rebalanceTimeoutMs: 20_000 },
+            clientHost: state.members.get(id)?.clientHost ?? this.#someHost(),
+          }),
+        );
         break;
       case 4:
       case 5:
@@ -333,6 +338,7 @@ class GroupWorld {
         break;
       case 7:
         if (this.#random.below(4) === 0) this.#group.leave(id, instance);
+        else if (this.#random.below(8) === 0) this.#group.send({ type: 'HostDied', clientHost: this.#someHost() });
         else this.#group.advance(this.#random.below(12_000));
         break;
       default: {
@@ -370,6 +376,10 @@ class GroupWorld {
     return this.#ids[this.#random.below(Math.max(1, this.#ids.length))] ?? 'nobody';
   }
 
+  #someHost(): string {
+    return `tab${this.#random.below(3)}`;
+  }
+
   #assignments(): Record<string, string> {
     return Object.fromEntries([...this.#group.state.members.keys()].map((id, partition) => [id, `p${partition}`]));
   }
@@ -403,6 +413,52 @@ class GroupWorld {
     }
   }
 }
+
+describe('a host that dies', () => {
+  /** `a` in one tab; `b`, one that is static, and one that only has its id, in the other. */
+  function tabs(): { group: GroupDriver; a: string } {
+    const group = new GroupDriver();
+    const a = group.joined(group.joinNew({ clientHost: 'here' }))?.memberId ?? '';
+    group.sync(a, 1, { [a]: 'all' });
+    group.joinNew({ clientHost: 'there' });
+    group.join({ groupInstanceId: 'still', clientHost: 'there' }, 'still-1');
+    group.join({ memberId: a, clientHost: 'here' });
+    group.join({ clientHost: 'there' }, 'pending');
+    return { group, a };
+  }
+
+  test('takes its members along at once, and those that are about to join, but none that is static', () => {
+    const { group, a } = tabs();
+    group.send({ type: 'HostDied', clientHost: 'there' });
+    expect([...group.state.members.values()].map((m) => m.groupInstanceId ?? m.memberId)).toEqual([a, 'still']);
+    expect(group.state.pendingMembers.size).toBe(0);
+    expect(group.state.phase.name).toBe('PreparingRebalance');
+  });
+
+  test('keeps nobody else waiting: the rest is the next generation', () => {
+    const { group, a, b } = stablePair();
+    const moved = group.joinNew({ clientHost: 'there' });
+    group.join({ memberId: a });
+    group.join({ memberId: b });
+    expect(group.joined(moved)?.generationId).toBe(3);
+    const rejoined = [
+      group.joinNew({ clientHost: 'elsewhere' }),
+      group.join({ memberId: a }),
+      group.join({ memberId: b }),
+    ];
+    expect(rejoined.map((call) => group.joined(call))).toEqual([undefined, undefined, undefined]);
+    group.send({ type: 'HostDied', clientHost: 'there' });
+    expect(rejoined.map((call) => group.joined(call)?.generationId)).toEqual([4, 4, 4]);
+  });
+
+  test('nothing happens to a group without a member there', () => {
+    const { group } = stablePair();
+    const before = group.state;
+    group.send({ type: 'HostDied', clientHost: 'there' });
+    expect(group.state).toEqual(before);
+    expect(group.effects).toEqual([]);
+  });
+});
 
 describe('a heartbeat that waits', () => {
   test('is answered as soon as the group rebalances, where others would only be by their next', () => {
