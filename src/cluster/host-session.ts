@@ -187,7 +187,9 @@ export class HostSession {
       | undefined;
     const ended = linkedController(this.#closing.signal, signal);
     try {
-      return await (local?.(request, ended.signal) ?? this.#toLeader(api, this.#signed(api, request), ended.signal));
+      if (local !== undefined) return await local(request, ended.signal);
+      const response = await this.#toLeader(api, this.#signed(api, request), ended.signal);
+      return api === 'Heartbeat' ? { ...response, metadataOffset: this.#metadata.nextOffset } : response;
     } finally {
       ended.abort(OVER);
     }

@@ -526,7 +526,10 @@ export interface HeartbeatRequest {
   readonly waitMs?: number;
 }
 
-export interface HeartbeatResponse extends Outcome {}
+export interface HeartbeatResponse extends Outcome {
+  /** *Ours*, of the member's own host: how much of the metadata it knows. Where that is more than before, topics may be others. */
+  readonly metadataOffset?: number;
+}
 
 export interface LeaveGroupRequest {
   readonly groupId: string;

@@ -419,6 +419,29 @@ test('partitions that a topic gets later are shared out too, and new topics that
   await consumer.disconnect();
 });
 
+test('and they are heard of with the next heartbeat, not when metadata is too old', async () => {
+  await topic('orders-a');
+  const consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 10, metadataMaxAge: 600_000 });
+  await consumer.subscribe({ topic: /^orders-/, fromBeginning: true });
+  const values: string[] = [];
+  const seen = new Map(['new topic', 'new partition'].map((value) => [value, deferred()]));
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      values.push(String(message.value));
+      seen.get(String(message.value))?.resolve();
+    },
+  });
+  await topic('orders-b');
+  await producer.send({ topic: 'orders-b', messages: [{ value: 'new topic' }] });
+  await seen.get('new topic')!.promise;
+  await using admin = kafka.admin();
+  await admin.createPartitions({ topicPartitions: [{ topic: 'orders-a', count: 2 }] });
+  await producer.send({ topic: 'orders-a', messages: [{ value: 'new partition', partition: 1 }] });
+  await seen.get('new partition')!.promise;
+  expect(values).toEqual(['new topic', 'new partition']);
+  await consumer.disconnect();
+});
+
 test('after deleted records a consumer goes on at the new beginning', async () => {
   await topic('t');
   await produce('t', 0, 10);

@@ -1,5 +1,5 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
-import type { JoinGroupResponse } from '../../protocol/requests.js';
+import type { HeartbeatResponse, JoinGroupResponse } from '../../protocol/requests.js';
 import { abortable } from '../../util/signal.js';
 import type { GroupMember, GroupMemberAssignment } from '../api/consumer.js';
 import type { RetryOptions } from '../api/kafka.js';
@@ -18,6 +18,11 @@ const REFUSALS: ReadonlySet<KafkaErrorName | undefined> = new Set<KafkaErrorName
   'UNKNOWN_MEMBER_ID',
 ]);
 
+interface Member {
+  readonly memberId: string;
+  readonly generationId: number;
+}
+
 export interface JoinedGroup {
   readonly memberId: string;
   readonly leaderId: string;
@@ -33,13 +38,13 @@ export interface GroupMembershipOptions {
   readonly rebalanceTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   /** The subscription, once for each assignor. */
-  readonly protocols: () => readonly { readonly name: string; readonly metadata: Uint8Array }[];
+  readonly protocols: () => Promise<readonly { readonly name: string; readonly metadata: Uint8Array }[]>;
   /** As the leader: who gets what. */
   readonly assign: (protocol: string, members: readonly GroupMember[]) => Promise<readonly GroupMemberAssignment[]>;
   readonly onAssigned: (assignment: Uint8Array, group: JoinedGroup) => Promise<void>;
   /** Resolves once nothing of the old assignment is worked on any more. */
   readonly onRevoked: (options: { readonly lost: boolean }) => Promise<void>;
-  readonly onHeartbeat: (member: { readonly memberId: string; readonly generationId: number }) => void;
+  readonly onHeartbeat: (member: Member, answer: HeartbeatResponse) => void;
   /** The membership has ended by itself. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -67,7 +72,7 @@ export class GroupMembership {
   }
 
   /** As of the last join, also while another one or the end is under way: the coordinator judges whether it counts. */
-  get member(): { readonly memberId: string; readonly generationId: number } {
+  get member(): Member {
     return { memberId: this.#answer?.memberId ?? '', generationId: this.#answer?.generationId ?? -1 };
   }
 
@@ -185,7 +190,7 @@ export class GroupMembership {
       memberId: state.memberId,
       groupInstanceId,
       protocolType: 'consumer',
-      protocols: protocols(),
+      protocols: await abortable(protocols(), this.#ending.signal),
       clientId: connection.clientId,
       clientHost: '',
     };
@@ -296,12 +301,15 @@ export class GroupMembership {
     const { connection, retry, groupId, groupInstanceId, onHeartbeat } = this.#options;
     const { generationId, memberId } = this.member;
     const request = { groupId, generationId, memberId, groupInstanceId, waitMs };
-    const send = async (): Promise<void> =>
-      throwOnError(await connection.request('Heartbeat', request, { signal, waitMs }));
+    const send = async (): Promise<HeartbeatResponse> => {
+      const answer = await connection.request('Heartbeat', request, { signal, waitMs });
+      throwOnError(answer);
+      return answer;
+    };
     try {
       // One that waits is to wait at the next coordinator, too, as soon as there is one.
-      await (waitMs > 0 ? connection.retry({ options: retry, signal }, send) : send());
-      onHeartbeat({ memberId, generationId });
+      const answer = await (waitMs > 0 ? connection.retry({ options: retry, signal }, send) : send());
+      onHeartbeat({ memberId, generationId }, answer);
     } catch (caught) {
       const error = toKafkaJSError(caught);
       const isOld = signal.aborted || this.member.generationId !== generationId;
