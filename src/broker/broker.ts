@@ -15,7 +15,7 @@ import type { ApiName, PartitionGap, Requests, Responses } from '../protocol/req
 import type { StorageFigures } from '../protocol/storage-state.js';
 import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
 import { GROUP_OFFSETS_TOPIC, topicPartitionText } from '../protocol/topic-partition.js';
-import type { Clock, Random } from '../runtime/runtime.js';
+import type { Clock, Locks, Random } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
 import { isQuotaExceeded } from '../storage/storage-errors.js';
 import { present } from '../util/assert.js';
@@ -63,6 +63,8 @@ export interface BrokerOptions {
   readonly onFull?: (figures: StorageFigures | undefined) => void;
   /** The keys that the application gave to this host; undefined: none. */
   readonly batchKeys?: (() => Promise<BatchKeys | undefined>) | undefined;
+  /** Tell which workers live, by the locks that members of groups name as their `clientHost`. */
+  readonly locks?: Locks | undefined;
 }
 
 /** What the elected host answers; the other APIs are answered by every host (ReadContext). */
@@ -285,6 +287,7 @@ export class Broker {
       openLog: () => this.#offsetsLog(),
       verifyLeading: () => this.#verifyLeading(),
       logOf: (topic, partition) => logOf(this.image, topic, partition),
+      locks: this.#options.locks,
     });
     groups.load().catch(ignoreKafkaError);
     return groups;

@@ -50,6 +50,8 @@ export interface HostSessionOptions {
   readonly runtime: Runtime;
   /** New for each stay. */
   readonly hostId: string;
+  /** Held through all stays of a host. */
+  readonly workerLock: string;
   readonly store: LogStore;
   readonly parts: ClusterParts;
   readonly clusterName: string;
@@ -185,10 +187,17 @@ export class HostSession {
       | undefined;
     const ended = linkedController(this.#closing.signal, signal);
     try {
-      return await (local?.(request, ended.signal) ?? this.#toLeader(api, request, ended.signal));
+      if (local !== undefined) return await local(request, ended.signal);
+      const response = await this.#toLeader(api, this.#signed(api, request), ended.signal);
+      return api === 'Heartbeat' ? { ...response, metadataOffset: this.#metadata.nextOffset } : response;
     } finally {
       ended.abort(OVER);
     }
+  }
+
+  /** Whoever joins a group lives and dies with this worker. */
+  #signed<A extends ApiName>(api: A, request: Requests[A]): Requests[A] {
+    return api === 'JoinGroup' ? { ...request, clientHost: `/${this.#options.workerLock}` } : request;
   }
 
   setVisible(visible: boolean): void {
@@ -391,6 +400,7 @@ export class HostSession {
       onAdvance: (advance) => this.#views.announce(advance),
       isFull: this.#options.storage().status === 'full',
       onFull: (figures) => this.#options.onStorage(figures ? { type: 'Refused', ...figures } : { type: 'RoomFound' }),
+      locks: runtime.locks,
     });
   }
 

@@ -214,6 +214,7 @@ export class Host implements RequestChannel {
     return {
       runtime: alone ? { ...runtime, locks: undefined } : runtime,
       hostId,
+      workerLock: this.#lockName,
       store,
       parts,
       clusterName: alone ? `${clusterName}/memory/${store.incarnationId}` : clusterName,

@@ -174,7 +174,11 @@ export class Transport {
     if (call === undefined) return;
     let waitedMs = 0;
     try {
-      for (let askMs = ASK_MS; waitedMs < call.timeoutMs; askMs = Math.min(askMs * 2, MAX_ASK_MS)) {
+      for (
+        let askMs = ASK_MS + ((call.request as OwnTime).waitMs ?? 0);
+        waitedMs < call.timeoutMs;
+        askMs = Math.min(askMs * 2, MAX_ASK_MS)
+      ) {
         const stepMs = Math.min(askMs, call.timeoutMs - waitedMs);
         await clock.sleep(stepMs, signal);
         waitedMs += stepMs;
@@ -343,10 +347,17 @@ const FORGOTTEN: Failure = {
   text: 'too late to tell what became of it: the outcome is unknown',
 };
 
-/** What a request may rightly take: a rebalance, or the time-out that it names. */
+/** What a request may rightly take: a rebalance, or the time that it names. */
 function ownTimeMs(request: object): number {
-  const { rebalanceTimeoutMs, timeoutMs } = request as { rebalanceTimeoutMs?: number; timeoutMs?: number };
-  return Math.max(0, rebalanceTimeoutMs ?? timeoutMs ?? 0);
+  const { rebalanceTimeoutMs, timeoutMs, waitMs } = request as OwnTime;
+  return Math.max(0, rebalanceTimeoutMs ?? timeoutMs ?? waitMs ?? 0);
+}
+
+interface OwnTime {
+  readonly rebalanceTimeoutMs?: number;
+  readonly timeoutMs?: number;
+  /** So long nobody expects an answer. */
+  readonly waitMs?: number;
 }
 
 function parseEnvelope(data: unknown): Envelope | undefined {

@@ -487,6 +487,7 @@ export interface JoinGroupRequest {
   readonly protocols: readonly { readonly name: string; readonly metadata: Uint8Array }[];
   /** *Ours* to name in groups' descriptions; Kafka has them in the request header. */
   readonly clientId: string;
+  /** A slash and the lock of its worker, as its host writes in: where that is free, the member is dead. */
   readonly clientHost: string;
 }
 
@@ -521,9 +522,14 @@ export interface HeartbeatRequest {
   readonly generationId: number;
   readonly memberId: string;
   readonly groupInstanceId: string | null;
+  /** *Ours*: answered so much later, or as soon as the group rebalances or the member is out. */
+  readonly waitMs?: number;
 }
 
-export interface HeartbeatResponse extends Outcome {}
+export interface HeartbeatResponse extends Outcome {
+  /** *Ours*, of the member's own host: how much of the metadata it knows. Where that is more than before, topics may be others. */
+  readonly metadataOffset?: number;
+}
 
 export interface LeaveGroupRequest {
   readonly groupId: string;

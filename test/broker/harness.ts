@@ -1,4 +1,4 @@
-import { Broker, type BrokerApi } from '../../src/broker/broker.js';
+import { Broker, type BrokerApi, type BrokerOptions } from '../../src/broker/broker.js';
 import type { BrokerParts } from '../../src/broker/broker-parts.js';
 import { type FetchHandler, fetchHandler } from '../../src/broker/handle-fetch.js';
 import type { ReadContext } from '../../src/broker/read-context.js';
@@ -164,6 +164,7 @@ export interface StartOptions {
   readonly clock?: TestClock;
   readonly configs?: Readonly<Record<string, string>>;
   readonly parts?: BrokerParts;
+  readonly locks?: BrokerOptions['locks'];
   /** Of the store, what the broker gets. */
   readonly tamper?: (store: LogStore) => LogStore;
 }
@@ -174,6 +175,7 @@ export async function startBroker({
   clock = new TestClock(),
   configs,
   parts = STATIC_PARTS,
+  locks,
   tamper = (store) => store,
 }: StartOptions = {}): Promise<TestBroker> {
   const store = await MemoryLogStore.open(disk, { newIncarnationId: 'incarnation' });
@@ -189,6 +191,7 @@ export async function startBroker({
     clock,
     random: seededRandom(leaderEpoch),
     configs,
+    locks,
     onAdvance: (advance) => {
       advances.push(advance);
       views.announce(advance);

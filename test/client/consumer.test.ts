@@ -112,6 +112,25 @@ test('two members share the partitions; when one leaves the other gets them all,
   await a.disconnect();
 });
 
+test('a group that rebalances waits for nobody’s next heartbeat', async () => {
+  await topic('t', 2);
+  // Should one be waited for, this test does not end.
+  const config = { groupId: 'g', heartbeatInterval: 600_000, sessionTimeout: 1_800_000 };
+  const [a, b] = [kafka.consumer(config), kafka.consumer(config)];
+  const alone = deferred();
+  await a.subscribe({ topic: 't' });
+  await b.subscribe({ topic: 't' });
+  await a.run();
+  await b.run();
+  expect([...a.assignment(), ...b.assignment()].map(({ partition }) => partition).sort()).toEqual([0, 1]);
+  a.on(a.events.GROUP_JOIN, () => {
+    if (a.assignment().length === 2) alone.resolve();
+  });
+  await b.disconnect();
+  await alone.promise;
+  await a.disconnect();
+});
+
 test('heartbeats do not wait for handlers: a handler longer than the session keeps its partition', async () => {
   await topic('t');
   await produce('t', 0, 1);
@@ -397,6 +416,29 @@ test('partitions that a topic gets later are shared out too, and new topics that
   await grown.promise;
   await topic('t-2');
   await found.promise;
+  await consumer.disconnect();
+});
+
+test('and they are heard of with the next heartbeat, not when metadata is too old', async () => {
+  await topic('orders-a');
+  const consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 10, metadataMaxAge: 600_000 });
+  await consumer.subscribe({ topic: /^orders-/, fromBeginning: true });
+  const values: string[] = [];
+  const seen = new Map(['new topic', 'new partition'].map((value) => [value, deferred()]));
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      values.push(String(message.value));
+      seen.get(String(message.value))?.resolve();
+    },
+  });
+  await topic('orders-b');
+  await producer.send({ topic: 'orders-b', messages: [{ value: 'new topic' }] });
+  await seen.get('new topic')!.promise;
+  await using admin = kafka.admin();
+  await admin.createPartitions({ topicPartitions: [{ topic: 'orders-a', count: 2 }] });
+  await producer.send({ topic: 'orders-a', messages: [{ value: 'new partition', partition: 1 }] });
+  await seen.get('new partition')!.promise;
+  expect(values).toEqual(['new topic', 'new partition']);
   await consumer.disconnect();
 });
 

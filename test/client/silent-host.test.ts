@@ -214,3 +214,25 @@ async function consuming(kafka: Kafka, handled: () => Promise<void> = async () =
   await received.promise;
   return { consumer };
 }
+
+test('a member that asks for its topics before it joins again does not wait for them when it is disconnected', async () => {
+  const kafka = open();
+  await kafka.admin().createTopics({ topics: [{ topic: 'orders' }] });
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: /^orders/ });
+  const joined = deferred<string>();
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => joined.resolve(payload.memberId));
+  await consumer.run();
+  const asked = deferred();
+  isLost = (api) => {
+    if (api === 'Metadata') asked.resolve();
+    return api === 'Metadata';
+  };
+  const host = await cluster.addHost();
+  await host.send('LeaveGroup', {
+    groupId: 'g',
+    members: [{ memberId: await joined.promise, groupInstanceId: null }],
+  });
+  await asked.promise;
+  expect(await clock.elapsed(consumer.disconnect())).toBeLessThan(10_000 + SLACK_MS);
+});

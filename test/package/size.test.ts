@@ -13,19 +13,19 @@ const PAGE = [
   { what: 'that has made a Kafka and used no client yet', loads: [], goal: 15, bound: 11.8 },
   { what: 'that only produces', loads: ['producer'], goal: 15, bound: 22.0 },
   { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 24.4 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 30.2 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 30.3 },
   { what: 'that only administers', loads: ['admin'], goal: 15, bound: 17.4 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 39.6,
+    bound: 39.8,
   },
 ];
 const WORKER = [
   { what: 'that elects, reads and serves', loads: [], goal: 30, bound: 28.0 },
-  { what: 'that leads', loads: ['broker'], goal: 30, bound: 40.8 },
-  { what: 'that leads and makes its first topic', loads: ['broker', 'create-topics'], goal: 30, bound: 42.2 },
+  { what: 'that leads', loads: ['broker'], goal: 30, bound: 40.9 },
+  { what: 'that leads and makes its first topic', loads: ['broker', 'create-topics'], goal: 30, bound: 42.3 },
   { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 30.2 },
 ];
 
@@ -41,9 +41,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 54.5 KB', async () => {
+test('the whole client is at most 54.8 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 54.5 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 54.8 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -51,9 +51,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 101.3 KB', async () => {
+test('the whole worker is at most 102 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 101.3 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 102 });
 });
 
 test('what is loaded later is known here', async () => {

@@ -1,14 +1,14 @@
 import { deleteRecordsBefore } from '../../log/log-upkeep.js';
 import type { PartitionLog } from '../../log/partition-log.js';
-import { errorFields, KafkaError, NO_ERROR } from '../../protocol/errors.js';
+import { errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../../protocol/errors.js';
 import type { PartitionGap, Requests, Responses } from '../../protocol/requests.js';
 import { GROUP_OFFSETS_TOPIC } from '../../protocol/topic-partition.js';
 import { batchesIn } from '../../record/batch-header.js';
 import { RecordCursor } from '../../record/record-cursor.js';
-import type { Clock, Random } from '../../runtime/runtime.js';
+import type { Clock, Locks, Random } from '../../runtime/runtime.js';
 import type { LogId } from '../../storage/log-store.js';
 import { Serial } from '../../util/serial.js';
-import { type Deferred, deferred, linkedController, onAbort } from '../../util/signal.js';
+import { type Deferred, deferred, linkedController, OVER, onAbort } from '../../util/signal.js';
 import type { BrokerConfig } from '../broker-config.js';
 import { internalBatches } from '../internal-batches.js';
 import { FAILED_RESPONSE, type GroupApi } from './group-failures.js';
@@ -41,12 +41,16 @@ export interface GroupCoordinatorOptions {
   readonly verifyLeading: () => Promise<void>;
   /** undefined: there is no such partition. */
   readonly logOf: (topic: string, partition: number) => LogId | undefined;
+  /** See `BrokerOptions`. */
+  readonly locks?: Locks | undefined;
 }
 
 /** A request that comes while the groups are loaded waits that long before it hears COORDINATOR_LOAD_IN_PROGRESS. */
 const LOAD_PATIENCE_MS = 1000;
 /** If we wake so much too late for a deadline, we were frozen: what lies in our inbox is heard first. */
 const FROZEN_MS = 1000;
+/** With what a `clientHost` begins that is a slash and a worker's lock. */
+const LOCK_HOST = '/tabstream/';
 /** After a failed append, before its deadline is tried again. */
 const RETRY_MS = 1000;
 /** The log is written anew once it holds that many records, and that many times as many as it needs. */
@@ -82,6 +86,8 @@ export class GroupCoordinator {
   #loop: Promise<void> | undefined;
   #wake: AbortController = new AbortController();
   #wakeAtMs = 0;
+  /** Whose death is waited for: members live there. */
+  readonly #watched: Map<string, AbortController> = new Map();
   /** The last that was met while the groups were read, and what had been committed before it: newer commits may be lost. */
   #gap: Responses['OffsetFetch']['gap'];
   readonly #beforeGap: WeakSet<CommittedOffset> = new WeakSet();
@@ -237,6 +243,7 @@ export class GroupCoordinator {
     entry.group = { ...entry.group, state, stored };
     for (const effect of effects) if (effect.type === 'Reply') this.#calls.get(effect.call)?.resolve(effect.response);
     this.#wakeBefore(tickTimeMs(entry));
+    if (event.type !== 'Heartbeat' && event.type !== 'MemberCommitted') this.#watchHosts();
   }
 
   #describe(groupId: string): Responses['DescribeGroups']['groups'][number] {
@@ -442,6 +449,7 @@ export class GroupCoordinator {
     for (const [groupId, group] of groups) if (!isNothing(group)) this.#entries.set(groupId, newEntry(group));
     this.#recordCount = count;
     this.#loop = this.#keepDeadlines();
+    this.#watchHosts();
   }
 
   async #loaded(signal: AbortSignal | undefined): Promise<void> {
@@ -493,6 +501,35 @@ export class GroupCoordinator {
     }
   }
 
+  /** Waits for the lock of each worker in which a member lives, and of no other: a frozen one holds it. */
+  #watchHosts(): void {
+    const { locks } = this.#options;
+    if (locks === undefined || this.#closing.signal.aborted) return;
+    const hosts = new Set([...this.#entries.values()].flatMap(({ group }) => [...hostsOf(group)]));
+    for (const [host, watch] of this.#watched) if (!hosts.has(host)) watch.abort(OVER);
+    for (const host of hosts) {
+      if (this.#watched.has(host)) continue;
+      const watch = linkedController(this.#closing.signal);
+      this.#watched.set(host, watch);
+      onAbort(watch.signal, () => this.#watched.delete(host));
+      locks.hold(host.slice(1), { signal: watch.signal }).then(
+        (lock) => {
+          lock.release();
+          return this.#hostDied(host).finally(() => watch.abort(OVER)); // to be watched again, should that fail
+        },
+        () => watch.abort(OVER),
+      );
+    }
+  }
+
+  async #hostDied(clientHost: string): Promise<void> {
+    const affected = [...this.#entries.values()].filter(({ group }) => hostsOf(group).has(clientHost));
+    const removed = affected.map(({ group }) =>
+      this.#inTurn(group.state.groupId, (entry) => this.#step(entry, { type: 'HostDied', clientHost })),
+    );
+    await Promise.all(removed).catch(ignoreKafkaError); // else their sessions end by themselves
+  }
+
   async #tick({ group }: Entry): Promise<void> {
     await this.#inTurn(group.state.groupId, async (entry) => {
       try {
@@ -524,6 +561,13 @@ const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
 function newEntry(group: Group): Entry {
   return { group, serial: new Serial(), jobCount: 0, notBeforeMs: 0 };
+}
+
+/** In which somebody lives who is removed when it dies. Members of before workers were named live anywhere. */
+function hostsOf({ state: { members, pendingMembers } }: Group): Set<string> {
+  const dynamic = [...members.values()].filter(({ groupInstanceId }) => groupInstanceId === null);
+  const hosts = [...dynamic, ...pendingMembers.values()].map(({ clientHost }) => clientHost);
+  return new Set(hosts.filter((host) => host.startsWith(LOCK_HOST)));
 }
 
 function tickTimeMs({ group, notBeforeMs }: Entry): number {

@@ -99,6 +99,8 @@ function restored(groupId: string, stored: StoredGroup, nowMs: number): GroupSta
     owesSync: false,
     joinCall: undefined,
     syncCall: undefined,
+    newsCall: undefined,
+    newsDueMs: 0,
   }));
   return {
     ...emptyGroup(groupId),

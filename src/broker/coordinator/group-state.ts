@@ -25,6 +25,15 @@ export interface GroupMember {
   readonly owesSync: boolean;
   readonly joinCall: CallId | undefined;
   readonly syncCall: CallId | undefined;
+  /** A heartbeat that waits for news, until then. The session runs on meanwhile. */
+  readonly newsCall: CallId | undefined;
+  readonly newsDueMs: number;
+}
+
+/** Was given its id and has not used it to join yet (KIP-394). */
+export interface PendingMember {
+  readonly clientHost: string;
+  readonly lapsesMs: number;
 }
 
 export type GroupPhase =
@@ -49,8 +58,8 @@ export interface GroupState {
   readonly leaderId: string | null;
   /** By member id, in the order of their coming. */
   readonly members: ReadonlyMap<string, GroupMember>;
-  /** Member ids given out and not yet used to join (KIP-394) → when they lapse. */
-  readonly pendingMembers: ReadonlyMap<string, number>;
+  /** By member id. */
+  readonly pendingMembers: ReadonlyMap<string, PendingMember>;
 }
 
 export type GroupEvent =
@@ -65,6 +74,8 @@ export type GroupEvent =
   | { readonly type: 'LeaveGroup'; readonly call: CallId; readonly request: Requests['LeaveGroup'] }
   /** A commit of the member was taken: as good as a heartbeat. */
   | { readonly type: 'MemberCommitted'; readonly memberId: string }
+  /** All that lived there is dead, which nobody has to wait a session timeout for; save static members, who may be back. */
+  | { readonly type: 'HostDied'; readonly clientHost: string }
   /** Nobody waits for this answer any more. */
   | { readonly type: 'CallEnded'; readonly call: CallId }
   /** Time has passed. */
@@ -144,6 +155,9 @@ export function stepGroup(
     case 'MemberCommitted':
       seen(step, event.memberId);
       break;
+    case 'HostDied':
+      hostDied(step, event.clientHost);
+      break;
     case 'CallEnded':
       endCall(step, event.call);
       break;
@@ -158,7 +172,7 @@ export function stepGroup(
 
 type Draft = { -readonly [F in keyof GroupState]: GroupState[F] } & {
   members: Map<string, GroupMember>;
-  pendingMembers: Map<string, number>;
+  pendingMembers: Map<string, PendingMember>;
 };
 
 interface Step extends GroupContext {
@@ -178,7 +192,8 @@ function join(step: Step, event: JoinEvent): void {
 
   if (memberId === '') {
     if (groupInstanceId === null) {
-      group.pendingMembers.set(newMemberId, nowMs + request.sessionTimeoutMs);
+      const { clientHost, sessionTimeoutMs } = request;
+      group.pendingMembers.set(newMemberId, { clientHost, lapsesMs: nowMs + sessionTimeoutMs });
       const error = new KafkaError('MEMBER_ID_REQUIRED', `join again as member ${newMemberId}`);
       return failJoin(step, call, newMemberId, error);
     }
@@ -225,6 +240,8 @@ function addMember(step: Step, { call, request }: JoinEvent, memberId: string): 
     owesSync: false,
     joinCall: call,
     syncCall: undefined,
+    newsCall: undefined,
+    newsDueMs: 0,
   });
   const { phase } = group;
   if (phase.name === 'PreparingRebalance' && phase.initial !== undefined) {
@@ -246,6 +263,7 @@ function replaceStaticMember(step: Step, { call, request, newMemberId }: JoinEve
     memberId: newMemberId,
     joinCall: undefined,
     syncCall: undefined,
+    newsCall: undefined,
     sessionDeadlineMs: nowMs + request.sessionTimeoutMs,
   };
   group.members = new Map(
@@ -273,6 +291,7 @@ function awaitJoin(step: Step, call: CallId, member: GroupMember, request: Reque
     ...{ protocols, sessionTimeoutMs, rebalanceTimeoutMs, clientId, clientHost },
     joinCall: call,
     syncCall: undefined,
+    newsCall: undefined,
   });
 }
 
@@ -295,7 +314,9 @@ function prepareRebalance(step: Step): void {
     case 'Stable':
       for (const member of group.members.values()) {
         const assignment = group.phase.name === 'Stable' ? member.assignment : NO_BYTES;
-        group.members.set(member.memberId, { ...member, assignment, syncCall: undefined, owesSync: false });
+        const left = { syncCall: undefined, newsCall: undefined, owesSync: false };
+        group.members.set(member.memberId, { ...member, ...left, assignment });
+        if (member.newsCall !== undefined) replyHeartbeat(step, member.newsCall, rebalancing(group));
         if (member.syncCall === undefined) continue;
         seen(step, member.memberId); // its session stood still while it waited
         replySync(step, member.syncCall, rebalancing(group));
@@ -422,14 +443,18 @@ function assign(step: Step, deadlineMs: number, assignments: Requests['SyncGroup
 // ---------------------------------------------------------------- life and death
 
 function heartbeat(step: Step, { call, request }: Extract<GroupEvent, { type: 'Heartbeat' }>): void {
-  const { group } = step;
+  const { group, nowMs } = step;
+  const { memberId, waitMs = 0 } = request;
   let error = generationError(group, request);
   if (error === undefined) {
-    seen(step, request.memberId);
+    seen(step, memberId);
     if (group.phase.name === 'PreparingRebalance') error = rebalancing(group);
   }
-  const response = error === undefined ? NO_ERROR : errorFields(error);
-  step.effects.push({ type: 'Reply', call, api: 'Heartbeat', response });
+  if (error !== undefined) return replyHeartbeat(step, call, error);
+  if (!(waitMs > 0)) return replyHeartbeat(step, call);
+  const member = present(group.members.get(memberId), 'generationError checked it');
+  if (member.newsCall !== undefined) replyHeartbeat(step, member.newsCall);
+  group.members.set(memberId, { ...member, newsCall: call, newsDueMs: nowMs + waitMs });
 }
 
 function leave(step: Step, { call, request }: Extract<GroupEvent, { type: 'LeaveGroup' }>): void {
@@ -449,12 +474,30 @@ function leave(step: Step, { call, request }: Extract<GroupEvent, { type: 'Leave
   step.effects.push({ type: 'Reply', call, api: 'LeaveGroup', response: { ...NO_ERROR, members } });
 }
 
+function hostDied(step: Step, clientHost: string): void {
+  const { group } = step;
+  const countBefore = group.members.size;
+  for (const [memberId, pending] of group.pendingMembers) {
+    if (pending.clientHost === clientHost) group.pendingMembers.delete(memberId);
+  }
+  for (const member of [...group.members.values()]) {
+    if (member.clientHost === clientHost && member.groupInstanceId === null) remove(step, member);
+  }
+  membersWent(step, countBefore);
+}
+
 function tick(step: Step): void {
   const { group, nowMs } = step;
   let countBefore = group.members.size;
-  for (const [memberId, lapsesMs] of group.pendingMembers) if (lapsesMs <= nowMs) group.pendingMembers.delete(memberId);
+  for (const [memberId, { lapsesMs }] of group.pendingMembers)
+    if (lapsesMs <= nowMs) group.pendingMembers.delete(memberId);
   for (const member of [...group.members.values()]) if (sessionEndMs(member) <= nowMs) remove(step, member);
   membersWent(step, countBefore);
+  for (const member of [...group.members.values()]) {
+    if (member.newsCall === undefined || member.newsDueMs > nowMs) continue;
+    replyHeartbeat(step, member.newsCall);
+    group.members.set(member.memberId, { ...member, newsCall: undefined });
+  }
 
   const { phase } = group;
   if (!('deadlineMs' in phase) || phase.deadlineMs > nowMs) return;
@@ -478,9 +521,9 @@ export function nextDeadlineMs(group: GroupState): number | undefined {
   const { phase } = group;
   let next = Number.POSITIVE_INFINITY;
   let owed = phase.name === 'PreparingRebalance';
-  for (const lapsesMs of group.pendingMembers.values()) next = Math.min(next, lapsesMs);
+  for (const { lapsesMs } of group.pendingMembers.values()) next = Math.min(next, lapsesMs);
   for (const member of group.members.values()) {
-    next = Math.min(next, sessionEndMs(member));
+    next = Math.min(next, sessionEndMs(member), member.newsCall === undefined ? next : member.newsDueMs);
     owed ||= member.owesSync;
   }
   if (owed && 'deadlineMs' in phase) next = Math.min(next, phase.deadlineMs);
@@ -501,6 +544,7 @@ function seen(step: Step, memberId: string): void {
 /** The member may be dead: from now on its session runs. */
 function endCall({ group, nowMs }: Step, call: CallId): void {
   for (const member of group.members.values()) {
+    if (member.newsCall === call) group.members.set(member.memberId, { ...member, newsCall: undefined });
     if (member.joinCall !== call && member.syncCall !== call) continue;
     const sessionDeadlineMs = nowMs + member.sessionTimeoutMs;
     const owesSync = member.owesSync || member.syncCall === call;
@@ -607,7 +651,8 @@ function noCommonProtocol(group: GroupState, { protocolType, protocols }: Reques
 
 // ---------------------------------------------------------------- answers
 
-function failCalls(step: Step, { memberId, joinCall, syncCall }: GroupMember, error: KafkaError): void {
+function failCalls(step: Step, { memberId, joinCall, syncCall, newsCall }: GroupMember, error: KafkaError): void {
+  if (newsCall !== undefined) replyHeartbeat(step, newsCall, error);
   if (joinCall !== undefined) failJoin(step, joinCall, memberId, error);
   if (syncCall !== undefined) replySync(step, syncCall, error);
 }
@@ -629,6 +674,11 @@ function joinReply(call: CallId, group: GroupState, member: GroupMember): GroupE
     }),
   };
   return { type: 'Reply', call, api: 'JoinGroup', response };
+}
+
+function replyHeartbeat({ effects }: Step, call: CallId, error?: KafkaError): void {
+  const response = error === undefined ? NO_ERROR : errorFields(error);
+  effects.push({ type: 'Reply', call, api: 'Heartbeat', response });
 }
 
 function replySync({ effects }: Step, call: CallId, answer: KafkaError | Uint8Array): void {

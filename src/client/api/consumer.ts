@@ -182,7 +182,9 @@ export interface ConsumerConfig<K = RecordBytes, V = RecordBytes> {
   /** Absent: no group; partitions are chosen by `assign`, and nothing is committed. */
   readonly groupId?: string;
   readonly partitionAssigners?: readonly PartitionAssigner[];
+  /** Changes of topics are heard of with heartbeats; without, at least so often. Default: 300,000 ms. */
   readonly metadataMaxAge?: number;
+  /** For members in frozen tabs, and static ones: those in tabs that are closed or crash are out at once. Default: 30,000 ms. */
   readonly sessionTimeout?: number;
   readonly rebalanceTimeout?: number;
   readonly heartbeatInterval?: number;

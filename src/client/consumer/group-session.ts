@@ -71,6 +71,8 @@ export class GroupSession {
   readonly #membership: GroupMembership;
   #topics: ReadonlyMap<string, boolean>;
   #metadataCheckedMs: number;
+  /** How far the topics were looked at. */
+  #metadataOffset: number | undefined;
   /** Since when there is no assignment. */
   #joiningSinceMs: number;
   /** As leader: the partition counts that the assignment was made from. */
@@ -84,13 +86,20 @@ export class GroupSession {
     const { groupId, assigners, instrumentation } = options;
     this.#membership = new GroupMembership({
       ...options,
-      protocols: () => assigners.map((assigner) => assigner.protocol({ topics: [...this.#topics.keys()] })),
+      protocols: async () => {
+        // All join with the topics of now, or those who hear of a new one later would have the group rebalance again.
+        this.#topics = await options.refreshTopics().catch(() => this.#topics);
+        return assigners.map((assigner) => assigner.protocol({ topics: [...this.#topics.keys()] }));
+      },
       assign: (protocol, members) => this.#assignAsLeader(protocol, members),
       onAssigned: (assignment, group) => this.#onAssigned(assignment, group),
       onRevoked: ({ lost }) => this.#onRevoked(lost),
-      onHeartbeat: ({ memberId, generationId }) => {
+      onHeartbeat: ({ memberId, generationId }, { metadataOffset }) => {
         instrumentation.emit(CONSUMER_EVENTS.HEARTBEAT, { groupId, memberId, groupGenerationId: generationId });
         host.tick();
+        if (metadataOffset === this.#metadataOffset) return;
+        this.#metadataOffset = metadataOffset;
+        this.checkTopics();
       },
       onFailure: host.onFailure,
     });
@@ -166,8 +175,13 @@ export class GroupSession {
     const check = async (): Promise<void> => {
       const topics = await refreshTopics();
       const counts = await this.#partitionCounts([...this.#assignedCounts.keys()]);
+      if (!this.#membership.isStable) {
+        this.#metadataOffset = undefined; // what it joins with may be older: once more then
+        return;
+      }
       const changed =
         topics.size !== this.#topics.size ||
+        [...topics.keys()].some((topic) => !this.#topics.has(topic)) ||
         [...this.#assignedCounts].some(([topic, count]) => counts.get(topic) !== count);
       this.#topics = topics;
       if (changed && this.#host.isRunning()) this.#membership.rejoin();

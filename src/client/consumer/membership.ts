@@ -1,10 +1,10 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
-import type { JoinGroupResponse } from '../../protocol/requests.js';
+import type { HeartbeatResponse, JoinGroupResponse } from '../../protocol/requests.js';
 import { abortable } from '../../util/signal.js';
 import type { GroupMember, GroupMemberAssignment } from '../api/consumer.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import { isRetriable } from '../retry.js';
 import { type MembershipEffect, type MembershipEvent, NOT_JOINED, stepMembership } from './membership-state.js';
 
@@ -17,6 +17,11 @@ const REFUSALS: ReadonlySet<KafkaErrorName | undefined> = new Set<KafkaErrorName
   'ILLEGAL_GENERATION',
   'UNKNOWN_MEMBER_ID',
 ]);
+
+interface Member {
+  readonly memberId: string;
+  readonly generationId: number;
+}
 
 export interface JoinedGroup {
   readonly memberId: string;
@@ -33,20 +38,20 @@ export interface GroupMembershipOptions {
   readonly rebalanceTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   /** The subscription, once for each assignor. */
-  readonly protocols: () => readonly { readonly name: string; readonly metadata: Uint8Array }[];
+  readonly protocols: () => Promise<readonly { readonly name: string; readonly metadata: Uint8Array }[]>;
   /** As the leader: who gets what. */
   readonly assign: (protocol: string, members: readonly GroupMember[]) => Promise<readonly GroupMemberAssignment[]>;
   readonly onAssigned: (assignment: Uint8Array, group: JoinedGroup) => Promise<void>;
   /** Resolves once nothing of the old assignment is worked on any more. */
   readonly onRevoked: (options: { readonly lost: boolean }) => Promise<void>;
-  readonly onHeartbeat: (member: { readonly memberId: string; readonly generationId: number }) => void;
+  readonly onHeartbeat: (member: Member, answer: HeartbeatResponse) => void;
   /** The membership has ended by itself. */
   readonly onFailure: (error: unknown) => void;
 }
 
 /**
- * Keeps a consumer in its group. Heartbeats go on by themselves, whatever handlers do; because background tabs get few
- * timers, `heartbeatIfDue` also lets every answer of a fetch send one.
+ * Keeps a consumer in its group. Heartbeats go on by themselves, whatever handlers do; `heartbeatIfDue` also lets every
+ * answer of a fetch send one.
  */
 export class GroupMembership {
   readonly #options: GroupMembershipOptions;
@@ -67,7 +72,7 @@ export class GroupMembership {
   }
 
   /** As of the last join, also while another one or the end is under way: the coordinator judges whether it counts. */
-  get member(): { readonly memberId: string; readonly generationId: number } {
+  get member(): Member {
     return { memberId: this.#answer?.memberId ?? '', generationId: this.#answer?.generationId ?? -1 };
   }
 
@@ -185,9 +190,9 @@ export class GroupMembership {
       memberId: state.memberId,
       groupInstanceId,
       protocolType: 'consumer',
-      protocols: protocols(),
+      protocols: await abortable(protocols(), this.#ending.signal),
       clientId: connection.clientId,
-      clientHost: '/tab',
+      clientHost: '',
     };
     let assignedId: string | undefined;
     await this.#guarded(
@@ -257,16 +262,30 @@ export class GroupMembership {
     const beats = new AbortController();
     this.#beats = beats;
     this.#lastBeatMs = clock.monotonicMs();
-    const loop = async (): Promise<void> => {
+    // Each waits at the coordinator until the next is due, or there is news: a rebalance takes no interval to be heard of, and
+    // hidden tabs, whose timers may come once a minute, are driven by the answers.
+    const beat = async (): Promise<void> => {
       while (!beats.signal.aborted) {
-        const dueMs = this.#lastBeatMs + heartbeatIntervalMs - clock.monotonicMs();
+        const sentMs = clock.monotonicMs();
+        this.#lastBeatMs = sentMs;
+        await this.#heartbeat(beats.signal, heartbeatIntervalMs);
+        const earlyMs = sentMs + heartbeatIntervalMs - clock.monotonicMs();
+        if (earlyMs > heartbeatIntervalMs / 2) await clock.sleep(earlyMs, beats.signal);
+      }
+    };
+    // While that one is not answered.
+    const repeat = async (): Promise<void> => {
+      while (!beats.signal.aborted) {
+        const dueMs = this.#lastBeatMs + 1.5 * heartbeatIntervalMs - clock.monotonicMs();
         await clock.sleep(Math.max(1, dueMs), beats.signal);
         await this.heartbeatIfDue();
       }
     };
-    loop().catch((error) => {
-      if (!beats.signal.aborted) this.#options.onFailure(error);
-    });
+    for (const running of [beat(), repeat()]) {
+      running.catch((error) => {
+        if (!beats.signal.aborted) this.#options.onFailure(error);
+      });
+    }
   }
 
   #stopBeating(): void {
@@ -274,18 +293,28 @@ export class GroupMembership {
   }
 
   async #beat(): Promise<void> {
-    const { connection, groupId, groupInstanceId, onHeartbeat } = this.#options;
+    this.#lastBeatMs = this.#options.connection.runtime.clock.monotonicMs();
+    await this.#heartbeat(this.#beats!.signal, 0);
+  }
+
+  async #heartbeat(signal: AbortSignal, waitMs: number): Promise<void> {
+    const { connection, retry, groupId, groupInstanceId, onHeartbeat } = this.#options;
     const { generationId, memberId } = this.member;
-    this.#lastBeatMs = connection.runtime.clock.monotonicMs();
+    const request = { groupId, generationId, memberId, groupInstanceId, waitMs };
+    const send = async (): Promise<HeartbeatResponse> => {
+      const answer = await connection.request('Heartbeat', request, { signal, waitMs });
+      throwOnError(answer);
+      return answer;
+    };
     try {
-      const request = { groupId, generationId, memberId, groupInstanceId };
-      throwOnError(await connection.request('Heartbeat', request, { signal: this.#beats!.signal }));
-      onHeartbeat({ memberId, generationId });
+      // One that waits is to wait at the next coordinator, too, as soon as there is one.
+      const answer = await (waitMs > 0 ? connection.retry({ options: retry, signal }, send) : send());
+      onHeartbeat({ memberId, generationId }, answer);
     } catch (caught) {
       const error = toKafkaJSError(caught);
-      const isOld = this.#beats!.signal.aborted || this.member.generationId !== generationId;
+      const isOld = signal.aborted || this.member.generationId !== generationId;
       // A coordinator that cannot be reached now may be there for the next one.
-      if (isOld || isRetriable(error)) return;
+      if (isOld || isRetriable(error) || error instanceof KafkaJSNumberOfRetriesExceeded) return;
       if (error instanceof KafkaJSProtocolError) {
         if (this.isStable) this.#dispatch({ type: 'Refused', error: error.type });
         return;

@@ -9,7 +9,9 @@ import { errorName, type KafkaErrorName } from '../../../src/protocol/errors.js'
 import type { Requests, Responses } from '../../../src/protocol/requests.js';
 import { batchesIn } from '../../../src/record/batch-header.js';
 import { decodeRecords } from '../../../src/record/record-batch-decoder.js';
+import type { Locks } from '../../../src/runtime/runtime.js';
 import { seededRandom } from '../../../src/runtime/seeded-random.js';
+import { abortable, type Deferred, deferred, onAbort } from '../../../src/util/signal.js';
 import { calling } from '../../log/calling.js';
 import { createTopic, settled, startBroker, type TestBroker } from '../harness.js';
 import { bytes, joinRequest, text } from './group-driver.js';
@@ -61,16 +63,27 @@ async function beat(broker: TestBroker, member: { memberId: string; generationId
   return errorName(errorCode);
 }
 
-async function started(configs: Record<string, string> = {}): Promise<TestBroker> {
-  const broker = await startBroker({ configs });
+/** Locks that are granted when `free` resolves. */
+function locksOf(free: (name: string, signal: AbortSignal) => Promise<void>): Locks {
+  return {
+    hold: async (name, { signal = new AbortController().signal } = {}) => {
+      await free(name, signal);
+      return { lost: new AbortController().signal, release: () => {} };
+    },
+    held: async () => [],
+  };
+}
+
+async function started(configs: Record<string, string> = {}, locks?: Locks): Promise<TestBroker> {
+  const broker = await startBroker({ configs, ...(locks && { locks }) });
   await createTopic(broker, 'orders', { numPartitions: 4 });
   return broker;
 }
 
 /** The next leader on the same disk. */
-async function failover(broker: TestBroker): Promise<TestBroker> {
-  await broker.broker.close();
-  return startBroker({ disk: broker.disk, clock: broker.clock });
+async function failover({ broker, disk, clock }: TestBroker, locks?: Locks): Promise<TestBroker> {
+  await broker.close();
+  return startBroker({ disk, clock, ...(locks && { locks }) });
 }
 
 /** All that the log says of the groups, folded by a second, independent reader. */
@@ -335,6 +348,62 @@ describe('groups', () => {
     expect(await remove()).toEqual(['NONE', 'GROUP_ID_NOT_FOUND']);
     const { groups } = await (await failover(broker)).send('DescribeGroups', { groups: ['g'] });
     expect(groups[0]).toMatchObject({ errorCode: 0, groupState: 'Dead', members: [] });
+  });
+
+  test('members whose host dies are out at once, also of those that died with the coordinator; static ones are not', async () => {
+    const deaths = new Map<string, Deferred<void>>();
+    const waited: string[] = [];
+    const locks = locksOf((name, signal) => {
+      waited.push(name);
+      if (!deaths.has(name)) deaths.set(name, deferred());
+      return abortable(deaths.get(name)!.promise, signal);
+    });
+    const broker = await started({}, locks);
+    const members = async ({ send }: TestBroker): Promise<string[]> => {
+      const { groups } = await send('DescribeGroups', { groups: ['dynamic', 'static'] });
+      return groups.map(({ groupState, members: all }) => [groupState, ...all.map((m) => m.clientHost)].join(' '));
+    };
+    await join(broker, { groupId: 'dynamic', clientHost: '/tabstream/one' });
+    const stays = { groupId: 'static', groupInstanceId: 'stays', clientHost: '/tabstream/one' };
+    const { memberId, generationId } = await broker.send('JoinGroup', joinRequest(stays));
+    await broker.send('SyncGroup', { ...stays, generationId, memberId, assignments: [] });
+    expect(waited).toEqual(['tabstream/one']);
+    deaths.get('tabstream/one')!.resolve();
+    await settled();
+    expect(await members(broker)).toEqual(['Empty', 'Stable /tabstream/one']);
+
+    const { memberId: two, generationId: generation } = await join(broker, {
+      groupId: 'dynamic',
+      clientHost: '/tabstream/two',
+    });
+    const sync = { groupId: 'dynamic', groupInstanceId: null, generationId: generation, memberId: two };
+    await broker.send('SyncGroup', { ...sync, assignments: [] });
+    expect(await members(broker)).toEqual(['Stable /tabstream/two', 'Stable /tabstream/one']);
+    deaths.set('tabstream/two', deferred()); // the next leader is told
+    const successor = await failover(broker, locks);
+    expect(await members(successor)).toEqual(['Stable /tabstream/two', 'Stable /tabstream/one']);
+    deaths.get('tabstream/two')!.resolve();
+    await settled();
+    expect(await members(successor)).toEqual(['Empty', 'Stable /tabstream/one']);
+    expect(waited).toEqual(['tabstream/one', 'tabstream/two', 'tabstream/two']);
+  });
+
+  test('nobody waits for the death of a host without members, nor behind the end', async () => {
+    const watched = new Set<string>();
+    const locks = locksOf((name, signal) => {
+      watched.add(name);
+      onAbort(signal, () => watched.delete(name));
+      return new Promise(() => {});
+    });
+    const broker = await started({}, locks);
+    await join(broker, { groupId: 'of-old-code', clientHost: '/tab' });
+    const { memberId } = await join(broker, { clientHost: '/tabstream/one' });
+    await join(broker, { groupId: 'h', clientHost: '/tabstream/two' });
+    expect([...watched]).toEqual(['tabstream/one', 'tabstream/two']);
+    await broker.send('LeaveGroup', { groupId: 'g', members: [{ memberId, groupInstanceId: null }] });
+    expect([...watched]).toEqual(['tabstream/two']);
+    await broker.broker.close();
+    expect([...watched]).toEqual([]);
   });
 
   test('a group tells its state, protocol and members', async () => {

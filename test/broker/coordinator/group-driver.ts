@@ -76,6 +76,14 @@ export class GroupDriver {
     return this.replies.get(call)?.response.errorCode ?? Number.NaN;
   }
 
+  /** A heartbeat that is answered once there is news, or three seconds later. */
+  awaitNews(memberId: string, generationId: number): CallId {
+    const call = ++this.#lastCall;
+    const request = { groupId: 'g', generationId, memberId, groupInstanceId: null, waitMs: 3_000 };
+    this.send({ type: 'Heartbeat', call, request });
+    return call;
+  }
+
   leave(memberId: string, groupInstanceId: string | null = null): Responses['LeaveGroup'] {
     const call = ++this.#lastCall;
     this.send({ type: 'LeaveGroup', call, request: { groupId: 'g', members: [{ memberId, groupInstanceId }] } });

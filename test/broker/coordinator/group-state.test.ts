@@ -313,25 +313,32 @@ class GroupWorld {
     const instance = state.members.get(id)?.groupInstanceId ?? null;
     const generation = state.generationId - (this.#random.below(8) === 0 ? 1 : 0);
     switch (this.#random.below(9)) {
-      case 0:
-        this.#ask(
-          this.#group.join({ groupInstanceId: this.#random.below(3) === 0 ? `i${this.#random.below(3)}` : null }),
-        );
+      case 0: {
+        const groupInstanceId = this.#random.below(3) === 0 ? `i${this.#random.below(3)}` : null;
+        this.#ask(this.#group.join({ groupInstanceId, clientHost: this.#someHost() }));
         break;
+      }
       case 1:
       case 2:
       case 3:
-        this.#ask(this.#group.join({ memberId: id, groupInstanceId: instance, rebalanceTimeoutMs: 20_000 }));
+        this.#ask(
+          this.#group.join({
+            ...{ memberId: id, groupInstanceId: instance, rebalanceTimeoutMs: 20_000 },
+            clientHost: state.members.get(id)?.clientHost ?? this.#someHost(),
+          }),
+        );
         break;
       case 4:
       case 5:
         this.#ask(this.#group.sync(id, generation, this.#assignments(), instance));
         break;
       case 6:
-        this.#group.heartbeat(id, generation, instance);
+        if (instance === null && this.#random.below(2) === 0) this.#ask(this.#group.awaitNews(id, generation));
+        else this.#group.heartbeat(id, generation, instance);
         break;
       case 7:
         if (this.#random.below(4) === 0) this.#group.leave(id, instance);
+        else if (this.#random.below(8) === 0) this.#group.send({ type: 'HostDied', clientHost: this.#someHost() });
         else this.#group.advance(this.#random.below(12_000));
         break;
       default: {
@@ -369,6 +376,10 @@ class GroupWorld {
     return this.#ids[this.#random.below(Math.max(1, this.#ids.length))] ?? 'nobody';
   }
 
+  #someHost(): string {
+    return `tab${this.#random.below(3)}`;
+  }
+
   #assignments(): Record<string, string> {
     return Object.fromEntries([...this.#group.state.members.keys()].map((id, partition) => [id, `p${partition}`]));
   }
@@ -377,7 +388,7 @@ class GroupWorld {
     const { state, replies } = this.#group;
     assert(state.generationId >= this.#generation);
     this.#generation = state.generationId;
-    const held = [...state.members.values()].flatMap(({ joinCall, syncCall }) => [joinCall, syncCall]);
+    const held = [...state.members.values()].flatMap((m) => [m.joinCall, m.syncCall, m.newsCall]);
     for (const call of this.#asked) if (replies.has(call)) this.#asked.delete(call);
     const waiting = [...this.#asked];
     assert.deepEqual(held.filter((call) => call !== undefined).sort(), waiting.sort());
@@ -402,3 +413,118 @@ class GroupWorld {
     }
   }
 }
+
+describe('a host that dies', () => {
+  /** `a` in one tab; `b`, one that is static, and one that only has its id, in the other. */
+  function tabs(): { group: GroupDriver; a: string } {
+    const group = new GroupDriver();
+    const a = group.joined(group.joinNew({ clientHost: 'here' }))?.memberId ?? '';
+    group.sync(a, 1, { [a]: 'all' });
+    group.joinNew({ clientHost: 'there' });
+    group.join({ groupInstanceId: 'still', clientHost: 'there' }, 'still-1');
+    group.join({ memberId: a, clientHost: 'here' });
+    group.join({ clientHost: 'there' }, 'pending');
+    return { group, a };
+  }
+
+  test('takes its members along at once, and those that are about to join, but none that is static', () => {
+    const { group, a } = tabs();
+    group.send({ type: 'HostDied', clientHost: 'there' });
+    expect([...group.state.members.values()].map((m) => m.groupInstanceId ?? m.memberId)).toEqual([a, 'still']);
+    expect(group.state.pendingMembers.size).toBe(0);
+    expect(group.state.phase.name).toBe('PreparingRebalance');
+  });
+
+  test('keeps nobody else waiting: the rest is the next generation', () => {
+    const { group, a, b } = stablePair();
+    const moved = group.joinNew({ clientHost: 'there' });
+    group.join({ memberId: a });
+    group.join({ memberId: b });
+    expect(group.joined(moved)?.generationId).toBe(3);
+    const rejoined = [
+      group.joinNew({ clientHost: 'elsewhere' }),
+      group.join({ memberId: a }),
+      group.join({ memberId: b }),
+    ];
+    expect(rejoined.map((call) => group.joined(call))).toEqual([undefined, undefined, undefined]);
+    group.send({ type: 'HostDied', clientHost: 'there' });
+    expect(rejoined.map((call) => group.joined(call)?.generationId)).toEqual([4, 4, 4]);
+  });
+
+  test('nothing happens to a group without a member there', () => {
+    const { group } = stablePair();
+    const before = group.state;
+    group.send({ type: 'HostDied', clientHost: 'there' });
+    expect(group.state).toEqual(before);
+    expect(group.effects).toEqual([]);
+  });
+});
+
+describe('a heartbeat that waits', () => {
+  test('is answered as soon as the group rebalances, where others would only be by their next', () => {
+    const { group, a, b } = stablePair();
+    const news = [group.awaitNews(a, 2), group.awaitNews(b, 2)];
+    expect(news.map((call) => group.replies.has(call))).toEqual([false, false]);
+    group.joinNew();
+    const codes = news.map((call) => group.replies.get(call)?.response.errorCode);
+    expect(codes).toEqual([errorCode('REBALANCE_IN_PROGRESS'), errorCode('REBALANCE_IN_PROGRESS')]);
+  });
+
+  test('is answered at once where the group rebalances already, or the member is not of it', () => {
+    const { group, a } = stablePair();
+    group.joinNew();
+    const [during, stranger, old] = [group.awaitNews(a, 2), group.awaitNews('nobody', 2), group.awaitNews(a, 1)];
+    const codes = [during, stranger, old].map((call) => group.replies.get(call)?.response.errorCode);
+    expect(codes).toEqual(
+      (['REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'] as const).map((name) => errorCode(name)),
+    );
+  });
+
+  test('is answered when its time is over, or by the next that waits, and is a sign of life but once', () => {
+    const { group, a, b } = stablePair();
+    const first = group.awaitNews(a, 2);
+    group.advance(2_999);
+    expect(group.replies.has(first)).toBe(false);
+    group.advance(1);
+    expect(group.replies.get(first)?.response.errorCode).toBe(NONE);
+    const [second, third] = [group.awaitNews(a, 2), group.awaitNews(a, 2)];
+    expect([second, third].map((call) => group.replies.get(call)?.response.errorCode)).toEqual([NONE, undefined]);
+    group.advance(26_000);
+    group.heartbeat(b, 2);
+    group.advance(3_999);
+    expect([...group.state.members.keys()]).toEqual([a, b]);
+    group.advance(1);
+    expect([...group.state.members.keys()]).toEqual([b]);
+  });
+
+  test('tells of the end of the session', () => {
+    const { group, a, b } = stablePair();
+    group.advance(10_000);
+    group.heartbeat(b, 2);
+    group.advance(19_999);
+    const request = { groupId: 'g', generationId: 2, memberId: b, groupInstanceId: null, waitMs: 60_000 };
+    group.send({ type: 'Heartbeat', call: 99, request });
+    group.advance(1);
+    expect(group.state.members.has(a)).toBe(false);
+    expect(group.replies.get(99)?.response.errorCode).toBe(errorCode('REBALANCE_IN_PROGRESS'));
+  });
+
+  test('that nobody waits for any more is forgotten, and the member is not', () => {
+    const { group, a } = stablePair();
+    const news = group.awaitNews(a, 2);
+    group.endCall(news);
+    group.joinNew();
+    expect(group.replies.has(news)).toBe(false);
+    expect(group.heartbeat(a, 2)).toBe(errorCode('REBALANCE_IN_PROGRESS'));
+  });
+
+  test('of a member that joins again or leaves is answered', () => {
+    const { group, a, b } = stablePair();
+    const news = [group.awaitNews(a, 2), group.awaitNews(b, 2)];
+    group.leave(b);
+    expect(news.map((call) => group.replies.get(call)?.response.errorCode)).toEqual([
+      errorCode('REBALANCE_IN_PROGRESS'),
+      errorCode('UNKNOWN_MEMBER_ID'),
+    ]);
+  });
+});

@@ -14,6 +14,7 @@ const storageStates: StorageState[] = [];
 const followed: Read[] = [];
 /** Kept from the garbage collector. */
 const held: IDBDatabase[] = [];
+let member: Consumer | undefined;
 let isProducing = false;
 let nextPageShow = untilPageShow();
 let production: Promise<void> = Promise.resolve();
@@ -98,6 +99,14 @@ const api: TabApi = {
   },
 
   followed: () => followed,
+
+  async joinGroup(groupId, topic) {
+    member = kafka.consumer({ groupId, heartbeatInterval: 600_000, sessionTimeout: 1_800_000 });
+    await member.subscribe({ topic });
+    await member.run();
+  },
+
+  assignedCount: () => member?.assignment().length ?? 0,
 
   async endOffsets(topic) {
     const offsets = await kafka.admin().fetchTopicOffsets(topic);

@@ -16,6 +16,10 @@ export interface TabApi {
   /** Reads the topic from its beginning, without a group and without end. */
   follow(topic: string): Promise<void>;
   followed(): readonly Read[];
+  /** As a member that sends no heartbeat by itself. Resolves once it has an assignment. */
+  joinGroup(groupId: string, topic: string): Promise<void>;
+  /** To the last that joined. */
+  assignedCount(): number;
   /** By partition. */
   endOffsets(topic: string): Promise<number[]>;
   hosts(): Promise<Host[]>;
