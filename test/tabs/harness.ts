@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import puppeteer, { type Browser, type CDPSession, type Page } from 'puppeteer-core';
 import * as vite from 'vite';
 import { chromiumArgs, chromiumPath, firefoxPath } from '../../.ci/browsers.mjs';
-import type { Acknowledged, TabApi, Variant } from './page/tab-api.js';
+import type { Acknowledged, Read, TabApi, Variant } from './page/tab-api.js';
 
 export type BrowserName = 'chrome' | 'firefox';
 
@@ -117,6 +117,8 @@ export class TestBrowser implements AsyncDisposable {
   readonly #origin: string;
   /** Everything that was acknowledged to any tab, also to those that are gone. */
   readonly acknowledged: Acknowledged[] = [];
+  /** What the groups of all tabs have handled, also of those that are gone. */
+  readonly handled: Read[] = [];
   /** Sends that failed: what became of them is unknown. */
   readonly failed: { readonly value: string; readonly error: string }[] = [];
   /** What no code of a page caught, rejections included. */
@@ -159,6 +161,7 @@ export class TestBrowser implements AsyncDisposable {
     const page = await this.#browser.newPage();
     page.on('pageerror', (error) => void this.uncaught.push(String(error)));
     await page.exposeFunction('reportAck', (ack: Acknowledged) => void this.acknowledged.push(ack));
+    await page.exposeFunction('reportHandled', (read: Read) => void this.handled.push(read));
     await page.exposeFunction('reportFailure', (value: string, error: string) => {
       this.failed.push({ value, error });
     });

@@ -1,6 +1,6 @@
 import type { Consumer, StorageState } from '../../../src/index.js';
 import { databaseName } from '../../../src/storage/schema.js';
-import { type Acknowledged, type Read, type TabApi, type TabReports, type Variant, WEDGE_CHANNEL } from './tab-api.js';
+import { type Read, type TabApi, type TabReports, type Variant, WEDGE_CHANNEL } from './tab-api.js';
 import { kafkaOf } from './variants.js';
 
 /** What paces a producer: the harness's answer to each report. Timers would be throttled in hidden tabs. */
@@ -77,7 +77,7 @@ const api: TabApi = {
         const sending: Promise<void> = producer
           .send({ topic, messages: [{ key: name, value: value + padding(paddingBytes), partition }] })
           .then(
-            ([metadata]) => acknowledge({ value, partition, offset: Number(metadata?.baseOffset) }),
+            ([metadata]) => answered(reports.reportAck?.({ value, partition, offset: Number(metadata?.baseOffset) })),
             (error: unknown) => reports.reportFailure?.(value, String(error)),
           )
           .then(() => void inFlight.delete(sending));
@@ -108,6 +108,17 @@ const api: TabApi = {
 
   assignedCount: () => member?.assignment().length ?? 0,
 
+  async handleIn(groupId, topic) {
+    const consumer = kafka.consumer({ groupId });
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommitInterval: 500,
+      eachMessage: async ({ partition, message: { offset, value } }) =>
+        answered(reports.reportHandled?.({ partition, offset: Number(offset), value: value?.toString() ?? '' })),
+    });
+  },
+
   async endOffsets(topic) {
     const offsets = await kafka.admin().fetchTopicOffsets(topic);
     return offsets.toSorted((a, b) => a.partition - b.partition).map(({ high }) => Number(high));
@@ -132,8 +143,8 @@ function padding(bytes: number): string {
 }
 
 /** A page that comes out of the back/forward cache gets no answer to what it reported before. */
-async function acknowledge(ack: Acknowledged): Promise<void> {
-  await Promise.race([reports.reportAck?.(ack), nextPageShow]);
+async function answered(report: Promise<void> | undefined): Promise<void> {
+  await Promise.race([report, nextPageShow]);
 }
 
 function untilPageShow(): Promise<void> {

@@ -20,6 +20,8 @@ export interface TabApi {
   joinGroup(groupId: string, topic: string): Promise<void>;
   /** To the last that joined. */
   assignedCount(): number;
+  /** Becomes a member that reports what it handles, and commits what was reported. */
+  handleIn(groupId: string, topic: string): Promise<void>;
   /** By partition. */
   endOffsets(topic: string): Promise<number[]>;
   hosts(): Promise<Host[]>;
@@ -48,6 +50,7 @@ export interface ProducingOptions {
 /** What the harness offers to the tab: it keeps what is told here when the tab is gone. */
 export interface TabReports {
   reportAck(acknowledged: Acknowledged): Promise<void>;
+  reportHandled(read: Read): Promise<void>;
   reportFailure(value: string, error: string): Promise<void>;
 }
 

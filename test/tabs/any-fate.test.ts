@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seededRandom } from '../../src/runtime/seeded-random.js';
+import { browserPaths, serveTestPage, type Tab, TestBrowser, type TestSite, until } from './harness.js';
+import { expectWholeLog } from './whole-log.js';
+
+// Goal: whatever becomes of tabs, one after the other and in any order, no acknowledged record is lost or doubled, and a
+// group handles each. Method: tabs of one profile that produce, follow and are members of a group; a seeded random choice
+// of what a person and a browser do to them. TABS_SEED and TABS_STEPS choose another run.
+
+const SEED = Number(process.env['TABS_SEED'] ?? 1);
+const STEPS = Number(process.env['TABS_STEPS'] ?? 14);
+const TOPIC = 'fates';
+const GROUP = 'witnesses';
+const PARTITIONS = 3;
+const MOST_TABS = 5;
+/** Acknowledged between two steps. */
+const SOME_RECORDS = 60;
+
+let site: TestSite;
+beforeAll(async () => {
+  site = await serveTestPage();
+});
+afterAll(() => site.close());
+
+test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or doubled (seed ${SEED})`, async () => {
+  const random = seededRandom(SEED);
+  const browser = await TestBrowser.open('chrome', site);
+  const done: string[] = [];
+  try {
+    const awake = new Set<Tab>();
+    const frozen = new Set<Tab>();
+    let opened = 0;
+    const one = (tabs: ReadonlySet<Tab>): Tab => [...tabs][random.below(tabs.size)] as Tab;
+    const start = async (tab: Tab): Promise<void> => {
+      await tab.call('follow', TOPIC);
+      await tab.call('handleIn', GROUP, TOPIC);
+      await tab.call('startProducing', `producer-${++opened}`, TOPIC, PARTITIONS);
+      awake.add(tab);
+    };
+    const moreRecords = async (): Promise<void> => {
+      const wanted = browser.acknowledged.length + SOME_RECORDS;
+      await until(`more records after ${done.join(', ')}`, () => browser.acknowledged.length >= wanted, 60_000);
+    };
+    const fates: Readonly<Record<string, { readonly can: () => boolean; readonly run: () => Promise<void> }>> = {
+      open: { can: () => awake.size + frozen.size < MOST_TABS, run: async () => start(await browser.openTab()) },
+      close: {
+        can: () => awake.size > 1,
+        async run() {
+          const tab = one(awake);
+          awake.delete(tab);
+          await tab.close();
+        },
+      },
+      crash: {
+        can: () => awake.size > 1,
+        async run() {
+          const tab = one(awake);
+          awake.delete(tab);
+          await tab.crash();
+        },
+      },
+      freeze: {
+        can: () => awake.size > 1,
+        async run() {
+          const tab = one(awake);
+          awake.delete(tab);
+          await tab.freeze();
+          frozen.add(tab);
+        },
+      },
+      wake: {
+        can: () => frozen.size > 0,
+        async run() {
+          const tab = one(frozen);
+          frozen.delete(tab);
+          await tab.wake();
+          awake.add(tab);
+        },
+      },
+      leave: {
+        can: () => awake.size > 1,
+        async run() {
+          const tab = one(awake);
+          awake.delete(tab);
+          await tab.navigateAway();
+          await moreRecords();
+          const isSamePage = await tab.goBack();
+          if (isSamePage) awake.add(tab);
+          else await start(tab);
+        },
+      },
+      show: { can: () => true, run: async () => one(awake).show() },
+    };
+
+    const first = await browser.openTab();
+    await first.call('createTopic', TOPIC, PARTITIONS);
+    await start(first);
+    for (let step = 0; step < STEPS; step++) {
+      const possible = Object.entries(fates).filter(([, { can }]) => can());
+      const [name, fate] = possible[random.below(possible.length)] as (typeof possible)[number];
+      done.push(name);
+      await fate.run();
+      await moreRecords();
+    }
+
+    for (const tab of frozen) {
+      await tab.wake();
+      awake.add(tab);
+    }
+    await Promise.all([...awake].map((tab) => tab.call('stopProducing')));
+    const ends = await one(awake).call('endOffsets', TOPIC);
+    const total = ends.reduce((sum, end) => sum + end, 0);
+    for (const tab of awake) {
+      await until('a follower has read all', async () => (await tab.call('followed')).length >= total, 60_000);
+      expectWholeLog(await tab.call('followed'), ends, browser.acknowledged);
+    }
+    const places = (): Set<string> => new Set(browser.handled.map(({ partition, offset }) => `${partition}@${offset}`));
+    await until('the group has handled all', () => places().size === total, 90_000);
+    expect(browser.failed).toEqual([]);
+    expect(browser.uncaught).toEqual([]);
+  } catch (error) {
+    throw new Error(`seed ${SEED}, after ${done.join(', ')}`, { cause: error });
+  } finally {
+    await browser[Symbol.asyncDispose]();
+  }
+});
