@@ -112,7 +112,7 @@ const api: TabApi = {
     const consumer = kafka.consumer({ groupId });
     await consumer.connect();
     await consumer.subscribe({ topic, fromBeginning: true });
-    await consumer.run({
+    void consumer.run({
       autoCommitInterval: 500,
       eachMessage: async ({ partition, message: { offset, value } }) =>
         answered(reports.reportHandled?.({ partition, offset: Number(offset), value: value?.toString() ?? '' })),

@@ -20,7 +20,7 @@ export interface TabApi {
   joinGroup(groupId: string, topic: string): Promise<void>;
   /** To the last that joined. */
   assignedCount(): number;
-  /** Becomes a member that reports what it handles, and commits what was reported. */
+  /** Becomes a member, once the others let it, that reports what it handles, and commits what was reported. */
   handleIn(groupId: string, topic: string): Promise<void>;
   /** By partition. */
   endOffsets(topic: string): Promise<number[]>;
