@@ -1,3 +1,4 @@
+import { KafkaError } from '../../protocol/errors.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import { abortable, onAbort } from '../../util/signal.js';
 import type {
@@ -221,20 +222,21 @@ export function makeConsumer<K, V>(
     const { signal } = own.ended;
     if (signal.aborted) return; // stopped meanwhile
     const failure = error instanceof Error ? error : new Error(String(error));
-    logger.error(`Crash: ${failure.name}: ${failure.message}`, { groupId, stack: failure.stack });
+    const { name, message, stack } = failure;
+    const { retryCount, retryTime = retry.initialRetryTime } = failure as Partial<KafkaJSNumberOfRetriesExceeded>;
+    logger.error(`Crash: ${name}: ${message}`, { groupId, retryCount, stack });
     await dead.stop();
     if (session === dead) session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
-    const restart =
-      !signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
-    instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
+    const restart = !signal.aborted && mayPass(failure) && (await isWanted(failure)) && !signal.aborted;
     if (!restart) {
-      if (life === own) life = undefined;
+      if (life === own && (await connection.close())) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+      if (life === own) life = undefined; // before the event: its listener may run the consumer again
       own.ended.abort();
-      return;
     }
-    const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
-    logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
+    instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
+    if (!restart) return;
+    logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId, retryCount, retryTime });
     const restarted = runtime.clock.sleep(retryTime, signal).then(() => start(own));
     await restarted.catch((next) => crashed(dead, own, next));
   }
@@ -246,6 +248,15 @@ export function makeConsumer<K, V>(
 
   function assignment(): TopicPartition[] {
     return session?.assignment() ?? [];
+  }
+
+  async function isWanted(failure: Error): Promise<boolean> {
+    try {
+      return (await restartOnFailure?.(failure)) ?? true;
+    } catch (error) {
+      logger.error(`restartOnFailure: ${error}`, { groupId });
+      return true;
+    }
   }
 
   function partitionsOf(topic: string): number[] {
@@ -308,9 +319,11 @@ export function makeConsumer<K, V>(
   return consumer;
 }
 
-/** Whether a crash is worth a restart: what a retry may mend. */
+/** Whether a crash is worth a restart: what a retry may mend, be it what the error was made from, as in KafkaJS. */
 function mayPass(error: Error): boolean {
-  return error instanceof KafkaJSNumberOfRetriesExceeded || isRetriable(error);
+  let root: Error & { retriable?: boolean } = error;
+  while (root.cause instanceof Error && !(root.cause instanceof KafkaError)) root = root.cause;
+  return error instanceof KafkaJSNumberOfRetriesExceeded || isRetriable(error) || root.retriable === true;
 }
 
 function assertRunConfig<K, V>({
