@@ -44,6 +44,14 @@ interface Life<K, V> {
   readonly config: ConsumerRunConfig<K, V>;
   /** Aborted by `stop`. */
   readonly ended: AbortController;
+  /** Between a crash and the next start. */
+  isWaiting: boolean;
+}
+
+/** What of a topic is paused: all its partitions but these, or none but these. */
+interface PausedTopic {
+  readonly all: boolean;
+  readonly but: Set<number>;
 }
 
 /** See `Consumer`. */
@@ -96,7 +104,7 @@ export function makeConsumer<K, V>(
           config,
         });
   let assigned: readonly AssignedPosition[] = [];
-  const paused = new Map<string, Set<number> | 'all'>();
+  const paused = new Map<string, PausedTopic>();
   let session: ConsumerSession<K, V> | undefined;
   /**
    * From `run` to `stop` or the last crash: over all sessions, and also before the first, for KafkaJS code does not wait
@@ -135,7 +143,7 @@ export function makeConsumer<K, V>(
   }
 
   async function subscribe(subscription: Parameters<Consumer['subscribe']>[0]): Promise<void> {
-    if (session !== undefined)
+    if (life?.isWaiting === false)
       throw new KafkaJSNonRetriableError('Cannot subscribe to topic while consumer is running');
     if (group === undefined) {
       throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string. Without one, use "assign".');
@@ -170,7 +178,7 @@ export function makeConsumer<K, V>(
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    const own = { config: runConfig, ended: new AbortController() };
+    const own = { config: runConfig, ended: new AbortController(), isWaiting: false };
     life = own;
     const forget = onAbort(signal, () => void stop());
     onAbort(own.ended.signal, forget);
@@ -187,6 +195,7 @@ export function makeConsumer<K, V>(
   }
 
   async function start(own: Life<K, V>): Promise<void> {
+    own.isWaiting = false;
     await abortable(connect(), own.ended.signal);
     const membership = await group?.newSession();
     own.ended.signal.throwIfAborted();
@@ -228,6 +237,7 @@ export function makeConsumer<K, V>(
     await dead.stop();
     if (session === dead) session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
+    own.isWaiting = true;
     const restart = !signal.aborted && mayPass(failure) && (await isWanted(failure)) && !signal.aborted;
     if (!restart) {
       if (life === own && (await connection.close())) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
@@ -241,15 +251,6 @@ export function makeConsumer<K, V>(
     await restarted.catch((next) => crashed(dead, own, next));
   }
 
-  function isPaused({ topic, partition }: TopicPartition): boolean {
-    const entry = paused.get(topic);
-    return entry === 'all' || (entry?.has(partition) ?? false);
-  }
-
-  function assignment(): TopicPartition[] {
-    return session?.assignment() ?? [];
-  }
-
   async function isWanted(failure: Error): Promise<boolean> {
     try {
       return (await restartOnFailure?.(failure)) ?? true;
@@ -259,18 +260,20 @@ export function makeConsumer<K, V>(
     }
   }
 
-  function partitionsOf(topic: string): number[] {
-    return assignment().flatMap((assigned) => (assigned.topic === topic ? assigned.partition : []));
+  function isPaused({ topic, partition }: TopicPartition): boolean {
+    const entry = paused.get(topic);
+    return entry !== undefined && entry.all !== entry.but.has(partition);
+  }
+
+  function assignment(): TopicPartition[] {
+    return session?.assignment() ?? [];
   }
 
   function setPaused({ topic, partition }: TopicPartition, pause: boolean): void {
-    const entry = paused.get(topic);
-    if (entry === 'all' && pause) return;
-    const numbers = entry === 'all' ? new Set(partitionsOf(topic)) : (entry ?? new Set());
-    if (pause) numbers.add(partition);
-    else numbers.delete(partition);
-    if (numbers.size === 0) paused.delete(topic);
-    else paused.set(topic, numbers);
+    const entry = paused.get(topic) ?? { all: false, but: new Set() };
+    if (entry.all === pause) entry.but.delete(partition);
+    else entry.but.add(partition);
+    paused.set(topic, entry);
     session?.pausedChanged();
   }
 
@@ -278,7 +281,7 @@ export function makeConsumer<K, V>(
     if (life === undefined) throw notRunning();
     for (const { topic, partitions } of topics) {
       if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
-      else if (pause) paused.set(topic, 'all');
+      else if (pause) paused.set(topic, { all: true, but: new Set() });
       else paused.delete(topic);
     }
     session?.pausedChanged();
@@ -305,11 +308,13 @@ export function makeConsumer<K, V>(
       else sought.set(topicPartitionText(target), target);
     },
     changePaused,
-    paused: () =>
-      Array.from(paused, ([topic, partitions]) => ({
+    paused() {
+      const found = session?.adopted.filter(isPaused) ?? [];
+      return [...new Set(found.map(({ topic }) => topic))].map((topic) => ({
         topic,
-        partitions: partitions === 'all' ? partitionsOf(topic) : [...partitions].sort((a, b) => a - b),
-      })),
+        partitions: found.flatMap((entry) => (entry.topic === topic ? entry.partition : [])).sort((a, b) => a - b),
+      }));
+    },
     assignment,
     async describeGroup(): Promise<GroupDescription> {
       if (group === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');

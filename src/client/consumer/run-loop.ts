@@ -92,8 +92,8 @@ export class RunLoop<K, V> {
     instrumentation.emit(CONSUMER_EVENTS.START_BATCH_PROCESS, eventPayload(shown));
     // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
     if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
-    else if (config.eachBatch !== undefined) await this.#eachBatch(batch, shown);
-    else if (config.eachMessage !== undefined) await this.#eachMessage(batch);
+    else if (config.eachMessage) await this.#eachMessage(batch);
+    else if (config.eachBatch) await this.#eachBatch(batch, shown);
     else this.#resolve(batch, batch.nextOffset, batch.messages.length);
     if (!batch.failed) {
       const duration = runtime.clock.monotonicMs() - startedMs;
