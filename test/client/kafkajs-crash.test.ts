@@ -129,3 +129,24 @@ test('a listener of CRASH may run the consumer again', async () => {
   await done.promise;
   await consumer.disconnect();
 });
+
+test('a batch that was resolved as a whole before its handler failed does not come again', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = kafka.consumer({ groupId: 'g', retry: { initialRetryTime: 1 } });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const seen: string[] = [];
+  const done = deferred();
+  await consumer.run({
+    eachBatch: async ({ batch, resolveOffset }) => {
+      seen.push(...batch.messages.map(({ offset }) => offset));
+      resolveOffset(batch.lastOffset());
+      if (seen.length > 2) return done.resolve();
+      throw new Error('behind the end');
+    },
+  });
+  await produce('t', [2]);
+  await done.promise;
+  expect(seen).toEqual(['0', '1', '2']);
+  await consumer.disconnect();
+});

@@ -209,7 +209,7 @@ export class RunLoop<K, V> {
     if (count > retry.retries) {
       throw new KafkaJSNumberOfRetriesExceeded(cause, { retryCount: count - 1, retryTime: delayMs });
     }
-    fetcher.putBack(batch, at, delayMs);
+    if (index < batch.messages.length) fetcher.putBack(batch, at, delayMs); // else it has resolved them all
   }
 }
 
