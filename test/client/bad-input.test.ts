@@ -28,10 +28,10 @@ beforeEach(async () => {
 
 describe('what a bad record is told', () => {
   test.each([
-    ['a number', 5, /expected .*(string|bytes|null).*found.*(5|number)/i],
+    ['a function', () => {}, /expected .*(string|bytes|null).*found.*function/i],
     ['an object', { a: 1 }, /expected .*(string|bytes|null).*found.*object/i],
     ['a list', ['a'], /expected .*(string|bytes|null).*found/i],
-    ['a boolean', true, /expected .*(string|bytes|null).*found.*(true|boolean)/i],
+    ['a symbol', Symbol('value'), /expected .*(string|bytes|null).*found.*symbol/i],
   ])('%s as value', async (_name, value, message) => {
     const producer = kafka.producer();
     const bad = producer.send({ topic: 'orders', messages: [{ value: value as never, partition: 0 }] });

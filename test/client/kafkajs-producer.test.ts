@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { Partitioners } from '../../src/index.js';
 import { kafka, topic, useCluster } from './client-cluster.js';
 import { readAll } from './read-all.js';
 
@@ -35,3 +36,73 @@ describe('a producer that says nothing of idempotence', () => {
     );
   });
 });
+
+test('numbers as keys and values are sent as their texts, and placed as those', async () => {
+  await topic('t', 3);
+  const own = kafka.producer();
+  const messages = [
+    { key: 16384, value: 1.5 },
+    { key: '16384', value: 'text' },
+    { value: true },
+    { key: 7n, value: null },
+  ];
+  await own.send({ topic: 't', messages: messages as never });
+  const records = await readAll(kafka, 't');
+  const found = records.map(({ key, value }) => [key && String(key), value && String(value)]);
+  expect(found.sort()).toEqual(
+    [
+      [null, 'true'],
+      ['16384', '1.5'],
+      ['16384', 'text'],
+      ['7', null],
+    ].sort(),
+  );
+  expect(new Set(records.flatMap(({ key, partition }) => (String(key) === '16384' ? partition : []))).size).toBe(1);
+  await expect(own.send({ topic: 't', messages: [{ value: 1 as never }, { value: {} as never }] })).rejects.toThrow(
+    'Invalid value of message 1 for topic "t": expected a string, a Uint8Array or null, found Object',
+  );
+});
+
+describe.each(['DefaultPartitioner', 'LegacyPartitioner', 'JavaCompatiblePartitioner'] as const)(
+  '%s, asked',
+  (name) => {
+    const partitions = [1, 2, 0].map((partitionId) => {
+      return { partitionId, leader: partitionId, partitionErrorCode: 0, replicas: [], isr: [], offlineReplicas: [] };
+    });
+    const asked = (
+      times: number,
+      { topics = ['t'], partitionMetadata = partitions } = {},
+    ): Record<string, number[]> => {
+      const place = Partitioners[name]();
+      const placed = Object.fromEntries(topics.map((of) => [of, [] as number[]]));
+      for (let i = 0; i < times; i++) {
+        for (const of of topics) placed[of]!.push(place({ topic: of, partitionMetadata, message: { value: '' } }));
+      }
+      return placed;
+    };
+
+    test('goes round robin without keys, in each topic for itself', () => {
+      const { t, u } = asked(4, { topics: ['t', 'u'], partitionMetadata: partitions.slice(0, 2) });
+      expect(t!.sort()).toEqual([1, 1, 2, 2]);
+      expect(u!.sort()).toEqual([1, 1, 2, 2]);
+    });
+
+    test('leaves out partitions that nobody leads, if there are others', () => {
+      const partitionMetadata = partitions.map((entry) => ({ ...entry, leader: entry.partitionId === 1 ? -1 : 1 }));
+      expect(asked(4, { partitionMetadata })['t']!.sort()).toEqual([0, 0, 2, 2]);
+      expect(
+        asked(3, { partitionMetadata: partitions.map((entry) => ({ ...entry, leader: -1 })) })['t']!.sort(),
+      ).toEqual([0, 1, 2]);
+    });
+
+    test('places a number as its text, and does as the message says', () => {
+      const place = Partitioners[name]();
+      const args = { topic: 't', partitionMetadata: partitions };
+      expect(place({ ...args, message: { key: 128 as never, value: '' } })).toBe(
+        place({ ...args, message: { key: '128', value: '' } }),
+      );
+      expect(place({ ...args, message: { key: '1', partition: 0, value: '' } })).toBe(0);
+      expect(place({ ...args, message: { key: '1', partition: 99, value: '' } })).toBe(99);
+    });
+  },
+);

@@ -48,8 +48,8 @@ export function prepareMessages<K, V>(
 ): PreparedMessages {
   const count = messages.length;
   const partitions = new Int32Array(count);
-  const keys = keySerde === undefined ? undefined : new Array<RecordInput | null>(count);
-  const values = valueSerde === undefined ? undefined : new Array<RecordInput | null>(count);
+  let keys = keySerde === undefined ? undefined : new Array<RecordInput | null>(count);
+  let values = valueSerde === undefined ? undefined : new Array<RecordInput | null>(count);
   let headers: (NewRecordHeader[] | undefined)[] | undefined;
   const choices: PartitionChoices = { topic, partitionMetadata, ...placement }; // once, not for each message
 
@@ -59,11 +59,19 @@ export function prepareMessages<K, V>(
       throw new KafkaJSNonRetriableError(`Invalid message without value for topic "${topic}": ${shown(message)}`);
     }
     let key = (message.key ?? null) as RecordInput | null;
-    if (keys !== undefined) keys[i] = key = serialized(keySerde!, message.key ?? null);
+    if (keySerde !== undefined) keys![i] = key = serialized(keySerde, message.key ?? null);
     let value = message.value as RecordInput | null;
-    if (values !== undefined) values[i] = value = serialized(valueSerde!, message.value);
-    if (!isField(key)) throw invalid(topic, i, 'key', key);
-    if (!isField(value)) throw invalid(topic, i, 'value', value);
+    if (valueSerde !== undefined) values![i] = value = serialized(valueSerde, message.value);
+    if (!isField(key)) {
+      const text = numberText(key) ?? refuse(topic, i, 'key', key);
+      keys ??= messages.map((each) => (each?.key ?? null) as RecordInput | null);
+      keys[i] = key = text;
+    }
+    if (!isField(value)) {
+      const text = numberText(value) ?? refuse(topic, i, 'value', value);
+      values ??= messages.map((each) => each?.value as RecordInput | null);
+      values[i] = value = text;
+    }
     if (message.timestamp !== undefined) checkTimestamp(topic, i, message.timestamp);
     if (message.headers !== undefined && message.headers !== null) {
       headers ??= new Array<NewRecordHeader[] | undefined>(count);
@@ -92,14 +100,19 @@ function serialized<T>(serde: Serde<T>, value: T | null): RecordInput | null {
   }
 }
 
+/** KafkaJS sends a number as its text, which its types do not tell; that of an object would be of no use. */
+function numberText(field: unknown): string | undefined {
+  return /^[nb]/.test(typeof field) ? String(field) : undefined; // number, bigint, boolean
+}
+
 function isField(field: unknown): boolean {
   return typeof field === 'string' || field === null || isBytes(field);
 }
 
-function invalid(topic: string, index: number, name: string, found: unknown): KafkaJSNonRetriableError {
+function refuse(topic: string, index: number, name: string, found: unknown): never {
   const kind = typeof found === 'object' && found !== null ? found.constructor?.name || 'an object' : typeof found;
   const text = `Invalid ${name} of message ${index} for topic "${topic}": expected a string, a Uint8Array or null, found ${kind}`;
-  return new KafkaJSNonRetriableError(new KafkaError('INVALID_RECORD', text));
+  throw new KafkaJSNonRetriableError(new KafkaError('INVALID_RECORD', text));
 }
 
 function checkTimestamp(topic: string, index: number, timestamp: string | number): void {
@@ -113,7 +126,7 @@ function newHeaders(topic: string, index: number, headers: IHeaders): NewRecordH
   const list: NewRecordHeader[] = [];
   for (const [key, entry] of Object.entries(headers)) {
     for (const value of Array.isArray(entry) ? entry : [entry ?? null]) {
-      if (!isField(value)) throw invalid(topic, index, `header ${JSON.stringify(key)}`, value);
+      if (!isField(value)) refuse(topic, index, `header ${JSON.stringify(key)}`, value);
       list.push({ key, value });
     }
   }
