@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Partitioners } from '../../src/index.js';
+import { type PartitionerArgs, Partitioners } from '../../src/index.js';
+import { deferred } from '../../src/util/signal.js';
 import { kafka, topic, useCluster } from './client-cluster.js';
 import { readAll } from './read-all.js';
 
@@ -106,3 +107,36 @@ describe.each(['DefaultPartitioner', 'LegacyPartitioner', 'JavaCompatiblePartiti
     });
   },
 );
+
+test('a message that was read may be sent on as it is: it is placed anew, with its key, headers and timestamp', async () => {
+  await topic('from', 3);
+  await topic('to', 1);
+  const asked: PartitionerArgs['message'][] = [];
+  const own = kafka.producer();
+  const placing = kafka.producer({
+    createPartitioner: () => {
+      return ({ message }) => {
+        asked.push(message);
+        return 0;
+      };
+    },
+  });
+  const sent = { key: 'k', value: 'v', headers: { again: '1' }, timestamp: '5' };
+  await own.send({ topic: 'from', messages: [{ ...sent, partition: 2 }] });
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 'from', fromBeginning: true });
+  const done = deferred();
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      expect(message).toMatchObject({ magicByte: 2, attributes: 0, offset: '0' });
+      await own.send({ topic: 'to', messages: [message] });
+      await placing.send({ topic: 'to', messages: [message] });
+      done.resolve();
+    },
+  });
+  await done.promise;
+  for (const { key, value, headers, timestamp } of [...(await readAll(kafka, 'to')), ...asked]) {
+    expect([key, value, headers?.['again'], timestamp].map(String)).toEqual(['k', 'v', '1', '5']);
+  }
+  expect(asked).toHaveLength(1);
+});
