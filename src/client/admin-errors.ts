@@ -1,4 +1,4 @@
-import type { KafkaError } from '../protocol/errors.js';
+import type { KafkaError, KafkaErrorName } from '../protocol/errors.js';
 import { KafkaJSError, KafkaJSProtocolError } from './errors.js';
 
 export class KafkaJSCreateTopicError extends KafkaJSProtocolError {
@@ -15,10 +15,15 @@ export class KafkaJSCreateTopicError extends KafkaJSProtocolError {
 export class KafkaJSAggregateError extends Error {
   override readonly name: string = 'KafkaJSAggregateError';
   readonly errors: readonly Error[];
+  /** Kafka's name, where all of them have the same. */
+  readonly type: KafkaErrorName | undefined;
 
-  constructor(message: string, errors: readonly Error[]) {
-    super(message);
+  /** Its text is `what`, and then theirs. */
+  constructor(what: string, errors: readonly Error[]) {
+    super(`${what}: ${errors.map(({ message }) => message).join('; ')}`);
     this.errors = errors;
+    const types = new Set(errors.map((error) => (error as Partial<KafkaJSProtocolError>).type));
+    this.type = types.size === 1 ? [...types][0] : undefined;
   }
 }
 

@@ -1,6 +1,5 @@
 import { errorOf, KafkaError } from '../protocol/errors.js';
 import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
-import { assertLegalTopicName } from '../protocol/topic-name.js';
 import { abortable } from '../util/signal.js';
 import {
   KafkaJSAggregateError,
@@ -181,14 +180,11 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     return true;
   }
 
-  async function fetchTopicMetadata({
-    topics = [],
-  }: {
-    topics?: readonly string[];
-  } = {}): Promise<{ topics: ITopicMetadata[] }> {
-    for (const topic of topics) {
-      if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
-    }
+  async function fetchTopicMetadata(
+    request: { topics?: readonly string[] } = {},
+  ): Promise<{ topics: ITopicMetadata[] }> {
+    const topics = request.topics ?? [];
+    for (const topic of topics) assertTopic(topic);
     const found = await topicMetadata(topics.length === 0 ? null : topics);
     return {
       topics: found.map(({ name, partitions }) => ({
@@ -224,8 +220,10 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   ): Promise<{ topic: string; partitions: FetchOffsetsPartition[] }[]> {
     const { groupId, topics, resolveOffsets = false } = request;
     assertGroupId(groupId);
+    if (topics && !Array.isArray(topics)) throw new KafkaJSNonRetriableError('Expected topics array to be set');
+    for (const topic of topics ?? []) assertTopic(topic);
     const asked =
-      topics === undefined || topics.length === 0
+      !topics || topics.length === 0
         ? null
         : await Promise.all(topics.map(async (name) => ({ name, partitionIndexes: await partitionsOf(name) })));
     const response = await retrying(async () => {
@@ -249,17 +247,17 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     );
   }
 
-  /** Where a group without a committed offset would begin when it reads from the beginning, as KafkaJS resolves it. */
+  /** Without a committed offset the end, as in KafkaJS; which commits it besides, and so refuses a group that runs. */
   async function resolved(
     topic: string,
     partitions: readonly FetchOffsetsPartition[],
   ): Promise<FetchOffsetsPartition[]> {
     if (partitions.every(({ offset }) => offset !== '-1')) return [...partitions];
-    const lows = new Map(
-      (await offsetsAt(topic, EARLIEST_TIMESTAMP)).map(({ partition, offset }) => [partition, offset]),
+    const ends = new Map(
+      (await offsetsAt(topic, LATEST_TIMESTAMP)).map(({ partition, offset }) => [partition, offset]),
     );
     return partitions.map((entry) =>
-      entry.offset === '-1' ? { ...entry, offset: String(lows.get(entry.partition)) } : entry,
+      entry.offset === '-1' ? { ...entry, offset: String(ends.get(entry.partition)) } : entry,
     );
   }
 
@@ -352,16 +350,22 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   }
 
   async function deleteTopicRecords({ topic, partitions }: Parameters<Admin['deleteTopicRecords']>[0]): Promise<void> {
-    assertTopic(topic);
+    if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic "${topic}"`);
     if (!partitions || partitions.length === 0) throw new KafkaJSNonRetriableError('Invalid partitions');
     const asked = partitions.map(({ partition, offset }) => ({
       partitionIndex: partition,
       offset: offsetNumber(offset),
     }));
     const bounds = new Map((await fetchTopicOffsets(topic)).map((entry) => [entry.partition, entry]));
-    const outOfRange = asked.flatMap(({ partitionIndex, offset }) => {
-      const error = deletionError(topic, partitionIndex, offset, bounds.get(partitionIndex));
-      return error === undefined ? [] : [{ partition: partitionIndex, offset: String(offset), error }];
+    const outOfRange = asked.flatMap(({ partitionIndex: partition, offset }) => {
+      const found = bounds.get(partition);
+      const error = deletionError(topic, partition, offset, found);
+      if (error !== undefined) return [{ partition, offset: String(offset), error }];
+      if (offset >= 0 && offset < Number(found?.low)) {
+        const text = 'Nothing to delete: the partition begins behind the offset';
+        shell.logger.warn(text, { topic, partition, offset: String(offset), low: found?.low });
+      }
+      return [];
     });
     if (outOfRange.length > 0) throw new KafkaJSDeleteTopicRecordsError(outOfRange);
     await retrying(async (doubt) => {
@@ -416,10 +420,9 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       };
     },
     async describeLogs({ topics }: { topics?: readonly string[] } = {}) {
-      const asked =
-        topics === undefined
-          ? null
-          : await Promise.all(topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
+      const asked = !topics
+        ? null
+        : await Promise.all(topics.map(async (topic) => ({ topic, partitions: await partitionsOf(topic) })));
       const response = await retrying(async () => {
         const answer = await connection.request('DescribeLogDirs', { topics: asked });
         throwFirst([answer]);
@@ -542,8 +545,8 @@ const SHAPES: { readonly [N in keyof AdminBody]?: Shape } = {
   createTopics: { 'topics!': [{ replicaAssignment: [{ replicas: [0] }] }] },
   deleteTopics: {},
   createPartitions: { topicPartitions: [{ assignments: [[0]] }] },
-  fetchTopicMetadata: { topics: [''] },
-  fetchOffsets: { topics: [''] },
+  fetchTopicMetadata: { topics: [0] },
+  fetchOffsets: {},
   setOffsets: { partitions: [{}] },
   resetOffsets: { topic: '' },
   deleteOffsets: { 'topics!': [{ topic: '', 'partitions!': [0] }] },
@@ -552,7 +555,7 @@ const SHAPES: { readonly [N in keyof AdminBody]?: Shape } = {
   importPartition: { 'segments!': [{}] },
   deleteTopicRecords: { partitions: [{}] },
   describeConfigs: { 'resources!': [{}] },
-  alterConfigs: { 'resources!': [{ configEntries: [{}] }] },
+  alterConfigs: { 'resources!': [{}] },
 };
 
 function withShapes(admin: AdminBody): AdminBody {
@@ -601,7 +604,7 @@ function newTopic({
   numPartitions = -1,
   replicationFactor = -1,
   replicaAssignment = [],
-  configEntries = [],
+  configEntries,
 }: ITopicConfig): {
   name: string;
   numPartitions: number;
@@ -617,14 +620,13 @@ function newTopic({
       partitionIndex: partition,
       brokerIds: replicas,
     })),
-    configs: configEntries.map(({ name, value }) => ({ name, value })),
+    configs: configEntries?.map(({ name, value }) => ({ name, value })) ?? [],
   };
 }
 
 function assertTopicConfigs(topics: readonly ITopicConfig[]): void {
   assertTopicNames(topics, 'Invalid topics array');
   for (const { topic, configEntries, numPartitions } of topics) {
-    checked(() => assertLegalTopicName(topic));
     if (numPartitions !== undefined && (!Number.isInteger(numPartitions) || numPartitions > MAX_INT32)) {
       const text = `topic ${topic}: expected a whole number of partitions, found ${numPartitions}`;
       throw new KafkaJSProtocolError(new KafkaError('INVALID_PARTITIONS', text));
@@ -670,13 +672,12 @@ function assertResources(resources: readonly (ResourceConfigQuery | IResourceCon
   if (resources.length === 0) throw new KafkaJSNonRetriableError('Resources array cannot be empty');
   const types: readonly number[] = Object.values(ConfigResourceTypes);
   for (const resource of resources) {
-    const { type, name } = resource;
-    if (!types.includes(type)) {
-      throw new KafkaJSNonRetriableError(`Invalid resource type ${type}: ${shown(resource)}`);
-    }
-    if (!name || typeof name !== 'string') {
-      throw new KafkaJSNonRetriableError(`Invalid resource name ${name}: ${shown(resource)}`);
-    }
+    if (types.includes(resource.type)) continue;
+    throw new KafkaJSNonRetriableError(`Invalid resource type ${resource.type}: ${shown(resource)}`);
+  }
+  for (const resource of resources) {
+    if (resource.name && typeof resource.name === 'string') continue;
+    throw new KafkaJSNonRetriableError(`Invalid resource name ${resource.name}: ${shown(resource)}`);
   }
 }
 
@@ -686,7 +687,7 @@ function assertConfigEntries(resources: readonly IResourceConfig[]): void {
     if (!Array.isArray(configEntries)) {
       throw new KafkaJSNonRetriableError(`Invalid resource configEntries ${configEntries}: ${shown(resource)}`);
     }
-    if (configEntries.some(({ name, value }) => typeof name !== 'string' || typeof value !== 'string')) {
+    if (configEntries.some((entry) => typeof entry?.name !== 'string' || typeof entry.value !== 'string')) {
       throw new KafkaJSNonRetriableError(`Invalid resource config value: ${shown(resource)}`);
     }
   }
@@ -694,10 +695,10 @@ function assertConfigEntries(resources: readonly IResourceConfig[]): void {
 
 function unknownPartition(topic: string, partition: number): KafkaJSProtocolError {
   const text = `topic ${topic} has no partition ${partition}`;
-  return new KafkaJSProtocolError(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', text));
+  return new KafkaJSNonRetriableProtocolError(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', text));
 }
 
-/** -1 is "all there is". */
+/** -1 is "all there is"; what is gone already can be deleted once more. */
 function deletionError(
   topic: string,
   partition: number,
@@ -705,15 +706,7 @@ function deletionError(
   bounds: { high: string; low: string } | undefined,
 ): KafkaJSProtocolError | undefined {
   if (bounds === undefined) return unknownPartition(topic, partition);
-  if (offset === -1 || (offset >= Number(bounds.low) && offset <= Number(bounds.high))) return undefined;
-  const text = `offset ${offset} of ${topic}-${partition}: expected ${bounds.low} to ${bounds.high}, or -1 for all`;
+  if (offset >= -1 && offset <= Number(bounds.high)) return undefined;
+  const text = `offset ${offset} of ${topic}-${partition}: expected 0 to ${bounds.high}, or -1 for all`;
   return new KafkaJSProtocolError(new KafkaError('OFFSET_OUT_OF_RANGE', text));
-}
-
-function checked(check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    throw toKafkaJSError(error);
-  }
 }

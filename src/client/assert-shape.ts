@@ -17,7 +17,7 @@ export function assertShape(place: string, value: unknown, shape: Shape): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value) !== isList) {
     throw new KafkaJSNonRetriableError(
       isList
-        ? `Invalid ${place} array ${value}`
+        ? `Invalid ${place.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} array ${value}`
         : `Invalid ${place || 'arguments'}, expected an object, received ${value}`,
     );
   }
@@ -29,6 +29,7 @@ export function assertShape(place: string, value: unknown, shape: Shape): void {
   for (const [key, part] of Object.entries(shape as Readonly<Record<string, Shape>>)) {
     const name = key.replace('!', '');
     const entry = (value as Readonly<Record<string, unknown>>)[name];
-    if (entry !== undefined || key !== name) assertShape(place === '' ? name : `${place}.${name}`, entry, part);
+    const isAbsent = entry === undefined || (entry === null && place === ''); // KafkaJS's methods take null for nothing
+    if (!isAbsent || key !== name) assertShape(place === '' ? name : `${place}.${name}`, entry, part);
   }
 }

@@ -7,7 +7,9 @@ const consoleLogCreator: logCreator =
   () =>
   ({ namespace, label, log }) => {
     const message = namespace ? `[${namespace}] ${log.message}` : log.message;
-    console[label.toLowerCase() as Severity](JSON.stringify({ level: label, ...log, message }));
+    const severity = label.toLowerCase() as Severity;
+    // Browsers show what `console.debug` says only to those who ask for it twice.
+    console[severity === 'debug' ? 'log' : severity](JSON.stringify({ level: label, ...log, message }));
   };
 
 interface LoggerOptions {
@@ -16,17 +18,16 @@ interface LoggerOptions {
   readonly wallMs: () => number;
 }
 
-/** The root logger of one `Kafka`. `setLogLevel` of a logger holds for it and for those made from it later. */
+/** The root logger of one `Kafka`. `setLogLevel` of any logger holds for all that were made without a level of their own. */
 export function makeLogger({ level = logLevel.INFO, creator = consoleLogCreator, wallMs }: LoggerOptions): Logger {
-  let write: ((entry: LogEntry) => void) | undefined;
+  const write: (entry: LogEntry) => void = creator(level);
+  let current = level;
 
-  const make = (namespace: string, initialLevel: LogLevel): Logger => {
-    let current = initialLevel;
+  const make = (namespace: string, own?: LogLevel): Logger => {
     const at = (severity: Severity) => {
       const label = severity.toUpperCase() as Uppercase<Severity>;
       return (message: string, extra: object = {}) => {
-        if (logLevel[label] > current) return;
-        write ??= creator(level);
+        if (logLevel[label] > (own ?? current)) return;
         const timestamp = new Date(wallMs()).toISOString();
         write({ namespace, level: logLevel[label], label, log: { timestamp, logger: 'tabstream', message, ...extra } });
       };
@@ -36,11 +37,11 @@ export function makeLogger({ level = logLevel.INFO, creator = consoleLogCreator,
       warn: at('warn'),
       info: at('info'),
       debug: at('debug'),
-      namespace: (name, childLevel) => make(name, childLevel ?? current),
+      namespace: make,
       setLogLevel: (next) => {
         current = next;
       },
     };
   };
-  return make('', level);
+  return make('');
 }

@@ -55,7 +55,7 @@ test('topics are created once, listed, described and deleted', async () => {
 
 test('bad topics are refused, by name', async () => {
   await expect(admin.createTopics({ topics: [{ topic: 'a/b' }] })).rejects.toMatchObject({
-    type: 'INVALID_TOPIC_EXCEPTION',
+    errors: [{ type: 'INVALID_TOPIC_EXCEPTION' }],
   });
   await expect(admin.createTopics({ topics: 'a' as never })).rejects.toThrow('Invalid topics array a');
   await expect(admin.createTopics({ topics: [{ topic: 'a' }, { topic: 'a' }] })).rejects.toThrow(
@@ -152,7 +152,7 @@ test('offsets of a group are set, reset and resolved, but not while it runs', as
     return found!.partitions[0]!.offset;
   };
   expect(await offset()).toBe('-1');
-  expect(await offset(true)).toBe('0');
+  expect(await offset(true)).toBe('4');
   await admin.setOffsets({ groupId: 'g', topic: 'a', partitions: [{ partition: 0, offset: '2' }] });
   expect(await offset()).toBe('2');
   await admin.resetOffsets({ groupId: 'g', topic: 'a' });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { AssignerProtocol } from '../../src/client/consumer/assigner-protocol.js';
 import { assignRange, assignRoundRobin } from '../../src/client/consumer/assignors.js';
+import { RecordBytes } from '../../src/record/record-bytes.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 
 test.each([assignRange, assignRoundRobin])(
@@ -33,14 +34,14 @@ test('member data is encoded as in the consumer protocol of Kafka, and back', ()
   expect(AssignerProtocol.MemberMetadata.decode(metadata)).toEqual({
     version: 1,
     topics: ['t'],
-    userData: new Uint8Array(),
+    userData: new RecordBytes(new ArrayBuffer(0)),
   });
   const assignment = { 't-1': [0, 2], größe: [70_000] };
   const bytes = AssignerProtocol.MemberAssignment.encode({ version: 1, assignment, userData: new Uint8Array([7]) });
   expect(AssignerProtocol.MemberAssignment.decode(bytes)).toEqual({
     version: 1,
     assignment,
-    userData: new Uint8Array([7]),
+    userData: new RecordBytes(new Uint8Array([7]).buffer),
   });
   expect(() => AssignerProtocol.MemberAssignment.decode(bytes.subarray(0, 9))).toThrow('member data');
 });

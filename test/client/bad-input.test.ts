@@ -1,5 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Admin, ConfigResourceTypes, logLevel } from '../../src/index.js';
+import {
+  type Admin,
+  ConfigResourceTypes,
+  KafkaJSAggregateError,
+  type KafkaJSProtocolError,
+  logLevel,
+} from '../../src/index.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { cluster, kafka, useKafka } from './client-cluster.js';
 import { readAll } from './read-all.js';
@@ -23,9 +29,11 @@ beforeEach(async () => {
 describe('what a bad record is told', () => {
   test.each([
     ['a number', 5, /expected .*(string|bytes|null).*found.*(5|number)/i],
+    ['a boolean', true, /expected .*(string|bytes|null).*found.*(true|boolean)/i],
+    ['a function', () => {}, /expected .*(string|bytes|null).*found.*function/i],
     ['an object', { a: 1 }, /expected .*(string|bytes|null).*found.*object/i],
     ['a list', ['a'], /expected .*(string|bytes|null).*found/i],
-    ['a boolean', true, /expected .*(string|bytes|null).*found.*(true|boolean)/i],
+    ['a symbol', Symbol('value'), /expected .*(string|bytes|null).*found.*symbol/i],
   ])('%s as value', async (_name, value, message) => {
     const producer = kafka.producer();
     const bad = producer.send({ topic: 'orders', messages: [{ value: value as never, partition: 0 }] });
@@ -85,10 +93,11 @@ test.each([
   ['x'.repeat(250), /249/],
 ])('the illegal topic name %j is refused by every client', async (topic, message) => {
   const refused = async (work: Promise<unknown>): Promise<void> => {
-    const error = await work.then(
+    const reason = await work.then(
       () => undefined,
-      (reason) => reason,
+      (caught) => caught,
     );
+    const error = reason instanceof KafkaJSAggregateError ? (reason.errors[0] as KafkaJSProtocolError) : reason;
     expect(error).toBeInstanceOf(Error);
     expect(error.message).toMatch(message);
     if (topic !== '') expect(error.type).toBe('INVALID_TOPIC_EXCEPTION');

@@ -170,7 +170,7 @@ test('sendBatch merges entries of one topic, and an empty send is answered with 
   expect(await producer.send({ topic: 'a', messages: [] })).toEqual([]);
 });
 
-test('acks 0 is answered at once with nothing, acks 1 with offsets; both need a producer that is not idempotent', async () => {
+test('acks 0 is answered at once with nothing, acks 1 with offsets; who asks for idempotence gets neither', async () => {
   await topic('a');
   await using producer = kafka.producer({ idempotent: false });
   await producer.connect();
@@ -178,7 +178,7 @@ test('acks 0 is answered at once with nothing, acks 1 with offsets; both need a 
   expect(await producer.send({ topic: 'a', acks: 0, messages: [{ value: '0' }] })).toEqual([]);
   const [result] = await producer.send({ topic: 'a', acks: 1, messages: [{ value: '1' }] });
   expect(result!.baseOffset).toBe('1');
-  await using idempotent = kafka.producer();
+  await using idempotent = kafka.producer({ idempotent: true });
   await idempotent.connect();
   await expect(idempotent.send({ topic: 'a', acks: 1, messages: [{ value: '1' }] })).rejects.toMatchObject({
     name: 'KafkaJSNonRetriableError',
@@ -224,6 +224,7 @@ test('typed serdes turn values into bytes and back', async () => {
 describe('bad input', () => {
   const cases: readonly [string, unknown, object][] = [
     ['a number as value', { value: 1 }, { name: 'KafkaJSNonRetriableError', type: 'INVALID_RECORD' }],
+    ['an object as value', { value: {} }, { name: 'KafkaJSNonRetriableError', type: 'INVALID_RECORD' }],
     ['an object as key', { key: {}, value: '' }, { name: 'KafkaJSNonRetriableError', type: 'INVALID_RECORD' }],
     [
       'a number as header',

@@ -26,7 +26,7 @@ export interface Message<K = RecordInput, V = RecordInput> {
 export type ProducerAcks = -1 | 0 | 1;
 
 interface SendSettings {
-  /** Default -1; the idempotent producer takes no other. */
+  /** Default -1. With `idempotent: true` no other; where it is idempotent by default 1 is -1, and 0 is answered at once. */
   readonly acks?: ProducerAcks | number;
   /** How long the broker may wait for replicas, in ms. Default 30000. */
   readonly timeout?: number;
@@ -89,7 +89,7 @@ export interface ProducerConfig<K = RecordInput, V = RecordInput> {
   readonly metadataMaxAge?: number;
   /** Default true. */
   readonly allowAutoTopicCreation?: boolean;
-  /** Default true, unlike KafkaJS and like Kafka since 3.0. */
+  /** Default true, unlike KafkaJS and like Kafka since 3.0; false with `retry: { retries: 0 }`. */
   readonly idempotent?: boolean;
   readonly transactionalId?: string;
   readonly transactionTimeout?: number;

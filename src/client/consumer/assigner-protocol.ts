@@ -1,4 +1,5 @@
 import { FieldReader, FieldWriter } from '../../protocol/fields.js';
+import { type RecordBytes, recordBytes } from '../../record/record-bytes.js';
 
 /** Topics and partitions of one member. */
 export interface Assignment {
@@ -17,6 +18,8 @@ export interface MemberAssignment {
   readonly userData?: Uint8Array;
 }
 
+type Decoded<T> = Omit<T, 'userData'> & { readonly userData: RecordBytes };
+
 /**
  * What members of a group tell each other through the broker, which does not look inside: Kafka's consumer protocol
  * (`ConsumerProtocolSubscription`, `ConsumerProtocolAssignment`), the part that all versions share. Big-endian:
@@ -32,7 +35,7 @@ export const AssignerProtocol = {
       for (const topic of topics) out.string(topic);
       return out.bytes(userData ?? new Uint8Array()).finish();
     },
-    decode(bytes: Uint8Array): Required<MemberMetadata> | null {
+    decode(bytes: Uint8Array): Decoded<MemberMetadata> | null {
       if (bytes.length === 0) return null;
       const input = new FieldReader(bytes, 'member data');
       const version = input.int16();
@@ -52,7 +55,7 @@ export const AssignerProtocol = {
       return out.bytes(userData ?? new Uint8Array()).finish();
     },
     /** null for no bytes at all: the member was given nothing. */
-    decode(bytes: Uint8Array): Required<MemberAssignment> | null {
+    decode(bytes: Uint8Array): Decoded<MemberAssignment> | null {
       if (bytes.length === 0) return null;
       const input = new FieldReader(bytes, 'member data');
       const version = input.int16();
@@ -62,7 +65,8 @@ export const AssignerProtocol = {
   },
 };
 
-/** Older versions end without it. */
-function userDataOf(input: FieldReader): Uint8Array {
-  return input.isAtEnd ? new Uint8Array() : input.bytes();
+/** Older versions end without it. Assignors of KafkaJS code read it as a Buffer. */
+function userDataOf(input: FieldReader): RecordBytes {
+  const bytes = input.isAtEnd ? new Uint8Array() : input.bytes();
+  return recordBytes(bytes, 0, bytes.length);
 }

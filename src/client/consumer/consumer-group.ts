@@ -28,7 +28,7 @@ export function consumerGroup<K, V>({ config, ...options }: GroupOptions<K, V>):
   const { partitionAssigners = [PartitionAssigners.roundRobin] } = config;
   const cluster = { findTopicPartitionMetadata: (topic: string) => metadata.cached(topic) ?? [] };
   const assigners = partitionAssigners.map((create) => create({ cluster, groupId, logger }));
-  const subscriptions: TopicSubscription[] = [];
+  let subscriptions: TopicSubscription[] = [];
 
   async function subscribe(subscription: Parameters<Consumer['subscribe']>[0]): Promise<void> {
     const {
@@ -51,9 +51,15 @@ export function consumerGroup<K, V>({ config, ...options }: GroupOptions<K, V>):
         `Invalid topic ${entry} (${typeof entry}), the topic name has to be a String or a RegExp`,
       );
     }
+    const added = wanted.map((entry) => ({ topic: entry, fromBeginning }));
+    subscriptions.push(...added); // at once: KafkaJS code runs the consumer without having waited for this
     const names = wanted.filter((entry) => typeof entry === 'string');
-    if (names.length > 0) await metadata.load(names);
-    for (const entry of wanted) subscriptions.push({ topic: entry, fromBeginning });
+    try {
+      if (names.length > 0) await metadata.load(names);
+    } catch (error) {
+      subscriptions = subscriptions.filter((entry) => !added.includes(entry));
+      throw error;
+    }
   }
 
   /** The topics of all subscriptions; a later one for the same topic counts. */

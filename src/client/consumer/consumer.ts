@@ -1,3 +1,4 @@
+import { KafkaError } from '../../protocol/errors.js';
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import { abortable, onAbort } from '../../util/signal.js';
 import type {
@@ -43,6 +44,14 @@ interface Life<K, V> {
   readonly config: ConsumerRunConfig<K, V>;
   /** Aborted by `stop`. */
   readonly ended: AbortController;
+  /** Between a crash and the next start. */
+  isWaiting: boolean;
+}
+
+/** What of a topic is paused: all its partitions but these, or none but these. */
+interface PausedTopic {
+  readonly all: boolean;
+  readonly but: Set<number>;
 }
 
 /** See `Consumer`. */
@@ -95,7 +104,7 @@ export function makeConsumer<K, V>(
           config,
         });
   let assigned: readonly AssignedPosition[] = [];
-  const paused = new Map<string, Set<number> | 'all'>();
+  const paused = new Map<string, PausedTopic>();
   let session: ConsumerSession<K, V> | undefined;
   /**
    * From `run` to `stop` or the last crash: over all sessions, and also before the first, for KafkaJS code does not wait
@@ -134,7 +143,7 @@ export function makeConsumer<K, V>(
   }
 
   async function subscribe(subscription: Parameters<Consumer['subscribe']>[0]): Promise<void> {
-    if (session !== undefined)
+    if (life?.isWaiting === false)
       throw new KafkaJSNonRetriableError('Cannot subscribe to topic while consumer is running');
     if (group === undefined) {
       throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string. Without one, use "assign".');
@@ -169,7 +178,7 @@ export function makeConsumer<K, V>(
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    const own = { config: runConfig, ended: new AbortController() };
+    const own = { config: runConfig, ended: new AbortController(), isWaiting: false };
     life = own;
     const forget = onAbort(signal, () => void stop());
     onAbort(own.ended.signal, forget);
@@ -186,6 +195,7 @@ export function makeConsumer<K, V>(
   }
 
   async function start(own: Life<K, V>): Promise<void> {
+    own.isWaiting = false;
     await abortable(connect(), own.ended.signal);
     const membership = await group?.newSession();
     own.ended.signal.throwIfAborted();
@@ -221,45 +231,49 @@ export function makeConsumer<K, V>(
     const { signal } = own.ended;
     if (signal.aborted) return; // stopped meanwhile
     const failure = error instanceof Error ? error : new Error(String(error));
-    logger.error(`Crash: ${failure.name}: ${failure.message}`, { groupId, stack: failure.stack });
+    const { name, message, stack } = failure;
+    const { retryCount, retryTime = retry.initialRetryTime } = failure as Partial<KafkaJSNumberOfRetriesExceeded>;
+    logger.error(`Crash: ${name}: ${message}`, { groupId, retryCount, stack });
     await dead.stop();
     if (session === dead) session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
-    const restart =
-      !signal.aborted && mayPass(failure) && ((await restartOnFailure?.(failure).catch(() => true)) ?? true);
-    instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
+    own.isWaiting = true;
+    const restart = !signal.aborted && mayPass(failure) && (await isWanted(failure)) && !signal.aborted;
     if (!restart) {
-      if (life === own) life = undefined;
+      if (life === own && (await connection.close())) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+      if (life === own) life = undefined; // before the event: its listener may run the consumer again
       own.ended.abort();
-      return;
     }
-    const retryTime = failure instanceof KafkaJSNumberOfRetriesExceeded ? failure.retryTime : retry.initialRetryTime;
-    logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId });
+    instrumentation.emit(CONSUMER_EVENTS.CRASH, { error: failure, groupId, restart });
+    if (!restart) return;
+    logger.error(`Restarting the consumer in ${retryTime}ms`, { groupId, retryCount, retryTime });
     const restarted = runtime.clock.sleep(retryTime, signal).then(() => start(own));
     await restarted.catch((next) => crashed(dead, own, next));
   }
 
+  async function isWanted(failure: Error): Promise<boolean> {
+    try {
+      return (await restartOnFailure?.(failure)) ?? true;
+    } catch (error) {
+      logger.error(`restartOnFailure: ${error}`, { groupId });
+      return true;
+    }
+  }
+
   function isPaused({ topic, partition }: TopicPartition): boolean {
     const entry = paused.get(topic);
-    return entry === 'all' || (entry?.has(partition) ?? false);
+    return entry !== undefined && entry.all !== entry.but.has(partition);
   }
 
   function assignment(): TopicPartition[] {
     return session?.assignment() ?? [];
   }
 
-  function partitionsOf(topic: string): number[] {
-    return assignment().flatMap((assigned) => (assigned.topic === topic ? assigned.partition : []));
-  }
-
   function setPaused({ topic, partition }: TopicPartition, pause: boolean): void {
-    const entry = paused.get(topic);
-    if (entry === 'all' && pause) return;
-    const numbers = entry === 'all' ? new Set(partitionsOf(topic)) : (entry ?? new Set());
-    if (pause) numbers.add(partition);
-    else numbers.delete(partition);
-    if (numbers.size === 0) paused.delete(topic);
-    else paused.set(topic, numbers);
+    const entry = paused.get(topic) ?? { all: false, but: new Set() };
+    if (entry.all === pause) entry.but.delete(partition);
+    else entry.but.add(partition);
+    paused.set(topic, entry);
     session?.pausedChanged();
   }
 
@@ -267,7 +281,7 @@ export function makeConsumer<K, V>(
     if (life === undefined) throw notRunning();
     for (const { topic, partitions } of topics) {
       if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
-      else if (pause) paused.set(topic, 'all');
+      else if (pause) paused.set(topic, { all: true, but: new Set() });
       else paused.delete(topic);
     }
     session?.pausedChanged();
@@ -294,11 +308,13 @@ export function makeConsumer<K, V>(
       else sought.set(topicPartitionText(target), target);
     },
     changePaused,
-    paused: () =>
-      Array.from(paused, ([topic, partitions]) => ({
+    paused() {
+      const found = session?.adopted.filter(isPaused) ?? [];
+      return [...new Set(found.map(({ topic }) => topic))].map((topic) => ({
         topic,
-        partitions: partitions === 'all' ? partitionsOf(topic) : [...partitions].sort((a, b) => a - b),
-      })),
+        partitions: found.flatMap((entry) => (entry.topic === topic ? entry.partition : [])).sort((a, b) => a - b),
+      }));
+    },
     assignment,
     async describeGroup(): Promise<GroupDescription> {
       if (group === undefined) throw new KafkaJSNonRetriableError('Consumer groupId must be a non-empty string.');
@@ -308,9 +324,11 @@ export function makeConsumer<K, V>(
   return consumer;
 }
 
-/** Whether a crash is worth a restart: what a retry may mend. */
+/** Whether a crash is worth a restart: what a retry may mend, be it what the error was made from, as in KafkaJS. */
 function mayPass(error: Error): boolean {
-  return error instanceof KafkaJSNumberOfRetriesExceeded || isRetriable(error);
+  let root: Error & { retriable?: boolean } = error;
+  while (root.cause instanceof Error && !(root.cause instanceof KafkaError)) root = root.cause;
+  return error instanceof KafkaJSNumberOfRetriesExceeded || isRetriable(error) || root.retriable === true;
 }
 
 function assertRunConfig<K, V>({

@@ -73,6 +73,11 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
     return this.#source.attributes;
   }
 
+  /** Not in KafkaJS's types, but in its messages: that of record batches. */
+  get magicByte(): number {
+    return 2;
+  }
+
   get size(): number {
     return this.#place(1) - this.#place(0) + this.#place(3) - this.#place(2);
   }

@@ -5,7 +5,12 @@ import type { ConsumerRunConfig, EachBatchPayload, Offsets } from '../api/consum
 import { type BatchEventPayload, CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
-import { KafkaJSError, KafkaJSNumberOfRetriesExceeded, KafkaJSProtocolError } from '../errors.js';
+import {
+  KafkaJSError,
+  KafkaJSNonRetriableError,
+  KafkaJSNumberOfRetriesExceeded,
+  KafkaJSProtocolError,
+} from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { retryDelayMs } from '../retry.js';
 import { ConsumerBatch } from './batch.js';
@@ -33,6 +38,8 @@ export interface RunLoopOptions<K, V> {
 
 /** Each waits for a batch; code that wants all partitions at once may ask for any number. */
 const MAX_WORKERS = 1000;
+
+const MISTAKE = /^(Range|Reference|Syntax|Type)Error$/;
 
 /**
  * Takes batches and calls the handlers, at most `partitionsConsumedConcurrently` at a time and never two for one
@@ -85,8 +92,8 @@ export class RunLoop<K, V> {
     instrumentation.emit(CONSUMER_EVENTS.START_BATCH_PROCESS, eventPayload(shown));
     // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
     if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
-    else if (config.eachBatch !== undefined) await this.#eachBatch(batch, shown);
-    else if (config.eachMessage !== undefined) await this.#eachMessage(batch);
+    else if (config.eachMessage) await this.#eachMessage(batch);
+    else if (config.eachBatch) await this.#eachBatch(batch, shown);
     else this.#resolve(batch, batch.nextOffset, batch.messages.length);
     if (!batch.failed) {
       const duration = runtime.clock.monotonicMs() - startedMs;
@@ -183,7 +190,7 @@ export class RunLoop<K, V> {
     const offset = batch.messages[at]!.offsetNumber;
     if (!(error instanceof KafkaJSError)) {
       const stack = error instanceof Error ? error.stack : String(error);
-      logger.error(`Error when calling ${handler}`, { topic, partition, offset: String(offset), stack });
+      logger.error(`Error when calling ${handler}`, { topic, partition, offset: String(offset), stack, error });
     }
     if (autoCommit) commitSoon();
     const key = topicPartitionText(batch.slot);
@@ -195,13 +202,20 @@ export class RunLoop<K, V> {
       options: retry,
       random: runtime.random,
     });
-    if (error instanceof KafkaJSError && !error.retriable) throw error;
+    const cause = error instanceof Error ? error : new Error(String(error));
+    if (!isWorthRetrying(cause)) {
+      throw cause instanceof KafkaJSError ? cause : new KafkaJSNonRetriableError(cause, { cause });
+    }
     if (count > retry.retries) {
-      const cause = error instanceof Error ? error : new Error(String(error));
       throw new KafkaJSNumberOfRetriesExceeded(cause, { retryCount: count - 1, retryTime: delayMs });
     }
-    fetcher.putBack(batch, at, delayMs);
+    if (index < batch.messages.length) fetcher.putBack(batch, at, delayMs); // else it has resolved them all
   }
+}
+
+/** As KafkaJS judges: what says no, and mistakes in the program, would fail again. */
+function isWorthRetrying({ name, retriable }: Error & { retriable?: boolean }): boolean {
+  return retriable !== false && !MISTAKE.test(name);
 }
 
 function eventPayload<K, V>(batch: ConsumerBatch<K, V>): BatchEventPayload {

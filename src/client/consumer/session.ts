@@ -67,6 +67,8 @@ export class ConsumerSession<K, V> {
   readonly #stopping = new AbortController();
   readonly #autoCommit: boolean;
   #assignmentId = 0;
+  /** What was assigned last, also while the group shares out anew. */
+  adopted: readonly TopicPartition[] = [];
   #running = true;
   #crashed = false;
 
@@ -251,6 +253,7 @@ export class ConsumerSession<K, V> {
     const id = ++this.#assignmentId;
     const { isPaused, sought } = this.#options;
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
+    this.adopted = adopted;
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
     for (const entry of sought.values()) this.seek(entry);

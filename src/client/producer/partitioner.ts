@@ -1,3 +1,4 @@
+import { isBytes } from '../../util/bytes.js';
 import { partitionFor } from '../../util/murmur2.js';
 import type { ICustomPartitioner, PartitionerArgs } from '../api/producer.js';
 
@@ -17,16 +18,21 @@ export function keyPartitionerOf(createPartitioner: ICustomPartitioner): KeyPart
 
 /**
  * A partitioner that places keys so. Asked directly, without a producer and its batches, messages without a key go round
- * robin.
+ * robin, in each topic for itself.
  */
 export function keyed(place: KeyPartitioner): ICustomPartitioner {
   const create: ICustomPartitioner = () => {
-    let next = 0;
-    return ({ partitionMetadata, message }: PartitionerArgs) => {
-      if (message.partition !== undefined && message.partition !== null) return message.partition;
-      const count = partitionMetadata.length;
-      if (message.key === undefined || message.key === null) return next++ % count;
-      return place(typeof message.key === 'string' ? UTF8.encode(message.key) : message.key, count);
+    const turns = new Map<string, number>();
+    return ({ topic, partitionMetadata, message: { partition, key } }: PartitionerArgs) => {
+      if (partition !== undefined && partition !== null) return partition;
+      if (key !== undefined && key !== null) {
+        return place(isBytes(key) ? key : UTF8.encode(String(key)), partitionMetadata.length);
+      }
+      const led = partitionMetadata.filter(({ leader }) => leader >= 0);
+      const choices = led.length > 0 ? led : partitionMetadata;
+      const turn = turns.get(topic) ?? 0;
+      turns.set(topic, turn + 1);
+      return choices[turn % choices.length]!.partitionId;
     };
   };
   KEY_PARTITIONERS.set(create, place);

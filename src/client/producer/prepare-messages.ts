@@ -136,16 +136,25 @@ interface PartitionChoices {
 function partitionOf<K, V>({ message, key, value }: Placed<K, V>, choices: PartitionChoices): number {
   const { topic, byKey, byMessage, partitionMetadata } = choices;
   const count = partitionMetadata.length;
-  if (byMessage === undefined && (message.partition === undefined || message.partition === null)) {
+  // One that was read tells where it was, and is placed anew all the same, as in KafkaJS, whose do not tell.
+  const { partition: wanted } = message;
+  if (byMessage === undefined && (wanted === undefined || wanted === null || 'headerEntries' in message)) {
     return key === null ? STICKY : byKey!(keyBytes(key), count);
   }
   const partition =
     byMessage === undefined
-      ? message.partition!
+      ? wanted!
       : byMessage({
           topic,
           partitionMetadata: [...partitionMetadata],
-          message: { ...message, key, value } as Message<RecordInput, RecordInput>,
+          // By name, too: one that was read has nothing that `...` would find.
+          message: {
+            ...message,
+            key,
+            value,
+            headers: message.headers,
+            timestamp: message.timestamp,
+          } as PartitionerCall['message'],
         });
   if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition;
   const text = `partition ${partition} of topic "${topic}" does not exist: expected 0 to ${count - 1}`;

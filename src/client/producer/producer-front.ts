@@ -18,14 +18,19 @@ export function producerFront<K, V>(context: ClientContext, config: ProducerConf
     ...forwarding(part, ['send', 'sendBatch']),
     disconnect,
     flush: () => ending(part, (body) => body.flush()),
-    isIdempotent: () => config.idempotent ?? true,
+    isIdempotent: () => isIdempotent(config),
     ...shell.api,
     [ASYNC_DISPOSE]: disconnect,
   };
 }
 
+/** As Kafka's: what asks for no retries, and not for idempotence, wants neither. */
+export function isIdempotent<K, V>({ idempotent, retry }: ProducerConfig<K, V>): boolean {
+  return idempotent ?? retry?.retries !== 0;
+}
+
 function assertConfig<K, V>(config: ProducerConfig<K, V>): void {
-  const { idempotent = true, retry, transactionalId, linger = 0, deliveryTimeout = linger } = config;
+  const { idempotent, retry, transactionalId, linger = 0, deliveryTimeout = linger } = config;
   if (idempotent && retry?.retries !== undefined && retry.retries < 1) {
     throw new KafkaJSNonRetriableError('Idempotent producer must allow retries to protect against transient errors');
   }

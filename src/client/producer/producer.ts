@@ -22,6 +22,7 @@ import { orderByPartition } from './order-by-partition.js';
 import { DefaultPartitioner, keyPartitionerOf } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
 import { type Preparation, type PreparedMessages, prepareMessages, STICKY } from './prepare-messages.js';
+import { isIdempotent } from './producer-front.js';
 import { type BatchSettings, NO_IDENTITY, type ProducerIdentity, RecordAccumulator } from './record-accumulator.js';
 import { Sender } from './sender.js';
 
@@ -54,7 +55,8 @@ export function makeProducer<K, V>(
   config: ProducerConfig<K, V>,
 ): ProducerBody<K, V> {
   const { runtime, encryption } = context;
-  const { idempotent = true, createPartitioner = DefaultPartitioner, keySerde, valueSerde } = config;
+  const { createPartitioner = DefaultPartitioner, keySerde, valueSerde } = config;
+  const idempotent = isIdempotent(config);
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
   // The idempotent producer goes on until the delivery timeout, as in KafkaJS and Kafka.
@@ -197,7 +199,7 @@ export function makeProducer<K, V>(
 
   async function sendBatch(batch: ProducerBatch<K, V>): Promise<RecordMetadata[]> {
     const topicMessages = merged(batch?.topicMessages ?? (batch && []));
-    const settings = settingsOf(batch, idempotent);
+    const settings = settingsOf(batch, idempotent, config.idempotent);
     batch.signal?.throwIfAborted();
     // Unlike KafkaJS's, a producer that was never connected connects by itself.
     if (!wasConnected && status === 'disconnected') await abortable(connect(), batch.signal);
@@ -207,15 +209,17 @@ export function makeProducer<K, V>(
     outstanding.add(send);
     const forget = (): void => void outstanding.delete(send);
     send.promise.then(forget, forget);
+    let isAnswered = false;
     try {
       const ready = readyNow(topicMessages);
       if (ready !== undefined) admit(ready, send, settings);
       else await admitInTurn(topicMessages, send, settings, batch.signal);
+      isAnswered = batch.acks === 0 && idempotent;
     } catch (error) {
       send.fail(error);
     }
     send.allAdded();
-    return abortable(send.promise, batch.signal);
+    return isAnswered ? [] : abortable(send.promise, batch.signal);
   }
 
   /** The fast way: everything is known and there is room, so that no promise is needed. */
@@ -363,23 +367,29 @@ const DEFAULT_SETTINGS: BatchSettings = {
   compression: NO_COMPRESSION,
 };
 
+/**
+ * Who asks for idempotence must want all acknowledgements, as in KafkaJS. Where it is ours by default, less may be asked
+ * for, and more is given: KafkaJS code with acks 0 or 1 has not asked for it.
+ */
 function settingsOf<K, V>(
   { acks = -1, timeout, compression }: ProducerBatch<K, V>,
   idempotent: boolean,
+  isAskedFor: boolean | undefined,
 ): BatchSettings {
   if (acks !== -1 && acks !== 0 && acks !== 1) {
     const text = `Invalid acks, expected -1, 0 or 1, received ${acks}`;
     throw new KafkaJSNonRetriableError(new KafkaError('INVALID_REQUIRED_ACKS', text));
   }
-  if (idempotent && acks !== -1) {
+  if (isAskedFor && acks !== -1) {
     throw new KafkaJSNonRetriableError(
       "Not requiring ack for all messages invalidates the idempotent producer's EoS guarantees",
     );
   }
-  if (acks === -1 && timeout === undefined && !compression) return DEFAULT_SETTINGS;
+  const asked: Acks = idempotent ? -1 : acks;
+  if (asked === -1 && timeout === undefined && !compression) return DEFAULT_SETTINGS;
   assertNumbers({ timeout });
   return {
-    acks: acks as Acks,
+    acks: asked,
     timeoutMs: timeout ?? DEFAULT_PRODUCE_TIMEOUT_MS,
     compression: compression ?? NO_COMPRESSION,
   };

@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest';
+import { AssignerProtocol, type Consumer } from '../../src/index.js';
+import { deferred } from '../../src/util/signal.js';
+import { kafka, produceValues as produce, topic, useCluster } from './client-cluster.js';
+
+// Goal: what KafkaJS's own specs expect of a consumer, and code written for it therefore relies on, is so here. Cases that other
+// files here have are not repeated.
+
+useCluster();
+
+test('of two handlers eachMessage is called', async () => {
+  await topic('t');
+  await produce('t', [0]);
+  const consumer = await subscribed();
+  const called = deferred<string>();
+  await consumer.run({
+    eachBatch: async () => called.resolve('eachBatch'),
+    eachMessage: async () => called.resolve('eachMessage'),
+  });
+  expect(await called.promise).toBe('eachMessage');
+});
+
+test('a subscription counts for a run that follows at once, and none is taken while the run begins', async () => {
+  await topic('t');
+  const consumer = kafka.consumer({ groupId: 'g' });
+  const joined = deferred<object>();
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => joined.resolve(payload.memberAssignment));
+  const subscribing = consumer.subscribe({ topic: 't' });
+  const running = consumer.run({ eachMessage: async () => {} });
+  await expect(consumer.subscribe({ topic: 'u' })).rejects.toThrow(
+    'Cannot subscribe to topic while consumer is running',
+  );
+  await Promise.all([subscribing, running]);
+  expect(await joined.promise).toEqual({ t: [0] });
+});
+
+test('a subscription that is refused does not count', async () => {
+  await topic('t');
+  const consumer = kafka.consumer({ groupId: 'g', allowAutoTopicCreation: false });
+  await consumer.subscribe({ topic: 't' });
+  await expect(consumer.subscribe({ topics: ['none', 't'] })).rejects.toMatchObject({
+    type: 'UNKNOWN_TOPIC_OR_PARTITION',
+  });
+  await consumer.run({ eachMessage: async () => {} });
+  const { members } = await consumer.describeGroup();
+  expect(AssignerProtocol.MemberMetadata.decode(members[0]!.memberMetadata)!.topics).toEqual(['t']);
+});
+
+describe('paused()', () => {
+  test('tells of partitions that are ours, and of none once the consumer has stopped', async () => {
+    await topic('t', 2);
+    const consumer = await subscribed();
+    await consumer.run({ eachMessage: async () => {} });
+    consumer.pause([{ topic: 'other' }, { topic: 't', partitions: [1, 7] }]);
+    expect(consumer.paused()).toEqual([{ topic: 't', partitions: [1] }]);
+    await consumer.stop();
+    expect(consumer.paused()).toEqual([]);
+  });
+
+  test('a topic that is paused before there are partitions stays so but for those that are resumed', async () => {
+    await topic('t', 3);
+    for (let partition = 0; partition < 3; partition++) await produce('t', [partition], partition);
+    const consumer = await subscribed();
+    const seen: number[] = [];
+    const read = deferred();
+    const running = consumer.run({
+      eachMessage: async ({ partition }) => {
+        seen.push(partition);
+        read.resolve();
+      },
+    });
+    consumer.pause([{ topic: 't' }]);
+    consumer.resume([{ topic: 't', partitions: [1] }]);
+    await running;
+    await read.promise;
+    expect(consumer.paused()).toEqual([{ topic: 't', partitions: [0, 2] }]);
+    expect(seen).toEqual([1]);
+  });
+});
+
+test('an assignor reads what members say of themselves as text', () => {
+  const { MemberMetadata, MemberAssignment } = AssignerProtocol;
+  const userData = new TextEncoder().encode('zone ö');
+  const metadata = MemberMetadata.decode(MemberMetadata.encode({ version: 1, topics: ['t'], userData }))!;
+  expect(metadata.userData.toString('utf8')).toBe('zone ö');
+  const assignment = MemberAssignment.decode(MemberAssignment.encode({ version: 1, assignment: {}, userData }))!;
+  expect(assignment.userData.toString()).toBe('zone ö');
+});
+
+async function subscribed(): Promise<Consumer> {
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  return consumer;
+}
