@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { AssignerProtocol, type Consumer } from '../../src/index.js';
+import { AssignerProtocol, type Consumer, type EachMessagePayload, serdes } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
 import { kafka, produceValues as produce, topic, useCluster } from './client-cluster.js';
 
@@ -92,3 +92,90 @@ async function subscribed(): Promise<Consumer> {
   await consumer.subscribe({ topic: 't', fromBeginning: true });
   return consumer;
 }
+
+describe('a message that a handler gets alone', () => {
+  const source = { key: 'k', value: 'v', headers: { h: 'x' }, timestamp: '5', partition: 1 };
+
+  async function first(): Promise<EachMessagePayload> {
+    await topic('t', 2);
+    await kafka.producer().send({ topic: 't', messages: [source] });
+    const consumer = kafka.consumer({ groupId: 'g' });
+    await consumer.subscribe({ topic: 't', fromBeginning: true });
+    const payload = await new Promise<EachMessagePayload>((resolve) => {
+      void consumer.run({ eachMessage: async (given) => resolve(given) });
+    });
+    await consumer.disconnect();
+    return payload;
+  }
+
+  test('has fields of its own: it can be spread, changed and compared', async () => {
+    const { message } = await first();
+    const spread = { ...message };
+    expect(Object.keys(spread).sort()).toEqual(
+      ['attributes', 'headers', 'key', 'magicByte', 'offset', 'size', 'timestamp', 'value'].sort(),
+    );
+    expect([spread.key?.toString(), spread.value?.toString(), spread.offset, spread.timestamp]).toEqual([
+      'k',
+      'v',
+      '0',
+      '5',
+    ]);
+    expect(message.value).toBe(message.value);
+    const changed = Object.assign(message, { topic: 'other', partition: 7, value: 'text' });
+    expect([changed.topic, changed.partition, changed.value, changed.key?.toString()]).toEqual([
+      'other',
+      7,
+      'text',
+      'k',
+    ]);
+  });
+
+  test('is sent on, spread, to where its key belongs, and to the partition that is asked for', async () => {
+    const { message } = await first();
+    await topic('copies', 5);
+    const [keyed] = await kafka.producer().send({ topic: 'copies', messages: [{ ...message }] });
+    const [again] = await kafka.producer().send({ topic: 'copies', messages: [{ key: 'k', value: '' }] });
+    expect(keyed?.partition).toBe(again?.partition);
+    const asked = (again!.partition + 1) % 5;
+    const [placed] = await kafka.producer().send({ topic: 'copies', messages: [{ ...message, partition: asked }] });
+    expect(placed?.partition).toBe(asked);
+    const [set] = await kafka
+      .producer()
+      .send({ topic: 'copies', messages: [Object.assign(message, { partition: asked })] });
+    expect(set?.partition).toBe(asked);
+  });
+
+  test('is iterated over as it is handled', async () => {
+    await first();
+    const consumer = kafka.consumer();
+    await consumer.assign([{ topic: 't', partition: 1, offset: '0' }]);
+    for await (const message of consumer) {
+      expect({ ...message }.value?.toString()).toBe('v');
+      expect([message.topic, message.partition]).toEqual(['t', 1]);
+      expect(JSON.parse(JSON.stringify(message))).toMatchObject({ topic: 't', partition: 1, offset: '0' });
+      break;
+    }
+  });
+
+  test('with a serde is looked at by the handler, which can skip what is malformed', async () => {
+    await topic('t');
+    await kafka.producer().send({ topic: 't', messages: [{ value: '{' }, { value: '7' }] });
+    const consumer = kafka.consumer({ groupId: 'g', valueSerde: serdes.json<number>() });
+    await consumer.subscribe({ topic: 't', fromBeginning: true });
+    const seen: unknown[] = [];
+    await new Promise<void>((resolve) => {
+      void consumer.run({
+        eachMessage: async ({ message }) => {
+          try {
+            seen.push(message.value);
+            resolve();
+          } catch {
+            seen.push('skipped');
+          }
+        },
+      });
+    });
+    await consumer.disconnect();
+    expect(seen).toEqual(['skipped', 7]);
+  });
+});

@@ -10,7 +10,10 @@ export interface MessageHeaders {
   [key: string]: RecordBytes | null | (RecordBytes | null)[];
 }
 
-/** A record as read. Nothing is decoded before it is looked at. Bytes are views of the fetched batch. */
+/**
+ * A record as read. Bytes are views of the fetched batch. Those of `eachBatch`, and all with serdes, decode nothing before
+ * it is looked at: they have no fields of their own to spread or to set.
+ */
 export interface KafkaMessage<K = RecordBytes, V = RecordBytes> {
   readonly key: K | null;
   readonly value: V | null;

@@ -3,6 +3,7 @@ import type { ConsumedMessage, EachBatchPayload } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { Instrumentation } from '../instrumentation.js';
 import type { ConsumerBody } from './consumer.js';
+import type { StoredMessage } from './message.js';
 
 /** See `Consumer.messages`. Loaded by the first who asks for it: handlers need none of this. */
 export async function* iterateMessages<K, V>(
@@ -27,9 +28,9 @@ export async function* iterateMessages<K, V>(
       if (!signal?.aborted) throw error;
     });
     for (let payload = await handOver.take(); payload !== undefined; payload = await handOver.take()) {
-      for (const message of payload.batch.messages as readonly ConsumedMessage<K, V>[]) {
+      for (const message of payload.batch.messages as readonly StoredMessage<K, V>[]) {
         if (!payload.isRunning() || payload.isStale() || signal?.aborted || consumer.isPaused(message)) break;
-        yield message;
+        yield message.alone();
         payload.resolveOffset(message.offset);
       }
     }

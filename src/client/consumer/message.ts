@@ -30,6 +30,63 @@ interface MessageSource<K, V> {
 }
 
 /**
+ * A message for whoever gets it alone, as KafkaJS makes it: an object of its own fields, which can be spread and changed.
+ * They are made at once, which costs more than a handler of batches may pay for each.
+ */
+class OwnMessage<K, V> implements ConsumedMessage<K, V> {
+  readonly magicByte: number;
+  readonly attributes: number;
+  readonly timestamp: string;
+  readonly offset: string;
+  readonly size: number;
+  readonly key: K | null;
+  readonly value: V | null;
+  readonly headers: MessageHeaders;
+  readonly #stored: StoredMessage<K, V>;
+
+  constructor(stored: StoredMessage<K, V>) {
+    this.magicByte = stored.magicByte;
+    this.attributes = stored.attributes;
+    this.timestamp = stored.timestamp;
+    this.offset = stored.offset;
+    this.size = stored.size;
+    this.key = stored.key;
+    this.value = stored.value;
+    this.headers = stored.headers;
+    this.#stored = stored;
+  }
+
+  // KafkaJS's have none of these: what is spread has none, and who sets them gets a field.
+  get topic(): string {
+    return this.#stored.topic;
+  }
+
+  set topic(value: string) {
+    setField(this, 'topic', value);
+  }
+
+  get partition(): number {
+    return this.#stored.partition;
+  }
+
+  set partition(value: number) {
+    setField(this, 'partition', value);
+  }
+
+  get headerEntries(): (readonly [string, RecordBytes | null])[] {
+    return this.#stored.headerEntries;
+  }
+
+  toJSON(): object {
+    return { topic: this.topic, partition: this.partition, ...(this as object) };
+  }
+}
+
+function setField(message: object, name: string, value: unknown): void {
+  Object.defineProperty(message, name, { value, writable: true, enumerable: true, configurable: true });
+}
+
+/**
  * One record, as its number in its batch: nothing is made of it before somebody looks. Handlers hold thousands of them for
  * some milliseconds, so that each field costs the garbage collector a copy.
  */
@@ -87,6 +144,7 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   }
 
   get headers(): MessageHeaders {
+    if (this.#source.headers[this.#index]!.length === 0) return {};
     const headers = new Map<string, MessageHeaders[string]>(); // an object has properties that no header gave it
     for (const [key, value] of this.headerEntries) {
       const known = headers.get(key);
@@ -99,6 +157,12 @@ export class StoredMessage<K, V> implements ConsumedMessage<K, V> {
   toJSON(): object {
     const { topic, partition, offset, timestamp, key, value, headers } = this;
     return { topic, partition, offset, timestamp, key, value, headers };
+  }
+
+  /** For a handler of its own. With a serde, which may refuse its bytes, it stays for the handler to look, and to skip it. */
+  alone(): ConsumedMessage<K, V> {
+    const { keySerde, valueSerde } = this.#source;
+    return keySerde === undefined && valueSerde === undefined ? new OwnMessage(this) : this;
   }
 
   /** Without a serde T is RecordBytes: the generic defaults of the public API say so. */

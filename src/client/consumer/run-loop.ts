@@ -114,7 +114,7 @@ export class RunLoop<K, V> {
       // Paused by its own handler: the rest comes again after resume.
       if (batch.slot.paused) return this.#options.fetcher.putBack(batch, i, 0);
       try {
-        const result = eachMessage({ topic, partition, message, heartbeat, pause });
+        const result = eachMessage({ topic, partition, message: message.alone(), heartbeat, pause });
         if (result !== undefined) await result;
       } catch (error) {
         return this.#handlerFailed(batch, i, error, 'eachMessage');

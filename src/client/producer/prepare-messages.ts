@@ -133,12 +133,17 @@ interface PartitionChoices {
   readonly byMessage?: (args: PartitionerCall) => number;
 }
 
+/** Whether its partition is where it was read, and nobody's wish. */
+function tellsPlace(message: object): boolean {
+  return 'headerEntries' in message && !Object.hasOwn(message, 'partition');
+}
+
 function partitionOf<K, V>({ message, key, value }: Placed<K, V>, choices: PartitionChoices): number {
   const { topic, byKey, byMessage, partitionMetadata } = choices;
   const count = partitionMetadata.length;
   // One that was read tells where it was, and is placed anew all the same, as in KafkaJS, whose do not tell.
   const { partition: wanted } = message;
-  if (byMessage === undefined && (wanted === undefined || wanted === null || 'headerEntries' in message)) {
+  if (byMessage === undefined && (wanted === undefined || wanted === null || tellsPlace(message))) {
     return key === null ? STICKY : byKey!(keyBytes(key), count);
   }
   const partition =
