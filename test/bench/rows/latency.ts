@@ -51,7 +51,7 @@ async function sendConcurrent(browser: BenchBrowser, plan: Plan, round: number, 
   const figures: Round['figures'] = {};
   for (const id of inTurn(['limit', 'ours', 'dexie', 'idb', 'sqlite'] as const, round)) {
     const tab = await browser.tab();
-    if (id === 'limit') figures.limit = await tab.call('callRate', { inFlight: SENDERS, each });
+    if (id === 'limit') figures.limit = await tab.call('callRate', { inFlight: SENDERS, each, size: payloadBytes });
     else {
       await tab.job(id, 'open', { name: freshName(id) });
       const args = { senders: SENDERS, each: id === 'ours' ? each : Math.ceil(each / 10), size: payloadBytes };
