@@ -34,7 +34,6 @@ test('a send that lingers is acknowledged, and a producer that nobody closes end
 
 test('a call that is tried again goes on to its end', () => {
   const lines = printed(`
-    const consumer = kafka.consumer({ allowAutoTopicCreation: false });
     const admin = kafka.admin({ retry: { retries: 2, initialRetryTime: 200 } });
     await admin.fetchTopicOffsets('nowhere').catch((error) => console.log(error.type));`);
   expect(lines).toEqual(['UNKNOWN_TOPIC_OR_PARTITION']);

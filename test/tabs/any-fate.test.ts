@@ -31,6 +31,11 @@ test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or do
     const frozen = new Set<Tab>();
     let opened = 0;
     const one = (tabs: ReadonlySet<Tab>): Tab => [...tabs][random.below(tabs.size)] as Tab;
+    const taken = (tabs: Set<Tab>): Tab => {
+      const tab = one(tabs);
+      tabs.delete(tab);
+      return tab;
+    };
     const start = async (tab: Tab): Promise<void> => {
       await tab.call('follow', TOPIC);
       await tab.call('handleIn', GROUP, TOPIC);
@@ -43,27 +48,12 @@ test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or do
     };
     const fates: Readonly<Record<string, { readonly can: () => boolean; readonly run: () => Promise<void> }>> = {
       open: { can: () => awake.size + frozen.size < MOST_TABS, run: async () => start(await browser.openTab()) },
-      close: {
-        can: () => awake.size > 1,
-        async run() {
-          const tab = one(awake);
-          awake.delete(tab);
-          await tab.close();
-        },
-      },
-      crash: {
-        can: () => awake.size > 1,
-        async run() {
-          const tab = one(awake);
-          awake.delete(tab);
-          await tab.crash();
-        },
-      },
+      close: { can: () => awake.size > 1, run: () => taken(awake).close() },
+      crash: { can: () => awake.size > 1, run: () => taken(awake).crash() },
       freeze: {
         can: () => awake.size > 1,
         async run() {
-          const tab = one(awake);
-          awake.delete(tab);
+          const tab = taken(awake);
           await tab.freeze();
           frozen.add(tab);
         },
@@ -71,8 +61,7 @@ test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or do
       wake: {
         can: () => frozen.size > 0,
         async run() {
-          const tab = one(frozen);
-          frozen.delete(tab);
+          const tab = taken(frozen);
           await tab.wake();
           awake.add(tab);
         },
@@ -80,8 +69,7 @@ test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or do
       leave: {
         can: () => awake.size > 1,
         async run() {
-          const tab = one(awake);
-          awake.delete(tab);
+          const tab = taken(awake);
           await tab.navigateAway();
           await moreRecords();
           const isSamePage = await tab.goBack();

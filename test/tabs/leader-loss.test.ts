@@ -26,28 +26,34 @@ beforeAll(async () => {
 });
 afterAll(() => site.close());
 
+async function closes({ leader, gone }: Scene): Promise<void> {
+  await leader.close();
+  gone(leader);
+}
+
+async function crashes({ leader, gone }: Scene): Promise<void> {
+  await leader.crash();
+  gone(leader);
+}
+
+async function freezesAndWakes({ leader, anotherLeads, moreRecords }: Scene): Promise<void> {
+  await leader.freeze();
+  await anotherLeads();
+  await moreRecords(SOME_RECORDS);
+  await leader.wake();
+}
+
 describe.runIf(browserPaths.chrome)('in Chromium', () => {
   test('a leading tab that is closed loses and doubles no record', async () => {
-    await withProducingTabs('chrome', async (scene) => {
-      await scene.leader.close();
-      scene.gone(scene.leader);
-    });
+    await withProducingTabs('chrome', closes);
   });
 
   test('a leading tab whose process dies loses and doubles no record', async () => {
-    await withProducingTabs('chrome', async (scene) => {
-      await scene.leader.crash();
-      scene.gone(scene.leader);
-    });
+    await withProducingTabs('chrome', crashes);
   });
 
   test('a leading tab that is frozen is replaced, and when it wakes writes nothing it may not', async () => {
-    await withProducingTabs('chrome', async (scene) => {
-      await scene.leader.freeze();
-      await scene.anotherLeads();
-      await scene.moreRecords(SOME_RECORDS);
-      await scene.leader.wake();
-    });
+    await withProducingTabs('chrome', freezesAndWakes);
   });
 
   test('a leading tab that is navigated away and back loses and doubles no record', async () => {
@@ -78,47 +84,21 @@ describe.runIf(browserPaths.chrome)('in Chromium', () => {
 
 describe.runIf(browserPaths.chrome)('in Chromium, from an insecure origin', () => {
   test('a leading tab that is closed loses and doubles no record', async () => {
-    await withProducingTabs(
-      'chrome',
-      async (scene) => {
-        await scene.leader.close();
-        scene.gone(scene.leader);
-      },
-      { from: insecure(site) },
-    );
+    await withProducingTabs('chrome', closes, { from: insecure(site) });
   });
 
   test('a leading tab whose process dies loses and doubles no record', async () => {
-    await withProducingTabs(
-      'chrome',
-      async (scene) => {
-        await scene.leader.crash();
-        scene.gone(scene.leader);
-      },
-      { from: insecure(site) },
-    );
+    await withProducingTabs('chrome', crashes, { from: insecure(site) });
   });
 
   test('a leading tab that is frozen is replaced, and when it wakes writes nothing it may not', async () => {
-    await withProducingTabs(
-      'chrome',
-      async (scene) => {
-        await scene.leader.freeze();
-        await scene.anotherLeads();
-        await scene.moreRecords(SOME_RECORDS);
-        await scene.leader.wake();
-      },
-      { from: insecure(site) },
-    );
+    await withProducingTabs('chrome', freezesAndWakes, { from: insecure(site) });
   });
 });
 
 describe.runIf(browserPaths.firefox)('in Firefox', () => {
   test('a leading tab that is closed loses and doubles no record', async () => {
-    await withProducingTabs('firefox', async (scene) => {
-      await scene.leader.close();
-      scene.gone(scene.leader);
-    });
+    await withProducingTabs('firefox', closes);
   });
 });
 
