@@ -17,6 +17,7 @@ import {
   withEpoch,
 } from '../../../src/log/leader-epochs.js';
 import {
+  emptyEntry,
   firstOffsetOfBatch,
   firstSequenceOf,
   lastSequence,
@@ -75,7 +76,7 @@ function leaderEpochCache(): object {
     endOffsetFor: (epoch: number, logEndOffset: number) => Object.values(endOffsetFor(cache, epoch, logEndOffset)),
     latestEpoch: () => cache.at(-1)?.epoch ?? null,
     epochEntries: () => cache.map(pair),
-    previousEpoch: (epoch: number) => previousEntry(cache, epoch)?.epoch ?? null,
+    previousEpoch: (epoch = cache.at(-1)?.epoch ?? 0) => previousEntry(cache, epoch)?.epoch ?? null,
     nextEpoch: (epoch: number) => nextEntry(cache, epoch)?.epoch ?? null,
     epochEntry: (epoch: number) => pair(epochEntry(cache, epoch)),
     previousEntry: (epoch: number) => pair(previousEntry(cache, epoch)),
@@ -197,10 +198,7 @@ function producerState(config: StateConfig, snapshots: Snapshots): object {
     mapEndOffset: () => producers.mapEndOffset,
     isEmpty: () => state.isEmpty,
     producerIdCount: () => producers.producers().size,
-    activeProducers() {
-      const entries = [...producers.producers().values()];
-      return { containsKey: entries.length > 0, keySet: [...producers.producers().keys()], ...fieldsOf(entries[0]) };
-    },
+    activeProducers: () => ActiveProducers.from(producers.producers().values()),
   };
 
   return {
@@ -210,6 +208,30 @@ function producerState(config: StateConfig, snapshots: Snapshots): object {
       return withKafkaNames(() => operation(step, ...(step.args ?? [])));
     },
   };
+}
+
+/**
+ * Kafka's map of all producers. The cases leave out which key they ask for: they ask for its size, or for the fields of the
+ * one producer that there is.
+ */
+class ActiveProducers extends Array<ProducerEntry> {
+  get containsKey(): boolean {
+    return this.length > 0;
+  }
+
+  get keySet(): readonly number[] {
+    return Array.from(this, ({ producerId }) => producerId);
+  }
+
+  static {
+    for (const field of Object.keys(fieldsOf(emptyEntry(0)) ?? {})) {
+      Object.defineProperty(ActiveProducers.prototype, field, {
+        get(this: ActiveProducers): unknown {
+          return (fieldsOf(this[0]) as Record<string, unknown> | null)?.[field] ?? null;
+        },
+      });
+    }
+  }
 }
 
 /** Kafka's snapshot file has room for a producer's last batch only; ours keeps all that are remembered. */
