@@ -511,6 +511,25 @@ describe('reading', () => {
     expect(valuesIn(await broker.fetch(fetchRequest({ a: [[0, 2]] })))).toEqual({ 'a-0': ['z'] });
   });
 
+  test('records of compacted and of internal topics are not deleted on request, beside others that are', async () => {
+    const broker = await startBroker();
+    await createTopic(broker, 'plain');
+    await createTopic(broker, 'table', { configs: [{ name: 'cleanup.policy', value: 'compact' }] });
+    await createTopic(broker, 'both', { configs: [{ name: 'cleanup.policy', value: 'compact,delete' }] });
+    await broker.send('Metadata', { topics: [{ name: '__consumer_offsets' }], allowAutoTopicCreation: true });
+    await produce(broker, 'plain', batch(['x']));
+    const names = ['plain', 'table', 'both', '__consumer_offsets'];
+    const topics = names.map((name) => ({ name, partitions: [{ partitionIndex: 0, offset: -1 }] }));
+    const deleted = await broker.send('DeleteRecords', { timeoutMs: 1, topics });
+    const answers = deleted.topics.flatMap(({ partitions }) => partitions);
+    expect(answers.map((answer) => [errorName(answer.errorCode), answer.lowWatermark])).toEqual([
+      ['NONE', 1],
+      ['POLICY_VIOLATION', -1],
+      ['NONE', 0],
+      ['INVALID_TOPIC_EXCEPTION', -1],
+    ]);
+  });
+
   test('an offset that the leader gave is in range also where this host’s view lags', async () => {
     const leader = await startBroker();
     await createTopic(leader, 'a');
