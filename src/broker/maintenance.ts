@@ -89,16 +89,20 @@ export class Maintenance {
     }
   }
 
-  /** Applies the retention of every topic, log after log; a log that fails is left for the next time. */
+  /**
+   * Applies the retention of every topic, log after log; a log that fails is left for the next time. One that is only
+   * compacted forgets its silent producers, if it is open: who opens it later finds those that are left.
+   */
   async enforceRetention(): Promise<void> {
-    const { partitions, signal } = this.#context;
+    const { partitions, logs, signal } = this.#context;
     for (const topic of partitions.image().topics.values()) {
-      if (!topic.config.cleanupPolicy.delete) continue;
       for (const partition of topic.partitions) {
         if (signal.aborted) return;
         if (logOf(partitions.image(), topic.name, partition.partitionId) !== partition.log) continue;
         try {
-          await enforceRetention(await partitions.open(topic, partition));
+          const deletes = topic.config.cleanupPolicy.delete;
+          const log = await (deletes ? partitions.open(topic, partition) : logs.known(partition.log));
+          if (log) await enforceRetention(log);
         } catch (error) {
           ignoreKafkaError(error);
         }

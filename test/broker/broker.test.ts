@@ -653,6 +653,20 @@ describe('life of a broker', () => {
     expect(responses[0]?.partitions[0]).toMatchObject({ ...ok, logStartOffset: 1, highWatermark: 1 });
   });
 
+  test.each(['delete', 'compact'])('a producer that is silent for a day is forgotten: policy %s', async (value) => {
+    const broker = await startBroker({ configs: { 'log.retention.check.interval.ms': '3600000' } });
+    await createTopic(broker, 'a', { configs: [{ name: 'cleanup.policy', value }] });
+    const send = async (baseSequence: number): Promise<string> => {
+      const records = batch(['v'], { key: 'k', producerId: 7, producerEpoch: 0, baseSequence });
+      return errorName((await produce(broker, 'a', records))?.errorCode ?? 0);
+    };
+    expect(await send(0)).toBe('NONE');
+    await broker.clock.advance(23 * 3_600_000);
+    expect(await send(5)).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER');
+    await broker.clock.advance(2 * 3_600_000);
+    expect(await send(5)).toBe('NONE');
+  });
+
   test('a closed broker leaves no timer, refuses requests, and closes twice', async () => {
     const broker = await startBroker();
     await createTopic(broker, 'a');

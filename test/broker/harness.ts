@@ -215,10 +215,14 @@ export async function startBroker({
 
 export function batch(
   values: readonly string[],
-  ending: BatchEnding & { readonly timestampMs?: number } = {},
+  {
+    key = null,
+    timestampMs = 0,
+    ...ending
+  }: BatchEnding & { readonly key?: string | null; readonly timestampMs?: number } = {},
 ): Uint8Array {
   const builder = new RecordBatchBuilder();
-  for (const value of values) builder.append({ key: null, value, timestampMs: ending.timestampMs ?? 0 });
+  for (const value of values) builder.append({ key, value, timestampMs });
   return finishBatch(builder, ending);
 }
 
