@@ -2,10 +2,10 @@ import { BROKER_ID } from '../protocol/broker-node.js';
 import { ConfigSource } from '../protocol/config-source.js';
 import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
-import { parseTopicConfig, topicConfigDefaults } from '../protocol/topic-config.js';
+import { topicConfigDefaults } from '../protocol/topic-config.js';
 import { brokerConfigDefaults, parseBrokerConfig } from './broker-config.js';
 import type { Change } from './create-topics.js';
-import { givenConfigs } from './given-configs.js';
+import { checkTopicConfigs, givenConfigs } from './given-configs.js';
 import { unknownTopic } from './handle-metadata.js';
 import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
@@ -53,7 +53,7 @@ export function alterConfigs(
     try {
       const before = setConfigs(image, resourceType, resourceName);
       const after = givenConfigs(configs);
-      if (resourceType === ConfigResourceType.TOPIC) parseTopicConfig(after);
+      if (resourceType === ConfigResourceType.TOPIC) checkTopicConfigs(after);
       else parseBrokerConfig(after);
       for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
         const value = after[name] ?? null;

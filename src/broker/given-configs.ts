@@ -1,4 +1,6 @@
+import type { ConfigEntries } from '../protocol/config-schema.js';
 import { KafkaError } from '../protocol/errors.js';
+import { parseTopicConfig } from '../protocol/topic-config.js';
 
 interface GivenConfig {
   readonly name: string;
@@ -15,4 +17,15 @@ export function givenConfigs(configs: readonly GivenConfig[]): Readonly<Record<s
     return [name, value] as const;
   });
   return Object.fromEntries(entries); // an assignment to __proto__ would leave nothing
+}
+
+/**
+ * What is asked for, not what is stored: of stored configs one comes after the other.
+ * @throws KafkaError INVALID_CONFIG: an unknown name, an illegal value, or two that contradict each other.
+ */
+export function checkTopicConfigs(entries: ConfigEntries): void {
+  const { minCompactionLagMs, maxCompactionLagMs } = parseTopicConfig(entries);
+  if (minCompactionLagMs <= maxCompactionLagMs) return;
+  const expected = `expected at most max.compaction.lag.ms, ${maxCompactionLagMs}`;
+  throw new KafkaError('INVALID_CONFIG', `min.compaction.lag.ms: ${expected}, found ${minCompactionLagMs}`);
 }

@@ -1,7 +1,6 @@
 import { BROKER_ID } from '../protocol/broker-node.js';
 import { type ErrorFields, errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import type { Requests, Responses } from '../protocol/requests.js';
-import { parseTopicConfig } from '../protocol/topic-config.js';
 import type { BrokerConfig } from './broker-config.js';
 import {
   type Change,
@@ -15,7 +14,7 @@ import {
   partitionRecords,
   type TopicCreation,
 } from './create-topics.js';
-import { givenConfigs } from './given-configs.js';
+import { checkTopicConfigs, givenConfigs } from './given-configs.js';
 import { unknownTopic } from './handle-metadata.js';
 import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
@@ -91,7 +90,7 @@ function outcome<T extends object>(item: T, work: () => void): T & ErrorFields {
 /** As `partitionCount`, of a topic that may name its replicas and configs: these are checked. */
 function checkedCount(topic: NewTopic, config: BrokerConfig): number {
   const count = topic.assignments.length > 0 ? assignedCount(topic) : partitionCount(topic, config);
-  parseTopicConfig(givenConfigs(topic.configs));
+  checkTopicConfigs(givenConfigs(topic.configs));
   return count;
 }
 

@@ -404,6 +404,25 @@ describe('configs', () => {
     expect(names).toEqual(['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_REQUEST', 'INVALID_REQUEST']);
   });
 
+  test('records may be compacted no later than they must be', async () => {
+    const broker = await startBroker();
+    const lags = (leastMs: string, mostMs: string) => [
+      { name: 'min.compaction.lag.ms', value: leastMs },
+      { name: 'max.compaction.lag.ms', value: mostMs },
+    ];
+    const alter = async (configs: ReturnType<typeof lags>) => {
+      const resources = [{ resourceType: TOPIC, resourceName: 'a', configs }];
+      const { responses } = await broker.send('AlterConfigs', { validateOnly: false, resources });
+      return errorName(responses[0]?.errorCode ?? 0);
+    };
+    expect(await createTopic(broker, 'a', { configs: lags('101', '100') })).toBe('INVALID_CONFIG');
+    expect(await createTopic(broker, 'a', { configs: lags('100', '100') })).toBe('NONE');
+    expect(await alter(lags('300', '299'))).toBe('INVALID_CONFIG');
+    expect(await alter(lags('300', '300'))).toBe('NONE'); // though the least alone is above what was the most
+    const { config } = broker.broker.image.topics.get('a') ?? {};
+    expect(config).toMatchObject({ minCompactionLagMs: 300, maxCompactionLagMs: 300 });
+  });
+
   test('altered configs replace all that were set, hold at once, and are there for the next leader', async () => {
     const broker = await startBroker({ configs: { 'num.partitions': '2' } });
     await createTopic(broker, 'a', { configs: [{ name: 'retention.ms', value: '1' }] });
