@@ -178,6 +178,7 @@ function producerState(config: StateConfig, snapshots: Snapshots): object {
       lastSnapshotOffset = producers.mapEndOffset;
     },
     latestSnapshotOffset: () => newest(),
+    currentSnapshotOffsets: () => [...snapshots.keys()].sort((a, b) => a - b),
     oldestSnapshotOffset: () => [...snapshots.keys()].sort((a, b) => a - b)[0],
     fetchSnapshot: (_step, offset: number) => (snapshots.has(offset) ? offset : null),
     snapshotFileForOffset: (_step, offset: number) => (snapshots.has(offset) ? offset : null),
@@ -212,7 +213,7 @@ function producerState(config: StateConfig, snapshots: Snapshots): object {
 
 /**
  * Kafka's map of all producers. The cases leave out which key they ask for: they ask for its size, or for the fields of the
- * one producer that there is.
+ * one producer that there is, perhaps as the next of its values.
  */
 class ActiveProducers extends Array<ProducerEntry> {
   get containsKey(): boolean {
@@ -224,6 +225,13 @@ class ActiveProducers extends Array<ProducerEntry> {
   }
 
   static {
+    for (const way of ['values', 'iterator', 'next']) {
+      Object.defineProperty(ActiveProducers.prototype, way, {
+        get(this: ActiveProducers): ActiveProducers {
+          return this;
+        },
+      });
+    }
     for (const field of Object.keys(fieldsOf(emptyEntry(0)) ?? {})) {
       Object.defineProperty(ActiveProducers.prototype, field, {
         get(this: ActiveProducers): unknown {
