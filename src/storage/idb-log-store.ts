@@ -1,14 +1,17 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
 import { AssertionError, assert } from '../util/assert.js';
+import { Serial } from '../util/serial.js';
 import { assertCommit, baseOffsetOf, bytesOf, rowsToAsk, takeChunks } from './chunk.js';
 import { CommitChain, type CommitLink } from './commit-chain.js';
 import type { IdbDeletion } from './idb-deletion.js';
 import type { JournalReader } from './idb-journal.js';
 import { completionOf, resultOf, rowsFrom } from './idb-request.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
+import { isWebKit } from './is-webkit.js';
 import type { Drain, Journal, JournalPlan, JournalRules } from './journal.js';
 import {
+  type Chunk,
   type Commit,
   type Durability,
   type Leadership,
@@ -73,6 +76,8 @@ export class IdbLogStore implements LogStore {
   readonly incarnationId: string;
   readonly #database: IDBDatabase;
   readonly #chain: CommitChain = new CommitChain();
+  /** Where transactions must be alone; see `DatabaseOptions.oneTransactionAtATime`. */
+  readonly #turns: Serial | undefined;
   readonly #clock: Clock | undefined;
   /** The mean size of the rows read last. */
   readonly #rowBytes: Map<LogId, number> = new Map();
@@ -106,8 +111,10 @@ export class IdbLogStore implements LogStore {
     throw storageError(`open ${database.name}`, 'the incarnation row is missing: somebody else wrote here');
   }
 
-  private constructor(database: IDBDatabase, incarnationId: string, { clock, journalRules }: DatabaseOptions) {
+  private constructor(database: IDBDatabase, incarnationId: string, options: DatabaseOptions) {
+    const { clock, journalRules, oneTransactionAtATime = isWebKit() } = options;
     this.incarnationId = incarnationId;
+    this.#turns = oneTransactionAtATime ? new Serial() : undefined;
     this.#journalRules = journalRules;
     this.#clock = clock;
     this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));
@@ -159,7 +166,8 @@ export class IdbLogStore implements LogStore {
 
   async #append(commit: Commit, durability: Durability, drain?: Drain): Promise<void> {
     assertCommit(commit);
-    const { chunks, leaderEpoch } = commit;
+    const { leaderEpoch } = commit;
+    const chunks = this.#turns ? commit.chunks.map(ownChunk) : commit.chunks;
     const claimed = this.#claimed?.epoch === leaderEpoch ? this.#claimed : undefined;
     if (chunks.length > FEW_CHUNKS && claimed && !claimed.journal) {
       this.#readJournal(leaderEpoch).then((journal) => (claimed.journal ??= journal), ignore); // this one does not wait
@@ -168,7 +176,8 @@ export class IdbLogStore implements LogStore {
     const settled = this.#watchdog?.begin('append');
     try {
       const plan = claimed?.journal?.plan(chunks, link, drain);
-      await appendAll(this.#database, { ...commit, isClaimed: claimed !== undefined, ...plan }, durability, link);
+      const planned = { ...commit, chunks, isClaimed: claimed !== undefined, ...plan };
+      await this.#inTurn(() => appendAll(this.#database, planned, durability, link));
       this.#chain.decide(link, 'committed');
     } catch (error) {
       this.#chain.decide(link, 'failed');
@@ -219,7 +228,7 @@ export class IdbLogStore implements LogStore {
   }
 
   async #readRows(log: LogId, wanted: SealedRead): Promise<ReadRows> {
-    return this.#withJournal(() => this.#readRowsAndParts(log, wanted));
+    return this.#withJournal(() => this.#inTurn(() => this.#readRowsAndParts(log, wanted)));
   }
 
   /** `isSealed`: the row of the offset is not there, and a sealed segment is. */
@@ -228,8 +237,10 @@ export class IdbLogStore implements LogStore {
     { offset, maxBytes, endOffset }: SealedRead,
   ): Promise<ReadRows | typeof NEEDS_JOURNAL> {
     const settled = this.#watchdog?.begin('read');
+    let ended: Promise<void> | undefined;
     try {
       const transaction = this.#database.transaction(['chunks', 'sealed', 'journal'], 'readonly', RELAXED);
+      ended = this.#turns && completionOf(transaction).catch(ignore);
       const store = transaction.objectStore('chunks');
       const journaled = transaction.objectStore('journal').count();
       const taken: Uint8Array[] = [];
@@ -265,6 +276,7 @@ export class IdbLogStore implements LogStore {
     } catch (error) {
       throw this.#failure(`read log ${log} from offset ${offset}`, error);
     } finally {
+      if (ended) await ended;
       settled?.();
     }
   }
@@ -422,14 +434,21 @@ export class IdbLogStore implements LogStore {
 
   /** What was begun is carried through by the browser. */
   async close(): Promise<void> {
-    this.#closed = true;
-    this.#watchdog?.close();
-    this.#database.close();
+    await this.#inTurn(async () => {
+      this.#closed = true;
+      this.#watchdog?.close();
+      this.#database.close();
+    });
+  }
+
+  /** At once; or, where transactions must be alone, when the one before has ended. `use` lasts as long as its own. */
+  #inTurn<T>(use: () => Promise<T>): Promise<T> {
+    return this.#turns?.run(use) ?? use();
   }
 
   /**
-   * Runs `work`, which awaits requests of its transaction only, and resolves on `complete`; where it only reads, as soon
-   * as it has read.
+   * Runs `work`, which awaits requests of its transaction only, and resolves on `complete`; where it only reads, and
+   * nobody waits for its end, as soon as it has read.
    */
   async #transaction<T>(
     doing: string,
@@ -439,20 +458,24 @@ export class IdbLogStore implements LogStore {
     durability: IDBTransactionDurability = 'relaxed',
   ): Promise<T> {
     const settled = this.#watchdog?.begin(doing);
-    try {
+    const isDoneWhenRead = mode === 'readonly' && this.#turns === undefined;
+    const use = async (): Promise<T> => {
       const transaction = this.#database.transaction(scope, mode, { durability });
       const done = completionOf(transaction);
       try {
         // Both at once: where an IDB transaction aborts, Chromium may leave its requests without an answer.
         const result = work(transaction);
         const completed = Promise.all([result, done]).then(([value]) => value);
-        return await (mode === 'readonly' ? Promise.race([result, completed]) : completed);
+        return await (isDoneWhenRead ? Promise.race([result, completed]) : completed);
       } catch (error) {
         abort(transaction);
         await done.catch(() => {});
         // Where the quota is spent, the requests say AbortError and the IDB transaction says why.
         throw transaction.error ?? error;
       }
+    };
+    try {
+      return await this.#inTurn(use);
     } catch (error) {
       throw await this.#failureWithFigures(doing, error);
     } finally {
@@ -518,11 +541,11 @@ function appendAll(
     if (segments.length > 0) scope.push('segments');
     if (checkpoints.length > 0) scope.push('checkpoints');
     const transaction = database.transaction(scope, 'readwrite', { durability });
+    let refusal: unknown;
     transaction.oncomplete = (): void => resolve();
-    transaction.onabort = (): void => reject(transaction.error);
+    transaction.onabort = (): void => reject(refusal ?? transaction.error);
     const refuse = (error: unknown): void => {
-      // Settles first: what the abort event says then changes nothing.
-      reject(error);
+      refusal = error;
       transaction.abort();
     };
 
@@ -587,6 +610,11 @@ function remember(figures: Map<LogId, number>, log: LogId, figure: number): void
 
 function holdsOffset([first]: readonly Uint8Array[], offset: number): boolean {
   return first !== undefined && baseOffsetOf(first) <= offset;
+}
+
+/** What the caller does with its bytes meanwhile is not to be seen. */
+function ownChunk(chunk: Chunk): Chunk {
+  return { ...chunk, bytes: new Uint8Array(chunk.bytes) };
 }
 
 /** Structured clone writes the whole buffer behind a view (HTML, "StructuredSerialize"): store what is ours alone. */

@@ -1,6 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { Clock } from '../runtime/runtime.js';
-import { resultOf } from './idb-request.js';
+import { completionOf, resultOf } from './idb-request.js';
+import { isWebKit } from './is-webkit.js';
 import type { JournalRules } from './journal.js';
 import { databaseName, type LogSchema, missingStores, SCHEMA_VERSION, upgrade } from './schema.js';
 import { storageError, storageUnavailableError } from './storage-errors.js';
@@ -26,6 +27,12 @@ export interface DatabaseOptions {
   readonly schemaVersion?: number;
   /** Default: JOURNAL_RULES. */
   readonly journalRules?: JournalRules | undefined;
+  /**
+   * Whether a transaction begins only when the one before has ended. Default: in WebKit. There, of a worker that ends, with
+   * its page or before, while several are in flight, one may stay behind (bug 324094), and holds up all others of the
+   * database, in all tabs, until the process ends. One alone goes as it should.
+   */
+  readonly oneTransactionAtATime?: boolean;
 }
 
 /** An open connection that makes way for an upgrade, and whose data it is; undefined: somebody else's. */
@@ -54,7 +61,7 @@ export function openNewerDatabase(options: DatabaseOptions): Promise<OpenDatabas
     (factory, name) => resultOf(factory.open(name), null),
     async (database) => {
       const isThere = missingStores(database.objectStoreNames).length === 0;
-      const least = isThere ? await metaRow(database, 'minReaderVersion') : undefined;
+      const least = isThere ? await metaRow(database, 'minReaderVersion', options) : undefined;
       if (typeof least === 'number' && least <= schemaVersion) return;
       const expected = `expected version ${schemaVersion}, found ${database.version}`;
       const text = `${database.name}: ${expected}, which this version must not even read: reload the page`;
@@ -63,9 +70,17 @@ export function openNewerDatabase(options: DatabaseOptions): Promise<OpenDatabas
   );
 }
 
-/** A row of `meta`, by itself. */
-function metaRow(database: IDBDatabase, key: LogSchema['meta']['key']): Promise<unknown> {
-  return resultOf(database.transaction('meta').objectStore('meta').get(key));
+/** A row of `meta`, in a transaction of its own. */
+async function metaRow(
+  database: IDBDatabase,
+  key: LogSchema['meta']['key'],
+  { oneTransactionAtATime = isWebKit() }: DatabaseOptions,
+): Promise<unknown> {
+  const transaction = database.transaction('meta');
+  const ended = oneTransactionAtATime && completionOf(transaction);
+  const row = await resultOf(transaction.objectStore('meta').get(key));
+  if (ended) await ended;
+  return row;
 }
 
 /** Opens, and looks whether what is there may be used; either in time, and then once more. */
@@ -88,7 +103,7 @@ async function insistently(
         (target as IDBDatabase).close();
       };
       if (look) await inTime(look(database), clock);
-      const incarnationId = await inTime(metaRow(database, 'incarnation'), clock);
+      const incarnationId = await inTime(metaRow(database, 'incarnation', options), clock);
       if (!madeWay) return { database, incarnationId };
     } catch (error) {
       database?.close();

@@ -13,11 +13,52 @@ import { describeJournal } from '../suites/journal.js';
 import { describeLogStore } from '../suites/log-store.js';
 import { describeMakingWay } from '../suites/make-way.js';
 
-describeLogStore('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
-describeJournal('IdbLogStore over fake-indexeddb', newIdbFixture, { describe, it });
+describeLogStore('IdbLogStore over fake-indexeddb', () => newIdbFixture(), { describe, it });
+describeJournal('IdbLogStore over fake-indexeddb', () => newIdbFixture(), { describe, it });
 describeMakingWay('IdbLogStore over fake-indexeddb', { describe, it });
 
 afterEach(() => vi.restoreAllMocks());
+
+const alone = { oneTransactionAtATime: true };
+/** Each test of a suite, in which no connection has two transactions in flight. */
+const oneAtATime = {
+  describe,
+  it: (name: string, body: () => Promise<void>) =>
+    it(name, async () => {
+      const mostAtOnce = watchTransactions();
+      await body();
+      expect(mostAtOnce()).toBe(1);
+    }),
+};
+describeLogStore('IdbLogStore, one transaction at a time', () => newIdbFixture(alone), oneAtATime);
+describeJournal('IdbLogStore, one transaction at a time', () => newIdbFixture(alone), oneAtATime);
+
+test('usually transactions may overlap', async () => {
+  const store = await (await newIdbFixture()).open();
+  const mostAtOnce = watchTransactions();
+  await Promise.all([store.ends(1), store.ends(2), store.read(3, 0, 1)]);
+  expect(mostAtOnce()).toBe(3);
+  await store.close();
+});
+
+/** Answers how many transactions one connection had in flight at most, from now on. */
+function watchTransactions(): () => number {
+  const inFlight = new WeakMap<IDBDatabase, number>();
+  let most = 0;
+  const begin = IDBDatabase.prototype.transaction;
+  vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(function (this: IDBDatabase, ...scope) {
+    const transaction = begin.apply(this, scope);
+    const count = (change: number): number => {
+      const now = (inFlight.get(this) ?? 0) + change;
+      inFlight.set(this, now);
+      return now;
+    };
+    most = Math.max(most, count(1));
+    for (const end of ['complete', 'abort']) transaction.addEventListener(end, () => count(-1));
+    return transaction;
+  });
+  return () => most;
+}
 
 let made = 0;
 

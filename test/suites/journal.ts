@@ -356,8 +356,9 @@ async function modelRun(seed: number, fixture: LogStoreFixture): Promise<void> {
           after.push(ahead.copy());
         }
         const deposes = failing === count && below(6) === 0;
+        const settled = Promise.allSettled(appends);
         if (deposes) await takeOver();
-        const outcomes = (await Promise.allSettled(appends)).map(({ status }) => status);
+        const outcomes = (await settled).map(({ status }) => status);
         const written = outcomes.filter((status) => status === 'fulfilled').length;
         assert.deepEqual(outcomes.slice(0, written), Array(written).fill('fulfilled'));
         if (!deposes) assert.strictEqual(written, failing);

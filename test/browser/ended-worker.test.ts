@@ -1,0 +1,41 @@
+import { assert } from 'chai';
+import { IdbLogStore } from '../../src/storage/idb-log-store.js';
+import { newClusterName } from './cluster.js';
+
+// Workers end whenever their page does. What they had begun ends with them, and holds up nobody.
+describe('a worker that ends amidst its transactions', function () {
+  this.timeout(30_000);
+
+  it('holds up nobody', async () => {
+    const clusterName = newClusterName();
+    const beside = await IdbLogStore.open({ clusterName, brokerId: 0, newIncarnationId: 'of the page' });
+    let isOver = false;
+    const others = (async (): Promise<void> => {
+      while (!isOver) await beside.renewLeadership(-1, 0);
+    })();
+    for (let round = 0; round < 40; round++) {
+      const worker = await busyWorker(clusterName);
+      await new Promise((resolve) => setTimeout(resolve, round)); // wherever it is by then
+      worker.terminate();
+      const { epoch } = await beside.leadership();
+      assert.equal(await beside.claimLeadership(epoch, 'page', 1), epoch + 1);
+    }
+    isOver = true;
+    await others;
+    await beside.close();
+  });
+
+  /** Has just written, and goes on. */
+  async function busyWorker(clusterName: string): Promise<Worker> {
+    const worker = new Worker(new URL('./busy-store.worker.ts', import.meta.url), { type: 'module' });
+    await new Promise<void>((resolve, reject) => {
+      let written = 0;
+      worker.onmessage = (): void => {
+        if (++written === 20) resolve();
+      };
+      worker.onerror = ({ message }): void => reject(new Error(message));
+      worker.postMessage({ clusterName });
+    });
+    return worker;
+  }
+});
