@@ -39,7 +39,7 @@ test('a member that is told to join again as it has taken its assignment does so
       onAssigned: async () => {
         if (++assignments > 1) return joinedAgain.resolve();
         void (async () => {
-          for (let left = microtasks; left > 0; left--) await undefined;
+          for (let left = microtasks; left > 0; left--) await Promise.resolve();
           membership.rejoin();
         })();
       },
