@@ -516,7 +516,7 @@ export class GroupCoordinator {
       const watch = linkedController(this.#closing.signal);
       this.#watched.set(host, watch);
       onAbort(watch.signal, () => this.#watched.delete(host));
-      locks.hold(host.slice(1), { signal: watch.signal }).then(
+      locks.hold(host.slice(1), { signal: watch.signal, shared: true }).then(
         (lock) => {
           lock.release();
           return this.#hostDied(host).finally(() => watch.abort(OVER)); // to be watched again, should that fail
