@@ -31,8 +31,9 @@ export class Progress {
   }
 
   start(signal: AbortSignal): void {
+    const admin = this.#kafka.admin();
     forever(signal, LOOK_EVERY_MS, async () => {
-      const records = await endOffset(this.#kafka, this.#dataset.topic);
+      const records = await endOffset(admin, this.#dataset.topic);
       const atMs = performance.now();
       this.#samples = [...this.#samples.filter((sample) => atMs - sample.atMs < RATE_OVER_MS), { atMs, records }];
       this.#onChange();

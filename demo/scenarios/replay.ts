@@ -1,4 +1,4 @@
-import type { Kafka, Producer } from '../../src/index.js';
+import type { Admin, Kafka, Producer } from '../../src/index.js';
 import type { Dataset } from './datasets.js';
 import { forever, pause } from './forever.js';
 import type { ReplayControl } from './replay-control.js';
@@ -64,29 +64,30 @@ export class Replay<Row> {
   async #replay(signal: AbortSignal): Promise<void> {
     if (!this.#isWanted) return;
     const producer = this.#kafka.producer();
+    const admin = this.#kafka.admin();
     try {
       this.#enter('reading the log');
-      const [rows, present] = await Promise.all([this.dataset.load(), this.#presentRows(signal)]);
+      const [rows, present] = await Promise.all([this.dataset.load(), this.#presentRows(admin, signal)]);
       const missing = rows.keys().filter((row) => !present.has(row));
       this.#enter('sending');
       await producer.connect();
       const isComplete = await this.#send(producer, rows, missing, signal);
       if (isComplete && !signal.aborted) await this.#giveOrder({ running: false });
     } finally {
-      await producer.disconnect().catch(() => {});
+      await Promise.allSettled([producer.disconnect(), admin.disconnect()]);
       this.#enter('idle');
     }
   }
 
   /** The numbers of the rows that lie in the log, once it stands still. */
-  async #presentRows(signal: AbortSignal): Promise<ReadonlySet<number>> {
+  async #presentRows(admin: Admin, signal: AbortSignal): Promise<ReadonlySet<number>> {
     for (;;) {
       const present = new Set<number>();
       const count = await scan(this.#kafka, this.dataset.topic, ({ headers }) => {
         present.add(Number(headers['row']?.toString()));
       });
       await pause(SETTLE_MS, signal);
-      if (signal.aborted || count === (await endOffset(this.#kafka, this.dataset.topic))) return present;
+      if (signal.aborted || count === (await endOffset(admin, this.dataset.topic))) return present;
     }
   }
 
@@ -158,8 +159,8 @@ export class Replay<Row> {
 }
 
 /** How many records a topic has held, which is how many it holds as long as nothing is deleted. */
-export async function endOffset(kafka: Kafka, topic: string): Promise<number> {
-  const offsets = await kafka.admin().fetchTopicOffsets(topic);
+export async function endOffset(admin: Admin, topic: string): Promise<number> {
+  const offsets = await admin.fetchTopicOffsets(topic);
   return offsets.reduce((sum, { high }) => sum + Number(high), 0);
 }
 

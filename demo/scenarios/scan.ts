@@ -42,10 +42,14 @@ export async function scan(
 
 /** End offsets of the partitions that hold anything. */
 async function unreadPartitions(kafka: Kafka, topic: string): Promise<Map<number, number>> {
-  const offsets = await kafka.admin().fetchTopicOffsets(topic);
-  return new Map(
-    offsets.filter(({ low, high }) => low !== high).map(({ partition, high }) => [partition, Number(high)]),
-  );
+  const admin = kafka.admin();
+  try {
+    const offsets = await admin.fetchTopicOffsets(topic);
+    const filled = offsets.filter(({ low, high }) => low !== high);
+    return new Map(filled.map(({ partition, high }) => [partition, Number(high)]));
+  } finally {
+    await admin.disconnect();
+  }
 }
 
 function pick(message: ConsumedMessage | Omit<ConsumedMessage, 'topic' | 'partition'>) {

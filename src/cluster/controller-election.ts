@@ -52,6 +52,8 @@ export class ControllerElection {
   #queue: AbortController | undefined;
   /** Effects in order: closing a broker comes before telling that it is closed. */
   readonly #effects: ElectionEffect[] = [];
+  /** Until it is false whoever adds an effect may leave it to the loop; the promise settles a little later. */
+  #isRunning = false;
   #running: Promise<void> | undefined;
   #isStarted = false;
 
@@ -104,17 +106,18 @@ export class ControllerElection {
       this.#leader = leader;
       this.#options.onLeader(leader);
     }
-    if (this.#running === undefined && this.#effects.length > 0) {
-      this.#running = this.#runEffects().finally(() => {
-        this.#running = undefined;
-      });
-    }
+    if (!this.#isRunning && this.#effects.length > 0) this.#running = this.#runEffects();
   }
 
   async #runEffects(): Promise<void> {
-    for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift()) {
-      if (effect.type === 'CloseBroker') await this.#options.closeBroker();
-      else this.#perform(effect);
+    this.#isRunning = true;
+    try {
+      for (let effect = this.#effects.shift(); effect !== undefined; effect = this.#effects.shift()) {
+        if (effect.type === 'CloseBroker') await this.#options.closeBroker();
+        else this.#perform(effect);
+      }
+    } finally {
+      this.#isRunning = false;
     }
   }
 

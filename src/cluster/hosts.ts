@@ -141,7 +141,7 @@ export class Hosts {
     if (locks === undefined) return;
     let held: HeldLock;
     try {
-      held = await locks.hold(hostLockName(clusterName, hostId), { signal });
+      held = await locks.hold(hostLockName(clusterName, hostId), { signal, shared: true });
     } catch {
       return; // no longer asked for
     }

@@ -1,12 +1,14 @@
 import { KafkaError } from './errors.js';
 
 const NULL_LENGTH = -1;
+/** Lengths of strings are signed. */
+const MAX_STRING_BYTES = 2 ** 15 - 1;
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
 /**
  * Writes the primitive types of Kafka's protocol guide: big-endian integers, and strings and bytes led by their length
- * (int16, int32; -1 is null).
+ * (int16, int32; -1 is null). A string that is too long for that throws KafkaError INVALID_REQUEST.
  */
 export class FieldWriter {
   #bytes = new Uint8Array(128);
@@ -34,6 +36,10 @@ export class FieldWriter {
   string(value: string | null): this {
     if (value === null) return this.int16(NULL_LENGTH);
     const text = ENCODER.encode(value);
+    if (text.length > MAX_STRING_BYTES) {
+      const found = `${text.length} that begin with ${JSON.stringify(value.slice(0, 20))}`;
+      throw new KafkaError('INVALID_REQUEST', `a text: expected at most ${MAX_STRING_BYTES} bytes, found ${found}`);
+    }
     return this.int16(text.length).#raw(text);
   }
 

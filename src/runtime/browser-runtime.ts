@@ -1,5 +1,15 @@
 import { onAbort } from '../util/signal.js';
-import type { Chance, Channels, ClientRuntime, Clock, HeldLock, Locks, Random, Runtime } from './runtime.js';
+import type {
+  Chance,
+  Channels,
+  ClientRuntime,
+  Clock,
+  HeldLock,
+  HoldOptions,
+  Locks,
+  Random,
+  Runtime,
+} from './runtime.js';
 import { uuidFrom } from './seeded-random.js';
 
 /** The longest delay that timers take; a longer one would fire at once. */
@@ -64,7 +74,7 @@ function webLocks(): Locks | undefined {
   const locks: LockManager | undefined = globalThis.navigator?.locks;
   if (locks === undefined) return undefined;
   return {
-    hold: (name, { signal, steal = false } = {}) => holdWebLock(locks, name, signal, steal),
+    hold: (name, options = {}) => holdWebLock(locks, name, options),
     held: async (prefix) => {
       const { held = [] } = await locks.query();
       return held.flatMap(({ name }) => (name?.startsWith(prefix) ? [name] : []));
@@ -75,8 +85,7 @@ function webLocks(): Locks | undefined {
 function holdWebLock(
   locks: LockManager,
   name: string,
-  signal: AbortSignal | undefined,
-  steal: boolean,
+  { signal, steal = false, shared = false }: HoldOptions,
 ): Promise<HeldLock> {
   if (signal?.aborted) return Promise.reject(signal.reason);
   return new Promise((granted, refused) => {
@@ -92,7 +101,9 @@ function holdWebLock(
         granted({ lost: lost.signal, release });
       });
     // The platform refuses a signal together with `steal`, which never waits anyway.
-    const options: LockOptions = steal ? { steal } : signal === undefined ? {} : { signal };
+    const options: LockOptions = steal
+      ? { steal }
+      : { mode: shared ? 'shared' : 'exclusive', ...(signal && { signal }) };
     locks.request(name, options, hold).catch((error: unknown) => {
       if (state === 'waiting') refused(signal?.aborted ? signal.reason : error);
       else if (state === 'held') lost.abort(error); // AbortError: stolen

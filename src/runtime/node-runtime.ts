@@ -1,6 +1,6 @@
 import { onAbort } from '../util/signal.js';
 import { platformClock, platformRandom } from './browser-runtime.js';
-import type { Channels, ClientRuntime, HeldLock, Locks, Runtime } from './runtime.js';
+import type { Channels, ClientRuntime, HeldLock, HoldOptions, Locks, Runtime } from './runtime.js';
 
 /**
  * A whole "origin" in one thread: real time, but channels and locks in memory. All hosts that share the object see each
@@ -20,12 +20,19 @@ const IDLE_CLOCK = platformClock((timer) => (timer as { unref?(): void }).unref?
 
 interface Request {
   readonly lost: AbortController;
+  readonly shared: boolean;
+  /** Idempotent. */
   readonly grant: () => void;
 }
 
 function memoryLocks(): Locks {
-  /** By name: first the holder, then those who wait. */
+  /** By name: first the holder, or those who share it, then those who wait. */
   const queues = new Map<string, Request[]>();
+
+  const holders = (queue: readonly Request[]): Request[] => {
+    const waiting = queue.findIndex(({ shared }, index) => index > 0 && !(shared && queue[0]?.shared));
+    return queue.slice(0, waiting < 0 ? queue.length : waiting);
+  };
 
   const end = (name: string, request: Request): void => {
     const queue = queues.get(name) ?? [];
@@ -33,10 +40,10 @@ function memoryLocks(): Locks {
     if (at < 0) return;
     queue.splice(at, 1);
     if (queue.length === 0) queues.delete(name);
-    else if (at === 0) queue[0]?.grant();
+    for (const holder of holders(queue)) holder.grant();
   };
 
-  const hold = (name: string, signal: AbortSignal | undefined, steal: boolean): Promise<HeldLock> => {
+  const hold = (name: string, { signal, steal = false, shared = false }: HoldOptions): Promise<HeldLock> => {
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       const lost = new AbortController();
@@ -44,7 +51,7 @@ function memoryLocks(): Locks {
         drop();
         resolve({ lost: lost.signal, release: () => end(name, request) });
       };
-      const request: Request = { lost, grant };
+      const request: Request = { lost, shared, grant };
       const drop = onAbort(signal, () => {
         end(name, request);
         reject(signal?.reason);
@@ -52,17 +59,17 @@ function memoryLocks(): Locks {
       const queue = queues.get(name) ?? [];
       queues.set(name, queue);
       if (steal) {
-        const [robbed] = queue.splice(0, 1, request);
-        robbed?.lost.abort(new DOMException(`lock ${name} was stolen`, 'AbortError'));
+        const robbed = queue.splice(0, holders(queue).length, request);
+        for (const each of robbed) each.lost.abort(new DOMException(`lock ${name} was stolen`, 'AbortError'));
       } else {
         queue.push(request);
       }
-      if (queue[0] === request) grant();
+      if (holders(queue).includes(request)) grant();
     });
   };
 
   return {
-    hold: (name, { signal, steal = false } = {}) => hold(name, signal, steal),
+    hold: (name, options = {}) => hold(name, options),
     held: async (prefix) => [...queues.keys()].filter((name) => name.startsWith(prefix)),
   };
 }

@@ -50,15 +50,20 @@ export interface Random extends Chance {
 export interface Locks {
   /**
    * Resolves once the lock is held. With `steal` the present holder loses it at once (its `lost` aborts); the holder
-   * itself runs on, so that writes still need a fence.
+   * itself runs on, so that writes still need a fence. With `shared` it is held together with all who ask for it so: of
+   * those who wait for the death of another, one that is frozen keeps none of the others waiting.
    * Rejects with the signal's reason when aborted before it is held; afterwards the signal means nothing.
    */
-  hold(
-    name: string,
-    options?: { readonly signal?: AbortSignal | undefined; readonly steal?: boolean },
-  ): Promise<HeldLock>;
+  hold(name: string, options?: HoldOptions): Promise<HeldLock>;
   /** Names now held anywhere in the origin that begin with `prefix`. */
   held(prefix: string): Promise<readonly string[]>;
+}
+
+export interface HoldOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly steal?: boolean;
+  /** Not together with `steal`. */
+  readonly shared?: boolean;
 }
 
 export interface HeldLock {

@@ -1,5 +1,5 @@
 import { onAbort } from '../util/signal.js';
-import type { HeldLock, Locks } from './runtime.js';
+import type { HeldLock, HoldOptions, Locks } from './runtime.js';
 import type { SimulatedTab } from './simulated-tab.js';
 import type { Simulation } from './simulation.js';
 
@@ -7,12 +7,14 @@ interface Request {
   readonly tab: SimulatedTab;
   readonly name: string;
   readonly lost: AbortController;
+  readonly shared: boolean;
   readonly grant: () => void;
   state: 'waiting' | 'held' | 'over';
 }
 
 interface Lock {
-  holder: Request | undefined;
+  /** One, or some that share it. */
+  holders: Request[];
   readonly queue: Request[];
 }
 
@@ -28,7 +30,7 @@ export class SimulatedLocks {
   /** The manager as one tab sees it. */
   ofTab(tab: SimulatedTab): Locks {
     return {
-      hold: (name, { signal, steal = false } = {}) => this.#hold(tab, name, signal, steal),
+      hold: (name, options = {}) => this.#hold(tab, name, options),
       held: (prefix) => this.#held(tab, prefix),
     };
   }
@@ -47,7 +49,7 @@ export class SimulatedLocks {
     }
   }
 
-  #hold(tab: SimulatedTab, name: string, signal: AbortSignal | undefined, steal: boolean): Promise<HeldLock> {
+  #hold(tab: SimulatedTab, name: string, { signal, steal = false, shared = false }: HoldOptions): Promise<HeldLock> {
     if (tab.isDead) return new Promise(() => {});
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
@@ -57,7 +59,7 @@ export class SimulatedLocks {
         drop();
         resolve({ lost: lost.signal, release: () => this.#end(request) });
       };
-      const request: Request = { tab, name, lost, grant, state: 'waiting' };
+      const request: Request = { tab, name, lost, shared, grant, state: 'waiting' };
       const drop = onAbort(signal, () => {
         if (tab.isDead) return;
         this.#end(request);
@@ -69,17 +71,17 @@ export class SimulatedLocks {
 
   #request(request: Request, steal: boolean): void {
     const { name } = request;
-    const lock = this.#locks.get(name) ?? { holder: undefined, queue: [] };
+    const lock = this.#locks.get(name) ?? { holders: [], queue: [] };
     this.#locks.set(name, lock);
     if (!steal) {
       lock.queue.push(request);
     } else {
-      const robbed = lock.holder;
-      lock.holder = undefined;
+      const reason = new DOMException(`lock ${name} was stolen`, 'AbortError');
+      const robbedOnes = lock.holders;
+      lock.holders = [];
       lock.queue.unshift(request);
-      if (robbed !== undefined) {
+      for (const robbed of robbedOnes) {
         robbed.state = 'over';
-        const reason = new DOMException(`lock ${name} was stolen`, 'AbortError');
         robbed.tab.schedule(`lock ${name} lost`, this.#delayMs(), () => robbed.lost.abort(reason));
       }
     }
@@ -87,29 +89,30 @@ export class SimulatedLocks {
   }
 
   #grantNext(lock: Lock): void {
-    if (lock.holder !== undefined) return;
-    const next = lock.queue.shift();
-    if (next === undefined) return;
-    lock.holder = next;
-    next.state = 'held';
-    next.tab.schedule(`lock ${next.name} held`, this.#delayMs(), next.grant);
+    for (let next = lock.queue[0]; next !== undefined; next = lock.queue[0]) {
+      if (lock.holders.some(({ shared }) => !shared || !next?.shared)) return;
+      lock.queue.shift();
+      lock.holders.push(next);
+      next.state = 'held';
+      next.tab.schedule(`lock ${next.name} held`, this.#delayMs(), next.grant);
+    }
   }
 
   #end(request: Request): void {
     const lock = this.#locks.get(request.name);
     if (lock === undefined || request.state === 'over') return;
     request.state = 'over';
-    if (lock.holder === request) lock.holder = undefined;
+    if (lock.holders.includes(request)) lock.holders = lock.holders.filter((holder) => holder !== request);
     else lock.queue.splice(lock.queue.indexOf(request), 1);
     this.#grantNext(lock);
-    if (lock.holder === undefined) this.#locks.delete(request.name);
+    if (lock.holders.length === 0) this.#locks.delete(request.name);
   }
 
   #held(tab: SimulatedTab, prefix: string): Promise<readonly string[]> {
     return new Promise((resolve) => {
       tab.schedule('locks queried', this.#delayMs(), () => {
         const names = [...this.#locks.keys()].filter((name) => name.startsWith(prefix));
-        resolve(names.filter((name) => this.#locks.get(name)?.holder !== undefined));
+        resolve(names.filter((name) => (this.#locks.get(name)?.holders.length ?? 0) > 0));
       });
     });
   }
@@ -119,7 +122,7 @@ export class SimulatedLocks {
   }
 
   #requestsOf(tab: SimulatedTab): Request[] {
-    const all = [...this.#locks.values()].flatMap(({ holder, queue }) => [...(holder ? [holder] : []), ...queue]);
+    const all = [...this.#locks.values()].flatMap(({ holders, queue }) => [...holders, ...queue]);
     return all.filter((request) => request.tab === tab);
   }
 }

@@ -105,9 +105,10 @@ export class WorkerPeer {
   /** Ends the worker at once: the browser frees its locks. Idempotent. */
   end(reason: KafkaError): void {
     if (this.ended.aborted) return;
+    // At first, which ends our wait for its lock, too: a page that is being frozen would be given that, and keep it.
+    this.#ended.abort(reason);
     this.#worker?.terminate();
     this.#failCalls(reason);
-    this.#ended.abort(reason);
   }
 
   #newWorker(): Worker | undefined {

@@ -204,6 +204,36 @@ async function fill(kafka: Kafka, count = 20): Promise<void> {
     await producer.send({ topic: 't', messages: [{ partition: 0, value: `v${i}`.padEnd(1000) }] });
 }
 
+test('a send is aborted while it waits for one before it, which what comes behind it goes on to wait for', async () => {
+  const { runtime } = countingRuntime(inProcessRuntime());
+  await using cluster = new InProcessCluster({ runtime });
+  const answered = deferred();
+  const connect = async (): Promise<RequestChannel> => {
+    const channel = await cluster.connect();
+    const send: RequestChannel['send'] = async (api, request, options) => {
+      if (api === 'Metadata') await answered.promise;
+      return channel.send(api, request, options);
+    };
+    return { send, close: () => channel.close() };
+  };
+  const Kafka = kafkaOn({ runtime, connect });
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING });
+  const producer = kafka.producer();
+  await producer.connect();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const first = producer.send({ topic: 't', messages: [{ value: 'first' }] });
+  const aborted = producer.send({ topic: 't', messages: [{ value: 'aborted' }], signal });
+  const last = producer.send({ topic: 't', messages: [{ value: 'last' }] });
+  controller.abort(ENOUGH);
+  await expect(aborted).rejects.toBe(ENOUGH);
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
+  answered.resolve();
+  const offsets = (await Promise.all([first, last])).map(([metadata]) => metadata?.baseOffset);
+  expect(offsets).toEqual(['0', '1']);
+  await kafka.close();
+});
+
 test('an export that is aborted between two files fails, and leaves nothing', async () => {
   await withCluster(async (kafka) => {
     await fill(kafka);

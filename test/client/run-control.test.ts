@@ -312,6 +312,19 @@ test('seek within a handler: the rest of the batch is void, and where it went is
   expect(await committed()).toEqual({ offset: '5', metadata: null });
 });
 
+test('of several offsets of a partition that are committed at once the last counts, with its own metadata', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const consumer = await groupConsumer();
+  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+  const place = { topic: 't', partition: 0 };
+  await consumer.commitOffsets([
+    { ...place, offset: '1', metadata: 'one' },
+    { ...place, offset: '2', metadata: 'two' },
+  ]);
+  expect(await committed()).toEqual({ offset: '2', metadata: 'two' });
+});
+
 test('a batch that was moved by seek is stale for its handler, and what it resolves then does not count', async () => {
   await topic('t');
   await produce('t', [0, 1, 2]);

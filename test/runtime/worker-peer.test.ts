@@ -1,5 +1,6 @@
 import { expose } from 'comlink';
 import { afterEach, expect, test } from 'vitest';
+import { KafkaError } from '../../src/protocol/errors.js';
 import { browserRuntime } from '../../src/runtime/browser-runtime.js';
 import { type HostApi, type HostStarted, LINK_VERSION } from '../../src/runtime/host-api.js';
 import type { Clock } from '../../src/runtime/runtime.js';
@@ -23,6 +24,8 @@ interface Fixture {
   tick(): Promise<boolean>;
   /** How often the worker was terminated. */
   terminated(): number;
+  /** Whether the peer had ended for its page when that was. */
+  hadEnded(): boolean | undefined;
 }
 
 function start(version = LINK_VERSION): Fixture {
@@ -33,7 +36,12 @@ function start(version = LINK_VERSION): Fixture {
   let terminated = 0;
   const lockName = `worker-peer/${crypto.randomUUID()}`;
   const life = browserRuntime().locks?.hold(lockName);
-  const newWorker = (): Worker => Object.assign(worker, { terminate: () => terminated++ }) as unknown as Worker;
+  let hadEnded: boolean | undefined;
+  const terminate = (): void => {
+    terminated++;
+    hadEnded = peer.ended.aborted;
+  };
+  const newWorker = (): Worker => Object.assign(worker, { terminate }) as unknown as Worker;
 
   const sleeping = new Set<() => void>();
   const sleep: Clock['sleep'] = (_ms, signal) =>
@@ -66,6 +74,7 @@ function start(version = LINK_VERSION): Fixture {
       return true;
     },
     terminated: () => terminated,
+    hadEnded: () => hadEnded,
   };
 }
 
@@ -109,4 +118,13 @@ test('a worker that never answers is given up once, and terminated', async () =>
   expect(await failure).toMatchObject({ type: 'REQUEST_TIMED_OUT' });
   expect(terminated()).toBe(1);
   expect(peer.ended.aborted).toBe(true);
+});
+
+// Goal: a page that is being frozen is not given the lock of the worker that it ends, which it would hold until it wakes.
+test('a page waits for the lock of its worker no more when it ends that', async () => {
+  const { peer, answer, hadEnded } = start();
+  await answer();
+  await peer.started;
+  peer.end(new KafkaError('NETWORK_EXCEPTION', 'frozen'));
+  expect(hadEnded()).toBe(true);
 });

@@ -142,6 +142,25 @@ export const RUNTIME_CASES: readonly RuntimeCase[] = [
     },
   },
   {
+    promise: 'who shares a lock keeps no other waiting who does, and whoever wants it alone waits for all of them',
+    run: async ({ a, b }) => {
+      const name = a.random.uuid();
+      const first = await locksOf(a).hold(name);
+      const sharing = [a, b].map((runtime) => locksOf(runtime).hold(name, { shared: true }));
+      await settled(a);
+      const alone = locksOf(b).hold(name);
+      let isHeldAlone = false;
+      alone.then(() => (isHeldAlone = true)).catch(() => {});
+      first.release();
+      const [one, other] = await Promise.all(sharing);
+      one?.release();
+      await settled(a);
+      assert.isFalse(isHeldAlone);
+      other?.release();
+      (await alone).release();
+    },
+  },
+  {
     promise: 'the names of held locks are known to all',
     run: async ({ a, b }) => {
       const prefix = a.random.uuid();

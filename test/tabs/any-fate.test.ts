@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { browserPaths, serveTestPage, type Tab, TestBrowser, type TestSite, until } from './harness.js';
+import type { Read } from './page/tab-api.js';
 import { expectWholeLog } from './whole-log.js';
 
 // Goal: whatever becomes of tabs, one after the other and in any order, no acknowledged record is lost or doubled, and a
@@ -15,6 +16,10 @@ const PARTITIONS = 3;
 const MOST_TABS = 5;
 /** Acknowledged between two steps. */
 const SOME_RECORDS = 60;
+/** So long that what becomes of a tab mostly finds a handler at work. */
+const HANDLING_MS = 20;
+/** A leader is replaced in less; one that holds the database open is not, and is let go. */
+const STOPPED_MS = 6_000;
 
 let site: TestSite;
 beforeAll(async () => {
@@ -22,7 +27,8 @@ beforeAll(async () => {
 });
 afterAll(() => site.close());
 
-test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or doubled (seed ${SEED})`, async () => {
+const TITLE = `whatever becomes of tabs, nothing is lost or doubled (seed ${SEED})`;
+test.runIf(browserPaths.chrome)(TITLE, { timeout: 120_000 + 10_000 * STEPS }, async () => {
   const random = seededRandom(SEED);
   const browser = await TestBrowser.open('chrome', site);
   const done: string[] = [];
@@ -42,9 +48,19 @@ test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or do
       await tab.call('startProducing', `producer-${++opened}`, TOPIC, PARTITIONS);
       awake.add(tab);
     };
-    const moreRecords = async (): Promise<void> => {
+    const moreRecords = async (limitMs = 60_000): Promise<void> => {
       const wanted = browser.acknowledged.length + SOME_RECORDS;
-      await until(`more records after ${done.join(', ')}`, () => browser.acknowledged.length >= wanted, 60_000);
+      await until(`more records after ${done.join(', ')}`, () => browser.acknowledged.length >= wanted, limitMs);
+    };
+    /** The one that leads, if it is awake, else any. */
+    const takenLeader = async (): Promise<Tab> => {
+      for (const tab of awake) {
+        const isLeading = (await tab.call('hosts')).some(({ self, controller }) => self && controller);
+        if (!isLeading) continue;
+        awake.delete(tab);
+        return tab;
+      }
+      return taken(awake);
     };
     const fates: Readonly<Record<string, { readonly can: () => boolean; readonly run: () => Promise<void> }>> = {
       open: { can: () => awake.size + frozen.size < MOST_TABS, run: async () => start(await browser.openTab()) },
@@ -78,8 +94,20 @@ test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or do
         },
       },
       show: { can: () => true, run: async () => one(awake).show() },
+      stop: {
+        can: () => awake.size > 1,
+        async run() {
+          const tab = await takenLeader();
+          const goOn = await tab.stopWorker();
+          await moreRecords(STOPPED_MS).catch(() => {});
+          if (random.below(2) === 0) return tab.crash();
+          await goOn();
+          awake.add(tab);
+        },
+      },
     };
 
+    browser.handlingMs = HANDLING_MS;
     const first = await browser.openTab();
     await first.call('createTopic', TOPIC, PARTITIONS);
     await start(first);
@@ -98,12 +126,21 @@ test.runIf(browserPaths.chrome)(`whatever becomes of tabs, nothing is lost or do
     await Promise.all([...awake].map((tab) => tab.call('stopProducing')));
     const ends = await one(awake).call('endOffsets', TOPIC);
     const total = ends.reduce((sum, end) => sum + end, 0);
+    // The others have heard much of it as it came; this one reads what is stored.
+    const reader = await browser.openTab();
+    await reader.call('follow', TOPIC);
+    awake.add(reader);
     for (const tab of awake) {
       await until('a follower has read all', async () => (await tab.call('followed')).length >= total, 60_000);
       expectWholeLog(await tab.call('followed'), ends, browser.acknowledged);
     }
-    const places = (): Set<string> => new Set(browser.handled.map(({ partition, offset }) => `${partition}@${offset}`));
+    browser.handlingMs = 0;
+    const placeOf = ({ partition, offset }: Read): string => `${partition}@${offset}`;
+    const places = (): Set<string> => new Set(browser.handled.map(placeOf));
     await until('the group has handled all', () => places().size === total, 90_000);
+    const valueAt = new Map((await one(awake).call('followed')).map((read) => [placeOf(read), read.value]));
+    expect(browser.handled.filter((read) => valueAt.get(placeOf(read)) !== read.value)).toEqual([]);
+    expect(await reader.call('damage')).toEqual([]);
     expect(browser.failed).toEqual([]);
     expect(browser.uncaught).toEqual([]);
   } catch (error) {

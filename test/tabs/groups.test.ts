@@ -27,6 +27,7 @@ describe.runIf(browserPaths.chrome)('in Chromium', () => {
     ['closed', (tab: Tab) => tab.close()],
     ['crashed', (tab: Tab) => tab.crash()],
     ['left for another page', (tab: Tab) => tab.navigateAway()],
+    ['frozen', (tab: Tab) => tab.freeze()],
   ])('the partitions of a tab that is %s go to the others at once, also where it led', async (_, fate) => {
     await oneTabAfterTheOther('chrome', fate);
   });

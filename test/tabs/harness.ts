@@ -75,6 +75,12 @@ interface HttpServed {
 
 const QUIET = { logLevel: 'error' } as const;
 const LOOPBACK = { host: '127.0.0.1', port: 0, allowedHosts: true } as const;
+/** What puppeteer tells Chromium otherwise. Without it timers of hidden tabs come once a second, as in a person's browser. */
+const SPARING_HIDDEN_TABS = [
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
+];
 /** Resolved in Chromium alone. By its name, unlike that of the loopback, no page of it is a secure context. */
 const INSECURE_HOST = 'tabstream.test';
 
@@ -119,6 +125,8 @@ export class TestBrowser implements AsyncDisposable {
   readonly acknowledged: Acknowledged[] = [];
   /** What the groups of all tabs have handled, also of those that are gone. */
   readonly handled: Read[] = [];
+  /** How long each handler takes. Timed here, since timers of hidden tabs would take much longer. */
+  handlingMs = 0;
   /** Sends that failed: what became of them is unknown. */
   readonly failed: { readonly value: string; readonly error: string }[] = [];
   /** What no code of a page caught, rejections included. */
@@ -142,6 +150,7 @@ export class TestBrowser implements AsyncDisposable {
       executablePath: browserPaths[name] ?? name,
       userDataDir: profile,
       protocolTimeout: 20_000,
+      ignoreDefaultArgs: name === 'chrome' ? SPARING_HIDDEN_TABS : false,
       args: name === 'chrome' ? [...chromiumArgs(), `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`] : [],
       // One process a tab also for tabs of one site.
       extraPrefsFirefox: { 'dom.ipc.processCount.webIsolated': 16, 'dom.ipc.processPrelaunch.enabled': false },
@@ -161,6 +170,7 @@ export class TestBrowser implements AsyncDisposable {
     const page = await this.#browser.newPage();
     page.on('pageerror', (error) => void this.uncaught.push(String(error)));
     await page.exposeFunction('reportAck', (ack: Acknowledged) => void this.acknowledged.push(ack));
+    await page.exposeFunction('beginHandling', () => passed(this.handlingMs));
     await page.exposeFunction('reportHandled', (read: Read) => void this.handled.push(read));
     await page.exposeFunction('reportFailure', (value: string, error: string) => {
       this.failed.push({ value, error });
@@ -243,6 +253,19 @@ export class Tab {
     await (await this.#tools()).send('Page.setWebLifecycleState', { state: 'active' });
   }
 
+  /**
+   * Stops the worker alone, wherever it is, and tells neither it nor the page: as where the system suspends a process, or
+   * something keeps its thread busy. It keeps its locks. The answer lets it go on. Chromium only.
+   */
+  async stopWorker(): Promise<() => Promise<void>> {
+    const debuggers = this.#page.workers().map(({ client }) => client);
+    for (const each of debuggers) await each.send('Debugger.enable');
+    for (const each of debuggers) await each.send('Debugger.pause');
+    return async () => {
+      for (const each of debuggers) await each.send('Debugger.disable');
+    };
+  }
+
   /** Bounds what the origin may store; undefined: as the browser would. Chromium only. */
   async limitStorage(quotaBytes: number | undefined): Promise<void> {
     const quota = quotaBytes === undefined ? {} : { quotaSize: quotaBytes };
@@ -274,7 +297,7 @@ export class Tab {
     for (;;) {
       const isBack = await this.#page.evaluate(() => window.tab !== undefined).catch(() => false);
       if (isBack) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await passed(50);
     }
   }
 
@@ -284,11 +307,15 @@ export class Tab {
   }
 }
 
+function passed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** Polls until true. The limit only tells a hang from slowness. */
 export async function until(what: string, isTrue: () => Promise<boolean> | boolean, limitMs = 30_000): Promise<void> {
   const endMs = Date.now() + limitMs;
   while (!(await isTrue())) {
     if (Date.now() > endMs) throw new Error(`not within ${limitMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    await passed(25);
   }
 }

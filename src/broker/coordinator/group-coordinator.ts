@@ -23,6 +23,7 @@ import {
 } from './group-records.js';
 import { type CallId, commitError, type GroupEvent, nextDeadlineMs, stepGroup } from './group-state.js';
 import {
+  assertStorable,
   type CommittedOffset,
   decodeOffsetsRecord,
   encodeOffsetsRecord,
@@ -170,6 +171,9 @@ export class GroupCoordinator {
         throw new KafkaError('INVALID_SESSION_TIMEOUT', text);
       }
       const newMemberId = `${groupInstanceId ?? clientId}-${this.#options.random.uuid()}`;
+      // Before others join as well: a generation that cannot be stored is none.
+      const protocols = request.protocols.map(({ name }) => name);
+      assertStorable([request.groupId, clientId, newMemberId, request.protocolType, ...protocols]);
       return this.#ask<'JoinGroup'>(request, signal, (call) => ({ type: 'JoinGroup', call, request, newMemberId }));
     },
     SyncGroup: (request, signal) =>
@@ -512,7 +516,7 @@ export class GroupCoordinator {
       const watch = linkedController(this.#closing.signal);
       this.#watched.set(host, watch);
       onAbort(watch.signal, () => this.#watched.delete(host));
-      locks.hold(host.slice(1), { signal: watch.signal }).then(
+      locks.hold(host.slice(1), { signal: watch.signal, shared: true }).then(
         (lock) => {
           lock.release();
           return this.#hostDied(host).finally(() => watch.abort(OVER)); // to be watched again, should that fail

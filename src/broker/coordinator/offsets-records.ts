@@ -75,6 +75,12 @@ export function encodeOffsetsRecord(record: OffsetsRecord): {
   }
 }
 
+/** @throws KafkaError INVALID_REQUEST: one is longer than a record may have it. */
+export function assertStorable(texts: readonly (string | null)[]): void {
+  const fields = new FieldWriter();
+  for (const text of texts) fields.string(text);
+}
+
 /** undefined for a record of a kind that this version does not know. */
 export function decodeOffsetsRecord(keyBytes: Uint8Array | null, value: Uint8Array | null): OffsetsRecord | undefined {
   if (keyBytes === null) return undefined;

@@ -1,5 +1,5 @@
 import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
-import type { PartitionGap } from '../../protocol/requests.js';
+import type { OffsetCommitRequest, PartitionGap } from '../../protocol/requests.js';
 import type { TopicPartition } from '../../protocol/topic-partition.js';
 import type { Assigner, GroupMember, GroupMemberAssignment, Offsets } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
@@ -138,15 +138,7 @@ export class GroupSession {
       memberId,
       groupInstanceId,
       generationIdOrMemberEpoch: generationId,
-      topics: topics.map(({ topic, partitions }) => ({
-        name: topic,
-        partitions: partitions.map(({ partition, offset }) => ({
-          partitionIndex: partition,
-          committedOffset: Number(offset),
-          committedLeaderEpoch: -1,
-          ...detailsOf(offsets.find((entry) => entry.topic === topic && entry.partition === partition)),
-        })),
-      })),
+      topics: topicsToCommit(offsets),
     };
     try {
       const { signal } = this.#host; // a stopped consumer does not try again
@@ -301,8 +293,20 @@ export class GroupSession {
   }
 }
 
-function detailsOf({ metadata = null, log }: Partial<OffsetToCommit> = {}) {
-  return { committedMetadata: metadata, log };
+function topicsToCommit(offsets: readonly OffsetToCommit[]): OffsetCommitRequest['topics'] {
+  const topics = new Map<string, OffsetCommitRequest['topics'][number]['partitions'][number][]>();
+  for (const { topic, partition, offset, metadata = null, log } of offsets) {
+    const partitions = topics.get(topic) ?? [];
+    topics.set(topic, partitions);
+    partitions.push({
+      partitionIndex: partition,
+      committedOffset: offset,
+      committedLeaderEpoch: -1,
+      committedMetadata: metadata,
+      log,
+    });
+  }
+  return Array.from(topics, ([name, partitions]) => ({ name, partitions }));
 }
 
 /** What was committed for a topic that was made anew since is nobody's any more. */

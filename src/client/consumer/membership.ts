@@ -58,6 +58,8 @@ export class GroupMembership {
   readonly #ending = new AbortController();
   #state = NOT_JOINED;
   readonly #events: MembershipEvent[] = [];
+  /** Until it is false whoever adds an event may leave it to the loop; the promise settles a little later. */
+  #isRunning = false;
   #running: Promise<void> | undefined;
   #answer: JoinGroupResponse | undefined;
   #assignment = new Uint8Array();
@@ -127,24 +129,25 @@ export class GroupMembership {
   }
 
   #run(): Promise<void> {
-    this.#running ??= this.#runEvents().finally(() => {
-      this.#running = undefined;
-    });
+    if (this.#running === undefined || !this.#isRunning) this.#running = this.#runEvents();
     return this.#running;
   }
 
   async #runEvents(): Promise<void> {
-    for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
-      const before = this.#state;
-      const { state, effects } = stepMembership(before, event);
-      this.#state = state;
-      try {
+    this.#isRunning = true;
+    try {
+      for (let event = this.#events.shift(); event !== undefined; event = this.#events.shift()) {
+        const before = this.#state;
+        const { state, effects } = stepMembership(before, event);
+        this.#state = state;
         for (const effect of effects) await this.#perform(effect, before.status === 'left' ? '' : before.memberId);
-      } catch (error) {
-        this.#stopBeating();
-        this.#events.length = 0;
-        throw error;
       }
+    } catch (error) {
+      this.#stopBeating();
+      this.#events.length = 0;
+      throw error;
+    } finally {
+      this.#isRunning = false;
     }
   }
 

@@ -252,6 +252,7 @@ export function makeProducer<K, V>(
     const { life } = connection;
     const turn = (async () => {
       await Promise.allSettled(before);
+      signal?.throwIfAborted();
       const prepared = new Map<string, PreparedMessages>();
       for (const { topic, messages } of topicMessages) {
         life.throwIfAborted();
@@ -263,11 +264,11 @@ export function makeProducer<K, V>(
       admit(prepared, send, settings);
     })();
     for (const topic of topics) waiting.set(topic, turn);
-    try {
-      await turn;
-    } finally {
+    const forget = (): void => {
       for (const topic of topics) if (waiting.get(topic) === turn) waiting.delete(topic);
-    }
+    };
+    turn.then(forget, forget);
+    await abortable(turn, signal); // the turn itself stays: who comes behind it still waits for those ahead of it
   }
 
   /** A partition beyond the known ones may be a new one: then the topic is asked for again. */

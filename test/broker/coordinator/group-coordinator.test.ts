@@ -146,6 +146,23 @@ describe('offsets', () => {
     expect(await commit(broker, 9)).toBe('NONE');
   });
 
+  test.each([
+    ['group id', { groupId: 'g'.repeat(2 ** 15) }],
+    ['client id', { clientId: 'c'.repeat(2 ** 15 - 20) }],
+    ['group instance id', { groupInstanceId: '☕'.repeat(2 ** 13 + 2 ** 12) }],
+    ['protocol name', { protocols: [{ name: 'p'.repeat(2 ** 15), metadata: bytes('topic') }] }],
+  ])(
+    'a member whose %s is too long to be stored is refused, and the next leader reads the groups',
+    async (_, changes) => {
+      const broker = await started();
+      await commit(broker, 7);
+      const joining = await broker.send('JoinGroup', joinRequest(changes));
+      expect(errorName(joining.errorCode)).toBe('INVALID_REQUEST');
+      expect(await commit(broker, 8, { groupId: 'g'.repeat(2 ** 15) })).toBe('INVALID_REQUEST');
+      expect(await committed(await failover(broker))).toEqual({ 'orders-0': 7 });
+    },
+  );
+
   test('a deposed coordinator takes no commit and gives no old offset', async () => {
     const old = await started();
     await commit(old, 7);

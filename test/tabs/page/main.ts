@@ -113,15 +113,22 @@ const api: TabApi = {
     await consumer.connect();
     await consumer.subscribe({ topic, fromBeginning: true });
     void consumer.run({
-      autoCommitInterval: 500,
-      eachMessage: async ({ partition, message: { offset, value } }) =>
-        answered(reports.reportHandled?.({ partition, offset: Number(offset), value: value?.toString() ?? '' })),
+      autoCommitThreshold: 1, // at once, so that nothing is committed again in time that should not have been
+      eachMessage: async ({ partition, message: { offset, value } }) => {
+        await answered(reports.beginHandling?.());
+        await answered(reports.reportHandled?.({ partition, offset: Number(offset), value: value?.toString() ?? '' }));
+      },
     });
   },
 
   async endOffsets(topic) {
     const offsets = await kafka.admin().fetchTopicOffsets(topic);
     return offsets.toSorted((a, b) => a.partition - b.partition).map(({ high }) => Number(high));
+  },
+
+  async damage() {
+    const { findings, gaps } = await kafka.admin().checkLogs();
+    return [...findings, ...gaps].map((found) => JSON.stringify(found));
   },
 
   async hosts() {

@@ -24,6 +24,8 @@ export interface TabApi {
   handleIn(groupId: string, topic: string): Promise<void>;
   /** By partition. */
   endOffsets(topic: string): Promise<number[]>;
+  /** All that a check of the logs finds, and what is lost. */
+  damage(): Promise<readonly string[]>;
   hosts(): Promise<Host[]>;
   /** From now on. */
   watchStorage(): void;
@@ -50,6 +52,9 @@ export interface ProducingOptions {
 /** What the harness offers to the tab: it keeps what is told here when the tab is gone. */
 export interface TabReports {
   reportAck(acknowledged: Acknowledged): Promise<void>;
+  /** Answered once the handler may end. */
+  beginHandling(): Promise<void>;
+  /** The handler has ended. */
   reportHandled(read: Read): Promise<void>;
   reportFailure(value: string, error: string): Promise<void>;
 }
