@@ -200,20 +200,15 @@ export class GroupSession {
       for (const topic of AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? []) topics.add(topic);
     }
     this.#assignedCounts = await this.#partitionCounts([...topics]);
-    return assigner.assign({ members, topics: [...this.#assignedCounts.keys()].sort() });
+    const existing = [...this.#assignedCounts].filter(([, count]) => count > 0).map(([topic]) => topic);
+    return assigner.assign({ members, topics: existing.sort() });
   }
 
-  /** Of the topics that exist. */
+  /** 0 for a topic that does not exist: it may come. */
   async #partitionCounts(topics: readonly string[]): Promise<Map<string, number>> {
-    const counts = new Map<string, number>();
-    for (const topic of topics) {
-      try {
-        counts.set(topic, (await this.#options.metadata.load([topic])).get(topic)!.length);
-      } catch (error) {
-        if (!(error instanceof KafkaJSProtocolError) || error.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
-      }
-    }
-    return counts;
+    const { metadata } = this.#options;
+    const counts = topics.map(async (topic) => [topic, await metadata.partitionCount(topic)] as const);
+    return new Map(await Promise.all(counts));
   }
 
   async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
