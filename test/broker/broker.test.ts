@@ -603,6 +603,23 @@ describe('reading', () => {
     expect(await list(0, 5)).toBe('UNKNOWN_TOPIC_OR_PARTITION');
   });
 
+  test('records of topics that are only compacted are not deleted, nor those of internal ones', async () => {
+    const broker = await startBroker();
+    for (const value of ['delete', 'compact,delete', 'compact']) {
+      await createTopic(broker, value.replace(',', '-'), { configs: [{ name: 'cleanup.policy', value }] });
+    }
+    const commit = { partitionIndex: 0, committedOffset: 0, committedLeaderEpoch: -1, committedMetadata: null };
+    await broker.send('OffsetCommit', {
+      ...{ groupId: 'g', generationIdOrMemberEpoch: -1, memberId: '', groupInstanceId: null },
+      topics: [{ name: 'delete', partitions: [commit] }],
+    });
+    const names = ['delete', 'compact-delete', 'compact', '__consumer_offsets'];
+    const topics = names.map((name) => ({ name, partitions: [{ partitionIndex: 0, offset: -1 }] }));
+    const answer = await broker.send('DeleteRecords', { timeoutMs: 1, topics });
+    const outcomes = answer.topics.map(({ partitions }) => errorName(partitions[0]!.errorCode));
+    expect(outcomes).toEqual(['NONE', 'NONE', 'POLICY_VIOLATION', 'INVALID_TOPIC_EXCEPTION']);
+  });
+
   test('log directories tell bytes and bounds of what exists', async () => {
     const broker = await startBroker();
     await createTopic(broker, 'a', { numPartitions: 2 });
