@@ -137,14 +137,13 @@ export function internal(name: string): KafkaError {
   return new KafkaError('INVALID_TOPIC_EXCEPTION', `topic ${name} is internal: only the broker makes and changes it`);
 }
 
-/** The items, each with whether another has its key: what is asked for twice may contradict itself, and is refused (as in Kafka). */
+/** The items, each with whether another has its key: what is asked for twice may contradict itself (and is refused by Kafka). */
 export function withRepetitions<T>(
   items: readonly T[],
   keyOf: (item: T) => string,
 ): { readonly item: T; readonly isRepeated: boolean }[] {
-  const counts = new Map<string, number>();
-  for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
-  return items.map((item) => ({ item, isRepeated: counts.get(keyOf(item))! > 1 }));
+  const keys = items.map(keyOf);
+  return items.map((item, at) => ({ item, isRepeated: keys.some((key, other) => key === keys[at] && other !== at) }));
 }
 
 export function repeated(name: string): KafkaError {

@@ -11,8 +11,8 @@ interface TopicEntry {
   readonly loadedAtMs: number;
 }
 
-/** An unknown topic may only be news that has not reached this tab yet: who does not wait for it asks a few times, quickly. */
-const UNKNOWN_TOPIC_WAITS_MS = [25, 50, 100];
+/** Without auto-creation an unknown topic may only be news that has not reached this tab yet: ask a few times, quickly. */
+const UNKNOWN_TOPIC_RETRY = { initialRetryTime: 25, retries: 3 };
 
 export interface ClusterMetadataOptions {
   readonly connection: Connection;
@@ -56,45 +56,30 @@ export class ClusterMetadata {
     return this.cached(topic) ?? (await this.load([topic], signal)).get(topic)!;
   }
 
-  /** As of now; 0 where the topic does not exist, although it was asked for as by `load`. */
-  async partitionCount(topic: string): Promise<number> {
-    try {
-      return (await this.#load([topic], { waits: false })).get(topic)!.length;
-    } catch (error) {
-      if (!(error instanceof KafkaJSProtocolError) || error.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
-      this.#topics.delete(topic);
-      return 0;
-    }
+  forget(topic: string): void {
+    this.#topics.delete(topic);
   }
 
   /**
-   * Asks for these topics, which creates them where that is allowed: then they are waited for.
+   * Asks for these topics, which creates them where that is allowed; again after failures that are `retriable`.
    * @throws KafkaJSProtocolError UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION: of the first topic that failed.
    */
-  load(topics: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, readonly PartitionMetadata[]>> {
-    return this.#load(topics, { signal, waits: this.#allowAutoTopicCreation });
-  }
-
-  async #load(
+  async load(
     topics: readonly string[],
-    { signal, waits }: { readonly signal?: AbortSignal | undefined; readonly waits: boolean },
+    signal?: AbortSignal,
+    retriable?: (error: unknown) => boolean,
   ): Promise<ReadonlyMap<string, readonly PartitionMetadata[]>> {
-    const { clock } = this.#connection.runtime;
+    const creates = this.#allowAutoTopicCreation;
+    const options = creates ? this.#retry : { ...this.#retry, ...UNKNOWN_TOPIC_RETRY };
     let unknown: KafkaJSProtocolError | undefined;
-    const loaded = await this.#connection.retry({ options: this.#retry, signal }, async () => {
-      let response = await this.#request(topics, signal);
-      for (const ms of waits ? [] : UNKNOWN_TOPIC_WAITS_MS) {
-        if (!response.topics.some((topic) => errorOf(topic)?.type === 'UNKNOWN_TOPIC_OR_PARTITION')) break;
-        await clock.sleep(ms, signal);
-        response = await this.#request(topics, signal);
-      }
+    const loaded = await this.#connection.retry({ options, signal, retriable }, async ({ retryCount }) => {
+      const response = await this.#request(topics, signal);
       const found = new Map<string, readonly PartitionMetadata[]>();
       for (const topic of response.topics) {
         const error = errorOf(topic);
         if (error !== undefined) {
-          if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION' && !waits) {
-            const why = this.#allowAutoTopicCreation ? 'was not created' : 'may not be created by this client';
-            const text = `topic ${JSON.stringify(topic.name)} does not exist and ${why}`;
+          if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION' && !creates && retryCount === UNKNOWN_TOPIC_RETRY.retries) {
+            const text = `topic ${JSON.stringify(topic.name)} does not exist and may not be created by this client`;
             unknown = new KafkaJSProtocolError(new KafkaError(error.type, text, { cause: error }));
             return found;
           }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Admin, Consumer } from '../../src/index.js';
+import { type Admin, type Consumer, kafkaOn, logLevel } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
-import { kafka, useKafka } from './client-cluster.js';
+import { cluster, kafka, useKafka } from './client-cluster.js';
 
 useKafka({ 'auto.create.topics.enable': 'false' });
 
@@ -62,3 +62,37 @@ test('a member that joins later gets its share of what there is, though one of i
   await second.run();
   await Promise.all([assigned(first, { b: 1 }), assigned(second, { b: 1 })]);
 });
+
+test.each([true, false])(
+  'a topic that is deleted while a member joins holds up none of the others (fromBeginning: %s)',
+  async (fromBeginning) => {
+    await using admin = kafka.admin();
+    await create(admin, { a: 2, b: 2 });
+    const channel = await cluster.connect();
+    let wasDeleted = false;
+    const send: typeof channel.send = async (api, request, options) => {
+      if (api === 'OffsetFetch' && !wasDeleted) {
+        wasDeleted = true; // behind its assignment, before it looks where to begin
+        await admin.deleteTopics({ topics: ['a'] });
+      }
+      return channel.send(api, request, options);
+    };
+    const platform = { runtime: cluster.runtime, connect: async () => ({ send, close: () => channel.close() }) };
+    await using other = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING });
+    const consumer = other.consumer({ groupId: 'g', heartbeatInterval: 10 });
+    const crashes: Error[] = [];
+    consumer.on(consumer.events.CRASH, ({ payload }) => crashes.push(payload.error));
+    await consumer.subscribe({ topics: ['a', 'b'], fromBeginning });
+    const seen = deferred();
+    await consumer.run({
+      eachMessage: ({ topic, message }) => void (topic === 'a' && String(message.value) === 'new' && seen.resolve()),
+    });
+    await assigned(consumer, { b: 2 });
+    await create(admin, { a: 1 });
+    await assigned(consumer, { a: 1, b: 2 });
+    await using producer = kafka.producer();
+    await producer.send({ topic: 'a', messages: [{ value: 'new' }] });
+    await seen.promise;
+    expect(crashes).toEqual([]);
+  },
+);
