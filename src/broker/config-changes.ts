@@ -4,9 +4,9 @@ import { errorFields, KafkaError, NO_ERROR } from '../protocol/errors.js';
 import { ConfigResourceType, type Requests, type Responses } from '../protocol/requests.js';
 import { topicConfigDefaults } from '../protocol/topic-config.js';
 import { brokerConfigDefaults, parseBrokerConfig } from './broker-config.js';
-import type { Change } from './create-topics.js';
+import { type Change, repeated, withRepetitions } from './create-topics.js';
 import { checkTopicConfigs, givenConfigs } from './given-configs.js';
-import { unknownTopic } from './handle-metadata.js';
+import { reasonOfAbsence } from './handle-metadata.js';
 import type { MetadataImage } from './metadata-image.js';
 import type { MetadataRecord } from './metadata-records.js';
 
@@ -49,8 +49,11 @@ export function alterConfigs(
   { resources, validateOnly }: Requests['AlterConfigs'],
 ): Change<Responses['AlterConfigs']> {
   const records: MetadataRecord[] = [];
-  const responses = resources.map(({ resourceType, resourceName, configs }) => {
+  const keyOf = ({ resourceType, resourceName }: (typeof resources)[number]) => `${resourceType} ${resourceName}`;
+  const responses = withRepetitions(resources, keyOf).map(({ item, isRepeated }) => {
+    const { resourceType, resourceName, configs } = item;
     try {
+      if (isRepeated) throw repeated(resourceName);
       const before = setConfigs(image, resourceType, resourceName);
       const after = givenConfigs(configs);
       if (resourceType === ConfigResourceType.TOPIC) checkTopicConfigs(after);
@@ -98,12 +101,12 @@ function layer(name: string, value: string | undefined, source: number): Synonym
   return value === undefined ? [] : [{ name, value, source }];
 }
 
-/** @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, INVALID_REQUEST: no such resource. */
+/** @throws KafkaError UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION, INVALID_REQUEST: no such resource. */
 function setConfigs(image: MetadataImage, resourceType: number, resourceName: string): Entries {
   switch (resourceType) {
     case ConfigResourceType.TOPIC: {
       const topic = image.topics.get(resourceName);
-      if (topic === undefined) throw unknownTopic(resourceName);
+      if (topic === undefined) throw reasonOfAbsence(resourceName);
       return topic.configs;
     }
     case ConfigResourceType.BROKER:

@@ -36,11 +36,10 @@ export function createTopics(
   const records: MetadataRecord[] = [];
   const taken = new Map([...image.topics.keys()].map((name) => [collisionKey(name), name]));
   let nextLog = image.nextLogId;
-  const topics = eachOnce(request.topics, ({ name }) => name).map(({ item, duplicate }) => {
+  const topics = withRepetitions(request.topics, ({ name }) => name).map(({ item, isRepeated }) => {
     const { name } = item;
     try {
-      if (duplicate)
-        throw new KafkaError('INVALID_REQUEST', `topic ${JSON.stringify(name)} is asked for more than once`);
+      if (isRepeated) throw repeated(name);
       checkName(name, taken);
       if (isInternalTopic(name)) throw internal(name);
       const numPartitions = countOf(item, config);
@@ -138,15 +137,15 @@ export function internal(name: string): KafkaError {
   return new KafkaError('INVALID_TOPIC_EXCEPTION', `topic ${name} is internal: only the broker makes and changes it`);
 }
 
-/** The items, each with whether its key came before. */
-export function eachOnce<T>(
+/** The items, each with whether another has its key: what is asked for twice may contradict itself (and is refused by Kafka). */
+export function withRepetitions<T>(
   items: readonly T[],
   keyOf: (item: T) => string,
-): { readonly item: T; readonly duplicate: boolean }[] {
-  const keys = new Set<string>();
-  return items.map((item) => {
-    const duplicate = keys.has(keyOf(item));
-    keys.add(keyOf(item));
-    return { item, duplicate };
-  });
+): { readonly item: T; readonly isRepeated: boolean }[] {
+  const keys = items.map(keyOf);
+  return items.map((item, at) => ({ item, isRepeated: keys.some((key, other) => key === keys[at] && other !== at) }));
+}
+
+export function repeated(name: string): KafkaError {
+  return new KafkaError('INVALID_REQUEST', `${JSON.stringify(name)} is asked for more than once`);
 }

@@ -5,7 +5,7 @@ import { internal } from './create-topics.js';
 import { unknownPartition } from './handle-metadata.js';
 import type { ProduceContext } from './handle-produce.js';
 
-/** Moves log starts up; each partition for itself. Where records are only compacted, none goes by its place. */
+/** Moves log starts up; each partition for itself. A log that is only compacted keeps the last record of every key. */
 export async function handleDeleteRecords(
   { image, open }: ProduceContext,
   request: DeleteRecordsRequest,
@@ -20,7 +20,7 @@ export async function handleDeleteRecords(
           if (topic === undefined || partition === undefined) throw unknownPartition(topic, name, partitionIndex);
           if (topic.isInternal) throw internal(name);
           if (!topic.config.cleanupPolicy.delete) {
-            const text = `topic ${name}: expected delete in its cleanup.policy, found only compact`;
+            const text = `topic ${name}: expected a cleanup.policy with delete, found compact alone`;
             throw new KafkaError('POLICY_VIOLATION', text);
           }
           const lowWatermark = await deleteRecordsBefore(await open(topic, partition), offset);

@@ -58,7 +58,7 @@ function absent(name: string): TopicMetadata {
   return { ...errorFields(reasonOfAbsence(name)), name, topicId: '', isInternal: false, partitions: [] };
 }
 
-function reasonOfAbsence(name: string): KafkaError {
+export function reasonOfAbsence(name: string): KafkaError {
   try {
     assertLegalTopicName(name);
   } catch (error) {

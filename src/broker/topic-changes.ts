@@ -6,13 +6,14 @@ import {
   type Change,
   createTopics,
   DEFAULT,
-  eachOnce,
   internal,
   MAX_PARTITIONS,
   type NewTopic,
   partitionCount,
   partitionRecords,
+  repeated,
   type TopicCreation,
+  withRepetitions,
 } from './create-topics.js';
 import { checkTopicConfigs, givenConfigs } from './given-configs.js';
 import { unknownTopic } from './handle-metadata.js';
@@ -34,10 +35,11 @@ export function deleteTopics(
   request: Requests['DeleteTopics'],
 ): Change<Responses['DeleteTopics']> {
   const records: MetadataRecord[] = [];
-  const responses = eachOnce(request.topicNames, (name) => name).map(({ item: name, duplicate }) => {
+  const responses = withRepetitions(request.topicNames, (name) => name).map(({ item: name, isRepeated }) => {
     return outcome({ name }, () => {
       const topic = image.topics.get(name);
-      if (topic === undefined || duplicate) throw unknownTopic(name);
+      if (isRepeated) throw repeated(name);
+      if (topic === undefined) throw unknownTopic(name);
       if (topic.isInternal) throw internal(name);
       records.push({ type: 'RemoveTopicRecord', topicId: topic.topicId });
     });
@@ -52,11 +54,11 @@ export function createPartitions(
 ): Change<Responses['CreatePartitions']> {
   const records: MetadataRecord[] = [];
   let nextLog = image.nextLogId;
-  const results = eachOnce(request.topics, ({ name }) => name).map(({ item, duplicate }) => {
+  const results = withRepetitions(request.topics, ({ name }) => name).map(({ item, isRepeated }) => {
     const { name, count, assignments } = item;
     return outcome({ name }, () => {
       const topic = image.topics.get(name);
-      if (duplicate) throw new KafkaError('INVALID_REQUEST', `topic ${name} is asked for more than once`);
+      if (isRepeated) throw repeated(name);
       if (topic === undefined) throw unknownTopic(name);
       if (topic.isInternal) throw internal(name);
       const { topicId, partitions } = topic;

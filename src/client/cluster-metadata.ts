@@ -61,17 +61,18 @@ export class ClusterMetadata {
   }
 
   /**
-   * Asks for these topics, which creates them where that is allowed.
+   * Asks for these topics, which creates them where that is allowed; again after failures that are `retriable`.
    * @throws KafkaJSProtocolError UNKNOWN_TOPIC_OR_PARTITION, INVALID_TOPIC_EXCEPTION: of the first topic that failed.
    */
   async load(
     topics: readonly string[],
     signal?: AbortSignal,
+    retriable?: (error: unknown) => boolean,
   ): Promise<ReadonlyMap<string, readonly PartitionMetadata[]>> {
     const creates = this.#allowAutoTopicCreation;
     const options = creates ? this.#retry : { ...this.#retry, ...UNKNOWN_TOPIC_RETRY };
     let unknown: KafkaJSProtocolError | undefined;
-    const loaded = await this.#connection.retry({ options, signal }, async ({ retryCount }) => {
+    const loaded = await this.#connection.retry({ options, signal, retriable }, async ({ retryCount }) => {
       const response = await this.#request(topics, signal);
       const found = new Map<string, readonly PartitionMetadata[]>();
       for (const topic of response.topics) {

@@ -15,13 +15,17 @@ export interface FoundOffset extends TopicPartition {
 }
 
 /**
- * Offsets by time, in one request.
+ * Offsets by time, in one request. Partitions that do not exist are left out where that is asked for.
  * @throws KafkaError of the first partition that failed.
  */
 export async function listOffsets(
   connection: Connection,
   queries: readonly OffsetQuery[],
-  options: { readonly isolationLevel: IsolationLevel; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly isolationLevel: IsolationLevel;
+    readonly signal?: AbortSignal | undefined;
+    readonly skipsUnknown?: boolean;
+  },
 ): Promise<FoundOffset[]> {
   if (queries.length === 0) return [];
   const topics = new Map<string, { partitionIndex: number; timestamp: number }[]>();
@@ -39,8 +43,9 @@ export async function listOffsets(
     { signal: options.signal },
   );
   return response.topics.flatMap(({ name, partitions }) =>
-    partitions.map((answer) => {
+    partitions.flatMap((answer) => {
       const error = errorOf(answer);
+      if (error?.type === 'UNKNOWN_TOPIC_OR_PARTITION' && options.skipsUnknown) return [];
       if (error !== undefined) throw error;
       return { topic: name, partition: answer.partitionIndex, offset: answer.offset, timestamp: answer.timestamp };
     }),

@@ -57,7 +57,7 @@ export interface RetryScope {
   readonly options: Required<RetryOptions>;
   readonly signal?: AbortSignal | undefined;
   /** Which errors are tried again; by default those that say so themselves. */
-  readonly retriable?: (error: unknown) => boolean;
+  readonly retriable?: ((error: unknown) => boolean) | undefined;
 }
 
 /**

@@ -235,16 +235,33 @@ describe('topics', () => {
     expect([...broker.broker.image.topics.keys()]).toEqual(['a.b', 'assigned']);
   });
 
-  test('validateOnly checks and creates nothing; a name twice in one request is created once', async () => {
+  test('validateOnly checks and creates nothing', async () => {
     const broker = await startBroker();
     const validated = await broker.send('CreateTopics', { timeoutMs: 1, validateOnly: true, topics: [newTopic('a')] });
     expect(validated.topics[0]).toMatchObject({ ...ok, numPartitions: 1, replicationFactor: 1 });
-    const twice = await broker.send('CreateTopics', {
-      timeoutMs: 1,
-      validateOnly: false,
-      topics: [newTopic('b'), newTopic('b')],
+    expect(broker.broker.image.topics.size).toBe(0);
+  });
+
+  test('what is named twice in one request is refused, and nothing is done to it', async () => {
+    const broker = await startBroker();
+    const names = (answers: readonly { errorCode: number }[]) => answers.map(({ errorCode }) => errorName(errorCode));
+    const expected = ['INVALID_REQUEST', 'NONE', 'INVALID_REQUEST'];
+    const topics = ['b', 'a', 'b'].map((name) => newTopic(name));
+    const created = await broker.send('CreateTopics', { timeoutMs: 1, validateOnly: false, topics });
+    expect(names(created.topics)).toEqual(expected);
+    expect([...broker.broker.image.topics.keys()]).toEqual(['a']);
+    await createTopic(broker, 'b');
+
+    const resources = ['b', 'a', 'b'].map((resourceName, i) => {
+      const configs = [{ name: ['retention.ms', 'retention.bytes', 'segment.ms'][i]!, value: '1000' }];
+      return { resourceType: 2, resourceName, configs };
     });
-    expect(twice.topics.map((topic) => errorName(topic.errorCode))).toEqual(['NONE', 'INVALID_REQUEST']);
+    const altered = await broker.send('AlterConfigs', { validateOnly: false, resources });
+    expect(names(altered.responses)).toEqual(expected);
+    expect(broker.broker.image.topics.get('b')?.configs).toEqual({});
+
+    const deleted = await broker.send('DeleteTopics', { timeoutMs: 1, topicNames: ['b', 'a', 'b'] });
+    expect(names(deleted.responses)).toEqual(expected);
     expect([...broker.broker.image.topics.keys()]).toEqual(['b']);
   });
 
@@ -369,6 +386,7 @@ describe('configs', () => {
       resources: [
         { resourceType: TOPIC, resourceName: 'a', configurationKeys: ['cleanup.policy', 'retention.ms', 'nonsense'] },
         { resourceType: TOPIC, resourceName: 'b', configurationKeys: null },
+        { resourceType: TOPIC, resourceName: 'b!', configurationKeys: null },
         { resourceType: BROKER, resourceName: '7', configurationKeys: null },
         { resourceType: 9, resourceName: 'x', configurationKeys: null },
       ],
@@ -401,7 +419,8 @@ describe('configs', () => {
       },
     ]);
     const names = results.map((result) => errorName(result.errorCode));
-    expect(names).toEqual(['NONE', 'UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_REQUEST', 'INVALID_REQUEST']);
+    const unknown = ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION', 'INVALID_REQUEST', 'INVALID_REQUEST'];
+    expect(names).toEqual(['NONE', ...unknown]);
   });
 
   test('records may be compacted no later than they must be', async () => {

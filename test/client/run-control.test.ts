@@ -581,18 +581,18 @@ test('whatever was called before in the same turn, a consumer that is stopped af
 });
 
 // Its first heartbeats are refused meanwhile, since another member has come: two things fail, and one consumer with them.
-test('a consumer whose topic is deleted while it joins begins anew once, and is one member', async () => {
+test('a consumer whose positions cannot be looked up while it joins begins anew once, and is one member', async () => {
   await topic('t');
   const channel = await cluster.connect();
   const REBALANCE_IN_PROGRESS = { errorCode: 27, errorMessage: null };
-  const UNKNOWN_TOPIC_OR_PARTITION = { errorCode: 3, errorMessage: null };
+  const REQUEST_TIMED_OUT = { errorCode: 7, errorMessage: null };
   let lookUps = 0;
   const send: typeof channel.send = async (api, request, options) => {
     const isJoining = lookUps < 2;
     if (api === 'Heartbeat' && isJoining) return { ...REBALANCE_IN_PROGRESS } as never;
     if (api !== 'ListOffsets' || !isJoining) return channel.send(api, request, options);
     lookUps++;
-    const partition = { ...UNKNOWN_TOPIC_OR_PARTITION, partitionIndex: 0, timestamp: -1, offset: -1, leaderEpoch: -1 };
+    const partition = { ...REQUEST_TIMED_OUT, partitionIndex: 0, timestamp: -1, offset: -1, leaderEpoch: -1 };
     return { topics: [{ name: 't', partitions: [partition] }] } as never;
   };
   const platform = { runtime: cluster.runtime, connect: async () => ({ send, close: () => channel.close() }) };

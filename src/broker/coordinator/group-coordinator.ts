@@ -29,6 +29,7 @@ import {
   encodeOffsetsRecord,
   type OffsetsRecord,
 } from './offsets-records.js';
+import { subscribedTopics } from './subscribed-topics.js';
 
 export interface GroupCoordinatorOptions {
   readonly clock: Clock;
@@ -133,15 +134,26 @@ export class GroupCoordinator {
     );
   }
 
-  /** Drops offsets that nobody has used for `offsets.retention.minutes`, and groups of which nothing is left. */
+  /**
+   * Drops offsets that nobody has used for `offsets.retention.minutes`, and groups of which nothing is left. A group that
+   * lives uses those of the topics that it subscribes to.
+   */
   async expireOffsets(): Promise<void> {
     await this.load();
     const retentionMs = this.#options.config().offsetsRetentionMinutes * 60_000;
     for (const groupId of [...this.#entries.keys()]) {
       await this.#inTurn(groupId, async (entry) => {
         const { state, stored } = entry.group;
-        if (state.phase.name !== 'Empty' || state.pendingMembers.size > 0) return;
         const expiredMs = this.#options.clock.wallMs() - retentionMs;
+        if (state.phase.name === 'Stable' && state.protocolType === 'consumer') {
+          const used = subscribedTopics(state);
+          const isUnused = (topic: string): boolean => used?.has(topic) === false;
+          await this.#deleteOffsets(
+            entry,
+            ({ topic, value }) => isUnused(topic) && value.commitTimestampMs <= expiredMs,
+          );
+        }
+        if (state.phase.name !== 'Empty' || state.pendingMembers.size > 0) return;
         const emptySinceMs = stored?.currentStateTimestampMs ?? 0;
         await this.#deleteOffsets(entry, ({ value }) => Math.max(value.commitTimestampMs, emptySinceMs) <= expiredMs);
         if (entry.group.offsets.size === 0 && emptySinceMs <= expiredMs) await this.#deleteGroup(entry);
@@ -354,17 +366,25 @@ export class GroupCoordinator {
   #deleteRequested({ groupId, topics }: Requests['OffsetDelete']): Promise<Responses['OffsetDelete']> {
     assertGroupId(groupId);
     return this.#inTurn(groupId, async (entry) => {
-      assertDeletable(entry.group);
+      const { state } = entry.group;
+      const lives = state.phase.name !== 'Empty' && state.protocolType === 'consumer';
+      if (!lives) assertDeletable(entry.group);
+      const used = lives ? subscribedTopics(state) : new Set<string>();
+      const isUsed = (topic: string): boolean => used?.has(topic) ?? true;
       const wanted = new Map(
         topics.map(({ name, partitions }) => [name, new Set(partitions.map((p) => p.partitionIndex))]),
       );
-      await this.#deleteOffsets(entry, ({ topic, partition }) => wanted.get(topic)?.has(partition) ?? false);
+      await this.#deleteOffsets(
+        entry,
+        ({ topic, partition }) => !isUsed(topic) && (wanted.get(topic)?.has(partition) ?? false),
+      );
       return {
         ...NO_ERROR,
-        topics: topics.map(({ name, partitions }) => ({
-          name,
-          partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, ...NO_ERROR })),
-        })),
+        topics: topics.map(({ name, partitions }) => {
+          const text = `group ${groupId} is ${state.phase.name}, and subscribes to topic ${name} as far as is known`;
+          const outcome = isUsed(name) ? errorFields(new KafkaError('GROUP_SUBSCRIBED_TO_TOPIC', text)) : NO_ERROR;
+          return { name, partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, ...outcome })) };
+        }),
       };
     });
   }

@@ -9,6 +9,7 @@ import type { ClusterMetadata } from '../cluster-metadata.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSProtocolError } from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
+import { isRetriable } from '../retry.js';
 import type { Position } from './arguments.js';
 import { AssignerProtocol } from './assigner-protocol.js';
 import { GroupMembership, type JoinedGroup } from './membership.js';
@@ -27,7 +28,7 @@ export interface GroupHost {
   /** Ends with the session. */
   readonly signal: AbortSignal;
   readonly isRunning: () => boolean;
-  /** Offsets in place of the ends of logs. */
+  /** Offsets in place of the ends of logs; 0 for a partition that is not there. */
   readonly lookUp: <P extends AssignedPosition>(partitions: readonly P[]) => Promise<P[]>;
   /** Which data there is: to be asked together with positions in it. */
   readonly incarnation: () => Promise<string>;
@@ -64,6 +65,9 @@ export interface GroupSessionOptions {
 
 export type NewGroupSession = (host: GroupHost) => GroupSession;
 
+/** Before each look at a topic: it may only be news that has not reached this tab yet. */
+const UNKNOWN_TOPIC_WAITS_MS = [0, 25, 50, 100];
+
 /** What a session in a group does more than one with an assignment of its own: membership, sharing out, commits. */
 export class GroupSession {
   readonly #options: GroupSessionOptions;
@@ -75,6 +79,8 @@ export class GroupSession {
   #metadataOffset: number | undefined;
   /** Since when there is no assignment. */
   #joiningSinceMs: number;
+  /** A static member whose first assignment may be an old one. */
+  #mayBeBack: boolean;
   /** As leader: the partition counts that the assignment was made from. */
   #assignedCounts = new Map<string, number>();
 
@@ -82,6 +88,7 @@ export class GroupSession {
     this.#options = options;
     this.#host = host;
     this.#topics = options.topics;
+    this.#mayBeBack = options.groupInstanceId !== null;
     this.#joiningSinceMs = this.#metadataCheckedMs = options.connection.runtime.clock.monotonicMs();
     const { groupId, assigners, instrumentation } = options;
     this.#membership = new GroupMembership({
@@ -192,20 +199,29 @@ export class GroupSession {
       for (const topic of AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? []) topics.add(topic);
     }
     this.#assignedCounts = await this.#partitionCounts([...topics]);
-    return assigner.assign({ members, topics: [...this.#assignedCounts.keys()].sort() });
+    const existing = [...this.#assignedCounts].filter(([, count]) => count > 0).map(([topic]) => topic);
+    return assigner.assign({ members, topics: existing.sort() });
   }
 
-  /** Of the topics that exist. */
+  /** 0 for a topic that does not exist: it may come. */
   async #partitionCounts(topics: readonly string[]): Promise<Map<string, number>> {
-    const counts = new Map<string, number>();
-    for (const topic of topics) {
+    const counts = topics.map(async (topic) => [topic, await this.#partitionCount(topic)] as const);
+    return new Map(await Promise.all(counts));
+  }
+
+  async #partitionCount(topic: string): Promise<number> {
+    const { connection, metadata } = this.#options;
+    for (const ms of UNKNOWN_TOPIC_WAITS_MS) {
+      if (ms > 0) await connection.runtime.clock.sleep(ms); // even none at all is long in a hidden page
       try {
-        counts.set(topic, (await this.#options.metadata.load([topic])).get(topic)!.length);
+        const loaded = await metadata.load([topic], undefined, (error) => isRetriable(error) && !isUnknownTopic(error));
+        return loaded.get(topic)!.length;
       } catch (error) {
-        if (!(error instanceof KafkaJSProtocolError) || error.type !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
+        if (!isUnknownTopic(error)) throw error;
       }
     }
-    return counts;
+    metadata.forget(topic);
+    return 0;
   }
 
   async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
@@ -232,6 +248,8 @@ export class GroupSession {
     const partitions = Object.entries(given).flatMap(([topic, numbers]) =>
       this.#topics.has(topic) ? numbers.map((partition) => ({ topic, partition })) : [],
     );
+    if (this.#mayBeBack) this.#assertThere(partitions);
+    this.#mayBeBack = false;
     const [incarnationId, committed] = await Promise.all([this.#host.incarnation(), this.#fetchCommitted(partitions)]);
     const positioned = await this.#host.lookUp(
       committed.map((entry) => ({
@@ -252,6 +270,16 @@ export class GroupSession {
     };
     instrumentation.emit(CONSUMER_EVENTS.GROUP_JOIN, payload);
     logger.info('Consumer has joined the group', payload);
+  }
+
+  /** Nobody has shared out anew for a static member that is back: it has what it had, be it gone, and must say so. */
+  #assertThere(partitions: readonly TopicPartition[]): void {
+    for (const { topic, partition } of partitions) {
+      const count = this.#assignedCounts.get(topic) ?? 0;
+      if (partition < count) continue;
+      const text = `topic ${topic} has ${count} partitions, partition ${partition} was assigned`;
+      throw new KafkaJSProtocolError(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', text));
+    }
   }
 
   async #fetchCommitted(partitions: readonly TopicPartition[]): Promise<(TopicPartition & Committed)[]> {
@@ -307,6 +335,10 @@ function topicsToCommit(offsets: readonly OffsetToCommit[]): OffsetCommitRequest
     });
   }
   return Array.from(topics, ([name, partitions]) => ({ name, partitions }));
+}
+
+function isUnknownTopic(error: unknown): boolean {
+  return error instanceof KafkaJSProtocolError && error.type === 'UNKNOWN_TOPIC_OR_PARTITION';
 }
 
 /** What was committed for a topic that was made anew since is nobody's any more. */

@@ -194,7 +194,7 @@ export class ConsumerSession<K, V> {
     return {
       signal: this.#workers.signal,
       isRunning: () => this.#running,
-      lookUp: (partitions) => this.#lookUp(partitions),
+      lookUp: (partitions) => this.#lookUp(partitions, true),
       incarnation: () => this.#incarnation(),
       adopt: (partitions, incarnationId) => this.#adopt(partitions, incarnationId),
       giveUp: (commits) => this.#giveUp(commits),
@@ -215,17 +215,21 @@ export class ConsumerSession<K, V> {
     return (await asked).incarnationId;
   }
 
-  /** Offsets for the ends of logs: from here on a record that is written is a record that is read. */
-  async #lookUp<P extends AssignedPosition>(partitions: readonly P[]): Promise<P[]> {
+  /**
+   * Offsets for the ends of logs: from here on a record that is written is a record that is read. Of partitions that are not
+   * there, and may not be, all records will be new.
+   */
+  async #lookUp<P extends AssignedPosition>(partitions: readonly P[], skipsUnknown = false): Promise<P[]> {
     const { connection, retry, settings } = this.#options;
+    const { isolationLevel } = settings;
     const { signal } = this.#workers;
     const found = await connection.retry({ options: retry, signal }, () =>
-      listEnds(connection, partitions, { isolationLevel: settings.isolationLevel, signal }),
+      listEnds(connection, partitions, { isolationLevel, signal, skipsUnknown }),
     );
     const offsets = new Map(found.map((entry) => [topicPartitionText(entry), entry.offset]));
     return partitions.map((entry) => ({
       ...entry,
-      position: offsets.get(topicPartitionText(entry)) ?? entry.position,
+      position: typeof entry.position === 'number' ? entry.position : (offsets.get(topicPartitionText(entry)) ?? 0),
     }));
   }
 

@@ -5,6 +5,7 @@ import {
   encodeOffsetsRecord,
   type OffsetsRecord,
 } from '../../../src/broker/coordinator/offsets-records.js';
+import { AssignerProtocol } from '../../../src/client/consumer/assigner-protocol.js';
 import { errorName, type KafkaErrorName } from '../../../src/protocol/errors.js';
 import type { Requests, Responses } from '../../../src/protocol/requests.js';
 import { batchesIn } from '../../../src/record/batch-header.js';
@@ -50,9 +51,13 @@ async function join(broker: TestBroker, changes: Partial<Requests['JoinGroup']> 
   return broker.send('JoinGroup', joinRequest({ ...changes, memberId }));
 }
 
-/** A group of one, stable. */
-async function stableMember(broker: TestBroker): Promise<{ memberId: string; generationId: number }> {
-  const { memberId, generationId } = await join(broker);
+/** A group of one, stable; `topics` are what it subscribes to. */
+async function stableMember(
+  broker: TestBroker,
+  topics?: readonly string[],
+): Promise<{ memberId: string; generationId: number }> {
+  const metadata = topics && AssignerProtocol.MemberMetadata.encode({ version: 1, topics });
+  const { memberId, generationId } = await join(broker, metadata && { protocols: [{ name: 'range', metadata }] });
   const assignments = [{ memberId, assignment: bytes('all') }];
   await broker.send('SyncGroup', { groupId: 'g', generationId, memberId, groupInstanceId: null, assignments });
   return { memberId, generationId };
@@ -223,6 +228,27 @@ describe('offsets', () => {
     expect(await committed(await failover(broker))).toEqual({});
   });
 
+  test('and in a group that lives, those of topics that nobody subscribes to any more', async () => {
+    const broker = await started({ 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' });
+    await createTopic(broker, 'others');
+    const member = await stableMember(broker, ['orders']);
+    const beats = async (minutes: number): Promise<void> => {
+      for (let minute = 0; minute < minutes; minute += 0.25) {
+        await broker.clock.advance(15_000);
+        expect(await beat(broker, member)).toBe('NONE');
+      }
+    };
+    const claim = { memberId: member.memberId, generationIdOrMemberEpoch: member.generationId };
+    await commit(broker, 7, claim);
+    const topics = [{ ...commitRequest(8).topics[0]!, name: 'others' }];
+    await commit(broker, 8, { ...claim, topics });
+    await beats(58);
+    expect(await committed(broker)).toEqual({ 'orders-0': 7, 'others-0': 8 });
+    await beats(4);
+    expect(await committed(broker)).toEqual({ 'orders-0': 7 });
+    expect(await committed(await failover(broker))).toEqual({ 'orders-0': 7 });
+  });
+
   test('offsets of a deleted topic are forgotten', async () => {
     const broker = await started();
     await commit(broker, 7);
@@ -269,15 +295,41 @@ describe('offsets', () => {
     expect(await committed(next)).toEqual({ 'orders-0': 3 });
   });
 
+  async function deleteOffset(broker: TestBroker, topic = 'orders'): Promise<KafkaErrorName> {
+    const topics = [{ name: topic, partitions: [{ partitionIndex: 0 }] }];
+    const response = await broker.send('OffsetDelete', { groupId: 'g', topics });
+    return errorName(response.errorCode || (response.topics[0]?.partitions[0]?.errorCode ?? 0));
+  }
+
   test('offsets are deleted on request while the group is empty', async () => {
     const broker = await started();
-    const request = { groupId: 'g', topics: [{ name: 'orders', partitions: [{ partitionIndex: 0 }] }] };
-    expect(errorName((await broker.send('OffsetDelete', request)).errorCode)).toBe('GROUP_ID_NOT_FOUND');
+    expect(await deleteOffset(broker)).toBe('GROUP_ID_NOT_FOUND');
     await commit(broker, 7);
-    expect(errorName((await broker.send('OffsetDelete', request)).errorCode)).toBe('NONE');
+    expect(await deleteOffset(broker)).toBe('NONE');
     expect(await committed(broker)).toEqual({});
-    await stableMember(broker);
-    expect(errorName((await broker.send('OffsetDelete', request)).errorCode)).toBe('NON_EMPTY_GROUP');
+  });
+
+  test('and while it lives, those of topics that none of its consumers subscribes to', async () => {
+    const broker = await started();
+    await createTopic(broker, 'others');
+    await commit(broker, 7);
+    const topics = [{ ...commitRequest(8).topics[0]!, name: 'others' }];
+    await commit(broker, 8, { topics });
+    await stableMember(broker, ['orders']);
+    expect(await deleteOffset(broker, 'orders')).toBe('GROUP_SUBSCRIBED_TO_TOPIC');
+    expect(await deleteOffset(broker, 'others')).toBe('NONE');
+    expect(await committed(broker)).toEqual({ 'orders-0': 7 });
+  });
+
+  test('but none where the members do not say what they subscribe to, or are no consumers', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    const { memberId } = await stableMember(broker); // its metadata is no subscription
+    expect(await deleteOffset(broker)).toBe('GROUP_SUBSCRIBED_TO_TOPIC');
+    await broker.send('LeaveGroup', { groupId: 'g', members: [{ memberId, groupInstanceId: null }] });
+    await join(broker, { protocolType: 'connect' });
+    expect(await deleteOffset(broker)).toBe('NON_EMPTY_GROUP');
+    expect(await committed(broker)).toEqual({ 'orders-0': 7 });
   });
 
   // Goal: what commits leave behind is bounded at every moment, not only in the end. Method: after every 400 of 100,000
