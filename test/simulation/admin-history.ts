@@ -239,9 +239,16 @@ const EFFECTS: { readonly [A in ApiName]?: (exchange: Exchange<A>, topic: string
     const { request, response } = exchange;
     const asked = request.topics.find(({ name }) => name === topic);
     if (asked === undefined) return undefined;
-    const places = asked.partitions.map(({ partitionIndex }) => `${request.groupId}/${partitionIndex}`);
+    const answers = response?.topics.find(({ name }) => name === topic)?.partitions ?? [];
+    // A living group gives up what it does not subscribe to, and refuses the rest.
+    const refused = answers.filter(({ errorCode }) => errorCode !== OK);
+    const places = asked.partitions
+      .filter(({ partitionIndex }) => !refused.some((answer) => answer.partitionIndex === partitionIndex))
+      .map(({ partitionIndex }) => `${request.groupId}/${partitionIndex}`);
     const removed: Step = (state) => ({ ...state, offsets: without(state, (place) => places.includes(place)) });
-    return effect(exchange, response?.errorCode, { done: removed, maybe: removed, refused: {} });
+    const ofTopic = refused.length < answers.length ? OK : refused[0]?.errorCode;
+    const code = response?.errorCode === OK ? (ofTopic ?? OK) : response?.errorCode;
+    return effect(exchange, code, { done: removed, maybe: removed, refused: {} });
   },
   DeleteGroups(exchange) {
     const { request, response } = exchange;
