@@ -211,10 +211,11 @@ export class GroupSession {
 
   async #partitionCount(topic: string): Promise<number> {
     const { connection, metadata } = this.#options;
+    const { signal } = this.#host;
     for (const ms of UNKNOWN_TOPIC_WAITS_MS) {
-      if (ms > 0) await connection.runtime.clock.sleep(ms); // even none at all is long in a hidden page
+      if (ms > 0) await connection.runtime.clock.sleep(ms, signal); // even none at all is long in a hidden page
       try {
-        const loaded = await metadata.load([topic], undefined, (error) => isRetriable(error) && !isUnknownTopic(error));
+        const loaded = await metadata.load([topic], signal, (error) => isRetriable(error) && !isUnknownTopic(error));
         return loaded.get(topic)!.length;
       } catch (error) {
         if (!isUnknownTopic(error)) throw error;
