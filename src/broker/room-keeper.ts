@@ -114,7 +114,7 @@ export class RoomKeeper {
         }
       }
       if (append.policy === 'reject') throw rejection(append.name, refusal);
-      if (nowMs >= untilMs) throw refusal;
+      if (nowMs >= untilMs) throw roomless(append.name, refusal);
       await this.#pause((this.#probing ? untilMs : Math.min(untilMs, this.#nextProbeMs)) - nowMs);
     }
   }
@@ -170,6 +170,11 @@ export class RoomKeeper {
       timer.abort(OVER);
     }
   }
+}
+
+/** Says so in terms of the append, whatever it was that was refused last: perhaps the reserve. */
+function roomless(name: string, { message, cause, storage }: KafkaError): KafkaError {
+  return new KafkaError('KAFKA_STORAGE_ERROR', `${name}: storage is full: ${message}`, { cause, storage });
 }
 
 function rejection(name: string, refusal: KafkaError): KafkaError {

@@ -26,7 +26,9 @@ describe.runIf(browserPaths.chrome)('in Chromium', () => {
       await until('a send fails', () => browser.failed.some(({ error }) => /QuotaExceededError/.test(error)), 60_000);
       const told = browser.failed.find(({ error }) => /QuotaExceededError/.test(error));
       expect(told?.error).toMatch(/KafkaJSNumberOfRetriesExceeded/);
-      expect(told?.error).toMatch(/append \(\d+ bytes are used of a quota of \d+\): QuotaExceededError/);
+      expect(told?.error).toMatch(
+        /ledger-0: storage is full: .+ \(\d+ bytes are used of a quota of \d+\): QuotaExceededError/,
+      );
       for (const { error } of browser.failed) expect(error).toMatch(/QuotaExceededError|not acknowledged within/);
 
       await until('the follower has all that was acknowledged', async () => {
