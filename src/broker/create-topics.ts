@@ -142,8 +142,10 @@ export function withRepetitions<T>(
   items: readonly T[],
   keyOf: (item: T) => string,
 ): { readonly item: T; readonly isRepeated: boolean }[] {
-  const keys = items.map(keyOf);
-  return items.map((item, at) => ({ item, isRepeated: keys.some((key, other) => key === keys[at] && other !== at) }));
+  const seen = new Set<string>();
+  const repeats = new Set<string>();
+  for (const key of items.map(keyOf)) (seen.has(key) ? repeats : seen).add(key);
+  return items.map((item) => ({ item, isRepeated: repeats.has(keyOf(item)) }));
 }
 
 export function repeated(name: string): KafkaError {

@@ -8,7 +8,6 @@ import type { IdbDeletion } from './idb-deletion.js';
 import type { JournalReader } from './idb-journal.js';
 import { completionOf, resultOf, rowsFrom } from './idb-request.js';
 import type { IdbSealed, SealedTransaction } from './idb-sealed.js';
-import { isWebKit } from './is-webkit.js';
 import type { Drain, Journal, JournalPlan, JournalRules } from './journal.js';
 import {
   type Chunk,
@@ -26,7 +25,13 @@ import {
   type SealedSegment,
   type SegmentRow,
 } from './log-store.js';
-import { type DatabaseOptions, type OpenDatabase, openDatabase, openNewerDatabase } from './open-database.js';
+import {
+  type DatabaseOptions,
+  isOneAtATime,
+  type OpenDatabase,
+  openDatabase,
+  openNewerDatabase,
+} from './open-database.js';
 import { quotaFigures } from './quota.js';
 import type { RawLogStore } from './raw-log-store.js';
 import type { LogRow, StoreName } from './schema.js';
@@ -112,9 +117,9 @@ export class IdbLogStore implements LogStore {
   }
 
   private constructor(database: IDBDatabase, incarnationId: string, options: DatabaseOptions) {
-    const { clock, journalRules, oneTransactionAtATime = isWebKit() } = options;
+    const { clock, journalRules } = options;
     this.incarnationId = incarnationId;
-    this.#turns = oneTransactionAtATime ? new Serial() : undefined;
+    this.#turns = isOneAtATime(options) ? new Serial() : undefined;
     this.#journalRules = journalRules;
     this.#clock = clock;
     this.#watchdog = clock && new Watchdog(clock, (doing) => this.#wedged(doing));

@@ -70,14 +70,19 @@ export function openNewerDatabase(options: DatabaseOptions): Promise<OpenDatabas
   );
 }
 
+/** See `DatabaseOptions.oneTransactionAtATime`. */
+export function isOneAtATime({ oneTransactionAtATime = isWebKit() }: DatabaseOptions): boolean {
+  return oneTransactionAtATime;
+}
+
 /** A row of `meta`, in a transaction of its own. */
 async function metaRow(
   database: IDBDatabase,
   key: LogSchema['meta']['key'],
-  { oneTransactionAtATime = isWebKit() }: DatabaseOptions,
+  options: DatabaseOptions,
 ): Promise<unknown> {
   const transaction = database.transaction('meta');
-  const ended = oneTransactionAtATime && completionOf(transaction);
+  const ended = isOneAtATime(options) && completionOf(transaction);
   const row = await resultOf(transaction.objectStore('meta').get(key));
   if (ended) await ended;
   return row;
