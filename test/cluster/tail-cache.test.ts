@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_TAIL_BYTES, type TailBudget, TailCache } from '../../src/cluster/tail-cache.js';
+import { CHUNK_OVERHEAD_BYTES, MAX_TAIL_BYTES, type TailBudget, TailCache } from '../../src/cluster/tail-cache.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 
 const chunk = (baseOffset: number, count: number, size = 10) => ({
@@ -62,5 +62,15 @@ describe('a tail cache', () => {
     expect(budget.bytes).toBeLessThanOrEqual(MAX_TAIL_BYTES);
     expect(cache.read(99, 1, 100)).toHaveLength(1);
     expect(cache.read(0, 1, 100)).toBeUndefined();
+  });
+
+  // Records that are sent one by one are chunks of 80 bytes: 50,000 of them in 4 MiB would take 30 MB of memory.
+  test('counts what small chunks take beside their bytes', () => {
+    const cache = new TailCache({ bytes: 0 });
+    const count = MAX_TAIL_BYTES / 80;
+    for (let i = 0; i < count; i++) cache.append(chunk(i, 1, 80));
+    const most = Math.floor(MAX_TAIL_BYTES / (80 + CHUNK_OVERHEAD_BYTES));
+    expect(cache.holds(Math.ceil(count) - most)).toBe(true);
+    expect(cache.holds(Math.ceil(count) - most - 1)).toBe(false);
   });
 });
