@@ -7,6 +7,7 @@ export interface BrokerConfig {
   readonly groupInitialRebalanceDelayMs: number;
   readonly groupMaxSessionTimeoutMs: number;
   readonly groupMinSessionTimeoutMs: number;
+  readonly logInitialTaskDelayMs: number;
   readonly logRetentionCheckIntervalMs: number;
   readonly numPartitions: number;
   readonly offsetMetadataMaxBytes: number;
@@ -22,6 +23,7 @@ const SCHEMA = configSchema<BrokerConfig>('broker', {
   groupInitialRebalanceDelayMs: integer('0', 0),
   groupMaxSessionTimeoutMs: integer('1800000', 1),
   groupMinSessionTimeoutMs: integer('6000', 1),
+  logInitialTaskDelayMs: integer('30000', 0),
   logRetentionCheckIntervalMs: integer('300000', 1),
   numPartitions: integer('1', 1),
   offsetMetadataMaxBytes: integer('4096', 0),

@@ -81,12 +81,36 @@ export class Maintenance {
     }
   }
 
+  /** Each interval of the wall clock, whoever leads: of a page that is left after a minute each leader lives so long. */
   async #keepRetention(): Promise<void> {
-    while (await this.#slept(this.#context.config().logRetentionCheckIntervalMs)) {
+    const { clock, store, leaderEpoch } = this.#context;
+    const interval = (): number => this.#context.config().logRetentionCheckIntervalMs;
+    const sinceMs = await this.#sinceRetention();
+    let waitMs = this.#firstWaitMs(interval(), interval() - sinceMs);
+    while (await this.#slept(waitMs)) {
       this.deleteRemovedLogs();
       await this.enforceRetention();
+      await store.renewLeadership(leaderEpoch, { retainedMs: clock.wallMs() }).catch(ignoreKafkaError);
       await this.#context.onRetained();
+      waitMs = interval();
     }
+  }
+
+  /** How long ago any leader enforced retention; Infinity where none did, or the storage does not say. */
+  async #sinceRetention(): Promise<number> {
+    const { clock, store } = this.#context;
+    try {
+      const { retainedMs = Number.NEGATIVE_INFINITY } = await store.leadership();
+      return clock.wallMs() - retainedMs;
+    } catch (error) {
+      ignoreKafkaError(error);
+      return Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** A clock that jumped may say anything: never longer than the interval. */
+  #firstWaitMs(intervalMs: number, dueInMs: number): number {
+    return Math.min(intervalMs, Math.max(this.#context.config().logInitialTaskDelayMs, dueInMs));
   }
 
   /**
@@ -139,10 +163,19 @@ export class Maintenance {
     return openers;
   }
 
+  /**
+   * Where somebody led a while ago, groups had the time to come back, and a leader that lives shortly does it, too. Else
+   * the cluster has not run for long, maybe for longer than the retention, and they get the whole interval.
+   */
   async #keepOffsetsExpiry(): Promise<void> {
     const { config, withGroups } = this.#context;
-    while (await this.#slept(config().offsetsRetentionCheckIntervalMs)) {
+    const interval = (): number => config().offsetsRetentionCheckIntervalMs;
+    const sinceMs = await this.#sinceRetention();
+    const isInUse = sinceMs >= 0 && sinceMs <= 2 * interval();
+    let waitMs = isInUse ? this.#firstWaitMs(interval(), 0) : interval();
+    while (await this.#slept(waitMs)) {
       await withGroups((groups) => groups.expireOffsets());
+      waitMs = interval();
     }
   }
 

@@ -240,7 +240,7 @@ export class ControllerElection {
     const { store, runtime, alone } = this.#options;
     let renewed: boolean;
     try {
-      renewed = alone() || (await store.renewLeadership(epoch, runtime.clock.wallMs()));
+      renewed = alone() || (await store.renewLeadership(epoch, { heartbeatMs: runtime.clock.wallMs() }));
     } catch {
       renewed = true; // storage failed: appends will tell, and silence in the row lets others try
     }

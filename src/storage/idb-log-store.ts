@@ -13,6 +13,7 @@ import {
   type Chunk,
   type Commit,
   type Durability,
+  type LeaderSigns,
   type Leadership,
   type LogCheckpoint,
   type LogEnds,
@@ -144,9 +145,10 @@ export class IdbLogStore implements LogStore {
       ['meta', 'journal'],
       'readwrite',
       async (transaction) => {
-        if ((await storedLeadership(transaction)).epoch !== expectedEpoch) return undefined;
+        const stored = await storedLeadership(transaction);
+        if (stored.epoch !== expectedEpoch) return undefined;
         const journaled = transaction.objectStore('journal').count();
-        await putLeadership(transaction, { epoch, hostId, heartbeatMs: wallMs });
+        await putLeadership(transaction, { ...stored, epoch, hostId, heartbeatMs: wallMs });
         return journaled.result;
       },
     );
@@ -156,11 +158,11 @@ export class IdbLogStore implements LogStore {
     return epoch;
   }
 
-  renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
+  renewLeadership(epoch: number, signs: LeaderSigns): Promise<boolean> {
     return this.#transaction('renew the leadership', ['meta'], 'readwrite', async (transaction) => {
       const stored = await storedLeadership(transaction);
       if (stored.epoch !== epoch) return false;
-      await putLeadership(transaction, { ...stored, heartbeatMs: wallMs });
+      await putLeadership(transaction, { ...stored, ...signs });
       return true;
     });
   }

@@ -32,7 +32,12 @@ export interface Leadership {
   readonly hostId: string;
   /** Wall clock of the leader's last sign of life in the database: vetoes a steal while fresh. */
   readonly heartbeatMs: number;
+  /** When retention was enforced last, by whichever leader; absent: never. Many a leader lives shorter than its interval. */
+  readonly retainedMs?: number;
 }
+
+/** What a leader tells of itself in the row, by its wall clock. */
+export type LeaderSigns = Partial<Pick<Leadership, 'heartbeatMs' | 'retainedMs'>>;
 
 export const NO_LEADERSHIP: Leadership = { epoch: 0, hostId: '', heartbeatMs: 0 };
 
@@ -142,8 +147,8 @@ export interface LogStore {
    * Resolves to the new epoch, or undefined where another host was quicker.
    */
   claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): Promise<number | undefined>;
-  /** Writes the leader's sign of life; resolves to false where the epoch has moved on. */
-  renewLeadership(epoch: number, wallMs: number): Promise<boolean>;
+  /** Writes the leader's signs; resolves to false where the epoch has moved on. */
+  renewLeadership(epoch: number, signs: LeaderSigns): Promise<boolean>;
 
   /**
    * Appends all or nothing, in one IDB transaction. Resolves on `complete`, not before.

@@ -8,6 +8,7 @@ import {
   type Chunk,
   type Commit,
   type Durability,
+  type LeaderSigns,
   type Leadership,
   type LogCheckpoint,
   type LogEnds,
@@ -205,13 +206,13 @@ export class MemoryDisk {
 
   claimLeadership(expectedEpoch: number, hostId: string, wallMs: number): number | undefined {
     if (this.#leadership.epoch !== expectedEpoch) return undefined;
-    this.#setLeadership({ epoch: expectedEpoch + 1, hostId, heartbeatMs: wallMs });
+    this.#setLeadership({ ...this.#leadership, epoch: expectedEpoch + 1, hostId, heartbeatMs: wallMs });
     return expectedEpoch + 1;
   }
 
-  renewLeadership(epoch: number, wallMs: number): boolean {
+  renewLeadership(epoch: number, signs: LeaderSigns): boolean {
     if (this.#leadership.epoch !== epoch) return false;
-    this.#setLeadership({ ...this.#leadership, heartbeatMs: wallMs });
+    this.#setLeadership({ ...this.#leadership, ...signs });
     return true;
   }
 

@@ -10,6 +10,7 @@ import { type Drain, Journal, type JournalRules } from './journal.js';
 import {
   type Commit,
   type Durability,
+  type LeaderSigns,
   type Leadership,
   type LogEnds,
   type LogId,
@@ -98,8 +99,8 @@ export class MemoryLogStore implements LogStore {
     return epoch;
   }
 
-  renewLeadership(epoch: number, wallMs: number): Promise<boolean> {
-    return this.#perform('write', () => this.#disk.renewLeadership(epoch, wallMs));
+  renewLeadership(epoch: number, signs: LeaderSigns): Promise<boolean> {
+    return this.#perform('write', () => this.#disk.renewLeadership(epoch, signs));
   }
 
   append(commit: Commit, durability: Durability): Promise<void> {

@@ -15,6 +15,7 @@ import {
   settled,
   startBroker,
   type TestBroker,
+  TestClock,
   valuesIn,
 } from './harness.js';
 
@@ -689,6 +690,27 @@ describe('life of a broker', () => {
     await broker.clock.advance(1100);
     const { responses } = await broker.fetch(fetchRequest({ a: [[0, 1]] }));
     expect(responses[0]?.partitions[0]).toMatchObject({ ...ok, logStartOffset: 1, highWatermark: 1 });
+  });
+
+  // Pages that are left after a minute, as on a site of many: no leader sees the end of the interval.
+  test('retention deletes also where no leader lives for its interval, and no more often than that', async () => {
+    const clock = new TestClock();
+    const broker = await startBroker({ clock });
+    await createTopic(broker, 'a', { configs: [{ name: 'retention.ms', value: '600000' }] });
+    const { disk } = broker;
+    const retainedAt = new Set<number | undefined>();
+    const ledFor = async ({ broker }: TestBroker, ms: number): Promise<void> => {
+      await clock.advance(ms);
+      retainedAt.add(disk.leadership().retainedMs);
+      await broker.close();
+    };
+    await produce(broker, 'a', batch(['x'], { timestampMs: clock.nowMs }));
+    await ledFor(broker, 60_000);
+    for (let minute = 1; minute < 16; minute++) await ledFor(await startBroker({ disk, clock }), 60_000);
+    const last = await startBroker({ disk, clock });
+    const { responses } = await last.fetch(fetchRequest({ a: [[0, 1]] }));
+    expect(responses[0]?.partitions[0]).toMatchObject({ ...ok, logStartOffset: 1, highWatermark: 1 });
+    expect(retainedAt.size).toBe(4); // half a minute, then each five minutes
   });
 
   test.each(['delete', 'compact'])('a producer that is silent for a day is forgotten: policy %s', async (value) => {

@@ -13,7 +13,7 @@ describe('a worker that ends amidst its transactions', function () {
     const beside = await IdbLogStore.open({ clusterName, brokerId: 0, newIncarnationId: 'of the page' });
     let isOver = false;
     const others = (async (): Promise<void> => {
-      while (!isOver) await beside.renewLeadership(-1, 0);
+      while (!isOver) await beside.renewLeadership(-1, { heartbeatMs: 0 });
     })();
     for (let round = 0; round < ROUNDS; round++) {
       const worker = await busyWorker(clusterName);

@@ -72,10 +72,18 @@ export function describeLogStore(name: string, newFixture: () => Promise<LogStor
 
     it('is renewed by the holder of the epoch alone', async (store) => {
       await store.claimLeadership(0, 'a', 11);
-      assert.isTrue(await store.renewLeadership(1, 21));
-      assert.isFalse(await store.renewLeadership(0, 31));
-      assert.isFalse(await store.renewLeadership(2, 41));
+      assert.isTrue(await store.renewLeadership(1, { heartbeatMs: 21 }));
+      assert.isFalse(await store.renewLeadership(0, { heartbeatMs: 31 }));
+      assert.isFalse(await store.renewLeadership(2, { heartbeatMs: 41 }));
       assert.deepEqual(await store.leadership(), { epoch: 1, hostId: 'a', heartbeatMs: 21 });
+    });
+
+    it('keeps what a leader told of its retention for those who come after', async (store) => {
+      await store.claimLeadership(0, 'a', 11);
+      assert.isTrue(await store.renewLeadership(1, { retainedMs: 15 }));
+      assert.isTrue(await store.renewLeadership(1, { heartbeatMs: 21 }));
+      assert.strictEqual(await store.claimLeadership(1, 'b', 22), 2);
+      assert.deepEqual(await store.leadership(), { epoch: 2, hostId: 'b', heartbeatMs: 22, retainedMs: 15 });
     });
   });
 

@@ -228,6 +228,22 @@ describe('offsets', () => {
     expect(await committed(await failover(broker))).toEqual({});
   });
 
+  // Each page load is a leader of a minute.
+  test('also under leaders that live shortly, and not before those who come back late had the time to', async () => {
+    const first = await started();
+    await commit(first, 7);
+    await first.broker.close();
+    const visit = async (before: TestBroker, ms: number): Promise<TestBroker> => {
+      const next = await failover(before);
+      await next.clock.advance(ms);
+      return next;
+    };
+    await first.clock.advance(8 * 24 * 60 * 60_000); // longer than the retention of 7 days; the cluster did not run
+    const back = await visit(first, 60_000);
+    expect(await committed(back)).toEqual({ 'orders-0': 7 });
+    expect(await committed(await visit(back, 60_000))).toEqual({});
+  });
+
   test('and in a group that lives, those of topics that nobody subscribes to any more', async () => {
     const broker = await started({ 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' });
     await createTopic(broker, 'others');
