@@ -51,7 +51,7 @@ export const EMPTY_IMAGE: MetadataImage = {
 export function applyMetadataRecords(image: MetadataImage, records: readonly MetadataRecord[]): MetadataImage {
   if (records.length === 0) return image;
   const draft: Draft = { ...image, topics: new Map(image.topics), removedLogs: new Set(image.removedLogs) };
-  const names = new Map([...image.topics.values()].map(({ name, topicId }) => [topicId, name]));
+  const names = new TopicNames(image);
   for (const record of records) applyTo(draft, names, record);
   return draft;
 }
@@ -65,7 +65,30 @@ type Draft = { -readonly [F in keyof MetadataImage]: MetadataImage[F] } & {
   removedLogs: Set<LogId>;
 };
 
-function applyTo(draft: Draft, names: Map<string, string>, record: MetadataRecord): void {
+/** By topic id. Most records speak of a topic that came right before them: the others are gone through when first needed. */
+class TopicNames {
+  readonly #image: MetadataImage;
+  readonly #names = new Map<string, string>();
+  #isWhole = false;
+
+  constructor(image: MetadataImage) {
+    this.#image = image;
+  }
+
+  set(topicId: string, name: string): void {
+    this.#names.set(topicId, name);
+  }
+
+  get(topicId: string): string | undefined {
+    const known = this.#names.get(topicId);
+    if (known !== undefined || this.#isWhole) return known;
+    this.#isWhole = true;
+    for (const topic of this.#image.topics.values()) this.#names.set(topic.topicId, topic.name);
+    return this.#names.get(topicId);
+  }
+}
+
+function applyTo(draft: Draft, names: TopicNames, record: MetadataRecord): void {
   switch (record.type) {
     case 'TopicRecord': {
       const { name, topicId } = record;
@@ -111,7 +134,7 @@ function applyTo(draft: Draft, names: Map<string, string>, record: MetadataRecor
   }
 }
 
-function topicOf(draft: Draft, names: ReadonlyMap<string, string>, topicId: string): TopicImage | undefined {
+function topicOf(draft: Draft, names: TopicNames, topicId: string): TopicImage | undefined {
   return draft.topics.get(names.get(topicId) ?? '');
 }
 
