@@ -86,7 +86,8 @@ interface Entry {
 
 /** The parts of a log that are not in `chunks`, in offset order. The bytes are views of the rows. */
 export function partsOf(log: LogId, rows: readonly JournalRow[]): Chunk[] {
-  return livePartsIn(rows).filter((part) => part.log === log);
+  const end = movedEnds(rows, log).get(log) ?? -1;
+  return rows.flatMap((row) => partsIn(row, log)).filter(({ lastOffset }) => lastOffset > end);
 }
 
 /** Every log that has such parts. */
@@ -258,13 +259,17 @@ function isDone(link: CommitLink | undefined): boolean {
   return link?.outcome === 'committed';
 }
 
-function partsIn({ parts, bytes }: JournalRow): Chunk[] {
+/** All parts, or those of one log: a reader of each of thousands of logs goes through all rows. */
+function partsIn({ parts, bytes }: JournalRow, only?: LogId): Chunk[] {
   const chunks: Chunk[] = [];
   let at = 0;
   for (let field = 0; field + PART_FIELDS <= parts.length; field += PART_FIELDS) {
-    const [log, baseOffset, lastOffset, byteCount] = parts.slice(field, field + PART_FIELDS) as Four;
-    chunks.push({ log, baseOffset, lastOffset, bytes: bytes.subarray(at, at + byteCount) });
-    at += byteCount;
+    const end = at + parts[field + 3]!;
+    if (only === undefined || parts[field] === only) {
+      const [log, baseOffset, lastOffset] = parts.slice(field, field + PART_FIELDS) as Four;
+      chunks.push({ log, baseOffset, lastOffset, bytes: bytes.subarray(at, end) });
+    }
+    at = end;
   }
   return chunks;
 }
@@ -281,11 +286,12 @@ function aliveIn(rows: readonly JournalRow[]): (part: Chunk) => boolean {
   return ({ log, lastOffset }) => lastOffset > (ends.get(log) ?? -1);
 }
 
-/** Of each log the last offset that was moved. */
-function movedEnds(rows: readonly JournalRow[]): Map<LogId, number> {
+/** Of each log, or of one, the last offset that was moved. */
+function movedEnds(rows: readonly JournalRow[], only?: LogId): Map<LogId, number> {
   const ends = new Map<LogId, number>();
   for (const { moved } of rows) {
     for (let at = 0; at + 1 < moved.length; at += 2) {
+      if (only !== undefined && moved[at] !== only) continue;
       const [log, end] = moved.slice(at, at + 2) as [number, number];
       ends.set(log, Math.max(end, ends.get(log) ?? -1));
     }
