@@ -203,26 +203,35 @@ export class GroupSession {
     return assigner.assign({ members, topics: existing.sort() });
   }
 
-  /** 0 for a topic that does not exist: it may come. */
+  /** 0 for a topic that does not exist: it may come. They are mostly all there, and then one request says so. */
   async #partitionCounts(topics: readonly string[]): Promise<Map<string, number>> {
-    const counts = topics.map(async (topic) => [topic, await this.#partitionCount(topic)] as const);
-    return new Map(await Promise.all(counts));
+    if (topics.length === 0) return new Map();
+    const known = await this.#knownCounts(topics);
+    if (known !== undefined) return known;
+    return new Map(await Promise.all(topics.map(async (topic) => [topic, await this.#partitionCount(topic)] as const)));
   }
 
   async #partitionCount(topic: string): Promise<number> {
     const { connection, metadata } = this.#options;
-    const { signal } = this.#host;
     for (const ms of UNKNOWN_TOPIC_WAITS_MS) {
-      if (ms > 0) await connection.runtime.clock.sleep(ms, signal); // even none at all is long in a hidden page
-      try {
-        const loaded = await metadata.load([topic], signal, (error) => isRetriable(error) && !isUnknownTopic(error));
-        return loaded.get(topic)!.length;
-      } catch (error) {
-        if (!isUnknownTopic(error)) throw error;
-      }
+      if (ms > 0) await connection.runtime.clock.sleep(ms, this.#host.signal); // even none at all is long in a hidden page
+      const known = await this.#knownCounts([topic]);
+      if (known !== undefined) return known.get(topic)!;
     }
     metadata.forget(topic);
     return 0;
+  }
+
+  /** undefined where one of the topics does not exist. */
+  async #knownCounts(topics: readonly string[]): Promise<Map<string, number> | undefined> {
+    const isWorthARetry = (error: unknown): boolean => isRetriable(error) && !isUnknownTopic(error);
+    try {
+      const loaded = await this.#options.metadata.load(topics, this.#host.signal, isWorthARetry);
+      return new Map(Array.from(loaded, ([topic, partitions]) => [topic, partitions.length]));
+    } catch (error) {
+      if (!isUnknownTopic(error)) throw error;
+      return undefined;
+    }
   }
 
   async #onAssigned(bytes: Uint8Array, group: JoinedGroup): Promise<void> {
