@@ -13,13 +13,13 @@ import type { BrokerConfig } from '../broker-config.js';
 import { internalBatches } from '../internal-batches.js';
 import { FAILED_RESPONSE, type GroupApi } from './group-failures.js';
 import {
-  applyOffsetsRecord,
+  applyOffsetsRecords,
   type Group,
   isNothing,
   newGroup,
   recordsOf,
   storedGroup,
-  withOffset,
+  withOffsets,
 } from './group-records.js';
 import { type CallId, commitError, type GroupEvent, nextDeadlineMs, stepGroup } from './group-state.js';
 import {
@@ -27,6 +27,7 @@ import {
   type CommittedOffset,
   decodeOffsetsRecord,
   encodeOffsetsRecord,
+  type OffsetCommitRecord,
   type OffsetsRecord,
 } from './offsets-records.js';
 import { subscribedTopics } from './subscribed-topics.js';
@@ -401,7 +402,7 @@ export class GroupCoordinator {
   async #appendOffsets(entry: Entry, records: readonly OffsetCommitRecord[]): Promise<void> {
     if (records.length === 0) return;
     await this.#append(records);
-    for (const record of records) entry.group = withOffset(entry.group, record);
+    entry.group = withOffsets(entry.group, records);
   }
 
   /** In turn. @throws KafkaError NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
@@ -459,16 +460,20 @@ export class GroupCoordinator {
     };
     for await (const chunk of this.#options.stored(onGap)) {
       this.#closing.signal.throwIfAborted();
+      const byGroup = new Map<string, OffsetsRecord[]>();
       for (const { at } of batchesIn(chunk)) {
         const cursor = new RecordCursor(chunk, at);
         while (cursor.next()) {
           count++;
           const record = decodeOffsetsRecord(cursor.key(), cursor.value());
           if (record === undefined) continue;
-          const { groupId } = record;
-          groups.set(groupId, applyOffsetsRecord(groups.get(groupId) ?? newGroup(groupId), record, nowMs));
+          const records = byGroup.get(record.groupId) ?? [];
+          byGroup.set(record.groupId, records);
+          records.push(record);
         }
       }
+      for (const [groupId, records] of byGroup)
+        groups.set(groupId, applyOffsetsRecords(groups.get(groupId) ?? newGroup(groupId), records, nowMs));
     }
     for (const [groupId, group] of groups) if (!isNothing(group)) this.#entries.set(groupId, newEntry(group));
     this.#recordCount = count;
@@ -575,7 +580,6 @@ export class GroupCoordinator {
 }
 
 type Handler<A extends GroupApi> = (request: Requests[A], signal?: AbortSignal) => Promise<Responses[A]>;
-type OffsetCommitRecord = Extract<OffsetsRecord, { type: 'OffsetCommit' }>;
 type LiveOffset = OffsetCommitRecord & { readonly value: CommittedOffset };
 type CommitPartition = Requests['OffsetCommit']['topics'][number]['partitions'][number];
 

@@ -1,6 +1,6 @@
 import { present } from '../../util/assert.js';
 import { emptyGroup, type GroupState } from './group-state.js';
-import type { CommittedOffset, OffsetsRecord, StoredGroup } from './offsets-records.js';
+import type { CommittedOffset, OffsetCommitRecord, OffsetsRecord, StoredGroup } from './offsets-records.js';
 
 /** All that the log tells of one group. */
 export interface Group {
@@ -56,30 +56,36 @@ export function isNothing({ state, stored, offsets }: Group): boolean {
 }
 
 /**
- * The group after one record of its log, as a coordinator that takes over sees it.
+ * The group after these records of its log, in their order, as a coordinator that takes over sees it.
  * `nowMs` is monotonic: sessions start anew when a coordinator takes over.
  */
-export function applyOffsetsRecord(group: Group, record: OffsetsRecord, nowMs: number): Group {
-  switch (record.type) {
-    case 'OffsetCommit':
-      return withOffset(group, record);
-    case 'GroupMetadata': {
-      const { value } = record;
-      if (value === null) return { ...newGroup(record.groupId), offsets: group.offsets };
-      return { ...group, state: restored(record.groupId, value, nowMs), stored: value };
-    }
+export function applyOffsetsRecords(group: Group, records: readonly OffsetsRecord[], nowMs: number): Group {
+  let { state, stored } = group;
+  for (const record of records) {
+    if (record.type !== 'GroupMetadata') continue;
+    stored = record.value ?? undefined;
+    state = stored ? restored(record.groupId, stored, nowMs) : newGroup(record.groupId).state;
   }
+  return withOffsets(
+    { ...group, state, stored },
+    records.filter((record) => record.type === 'OffsetCommit'),
+  );
 }
 
-/** The group with an offset committed, or with `value` null deleted. */
-export function withOffset(group: Group, record: Extract<OffsetsRecord, { type: 'OffsetCommit' }>): Group {
-  const { topic, partition, value } = record;
-  const ofTopic = new Map(group.offsets.get(topic));
-  if (value === null) ofTopic.delete(partition);
-  else ofTopic.set(partition, value);
+/** The group with these offsets committed, or with `value` null deleted. Costs a copy however many there are. */
+export function withOffsets(group: Group, records: readonly OffsetCommitRecord[]): Group {
   const offsets = new Map(group.offsets);
-  if (ofTopic.size === 0) offsets.delete(topic);
-  else offsets.set(topic, ofTopic);
+  const changed = new Map<string, Map<number, CommittedOffset>>();
+  for (const { topic, partition, value } of records) {
+    const ofTopic = changed.get(topic) ?? new Map(group.offsets.get(topic));
+    changed.set(topic, ofTopic);
+    if (value === null) ofTopic.delete(partition);
+    else ofTopic.set(partition, value);
+  }
+  for (const [topic, ofTopic] of changed) {
+    if (ofTopic.size === 0) offsets.delete(topic);
+    else offsets.set(topic, ofTopic);
+  }
   return { ...group, offsets };
 }
 

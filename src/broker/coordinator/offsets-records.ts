@@ -32,14 +32,16 @@ export interface StoredGroup {
 }
 
 /** One record of __consumer_offsets; `value` null is its tombstone. */
+export interface OffsetCommitRecord {
+  readonly type: 'OffsetCommit';
+  readonly groupId: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly value: CommittedOffset | null;
+}
+
 export type OffsetsRecord =
-  | {
-      readonly type: 'OffsetCommit';
-      readonly groupId: string;
-      readonly topic: string;
-      readonly partition: number;
-      readonly value: CommittedOffset | null;
-    }
+  | OffsetCommitRecord
   | { readonly type: 'GroupMetadata'; readonly groupId: string; readonly value: StoredGroup | null };
 
 const OFFSET_COMMIT_KEY_VERSION = 1;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { applyOffsetsRecord, newGroup, recordsOf } from '../../../src/broker/coordinator/group-records.js';
+import { applyOffsetsRecords, newGroup, recordsOf } from '../../../src/broker/coordinator/group-records.js';
 import {
   decodeOffsetsRecord,
   encodeOffsetsRecord,
@@ -626,9 +626,8 @@ async function expectReplayEqualsLive(broker: TestBroker): Promise<void> {
   if (!broker.broker.image.topics.has('__consumer_offsets')) return;
   const records = await storedRecords(broker as TestBroker);
   for (const groupId of ['g', 'h']) {
-    const group = records
-      .filter((record) => record.groupId === groupId)
-      .reduce((before, record) => applyOffsetsRecord(before, record, 0), newGroup(groupId));
+    const ofGroup = records.filter((record) => record.groupId === groupId);
+    const group = applyOffsetsRecords(newGroup(groupId), ofGroup, 0);
     const offsets = recordsOf(group).flatMap((record) =>
       record.type === 'OffsetCommit' && record.value !== null
         ? [[`${record.topic}-${record.partition}`, record.value.offset]]
