@@ -81,7 +81,7 @@ const SCHEMA = configSchema<TopicConfig>('topic', {
   flushMessages: integer(LONG_MAX, 1),
   maxCompactionLagMs: integer(LONG_MAX, 1),
   maxMessageBytes: integer('1048588', 0),
-  messageTimestampAfterMaxMs: integer(LONG_MAX, 0),
+  messageTimestampAfterMaxMs: integer('3600000', 0),
   messageTimestampBeforeMaxMs: integer(LONG_MAX, 0),
   messageTimestampType: oneOf('CreateTime', ['CreateTime', 'LogAppendTime']),
   minCleanableDirtyRatio: ratio,
