@@ -224,7 +224,7 @@ export class Sender {
       timeoutMs,
       topicData: topicData(batches),
     };
-    if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed(undefined);
+    if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed();
     let failures: Failure[];
     try {
       const response = await this.#options.connection.request('Produce', request, { waitMs: timeoutMs });
@@ -268,7 +268,7 @@ export class Sender {
       }
       this.#done(batch);
       for (const { send, first } of batch.parts) {
-        send.succeed({
+        send.succeed(batch.queue, {
           topicName: batch.queue.topic,
           partition: batch.queue.partition,
           errorCode: 0,
