@@ -4,6 +4,8 @@ import type { RecordMetadata } from '../api/producer.js';
 /** One call of `send` on its way: it is done when all batches that hold records of it are. */
 export class PendingSend {
   readonly #outcome: Deferred<RecordMetadata[]> = deferred();
+  /** Where it had to wait before it came into batches: when its time is over. */
+  deadlineMs: number = Number.POSITIVE_INFINITY;
   /** By partition: what was acknowledged first. */
   readonly #results = new Map<object, RecordMetadata>();
   /** One more than the batches still out, until `allAdded`: a batch may be done before the last record is in one. */
