@@ -10,7 +10,7 @@ import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEve
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, toKafkaJSError } from '../errors.js';
 import { KafkaJSGapError } from '../gap-error.js';
 import type { Instrumentation } from '../instrumentation.js';
 import type { Position } from './arguments.js';
@@ -266,7 +266,7 @@ export class ConsumerSession<K, V> {
 
   #commitSoon(): void {
     this.#offsets.commit().catch((error) => {
-      if (error instanceof KafkaJSProtocolError && this.#group?.refused(error.type)) return; // it joins again
+      if (this.#group?.isRefused(error)) return; // it joins again
       if (this.#running) this.#crash(error);
     });
   }
@@ -289,7 +289,7 @@ export class ConsumerSession<K, V> {
     this.#options.logger.warn('The stored data was cleared: going on with what was written since');
     if (this.#group !== undefined) {
       this.#fetcher.assign(this.#assignmentId, []);
-      this.#group.refused('UNKNOWN_MEMBER_ID');
+      this.#group.forgotten();
       return;
     }
     for (const slot of [...this.#fetcher.slots]) this.#fetcher.seek(slot, 'earliest');
