@@ -21,6 +21,8 @@ export interface Committed {
   readonly committed: number;
   /** In which it is. */
   readonly log?: number | undefined;
+  /** The group begins where the partition ends now. */
+  readonly beginsAtEnd?: boolean;
 }
 
 /** What a group does with the session that it belongs to. */
@@ -259,10 +261,10 @@ export class GroupSession {
     this.#mayBeBack = false;
     const [incarnationId, committed] = await Promise.all([this.#host.incarnation(), this.#fetchCommitted(partitions)]);
     const positioned = await this.#host.lookUp(
-      committed.map((entry) => ({
-        ...entry,
-        position: entry.committed >= 0 ? entry.committed : this.resetPosition(entry.topic),
-      })),
+      committed.map((entry) => {
+        const position = entry.committed >= 0 ? entry.committed : this.resetPosition(entry.topic);
+        return { ...entry, position, beginsAtEnd: position === 'latest' };
+      }),
     );
     if (!this.#host.isRunning()) return;
     this.#host.adopt(positioned, incarnationId);

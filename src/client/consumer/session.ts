@@ -260,8 +260,24 @@ export class ConsumerSession<K, V> {
     this.adopted = adopted;
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
+    if (this.#autoCommit) this.#commitBegins(adopted);
     for (const entry of sought.values()) this.seek(entry);
     sought.clear();
+  }
+
+  /**
+   * A group that begins at the end begins there for good, as with Kafka's auto-commit: whoever gets the partition next would else
+   * begin at its end of then, and what is written meanwhile be nobody's.
+   */
+  #commitBegins(partitions: readonly (AssignedPosition & Partial<Committed>)[]): void {
+    const begins = partitions.filter(({ beginsAtEnd }) => beginsAtEnd);
+    if (begins.length === 0) return;
+    for (const { position, ...partition } of begins) {
+      const slot = this.#fetcher.slot(partition);
+      if (slot !== undefined && typeof position === 'number') this.#offsets.resolve(slot, position, 0);
+    }
+    const { logger } = this.#options;
+    this.#offsets.commit().catch((error) => logger.debug('Begins were not committed', { error: String(error) })); // as yet
   }
 
   #commitSoon(): void {
