@@ -291,6 +291,15 @@ test('a commit of a member that is no more is refused, and the one that took its
   await consumer.disconnect();
 });
 
+test('commits that nobody has waited for are done when the consumer is stopped', async () => {
+  await topic('t');
+  const consumer = await groupConsumer();
+  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+  const commits = ['1', '2', '3'].map((offset) => consumer.commitOffsets([{ topic: 't', partition: 0, offset }]));
+  await Promise.all([consumer.disconnect(), ...commits]);
+  expect(await committed()).toMatchObject({ offset: '3' });
+});
+
 test('pause right after a run that nobody awaits: nothing comes until it is resumed', async () => {
   await topic('t');
   await produce('t', [0]);

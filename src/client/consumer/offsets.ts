@@ -108,6 +108,11 @@ export class OffsetStore {
     await this.#commits.run(() => this.#commitNow(offsets));
   }
 
+  /** Resolves once no commit is under way. */
+  idle(): Promise<void> {
+    return this.#commits.idle();
+  }
+
   async #commitNow(offsets: readonly OffsetToCommit[]): Promise<void> {
     this.#resolvedCount = 0;
     this.#lastCommitMs = this.#options.runtime.clock.monotonicMs();

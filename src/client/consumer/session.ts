@@ -233,7 +233,10 @@ export class ConsumerSession<K, V> {
     }));
   }
 
-  /** Handlers finish the record they are at; what they finished is committed unless it is somebody else's by now. */
+  /**
+   * Handlers finish the record they are at; what they finished is committed unless it is somebody else's by now, or the user's to
+   * commit: such commits that are under way are waited for.
+   */
   async #giveUp(commits: boolean): Promise<void> {
     const { connection, settings, runtime, logger } = this.#options;
     this.#fetcher.assign(this.#assignmentId, []);
@@ -241,10 +244,9 @@ export class ConsumerSession<K, V> {
     const timeout = runtime.clock.sleep(settings.rebalanceTimeoutMs, limit.signal).catch(() => {});
     await Promise.race([this.#runLoop.idle(), timeout]);
     limit.abort();
-    if (commits && this.#autoCommit) {
-      const answered = this.#offsets
-        .commit()
-        .catch((error) => logger.warn('Offsets were not committed', { error: String(error) }));
+    if (commits) {
+      const committed = this.#autoCommit ? this.#offsets.commit() : this.#offsets.idle();
+      const answered = committed.catch((error) => logger.warn('Offsets were not committed', { error: String(error) }));
       await abortable(answered, this.#stopping.signal).catch(() => connection.lastAnswer(answered)); // stopped
     }
     this.#offsets.assign(++this.#assignmentId, []);
