@@ -291,6 +291,32 @@ test('a commit of a member that is no more is refused, and the one that took its
   await consumer.disconnect();
 });
 
+// Goal: a consumer that begins anew after a crash goes on behind what its handlers have finished, be there no group to remember
+// it, and loses nothing that was written meanwhile. Method: its handler fails once, at the second of three records.
+test.each(['0', '-1', '-2'])(
+  'one with an assignment (offset %s) that restarts goes on where it was',
+  async (offset) => {
+    await topic('t');
+    const retry = { initialRetryTime: 1, retries: 0 };
+    const consumer = kafka.consumer({ retry });
+    const seen: string[] = [];
+    const done = deferred();
+    await consumer.assign([{ topic: 't', partition: 0, offset }]);
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        const value = String(message.value);
+        seen.push(value);
+        if (value === 'b' && seen.length === 2) throw new Error('once');
+        if (value === 'c') done.resolve();
+      },
+    });
+    await produce('t', ['a', 'b', 'c']);
+    await done.promise;
+    expect(seen).toEqual(['a', 'b', 'b', 'c']);
+    await consumer.disconnect();
+  },
+);
+
 test('commits that nobody has waited for are done when the consumer is stopped', async () => {
   await topic('t');
   const consumer = await groupConsumer();

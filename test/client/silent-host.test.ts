@@ -135,6 +135,18 @@ describe('a send fails when its time is over', () => {
   });
 });
 
+test('a producer that is disconnected fails what waits for room, too', async () => {
+  const producer = open().producer({ bufferMemory: 6_000, batchSize: 1_500 });
+  const send = () => producer.send({ topic: 'orders', messages: [{ value: 'x'.repeat(2000) }] });
+  await send();
+  isLost = (api) => api === 'Produce';
+  const settled = Promise.allSettled(Array.from({ length: 20 }, send));
+  await clock.elapsed(producer.disconnect());
+  expect(await clock.elapsed(settled)).toBe(0);
+  const names = (await settled).map((outcome) => (outcome as PromiseRejectedResult).reason.name);
+  expect(new Set(names)).toEqual(new Set(['KafkaJSConnectionError']));
+});
+
 test('a producer that nobody answers while it connects can be disconnected', async () => {
   const producer = open().producer();
   isLost = () => true;

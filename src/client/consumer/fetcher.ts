@@ -145,6 +145,11 @@ export class Fetcher<K, V> {
     this.#pump();
   }
 
+  /** Whose positions these are, once that is known. */
+  get incarnationId(): string | undefined {
+    return typeof this.#incarnationId === 'string' ? this.#incarnationId : undefined;
+  }
+
   slot(partition: TopicPartition): PartitionSlot<K, V> | undefined {
     return this.#slots.get(topicPartitionText(partition));
   }

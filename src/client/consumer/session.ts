@@ -24,6 +24,13 @@ export interface AssignedPosition extends TopicPartition {
   readonly position: Position;
 }
 
+/** Where reading goes on. */
+export interface Place {
+  readonly positions: readonly (AssignedPosition & Pick<OffsetToCommit, 'log'>)[];
+  /** The data that they are of. */
+  readonly incarnationId?: string | undefined;
+}
+
 export interface SessionSettings<K, V> {
   readonly maxBytesPerPartition: number;
   readonly minBytes: number;
@@ -44,7 +51,7 @@ interface SessionOptions<K, V> {
   readonly logger: Logger;
   readonly instrumentation: Instrumentation<ConsumerEvents>;
   /** What is read: as a member of a group, or by explicit choice. */
-  readonly reads: NewGroupSession | readonly AssignedPosition[];
+  readonly reads: NewGroupSession | Place;
   /** What was sought while nothing was assigned: the next assignment begins there, and empties it. */
   readonly sought: Map<string, AssignedPosition>;
   readonly settings: SessionSettings<K, V>;
@@ -67,6 +74,8 @@ export class ConsumerSession<K, V> {
   readonly #stopping = new AbortController();
   readonly #autoCommit: boolean;
   #assignmentId = 0;
+  /** Where reading began, or was sent to since: by `topicPartitionText`. */
+  readonly #begins = new Map<string, Position>();
   /** What was assigned last, also while the group shares out anew. */
   adopted: readonly TopicPartition[] = [];
   #running = true;
@@ -81,7 +90,7 @@ export class ConsumerSession<K, V> {
       connection,
       retry,
       ...settings,
-      resetPosition: (topic) => this.#group?.resetPosition(topic) ?? 'earliest',
+      resetPosition: (topic) => this.#resetPosition(topic),
       onFetchStart: () => instrumentation.emit(CONSUMER_EVENTS.FETCH_START, { nodeId: BROKER_ID }),
       onFetch: (result) => {
         instrumentation.emit(CONSUMER_EVENTS.FETCH, { ...result, nodeId: BROKER_ID });
@@ -96,7 +105,10 @@ export class ConsumerSession<K, V> {
         const payload = { topic, partition, offset: String(position), highWatermark: String(highWatermark) };
         instrumentation.emit(CONSUMER_EVENTS.PARTITION_EOF, payload satisfies EndEventPayload);
       },
-      onMadeAnew: (slot) => this.#offsets.forgetLog(slot),
+      onMadeAnew: (slot) => {
+        this.#offsets.forgetLog(slot);
+        this.#begins.set(topicPartitionText(slot), this.#resetPosition(slot.topic));
+      },
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
@@ -150,15 +162,19 @@ export class ConsumerSession<K, V> {
   }
 
   /** Reads exactly these from now on. */
-  async assign(partitions: readonly AssignedPosition[]): Promise<void> {
-    if (this.#assignmentId === 0 && partitions.every(({ position }) => typeof position === 'number')) {
+  async assign({ positions: partitions, incarnationId: known }: Place): Promise<void> {
+    if (
+      known === undefined &&
+      this.#assignmentId === 0 &&
+      partitions.every(({ position }) => typeof position === 'number')
+    ) {
       // Asked behind the first fetch: what is cleared before the answer was cleared before the positions were given.
       const { promise, resolve } = deferred<string>();
       this.#adopt(partitions, promise);
       return resolve(await this.#incarnation()); // else the session ends, with what was fetched
     }
     const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
-    if (this.#running) this.#adopt(positioned, incarnationId);
+    if (this.#running) this.#adopt(positioned, known ?? incarnationId);
   }
 
   seek(target: AssignedPosition): void {
@@ -166,6 +182,7 @@ export class ConsumerSession<K, V> {
     const slot = this.#fetcher.slot(target);
     if (slot === undefined) return;
     this.#fetcher.seek(slot, position);
+    this.#begins.set(topicPartitionText(target), position);
     this.#offsets.forget(target);
     if (typeof position !== 'number') return;
     this.#offsets.resolve(slot, position, 0);
@@ -184,6 +201,17 @@ export class ConsumerSession<K, V> {
     return Array.from(this.#fetcher.slots, ({ topic, partition }) => ({ topic, partition })).sort((a, b) =>
       a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
     );
+  }
+
+  /** Where another session with this assignment goes on; undefined: nothing was assigned. */
+  place(): Place | undefined {
+    if (this.#assignmentId === 0) return undefined;
+    const positions = this.adopted.map(({ topic, partition }) => {
+      const key = topicPartitionText({ topic, partition });
+      const { resolved, log } = this.#offsets.processed(key) ?? {};
+      return { topic, partition, log, position: resolved ?? this.#begins.get(key) ?? 'earliest' };
+    });
+    return { positions, incarnationId: this.#fetcher.incarnationId };
   }
 
   async commitOffsets(offsets: readonly OffsetToCommit[]): Promise<void> {
@@ -260,6 +288,7 @@ export class ConsumerSession<K, V> {
     const { isPaused, sought } = this.#options;
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.adopted = adopted;
+    for (const entry of adopted) this.#begins.set(topicPartitionText(entry), entry.position);
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
     if (this.#autoCommit) this.#commitBegins(adopted);
@@ -310,7 +339,11 @@ export class ConsumerSession<K, V> {
       this.#group.forgotten();
       return;
     }
-    for (const slot of [...this.#fetcher.slots]) this.#fetcher.seek(slot, 'earliest');
+    for (const { topic, partition } of [...this.#fetcher.slots]) this.seek({ topic, partition, position: 'earliest' });
+  }
+
+  #resetPosition(topic: string): Position {
+    return this.#group?.resetPosition(topic) ?? 'earliest';
   }
 
   #gap(
