@@ -128,14 +128,10 @@ describe('append', () => {
     ]);
   });
 
-  test('takes no timestamps of more than an hour ahead, unless the topic allows them', async () => {
+  test('takes timestamps however far ahead, unless told: the clock may have been set back', async () => {
     const { open, clock } = await leader();
     const log = await open();
-    const ahead = (ms: number) => batch([{ timestampMs: clock.nowMs + ms }]);
-    expect(await errorOf(log.append(ahead(3_600_000), 'client'))).toBeUndefined();
-    expect(await errorOf(log.append(ahead(3_600_001), 'client'))).toBe('INVALID_TIMESTAMP');
-    const topicConfig = { 'message.timestamp.after.max.ms': '9223372036854775807' };
-    expect(await errorOf((await open({ topicConfig })).append(ahead(1e12), 'client'))).toBeUndefined();
+    expect(await errorOf(log.append(batch([{ timestampMs: clock.nowMs + 1e12 }]), 'client'))).toBeUndefined();
   });
 
   test('stamps append times that never fall where the topic asks for them', async () => {
