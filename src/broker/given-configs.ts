@@ -2,6 +2,9 @@ import type { ConfigEntries } from '../protocol/config-schema.js';
 import { KafkaError } from '../protocol/errors.js';
 import { parseTopicConfig } from '../protocol/topic-config.js';
 
+/** A host cannot recompress to these; a producer whose page has a codec may send them. */
+const UNAVAILABLE_CODEC = /^(snappy|lz4|zstd)$/;
+
 interface GivenConfig {
   readonly name: string;
   readonly value: string | null;
@@ -21,11 +24,16 @@ export function givenConfigs(configs: readonly GivenConfig[]): Readonly<Record<s
 
 /**
  * What is asked for, not what is stored: of stored configs one comes after the other.
- * @throws KafkaError INVALID_CONFIG: an unknown name, an illegal value, or two that contradict each other.
+ * @throws KafkaError INVALID_CONFIG: an unknown name, an illegal value, one that cannot be honoured, or two that contradict each other.
  */
 export function checkTopicConfigs(entries: ConfigEntries): void {
-  const { minCompactionLagMs, maxCompactionLagMs } = parseTopicConfig(entries);
-  if (minCompactionLagMs <= maxCompactionLagMs) return;
-  const expected = `expected at most max.compaction.lag.ms, ${maxCompactionLagMs}`;
-  throw new KafkaError('INVALID_CONFIG', `min.compaction.lag.ms: ${expected}, found ${minCompactionLagMs}`);
+  const { minCompactionLagMs, maxCompactionLagMs, compressionType } = parseTopicConfig(entries);
+  if (minCompactionLagMs > maxCompactionLagMs) {
+    const expected = `expected at most max.compaction.lag.ms, ${maxCompactionLagMs}`;
+    throw new KafkaError('INVALID_CONFIG', `min.compaction.lag.ms: ${expected}, found ${minCompactionLagMs}`);
+  }
+  if (UNAVAILABLE_CODEC.test(compressionType)) {
+    const expected = 'expected producer, uncompressed or gzip, the only codec that browsers have';
+    throw new KafkaError('INVALID_CONFIG', `compression.type: ${expected}, found ${compressionType}`);
+  }
 }

@@ -1,6 +1,6 @@
-import { errorOf } from '../protocol/errors.js';
+import { errorOf, KafkaError } from '../protocol/errors.js';
 import type { FetchResponse } from '../protocol/requests.js';
-import { batchesIn, lastOffsetOf } from '../record/batch-header.js';
+import { BATCH_HEADER_BYTES, batchesIn, claimedSizeAt, lastOffsetOf } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import { wholeBatchesEnd } from '../record/whole-batches.js';
 import type { ExportPartitionOptions, ImportPartitionOptions, SegmentFile } from './api/integrity.js';
@@ -14,6 +14,8 @@ const INDEX_INTERVAL_BYTES = 4096;
 const FETCH_BYTES = 4 * 1024 * 1024;
 /** What one request of an import carries: becomes one sealed segment. */
 const IMPORT_BYTES = 8 * 1024 * 1024;
+/** Kafka's `socket.request.max.bytes`: what no request can carry is in no log. */
+const MAX_BATCH_BYTES = 100 * 1024 * 1024;
 const IMPORT_TIMEOUT_MS = 60_000;
 const MAX_RELATIVE_OFFSET = 2 ** 31 - 1;
 
@@ -156,19 +158,25 @@ export async function importPartition(
     answer = response;
   };
   for (const segment of segments) {
-    let rest = new Uint8Array(0);
-    let isFirst = true;
-    for (let at = 0; at < segment.size || rest.byteLength > 0; ) {
-      const read = new Uint8Array(await segment.slice(at, at + IMPORT_BYTES).arrayBuffer());
-      at += read.byteLength;
-      const bytes = new Uint8Array(rest.byteLength + read.byteLength);
-      bytes.set(rest);
-      bytes.set(read, rest.byteLength);
-      const isAll = at >= segment.size;
-      const whole = isAll ? bytes.byteLength : wholeBatchesEnd(bytes); // of what breaks off the broker says so
-      if (whole > 0) await send(bytes.slice(0, whole), isFirst, false);
-      if (whole > 0) isFirst = false;
-      rest = bytes.slice(whole);
+    let readBytes = IMPORT_BYTES;
+    for (let at = 0; at < segment.size; ) {
+      const bytes = new Uint8Array(await segment.slice(at, at + readBytes).arrayBuffer());
+      const whole = wholeBatchesEnd(bytes);
+      const left = segment.size - at - whole;
+      // Of the batch behind them, of which the head may not be read yet; it is read whole with what comes next.
+      const claimed = left === 0 ? 0 : (claimedSizeAt(bytes, whole) ?? BATCH_HEADER_BYTES);
+      const most = Math.min(left, MAX_BATCH_BYTES);
+      if (claimed > most) {
+        const place = `${topic}-${partition}, byte ${at + whole} of the segment`;
+        throw new KafkaError(
+          'CORRUPT_MESSAGE',
+          `${place}: expected a batch of at most ${most} bytes, found ${claimed}`,
+        );
+      }
+      readBytes = Math.max(IMPORT_BYTES, claimed);
+      if (whole === 0) continue;
+      await send(whole < bytes.byteLength ? bytes.slice(0, whole) : bytes, at === 0, false);
+      at += whole;
     }
   }
   await send(new Uint8Array(0), false, true);

@@ -15,7 +15,13 @@ import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-
 import { isFenced } from '../storage/storage-errors.js';
 import { Serial } from '../util/serial.js';
 import { isFull } from './active-segment.js';
-import { type AppendOrigin, acceptableBatches, beginsTransactional, checkKeys } from './append-validation.js';
+import {
+  type AppendOrigin,
+  type AppendRules,
+  acceptableBatches,
+  beginsTransactional,
+  checkKeys,
+} from './append-validation.js';
 import type { BatchKeys } from './batch-keys.js';
 import type { StampedBatch } from './chunk-packing.js';
 import type { CommittingLog, GroupCommit } from './group-commit.js';
@@ -30,6 +36,7 @@ import {
   type LostSequence,
   type ProducerEntry,
 } from './producer-state.js';
+import { recompressed, storedCompression } from './recompression.js';
 
 export type { AppendOrigin };
 
@@ -250,7 +257,7 @@ export class PartitionLog {
 
   /** Whether an append can be placed in this very turn, ahead of nobody. */
   #mayPlace(records: Uint8Array, origin: AppendOrigin): boolean {
-    const mustWait = this.#checksKeys(origin) || this.#needsTransactions(records);
+    const mustWait = this.#checksKeys(origin) || this.#recompresses(origin) || this.#needsTransactions(records);
     return this.#waitingCount === 0 && this.#isReady && !mustWait;
   }
 
@@ -262,11 +269,21 @@ export class PartitionLog {
     return origin === 'client' && this.#options.config().cleanupPolicy.compact;
   }
 
-  async #placeInTurn(records: Uint8Array, origin: AppendOrigin, checksums: Checksums): Promise<PlacedAppend> {
+  #recompresses(origin: AppendOrigin): boolean {
+    return origin === 'client' && storedCompression(this.#options.config()) !== undefined;
+  }
+
+  async #placeInTurn(given: Uint8Array, origin: AppendOrigin, givenChecksums: Checksums): Promise<PlacedAppend> {
     this.#waitingCount++;
     try {
       return await this.#entrance.run(async () => {
+        let records = given;
+        let checksums = givenChecksums;
         if (this.#checksKeys(origin)) await checkKeys(records, this.name, this.#options.batchKeys);
+        if (this.#recompresses(origin)) {
+          records = await recompressed(records, this.#rules(origin, checksums));
+          checksums = 'given';
+        }
         while (!this.#isReady || this.#needsTransactions(records)) await this.#getReady();
         // From here on no await: a commit may fail at any.
         return this.#place(records, origin, checksums);
@@ -310,8 +327,7 @@ export class PartitionLog {
   /** Checks, stamps and queues an append: all in one turn, so that the order of arrival is the order of offsets. */
   #place(records: Uint8Array, origin: AppendOrigin, checksums: Checksums): PlacedAppend {
     this.#assertLeading();
-    const { config, clock } = this.#options;
-    const rules = { name: this.name, config: config(), origin, checksums, nowMs: clock.wallMs() };
+    const rules = this.#rules(origin, checksums);
     const batches = acceptableBatches(records, rules);
     const known = this.#leadingDuplicates(batches);
     const first = known[0];
@@ -323,6 +339,11 @@ export class PartitionLog {
       batches.slice(known.length).map(({ header, at }) => ({ header, at: at - from })),
       rules,
     );
+  }
+
+  #rules(origin: AppendOrigin, checksums: Checksums): AppendRules {
+    const { config, clock } = this.#options;
+    return { name: this.name, config: config(), origin, checksums, nowMs: clock.wallMs() };
   }
 
   #leadingDuplicates(batches: readonly BatchAt[]): BatchMetadata[] {

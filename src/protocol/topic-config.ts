@@ -67,7 +67,8 @@ const cleanupPolicy: ConfigDefinition<CleanupPolicy> = {
 
 /**
  * Kafka's defaults and bounds ("Topic-Level Configs"). Ours are the default of `segment.bytes`, 8 MiB, a browser's measure,
- * and `storage.full.policy`, what becomes of sends while the origin's storage is full:
+ * that of `message.timestamp.after.max.ms`, which Kafka had before its version 4 (a clock that is set back would have sends
+ * refused that were stamped before), and `storage.full.policy`, what becomes of sends while the origin's storage is full:
  *
  * - `block`: they wait for space, as long as their producer's delivery timeout allows, and fail then. Kafka's producers
  *   meet a full disk so, and nothing is lost that could still be stored; hence the default.

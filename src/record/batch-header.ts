@@ -70,6 +70,15 @@ export function lastOffsetOf(header: Pick<BatchHeader, 'baseOffset' | 'lastOffse
  * @throws KafkaError CORRUPT_MESSAGE: no length of a v2 batch, or another magic.
  */
 export function batchSizeAt(bytes: Uint8Array, at: number): number | undefined {
+  const size = claimedSizeAt(bytes, at);
+  return size !== undefined && size <= bytes.length - at ? size : undefined;
+}
+
+/**
+ * Bytes that the batch at `at` says it has, be they there or not; undefined where it has no length yet.
+ * @throws KafkaError CORRUPT_MESSAGE: no length of a v2 batch, or another magic.
+ */
+export function claimedSizeAt(bytes: Uint8Array, at: number): number | undefined {
   const available = bytes.length - at;
   if (available < UNCOUNTED_BYTES) return undefined;
   const size = int32At(bytes, at + BATCH_LENGTH_AT) + UNCOUNTED_BYTES;
@@ -79,7 +88,7 @@ export function batchSizeAt(bytes: Uint8Array, at: number): number | undefined {
   if (available > MAGIC_AT && bytes[at + MAGIC_AT] !== MAGIC) {
     throw corrupt(at, `expected magic ${MAGIC}, found ${bytes[at + MAGIC_AT]}`);
   }
-  return size <= available ? size : undefined;
+  return size;
 }
 
 /** Of the batch at `at`, which must hold its head. */

@@ -443,6 +443,24 @@ describe('configs', () => {
     expect(config).toMatchObject({ minCompactionLagMs: 300, maxCompactionLagMs: 300 });
   });
 
+  test.each([
+    ['producer', 'NONE'],
+    ['uncompressed', 'NONE'],
+    ['gzip', 'NONE'],
+    // No browser has a codec for it.
+    ['snappy', 'INVALID_CONFIG'],
+    ['lz4', 'INVALID_CONFIG'],
+    ['zstd', 'INVALID_CONFIG'],
+  ])('a topic may ask for compression.type %s: %s', async (value, expected) => {
+    const broker = await startBroker();
+    const configs = [{ name: 'compression.type', value }];
+    expect(await createTopic(broker, 'a', { configs })).toBe(expected);
+    await createTopic(broker, 'b', {});
+    const resources = [{ resourceType: TOPIC, resourceName: 'b', configs }];
+    const { responses } = await broker.send('AlterConfigs', { validateOnly: false, resources });
+    expect(errorName(responses[0]?.errorCode ?? 0)).toBe(expected);
+  });
+
   test('altered configs replace all that were set, hold at once, and are there for the next leader', async () => {
     const broker = await startBroker({ configs: { 'num.partitions': '2' } });
     await createTopic(broker, 'a', { configs: [{ name: 'retention.ms', value: '1' }] });

@@ -57,6 +57,36 @@ test('without fromBeginning a new group reads what is written after run', async 
   expect(await values).toEqual(['10', '11']);
 });
 
+// Goal: a group that begins at the end misses nothing that is written behind that, as with Kafka's auto-commit. Method: its first
+// member reads nothing and leaves, and a record comes before the next one does.
+test('a group that began at the end goes on there, whoever reads next', async () => {
+  await topic('t');
+  await produce('t', 0, 10);
+  const first = kafka.consumer({ groupId: 'g' });
+  await first.subscribe({ topic: 't' });
+  const committed = deferred();
+  first.on(first.events.COMMIT_OFFSETS, () => committed.resolve());
+  await first.run({ eachMessage: async () => {} });
+  await committed.promise; // at once: its tab may go without a word
+  await first.disconnect();
+  await produce('t', 10, 11);
+  const second = kafka.consumer({ groupId: 'g' });
+  await second.subscribe({ topic: 't' });
+  expect(await collect(second, 1)).toEqual(['10']);
+  await second.disconnect();
+});
+
+test('a group that commits by itself decides where it begins', async () => {
+  await topic('t');
+  await produce('t', 0, 10);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't' });
+  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+  await consumer.disconnect();
+  const [found] = await kafka.admin().fetchOffsets({ groupId: 'g', topics: ['t'] });
+  expect(found?.partitions).toMatchObject([{ offset: '-1' }]);
+});
+
 test('a pattern subscribes to the topics that match, and to no other', async () => {
   for (const name of ['orders-a', 'orders-b', 'other']) {
     await topic(name);

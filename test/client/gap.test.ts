@@ -7,6 +7,7 @@ import { cluster, kafka, useKafka } from './client-cluster.js';
 // a consumer has not read is damaged under the running cluster.
 
 const LOG = 1; // the first topic's only partition
+const LATER_MS = Date.now() + 1_800_000;
 
 useKafka({});
 
@@ -43,9 +44,12 @@ test('a wrong setting is refused', () => {
 test('producers go on where the log ended, and times are found', async () => {
   const producer = kafka.producer();
   await producer.connect();
-  const [sent] = await producer.send({ topic: 'orders', messages: [{ value: 'order 5', timestamp: '9000000000000' }] });
+  const [sent] = await producer.send({
+    topic: 'orders',
+    messages: [{ value: 'order 5', timestamp: String(LATER_MS) }],
+  });
   expect(sent?.baseOffset).toBe('5');
-  const [found] = await kafka.admin().fetchTopicOffsetsByTimestamp('orders', 9_000_000_000_000);
+  const [found] = await kafka.admin().fetchTopicOffsetsByTimestamp('orders', LATER_MS);
   expect(found?.offset).toBe('5');
 });
 

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import {
   type AssignedPartition,
   type Consumer,
@@ -8,11 +8,14 @@ import {
   logLevel,
 } from '../../src/index.js';
 import type { FetchRequest } from '../../src/protocol/requests.js';
+import { sealBatch } from '../../src/record/batch-checksum.js';
+import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
 import { countingRuntime } from '../../src/runtime/counting-runtime.js';
 import { inProcessRuntime } from '../../src/runtime/node-runtime.js';
 import type { Clock } from '../../src/runtime/runtime.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
+import { finishBatch } from '../record/finish-batch.js';
 import { cluster, kafka, produceValues as produce, topic, useCluster } from './client-cluster.js';
 import { faultyPlatform } from './faulty-platform.js';
 
@@ -44,6 +47,21 @@ function fetching(
       };
     },
   });
+  return new Client({ logLevel: logLevel.NOTHING }).consumer(config);
+}
+
+function builderOf(values: readonly string[]): RecordBatchBuilder {
+  const builder = new RecordBatchBuilder();
+  for (const value of values) builder.append({ key: null, value, timestampMs: 0 });
+  return builder;
+}
+
+/** A consumer for which no time passes. */
+function timeless(config: ConsumerConfig = {}): Consumer {
+  const sleep = (_ms: number, signal?: AbortSignal): Promise<never> =>
+    new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+  const clock: Clock = { monotonicMs: () => 0, wallMs: () => 0, sleep };
+  const Client = kafkaOn({ runtime: { ...cluster.runtime, clock }, connect: () => cluster.connect() });
   return new Client({ logLevel: logLevel.NOTHING }).consumer(config);
 }
 
@@ -142,12 +160,7 @@ test('no fetch that may be reading is given up for another', async () => {
 test('a record in one of many idle partitions waits for no timer', async () => {
   const partitions = 8;
   await topic('t', partitions);
-  const { runtime } = cluster;
-  const sleep = (_ms: number, signal?: AbortSignal): Promise<never> =>
-    new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
-  const clock: Clock = { monotonicMs: () => 0, wallMs: () => 0, sleep };
-  const Client = kafkaOn({ runtime: { ...runtime, clock }, connect: () => cluster.connect() });
-  const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer({ maxWaitTimeInMs: 60_000 });
+  const consumer = timeless({ maxWaitTimeInMs: 60_000 });
   await consumer.assign(allOf(partitions));
   let heard = deferred<string>();
   await consumer.run({ eachMessage: async ({ message }) => heard.resolve(String(message.value)) });
@@ -157,6 +170,160 @@ test('a record in one of many idle partitions waits for no timer', async () => {
     expect(await heard.promise).toBe(String(i));
   }
   await consumer.disconnect();
+});
+
+// Goal: records that are fetched and cannot be handed out hold up no other partition, however many they are. Method: one
+// partition is read ahead beyond what a consumer takes, and is then paused, or its handler does not end.
+test.each(['is paused', 'has a handler that does not end'])('others go on where a partition %s', async (what) => {
+  await topic('t', 2);
+  for (const value of [0, 1, 2]) await produce('t', [value]);
+  const consumer = fetching(async () => {}, { maxBytes: 1, maxBytesPerPartition: 1 });
+  const begun = deferred();
+  const ending = deferred();
+  const heard: string[] = [];
+  const done = deferred();
+  await consumer.assign(allOf(2));
+  await consumer.run({
+    partitionsConsumedConcurrently: 2,
+    eachMessage: async ({ partition, message, pause }) => {
+      if (partition === 1) {
+        if (heard.push(String(message.value)) === 3) done.resolve();
+        return;
+      }
+      if (what === 'is paused') pause();
+      begun.resolve();
+      if (what !== 'is paused') await ending.promise;
+    },
+  });
+  await begun.promise;
+  for (const value of ['a', 'b', 'c']) await produce('t', [value], 1);
+  await done.promise;
+  expect(heard).toEqual(['a', 'b', 'c']);
+  ending.resolve();
+  await consumer.disconnect();
+});
+
+// Goal: one partition that cannot be read keeps nothing of the others back, and is not silent. Method: a batch whose checksum is right and whose records
+// are not, as a foreign client may write it, in the first of two partitions; and no time passes.
+describe('where the records of a partition cannot be read', () => {
+  beforeEach(async () => {
+    await topic('t', 2);
+    const records = finishBatch(builderOf(['x'.repeat(50)]));
+    records.fill(0xff, 70);
+    sealBatch(records, 0, records.length);
+    const channel = await cluster.connect();
+    const topicData = [{ name: 't', partitionData: [{ index: 0, records, incarnationId: undefined, log: undefined }] }];
+    const request = { transactionalId: null, acks: -1, timeoutMs: 1000, checksums: 'given', topicData } as const;
+    const { responses } = await channel.send('Produce', request);
+    expect(responses[0]?.partitionResponses[0]).toMatchObject({ errorCode: 0 });
+    await channel.close();
+    await produce('t', ['other'], 1);
+  });
+
+  test('others go on', async () => {
+    const consumer = timeless();
+    await consumer.assign(allOf(2));
+    const heard = deferred<string>();
+    await consumer.run({ eachMessage: async ({ message }) => heard.resolve(String(message.value)) });
+    expect(await heard.promise).toBe('other');
+    await consumer.disconnect();
+  });
+
+  test('the consumer says so in the end', async () => {
+    const retry = { initialRetryTime: 1, retries: 1, restartOnFailure: async () => false };
+    const consumer = kafka.consumer({ retry });
+    const crashed = deferred<Error>();
+    consumer.on(consumer.events.CRASH, ({ payload }) => crashed.resolve(payload.error));
+    await consumer.assign(allOf(2));
+    await consumer.run({ eachMessage: async () => {} });
+    expect(await crashed.promise).toMatchObject({
+      name: 'KafkaJSNumberOfRetriesExceeded',
+      cause: { type: 'CORRUPT_MESSAGE' },
+    });
+    await consumer.disconnect();
+  });
+});
+
+// Goal: what is refused of an earlier stay in a group does not end the present one (KAFKA-13563 and the like). Method: a commit
+// is on its way while its member is removed, and is refused once the consumer has joined anew.
+test('a commit of a member that is no more is refused, and the one that took its place stays', async () => {
+  await topic('t');
+  const sent = deferred<{ memberId: string }>();
+  const released = deferred();
+  let commits = 0;
+  const Client = kafkaOn({
+    runtime: cluster.runtime,
+    async connect() {
+      const channel = await cluster.connect();
+      return {
+        close: () => channel.close(),
+        async send(api, request, options) {
+          if (api === 'OffsetCommit' && ++commits === 1) {
+            sent.resolve(request as { memberId: string });
+            await released.promise;
+          }
+          return channel.send(api, request, options);
+        },
+      };
+    },
+  });
+  const consumer = new Client({ logLevel: logLevel.NOTHING }).consumer({ groupId: 'g', heartbeatInterval: 100 });
+  let revocations = 0;
+  let joined = deferred();
+  consumer.on(consumer.events.GROUP_JOIN, () => joined.resolve());
+  consumer.on(consumer.events.REBALANCING, () => {
+    revocations++;
+  });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+  joined = deferred();
+  const old = consumer.commitOffsets([{ topic: 't', partition: 0, offset: '1' }]).catch((error: unknown) => error);
+  const { memberId } = await sent.promise;
+  const channel = await cluster.connect();
+  await channel.send('LeaveGroup', { groupId: 'g', members: [{ memberId, groupInstanceId: null }] });
+  await joined.promise;
+  released.resolve();
+  expect(await old).toMatchObject({ type: 'UNKNOWN_MEMBER_ID' });
+  await consumer.commitOffsets([{ topic: 't', partition: 0, offset: '2' }]);
+  expect(await committed()).toMatchObject({ offset: '2' });
+  expect(revocations).toBe(1);
+  await channel.close();
+  await consumer.disconnect();
+});
+
+// Goal: a consumer that begins anew after a crash goes on behind what its handlers have finished, be there no group to remember
+// it, and loses nothing that was written meanwhile. Method: its handler fails once, at the second of three records.
+test.each(['0', '-1', '-2'])(
+  'one with an assignment (offset %s) that restarts goes on where it was',
+  async (offset) => {
+    await topic('t');
+    const retry = { initialRetryTime: 1, retries: 0 };
+    const consumer = kafka.consumer({ retry });
+    const seen: string[] = [];
+    const done = deferred();
+    await consumer.assign([{ topic: 't', partition: 0, offset }]);
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        const value = String(message.value);
+        seen.push(value);
+        if (value === 'b' && seen.length === 2) throw new Error('once');
+        if (value === 'c') done.resolve();
+      },
+    });
+    await produce('t', ['a', 'b', 'c']);
+    await done.promise;
+    expect(seen).toEqual(['a', 'b', 'b', 'c']);
+    await consumer.disconnect();
+  },
+);
+
+test('commits that nobody has waited for are done when the consumer is stopped', async () => {
+  await topic('t');
+  const consumer = await groupConsumer();
+  await consumer.run({ autoCommit: false, eachMessage: async () => {} });
+  const commits = ['1', '2', '3'].map((offset) => consumer.commitOffsets([{ topic: 't', partition: 0, offset }]));
+  await Promise.all([consumer.disconnect(), ...commits]);
+  expect(await committed()).toMatchObject({ offset: '3' });
 });
 
 test('pause right after a run that nobody awaits: nothing comes until it is resumed', async () => {

@@ -110,6 +110,60 @@ test('what does not fit is refused by name, and nothing is changed', async () =>
   await expect(into('nowhere', file!.log)).rejects.toMatchObject({ type: 'UNKNOWN_TOPIC_OR_PARTITION' });
 });
 
+// Goal: what a damaged head claims costs no more than one look at the file. Method: files that count what is read of them,
+// with a batch of 9 MiB, more than a request carries, between two small ones, and with a head that claims too much.
+describe('a segment is read once', () => {
+  /** Its bytes, and how many were read. */
+  function counted(parts: BlobPart[]): { readonly segment: Blob; read(): number } {
+    const segment = new Blob(parts);
+    const slice = segment.slice.bind(segment);
+    let bytes = 0;
+    segment.slice = (start = 0, end = segment.size) => {
+      bytes += Math.min(end, segment.size) - start;
+      return slice(start, end);
+    };
+    return { segment, read: () => bytes };
+  }
+
+  function claiming(size: number): Uint8Array<ArrayBuffer> {
+    const head = new Uint8Array(61);
+    new DataView(head.buffer).setInt32(8, size - 12);
+    head[16] = 2;
+    return head;
+  }
+
+  test('with a batch that is larger than a request', async () => {
+    const admin = kafka.admin();
+    const configEntries = ['max.message.bytes', 'segment.bytes'].map((name) => ({ name, value: '20000000' }));
+    await admin.createTopics({ topics: [{ topic: 'orders', configEntries }, { topic: 'copy' }] });
+    const producer = kafka.producer({ batchSize: 20_000_000 });
+    const values = [1, 9 * 2 ** 20, 1].map((size) => 'x'.repeat(size));
+    for (const value of values) await producer.send({ topic: 'orders', messages: [{ value }] });
+    const [file] = await filesOf('orders');
+    const { segment, read } = counted([file!.log]);
+    const imported = admin.importPartition({ topic: 'copy', partition: 0, segments: [segment] });
+    expect(await imported).toEqual({ low: '0', high: '3' });
+    expect(read()).toBeLessThan(3 * segment.size);
+    const copied = await readAll(kafka, 'copy');
+    expect(copied.map(({ value }) => value!.length)).toEqual(values.map(({ length }) => length));
+  });
+
+  test.each([
+    ['more than there is', 40 * 2 ** 20, 500_000_000],
+    ['more than any request carries', 200 * 2 ** 20, 150_000_000],
+  ])('whose head claims %s', async (_what, size, claimed) => {
+    const admin = kafka.admin();
+    await admin.createTopics({ topics: [{ topic: 'copy' }] });
+    const { segment, read } = counted([claiming(claimed), new Uint8Array(size)]);
+    const imported = admin.importPartition({ topic: 'copy', partition: 0, segments: [segment] });
+    await expect(imported).rejects.toMatchObject({
+      type: 'CORRUPT_MESSAGE',
+      message: `copy-0, byte 0 of the segment: expected a batch of at most ${Math.min(size + 61, 104_857_600)} bytes, found ${claimed}`,
+    });
+    expect(read()).toBe(8 * 2 ** 20);
+  });
+});
+
 test('the indexes are those of Kafka: last offset and position about every 4 KiB, greatest times', async () => {
   const producer = kafka.producer();
   await producer.connect();

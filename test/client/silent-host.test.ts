@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Consumer, type Kafka, type KafkaConfig, kafkaOn, logLevel } from '../../src/index.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { ApiName } from '../../src/protocol/requests.js';
@@ -88,6 +88,63 @@ test('a producer that is still answered sends all that is pending, however long 
   expect(await clock.elapsed(producer.disconnect())).toBeGreaterThan(30_000);
   const offsets = (await Promise.all(sends)).map(([answer]) => answer?.baseOffset);
   expect(offsets).toEqual(sends.map((_, i) => String(i + 1)));
+});
+
+// Goal: Kafka's delivery.timeout.ms: a send settles within it, wherever it waits, and what has failed for sure is not stored after
+// all. Method: a host that does not answer what sends wait for, and answers again once they have failed.
+describe('a send fails when its time is over', () => {
+  /** For an answer that says more. */
+  const GRACE_MS = 1_500;
+  const TIMEOUT = { type: 'REQUEST_TIMED_OUT' };
+  const messages = [{ value: 'x'.repeat(2000), partition: 0 }];
+
+  test.each([true, false])(
+    'while it is out, behind others, and waiting for room (request timeouts: %s)',
+    async (enforceRequestTimeout) => {
+      const kafka = open({ enforceRequestTimeout });
+      const producer = kafka.producer({ deliveryTimeout: 3_000, bufferMemory: 6_000, batchSize: 1_500 });
+      const send = () => producer.send({ topic: 'orders', messages });
+      await send();
+      isLost = (api) => api === 'Produce';
+      const sends = Array.from({ length: 20 }, send);
+      const settled = Promise.allSettled(sends);
+      expect(await clock.elapsed(settled)).toBeLessThan(3_000 + GRACE_MS + SLACK_MS);
+      const outcomes = (await settled).map((outcome) => (outcome as PromiseRejectedResult).reason);
+      expect(outcomes).toMatchObject(outcomes.map(() => TIMEOUT));
+      const unknown = outcomes.filter(({ outcomeUnknown }) => outcomeUnknown).length;
+      expect([unknown > 0, unknown < 20]).toEqual([true, true]);
+      isLost = () => false;
+      await clock.skip(60_000);
+      await using admin = kafka.admin();
+      expect(await admin.fetchTopicOffsets('orders')).toMatchObject([{ high: '1' }]);
+      if (!enforceRequestTimeout) return; // what is out for ever holds its partition up
+      const [next] = await send();
+      expect(next?.baseOffset).toBe('1');
+    },
+  );
+
+  test('while it waits for the partitions of its topic', async () => {
+    const producer = open().producer({ deliveryTimeout: 3_000 });
+    await producer.connect();
+    isLost = (api) => api === 'Metadata';
+    const sends = [0, 1].map(() => producer.send({ topic: 'orders', messages }).catch((error: unknown) => error));
+    expect(await clock.elapsed(Promise.all(sends))).toBeLessThan(3_000 + SLACK_MS);
+    expect(await Promise.all(sends)).toMatchObject([0, 1].map(() => ({ ...TIMEOUT, outcomeUnknown: false })));
+    isLost = () => false;
+    expect((await producer.send({ topic: 'orders', messages }))[0]?.baseOffset).toBe('0');
+  });
+});
+
+test('a producer that is disconnected fails what waits for room, too', async () => {
+  const producer = open().producer({ bufferMemory: 6_000, batchSize: 1_500 });
+  const send = () => producer.send({ topic: 'orders', messages: [{ value: 'x'.repeat(2000) }] });
+  await send();
+  isLost = (api) => api === 'Produce';
+  const settled = Promise.allSettled(Array.from({ length: 20 }, send));
+  await clock.elapsed(producer.disconnect());
+  expect(await clock.elapsed(settled)).toBe(0);
+  const names = (await settled).map((outcome) => (outcome as PromiseRejectedResult).reason.name);
+  expect(new Set(names)).toEqual(new Set(['KafkaJSConnectionError']));
 });
 
 test('a producer that nobody answers while it connects can be disconnected', async () => {

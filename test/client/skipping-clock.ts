@@ -17,7 +17,7 @@ export class SkippingClock implements Clock {
   }
 
   wallMs(): number {
-    return this.#real.wallMs() + this.#skippedMs;
+    return Math.floor(this.#real.wallMs() + this.#skippedMs);
   }
 
   monotonicMs(): number {

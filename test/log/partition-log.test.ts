@@ -128,6 +128,12 @@ describe('append', () => {
     ]);
   });
 
+  test('takes timestamps however far ahead, unless told: the clock may have been set back', async () => {
+    const { open, clock } = await leader();
+    const log = await open();
+    expect(await errorOf(log.append(batch([{ timestampMs: clock.nowMs + 1e12 }]), 'client'))).toBeUndefined();
+  });
+
   test('stamps append times that never fall where the topic asks for them', async () => {
     const { open, store, clock } = await leader();
     const log = await open({ topicConfig: { 'message.timestamp.type': 'LogAppendTime' } });

@@ -132,6 +132,10 @@ export interface ConsumerRunConfig<K = RecordBytes, V = RecordBytes> {
 
 export interface ConsumerSubscribeTopics {
   readonly topics: readonly (string | RegExp)[];
+  /**
+   * Where a group begins for which nothing is committed: at the beginning, or (default) at the end, which is committed at once
+   * unless `autoCommit` is false.
+   */
   readonly fromBeginning?: boolean;
 }
 

@@ -16,7 +16,7 @@ import { Connection } from '../connection.js';
 import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { isRetriable } from '../retry.js';
 import { assertTopicPartition, notRunning, offsetNumber, positionOf } from './arguments.js';
-import { type AssignedPosition, ConsumerSession, type SessionSettings } from './session.js';
+import { type AssignedPosition, ConsumerSession, type Place, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
 export interface ConsumerBody<K, V>
@@ -46,6 +46,8 @@ interface Life<K, V> {
   readonly ended: AbortController;
   /** Between a crash and the next start. */
   isWaiting: boolean;
+  /** Without a group: where it goes on after a crash. */
+  goesOn: Place | undefined;
 }
 
 /** What of a topic is paused: all its partitions but these, or none but these. */
@@ -166,7 +168,8 @@ export function makeConsumer<K, V>(
       return { topic, partition, position: positionOf(offset) };
     });
     assigned = positions;
-    await session?.assign(positions);
+    if (life !== undefined) life.goesOn = undefined;
+    await session?.assign({ positions });
   }
 
   async function run(given?: ConsumerRunConfig<K, V>): Promise<void> {
@@ -178,7 +181,7 @@ export function makeConsumer<K, V>(
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    const own = { config: runConfig, ended: new AbortController(), isWaiting: false };
+    const own: Life<K, V> = { config: runConfig, ended: new AbortController(), isWaiting: false, goesOn: undefined };
     life = own;
     const forget = onAbort(signal, () => void stop());
     onAbort(own.ended.signal, forget);
@@ -209,7 +212,7 @@ export function makeConsumer<K, V>(
       logger,
       instrumentation,
       settings,
-      reads: membership ?? assigned,
+      reads: membership ?? own.goesOn ?? { positions: assigned },
       sought,
       config: own.config,
       isPaused,
@@ -234,7 +237,9 @@ export function makeConsumer<K, V>(
     const { name, message, stack } = failure;
     const { retryCount, retryTime = retry.initialRetryTime } = failure as Partial<KafkaJSNumberOfRetriesExceeded>;
     logger.error(`Crash: ${name}: ${message}`, { groupId, retryCount, stack });
+    const before = assigned;
     await dead.stop();
+    if (assigned === before) own.goesOn = dead.place() ?? own.goesOn;
     if (session === dead) session = undefined;
     instrumentation.emit(CONSUMER_EVENTS.STOP);
     own.isWaiting = true;

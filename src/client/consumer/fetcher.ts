@@ -145,6 +145,11 @@ export class Fetcher<K, V> {
     this.#pump();
   }
 
+  /** Whose positions these are, once that is known. */
+  get incarnationId(): string | undefined {
+    return typeof this.#incarnationId === 'string' ? this.#incarnationId : undefined;
+  }
+
   slot(partition: TopicPartition): PartitionSlot<K, V> | undefined {
     return this.#slots.get(topicPartitionText(partition));
   }
@@ -242,7 +247,9 @@ export class Fetcher<K, V> {
 
   /** Fetches for all partitions that want data and have no fetch under way. */
   #pump(): void {
-    if (this.#stopped.signal.aborted || this.#bufferedBytes > this.#options.maxBytes) return;
+    // While somebody waits, what is buffered is of paused or busy partitions, and no reason to let the others starve.
+    const isFull = this.#bufferedBytes > this.#options.maxBytes && this.#takers.length === 0;
+    if (this.#stopped.signal.aborted || isFull) return;
     const nowMs = this.#options.connection.runtime.clock.monotonicMs();
     const wanting: PartitionSlot<K, V>[] = [];
     for (const slot of this.#slots.values()) {
@@ -368,8 +375,6 @@ export class Fetcher<K, V> {
     version: number,
     answer: FetchResponse['responses'][number]['partitions'][number],
   ): Promise<boolean> {
-    slot.failures = 0;
-    if (answer.records.length === 0) return false;
     const { topic, partition } = slot;
     const { keySerde, valueSerde, encryption } = this.#options;
     const fetchOffset = slot.position as number;
@@ -381,6 +386,7 @@ export class Fetcher<K, V> {
       encryption,
       abortedTransactions: answer.abortedTransactions,
     });
+    slot.failures = 0;
     if (!isCurrent({ slot, version }) || nextOffset === fetchOffset) return false;
     slot.position = nextOffset;
     slot.goesOn = true;
@@ -398,10 +404,14 @@ export class Fetcher<K, V> {
     return true;
   }
 
-  /** Others go on where one partition needs another key; with nothing else to read, it is the end. */
-  #unreadable(slot: PartitionSlot<K, V>, version: number, error: unknown): false {
-    if (!(error instanceof KafkaJSNonRetriableError)) throw error;
+  /** Others go on where one partition cannot be read. Where it needs another key and nothing else is to read, it is the end. */
+  #unreadable(slot: PartitionSlot<K, V>, version: number, failure: unknown): false {
     if (!isCurrent({ slot, version })) return false;
+    const error = toKafkaJSError(failure);
+    if (!(error instanceof KafkaJSNonRetriableError)) {
+      this.#failed([slot], error);
+      return false;
+    }
     slot.unreadable = true;
     this.#options.onUnreadable(slot, error);
     if ([...this.#slots.values()].every(({ unreadable }) => unreadable)) this.#options.onFailure(error);

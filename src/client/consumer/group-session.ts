@@ -1,4 +1,4 @@
-import { errorOf, KafkaError, type KafkaErrorName } from '../../protocol/errors.js';
+import { errorOf, KafkaError } from '../../protocol/errors.js';
 import type { OffsetCommitRequest, PartitionGap } from '../../protocol/requests.js';
 import type { TopicPartition } from '../../protocol/topic-partition.js';
 import type { Assigner, GroupMember, GroupMemberAssignment, Offsets } from '../api/consumer.js';
@@ -12,7 +12,7 @@ import type { Instrumentation } from '../instrumentation.js';
 import { isRetriable } from '../retry.js';
 import type { Position } from './arguments.js';
 import { AssignerProtocol } from './assigner-protocol.js';
-import { GroupMembership, type JoinedGroup } from './membership.js';
+import { GroupMembership, isRefusal, type JoinedGroup } from './membership.js';
 import type { OffsetToCommit } from './offsets.js';
 import type { AssignedPosition } from './session.js';
 
@@ -21,6 +21,8 @@ export interface Committed {
   readonly committed: number;
   /** In which it is. */
   readonly log?: number | undefined;
+  /** The group begins where the partition ends now. */
+  readonly beginsAtEnd?: boolean;
 }
 
 /** What a group does with the session that it belongs to. */
@@ -126,9 +128,14 @@ export class GroupSession {
     return this.#membership.heartbeatIfDue();
   }
 
-  /** A request of the present generation was refused by the coordinator. True where that is ours to deal with. */
-  refused(error: KafkaErrorName): boolean {
-    return this.#membership.refused(error);
+  /** The coordinator knows nothing of this member any more. */
+  forgotten(): void {
+    this.#membership.refused('UNKNOWN_MEMBER_ID');
+  }
+
+  /** Whether a commit failed because it was refused: then the group joins anew. */
+  isRefused(error: unknown): boolean {
+    return error instanceof KafkaJSProtocolError && isRefusal(error.type);
   }
 
   /** Where to begin where nothing is committed, or what was is gone. */
@@ -139,7 +146,8 @@ export class GroupSession {
   /** Sends a commit for the present generation; `topics` are the same offsets in KafkaJS's form. */
   async commit(offsets: readonly OffsetToCommit[], { topics }: Offsets): Promise<void> {
     const { connection, retry, groupId, groupInstanceId, instrumentation } = this.#options;
-    const { memberId, generationId } = this.#membership.member;
+    const { member } = this.#membership;
+    const { memberId, generationId } = member;
     const request = {
       groupId,
       memberId,
@@ -154,7 +162,7 @@ export class GroupSession {
         if (error !== undefined) throw error;
       });
     } catch (error) {
-      if (error instanceof KafkaJSProtocolError) this.refused(error.type);
+      if (error instanceof KafkaJSProtocolError) this.#membership.refused(error.type, member);
       throw error;
     }
     const payload = { groupId, memberId, groupGenerationId: generationId, topics };
@@ -262,10 +270,10 @@ export class GroupSession {
     this.#mayBeBack = false;
     const [incarnationId, committed] = await Promise.all([this.#host.incarnation(), this.#fetchCommitted(partitions)]);
     const positioned = await this.#host.lookUp(
-      committed.map((entry) => ({
-        ...entry,
-        position: entry.committed >= 0 ? entry.committed : this.resetPosition(entry.topic),
-      })),
+      committed.map((entry) => {
+        const position = entry.committed >= 0 ? entry.committed : this.resetPosition(entry.topic);
+        return { ...entry, position, beginsAtEnd: position === 'latest' };
+      }),
     );
     if (!this.#host.isRunning()) return;
     this.#host.adopt(positioned, incarnationId);

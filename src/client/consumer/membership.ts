@@ -18,6 +18,11 @@ const REFUSALS: ReadonlySet<KafkaErrorName | undefined> = new Set<KafkaErrorName
   'UNKNOWN_MEMBER_ID',
 ]);
 
+/** The coordinator does not take it from this member: the group deals with that, by joining anew. */
+export function isRefusal(error: KafkaErrorName): boolean {
+  return REFUSALS.has(error);
+}
+
 interface Member {
   readonly memberId: string;
   readonly generationId: number;
@@ -93,11 +98,11 @@ export class GroupMembership {
     this.#dispatch({ type: 'RejoinWanted' });
   }
 
-  /** A request of the present generation was refused by the coordinator. True where that is ours to deal with. */
-  refused(error: KafkaErrorName): boolean {
-    if (!REFUSALS.has(error)) return false;
-    if (this.isStable) this.#dispatch({ type: 'Refused', error });
-    return true;
+  /** A request of that member was refused by the coordinator. What another one was refused since says nothing of this one. */
+  refused(error: KafkaErrorName, { memberId, generationId }: Member = this.member): void {
+    const { member } = this;
+    const isOurs = memberId === member.memberId && generationId === member.generationId;
+    if (isOurs && this.isStable && isRefusal(error)) this.#dispatch({ type: 'Refused', error });
   }
 
   /**

@@ -221,27 +221,29 @@ export async function readMessages<K, V>(
       nextOffset = lastOffsetOf(header) + 1;
       if (isAborted(header, chunk, at) || isControl(header)) continue;
       const isPlain = compressionOf(header) === 0;
-      let cursor: RecordCursor;
+      const count = messages.length;
       try {
-        if (isPlain) cursor = new RecordCursor(chunk, at, header);
-        else cursor = new RecordCursor(await unpacked(chunk, at, header, context.encryption));
+        const cursor = isPlain
+          ? new RecordCursor(chunk, at, header)
+          : new RecordCursor(await unpacked(chunk, at, header, context.encryption));
+        const { bytes } = cursor;
+        const { recordCount } = cursor.header;
+        const places: RecordPlaces = new Int32Array(PLACES * recordCount);
+        const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header, places);
+        const timestampsMs = new Float64Array(recordCount);
+        const headers: (readonly RecordHeader[])[] = [];
+        const { attributes } = header;
+        const source: MessageSource<K, V> = { ...context, bytes, texts, attributes, timestampsMs, places, headers };
+        for (let index = 0; cursor.next(); index++) {
+          notePlaces(places, index, cursor);
+          timestampsMs[index] = cursor.timestampMs;
+          headers.push(headersOf(cursor));
+          if (cursor.offset >= before) messages.push(new StoredMessage(source, index, cursor.offset));
+        }
       } catch (error) {
-        if (before > fetchOffset) return { messages, nextOffset: before }; // what is readable comes first
-        throw error;
-      }
-      const { bytes } = cursor;
-      const { recordCount } = cursor.header;
-      const places: RecordPlaces = new Int32Array(PLACES * recordCount);
-      const texts = new ValueTexts(bytes, isPlain ? at : 0, cursor.header, places);
-      const timestampsMs = new Float64Array(recordCount);
-      const headers: (readonly RecordHeader[])[] = [];
-      const { attributes } = header;
-      const source: MessageSource<K, V> = { ...context, bytes, texts, attributes, timestampsMs, places, headers };
-      for (let index = 0; cursor.next(); index++) {
-        notePlaces(places, index, cursor);
-        timestampsMs[index] = cursor.timestampMs;
-        headers.push(headersOf(cursor));
-        if (cursor.offset >= before) messages.push(new StoredMessage(source, index, cursor.offset));
+        if (before <= fetchOffset) throw error;
+        messages.length = count; // what is readable comes first
+        return { messages, nextOffset: before };
       }
     }
   }

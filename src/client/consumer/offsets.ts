@@ -67,6 +67,12 @@ export class OffsetStore {
     this.#resolvedCount += count;
   }
 
+  /** How far a partition is processed, by `topicPartitionText`; undefined: nothing of it is. */
+  processed(key: string): Pick<Entry, 'resolved' | 'log'> | undefined {
+    const entry = this.#entries.get(key);
+    return entry === undefined || entry.resolved < 0 ? undefined : entry;
+  }
+
   /** Forgets how far a partition was processed (a seek); what is committed stays. */
   forget(partition: TopicPartition): void {
     const entry = this.#entries.get(topicPartitionText(partition));
@@ -106,6 +112,11 @@ export class OffsetStore {
   /** Commits exactly these. */
   async commitOffsets(offsets: readonly OffsetToCommit[]): Promise<void> {
     await this.#commits.run(() => this.#commitNow(offsets));
+  }
+
+  /** Resolves once no commit is under way. */
+  idle(): Promise<void> {
+    return this.#commits.idle();
   }
 
   async #commitNow(offsets: readonly OffsetToCommit[]): Promise<void> {

@@ -10,7 +10,7 @@ import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEve
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { Connection } from '../connection.js';
-import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
+import { KafkaJSNonRetriableError, toKafkaJSError } from '../errors.js';
 import { KafkaJSGapError } from '../gap-error.js';
 import type { Instrumentation } from '../instrumentation.js';
 import type { Position } from './arguments.js';
@@ -22,6 +22,13 @@ import { RunLoop } from './run-loop.js';
 
 export interface AssignedPosition extends TopicPartition {
   readonly position: Position;
+}
+
+/** Where reading goes on. */
+export interface Place {
+  readonly positions: readonly (AssignedPosition & Pick<OffsetToCommit, 'log'>)[];
+  /** The data that they are of. */
+  readonly incarnationId?: string | undefined;
 }
 
 export interface SessionSettings<K, V> {
@@ -44,7 +51,7 @@ interface SessionOptions<K, V> {
   readonly logger: Logger;
   readonly instrumentation: Instrumentation<ConsumerEvents>;
   /** What is read: as a member of a group, or by explicit choice. */
-  readonly reads: NewGroupSession | readonly AssignedPosition[];
+  readonly reads: NewGroupSession | Place;
   /** What was sought while nothing was assigned: the next assignment begins there, and empties it. */
   readonly sought: Map<string, AssignedPosition>;
   readonly settings: SessionSettings<K, V>;
@@ -67,6 +74,8 @@ export class ConsumerSession<K, V> {
   readonly #stopping = new AbortController();
   readonly #autoCommit: boolean;
   #assignmentId = 0;
+  /** Where reading began, or was sent to since: by `topicPartitionText`. */
+  readonly #begins = new Map<string, Position>();
   /** What was assigned last, also while the group shares out anew. */
   adopted: readonly TopicPartition[] = [];
   #running = true;
@@ -81,7 +90,7 @@ export class ConsumerSession<K, V> {
       connection,
       retry,
       ...settings,
-      resetPosition: (topic) => this.#group?.resetPosition(topic) ?? 'earliest',
+      resetPosition: (topic) => this.#resetPosition(topic),
       onFetchStart: () => instrumentation.emit(CONSUMER_EVENTS.FETCH_START, { nodeId: BROKER_ID }),
       onFetch: (result) => {
         instrumentation.emit(CONSUMER_EVENTS.FETCH, { ...result, nodeId: BROKER_ID });
@@ -96,7 +105,10 @@ export class ConsumerSession<K, V> {
         const payload = { topic, partition, offset: String(position), highWatermark: String(highWatermark) };
         instrumentation.emit(CONSUMER_EVENTS.PARTITION_EOF, payload satisfies EndEventPayload);
       },
-      onMadeAnew: (slot) => this.#offsets.forgetLog(slot),
+      onMadeAnew: (slot) => {
+        this.#offsets.forgetLog(slot);
+        this.#begins.set(topicPartitionText(slot), this.#resetPosition(slot.topic));
+      },
       onDataLost: () => this.#dataLost(),
     });
     this.#offsets = new OffsetStore({
@@ -150,15 +162,19 @@ export class ConsumerSession<K, V> {
   }
 
   /** Reads exactly these from now on. */
-  async assign(partitions: readonly AssignedPosition[]): Promise<void> {
-    if (this.#assignmentId === 0 && partitions.every(({ position }) => typeof position === 'number')) {
+  async assign({ positions: partitions, incarnationId: known }: Place): Promise<void> {
+    if (
+      known === undefined &&
+      this.#assignmentId === 0 &&
+      partitions.every(({ position }) => typeof position === 'number')
+    ) {
       // Asked behind the first fetch: what is cleared before the answer was cleared before the positions were given.
       const { promise, resolve } = deferred<string>();
       this.#adopt(partitions, promise);
       return resolve(await this.#incarnation()); // else the session ends, with what was fetched
     }
     const [incarnationId, positioned] = await Promise.all([this.#incarnation(), this.#lookUp(partitions)]);
-    if (this.#running) this.#adopt(positioned, incarnationId);
+    if (this.#running) this.#adopt(positioned, known ?? incarnationId);
   }
 
   seek(target: AssignedPosition): void {
@@ -166,6 +182,7 @@ export class ConsumerSession<K, V> {
     const slot = this.#fetcher.slot(target);
     if (slot === undefined) return;
     this.#fetcher.seek(slot, position);
+    this.#begins.set(topicPartitionText(target), position);
     this.#offsets.forget(target);
     if (typeof position !== 'number') return;
     this.#offsets.resolve(slot, position, 0);
@@ -184,6 +201,17 @@ export class ConsumerSession<K, V> {
     return Array.from(this.#fetcher.slots, ({ topic, partition }) => ({ topic, partition })).sort((a, b) =>
       a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
     );
+  }
+
+  /** Where another session with this assignment goes on; undefined: nothing was assigned. */
+  place(): Place | undefined {
+    if (this.#assignmentId === 0) return undefined;
+    const positions = this.adopted.map(({ topic, partition }) => {
+      const key = topicPartitionText({ topic, partition });
+      const { resolved, log } = this.#offsets.processed(key) ?? {};
+      return { topic, partition, log, position: resolved ?? this.#begins.get(key) ?? 'earliest' };
+    });
+    return { positions, incarnationId: this.#fetcher.incarnationId };
   }
 
   async commitOffsets(offsets: readonly OffsetToCommit[]): Promise<void> {
@@ -233,7 +261,10 @@ export class ConsumerSession<K, V> {
     }));
   }
 
-  /** Handlers finish the record they are at; what they finished is committed unless it is somebody else's by now. */
+  /**
+   * Handlers finish the record they are at; what they finished is committed unless it is somebody else's by now, or the user's to
+   * commit: such commits that are under way are waited for.
+   */
   async #giveUp(commits: boolean): Promise<void> {
     const { connection, settings, runtime, logger } = this.#options;
     this.#fetcher.assign(this.#assignmentId, []);
@@ -241,10 +272,9 @@ export class ConsumerSession<K, V> {
     const timeout = runtime.clock.sleep(settings.rebalanceTimeoutMs, limit.signal).catch(() => {});
     await Promise.race([this.#runLoop.idle(), timeout]);
     limit.abort();
-    if (commits && this.#autoCommit) {
-      const answered = this.#offsets
-        .commit()
-        .catch((error) => logger.warn('Offsets were not committed', { error: String(error) }));
+    if (commits) {
+      const committed = this.#autoCommit ? this.#offsets.commit() : this.#offsets.idle();
+      const answered = committed.catch((error) => logger.warn('Offsets were not committed', { error: String(error) }));
       await abortable(answered, this.#stopping.signal).catch(() => connection.lastAnswer(answered)); // stopped
     }
     this.#offsets.assign(++this.#assignmentId, []);
@@ -258,15 +288,32 @@ export class ConsumerSession<K, V> {
     const { isPaused, sought } = this.#options;
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.adopted = adopted;
+    for (const entry of adopted) this.#begins.set(topicPartitionText(entry), entry.position);
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
+    if (this.#autoCommit) this.#commitBegins(adopted);
     for (const entry of sought.values()) this.seek(entry);
     sought.clear();
   }
 
+  /**
+   * A group that begins at the end begins there for good, as with Kafka's auto-commit: whoever gets the partition next would else
+   * begin at its end of then, and what is written meanwhile be nobody's.
+   */
+  #commitBegins(partitions: readonly (AssignedPosition & Partial<Committed>)[]): void {
+    const begins = partitions.filter(({ beginsAtEnd }) => beginsAtEnd);
+    if (begins.length === 0) return;
+    for (const { position, ...partition } of begins) {
+      const slot = this.#fetcher.slot(partition);
+      if (slot !== undefined && typeof position === 'number') this.#offsets.resolve(slot, position, 0);
+    }
+    const { logger } = this.#options;
+    this.#offsets.commit().catch((error) => logger.debug('Begins were not committed', { error: String(error) })); // as yet
+  }
+
   #commitSoon(): void {
     this.#offsets.commit().catch((error) => {
-      if (error instanceof KafkaJSProtocolError && this.#group?.refused(error.type)) return; // it joins again
+      if (this.#group?.isRefused(error)) return; // it joins again
       if (this.#running) this.#crash(error);
     });
   }
@@ -289,10 +336,14 @@ export class ConsumerSession<K, V> {
     this.#options.logger.warn('The stored data was cleared: going on with what was written since');
     if (this.#group !== undefined) {
       this.#fetcher.assign(this.#assignmentId, []);
-      this.#group.refused('UNKNOWN_MEMBER_ID');
+      this.#group.forgotten();
       return;
     }
-    for (const slot of [...this.#fetcher.slots]) this.#fetcher.seek(slot, 'earliest');
+    for (const { topic, partition } of [...this.#fetcher.slots]) this.seek({ topic, partition, position: 'earliest' });
+  }
+
+  #resetPosition(topic: string): Position {
+    return this.#group?.resetPosition(topic) ?? 'earliest';
   }
 
   #gap(

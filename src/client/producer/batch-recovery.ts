@@ -179,7 +179,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
       };
     });
     for (const { parts } of pieces) for (const { send } of parts) send.addBatch();
-    for (const { send } of batch.parts) send.succeed(undefined);
+    for (const { send } of batch.parts) send.succeed();
     return pieces;
   }
 

@@ -4,7 +4,10 @@ import type { RecordMetadata } from '../api/producer.js';
 /** One call of `send` on its way: it is done when all batches that hold records of it are. */
 export class PendingSend {
   readonly #outcome: Deferred<RecordMetadata[]> = deferred();
-  readonly #results: RecordMetadata[] = [];
+  /** Where it had to wait before it came into batches: when its time is over. */
+  deadlineMs: number = Number.POSITIVE_INFINITY;
+  /** By partition: what was acknowledged first. */
+  readonly #results = new Map<object, RecordMetadata>();
   /** One more than the batches still out, until `allAdded`: a batch may be done before the last record is in one. */
   #open = 1;
 
@@ -20,11 +23,9 @@ export class PendingSend {
     this.#close();
   }
 
-  /** A batch with records of this send was acknowledged; `baseOffset` is that of the first of them. */
-  succeed(result: RecordMetadata | undefined): void {
-    if (result !== undefined && !this.#results.some((known) => isSamePartition(known, result))) {
-      this.#results.push(result);
-    }
+  /** A batch with records of this send was acknowledged; `baseOffset` is that of the first of them. `place` is their partition. */
+  succeed(place?: object, result?: RecordMetadata): void {
+    if (place && result && !this.#results.has(place)) this.#results.set(place, result);
     this.#close();
   }
 
@@ -35,10 +36,6 @@ export class PendingSend {
   }
 
   #close(): void {
-    if (--this.#open === 0) this.#outcome.resolve(this.#results);
+    if (--this.#open === 0) this.#outcome.resolve([...this.#results.values()]);
   }
-}
-
-function isSamePartition(a: RecordMetadata, b: RecordMetadata): boolean {
-  return a.partition === b.partition && a.topicName === b.topicName;
 }

@@ -3,7 +3,7 @@ import type { Acks } from '../../protocol/requests.js';
 import { isInternalTopic } from '../../protocol/topic-partition.js';
 import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { NewRecordHeader } from '../../record/record.js';
-import { abortable } from '../../util/signal.js';
+import { abortable, linkedController, OVER } from '../../util/signal.js';
 import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
 import type {
   ICustomPartitioner,
@@ -16,6 +16,7 @@ import type {
 import { assertNumbers } from '../assert-numbers.js';
 import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
+import { Deadlines } from '../deadlines.js';
 import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
 import { orderByPartition } from './order-by-partition.js';
@@ -72,6 +73,10 @@ export function makeProducer<K, V>(
     maxAgeMs: config.metadataMaxAge ?? DEFAULT_METADATA_MAX_AGE_MS,
     allowAutoTopicCreation: config.allowAutoTopicCreation ?? true,
   });
+  const { linger = 0 } = config;
+  const deliveryTimeoutMs =
+    config.deliveryTimeout ?? Math.max(DEFAULT_DELIVERY_TIMEOUT_MS, linger + DEFAULT_PRODUCE_TIMEOUT_MS);
+  const deadlines = new Deadlines(runtime.deadlineClock ?? runtime.clock);
   const bufferBytes = config.bufferMemory ?? DEFAULT_BUFFER_BYTES;
   const keyPartitioner = keyPartitionerOf(createPartitioner);
   const preparation: Preparation<K, V> = {
@@ -96,9 +101,7 @@ export function makeProducer<K, V>(
     accumulator = new RecordAccumulator({
       runtime,
       batchSize: config.batchSize ?? DEFAULT_BATCH_BYTES,
-      deliveryTimeoutMs:
-        config.deliveryTimeout ??
-        Math.max(DEFAULT_DELIVERY_TIMEOUT_MS, (config.linger ?? 0) + DEFAULT_PRODUCE_TIMEOUT_MS),
+      deliveryTimeoutMs,
       identity: () => identity,
       onReady: () => sender.batchReady(),
       onFailure: (batch, error) => sender.failed(batch, error),
@@ -109,7 +112,8 @@ export function makeProducer<K, V>(
       accumulator,
       retry,
       maxInFlightRequests: Math.min(config.maxInFlightRequests ?? MAX_IN_FLIGHT_REQUESTS, MAX_IN_FLIGHT_REQUESTS),
-      lingerMs: config.linger ?? 0,
+      lingerMs: linger,
+      deadlines,
       logger,
       renewIdentity,
       encryption,
@@ -179,6 +183,7 @@ export function makeProducer<K, V>(
       left = accumulator.bytes + outstanding.size;
     }
     status = 'disconnected';
+    deadlines.clear();
     sender.close(new KafkaJSConnectionError('Connection closed: the producer was disconnected before an answer came'));
     await connection.close();
     instrumentation.emit(PRODUCER_EVENTS.DISCONNECT);
@@ -245,11 +250,19 @@ export function makeProducer<K, V>(
     topicMessages: readonly TopicMessages<K, V>[],
     send: PendingSend,
     settings: BatchSettings,
-    signal: AbortSignal | undefined,
+    aborted: AbortSignal | undefined,
   ): Promise<void> {
     const topics = topicMessages.map(({ topic }) => topic);
     const before = topics.flatMap((topic) => waiting.get(topic) ?? []);
     const { life } = connection;
+    const limit = linkedController(aborted);
+    const { signal } = limit;
+    send.deadlineMs = runtime.clock.monotonicMs() + deliveryTimeoutMs;
+    const drop = deadlines.add(deliveryTimeoutMs, () => {
+      const text = `a send to ${topics.join()} was not taken in within the delivery timeout, for want of partitions or of room`;
+      const error = new KafkaError('REQUEST_TIMED_OUT', text);
+      limit.abort(new KafkaJSProtocolError(error, { outcomeUnknown: false }));
+    });
     const turn = (async () => {
       await Promise.allSettled(before);
       signal?.throwIfAborted();
@@ -268,7 +281,12 @@ export function makeProducer<K, V>(
       for (const topic of topics) if (waiting.get(topic) === turn) waiting.delete(topic);
     };
     turn.then(forget, forget);
-    await abortable(turn, signal); // the turn itself stays: who comes behind it still waits for those ahead of it
+    try {
+      await abortable(turn, signal); // the turn itself stays: who comes behind it still waits for those ahead of it
+    } finally {
+      drop();
+      limit.abort(OVER);
+    }
   }
 
   /** A partition beyond the known ones may be a new one: then the topic is asked for again. */

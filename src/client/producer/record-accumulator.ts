@@ -57,6 +57,8 @@ export interface ClosedBatch {
   retryAtMs: number;
   /** An attempt ended without an answer, so the batch may be in the log. */
   inDoubt: boolean;
+  /** Its deadline is over, and whoever waited has heard of it. */
+  isOverdue: boolean;
 }
 
 /** The batches of one partition: one open, those closed in order, those in flight in order. */
@@ -85,6 +87,7 @@ interface OpenBatch {
   readonly settings: BatchSettings;
   readonly parts: BatchPart[];
   readonly openedAtMs: number;
+  deadlineMs: number;
 }
 
 /** Records of one partition. */
@@ -162,7 +165,9 @@ export class RecordAccumulator {
     settings: BatchSettings,
   ): number {
     if (queue.open !== undefined && !isSame(queue.open.settings, settings)) this.close(queue);
-    const { builder, parts } = queue.open ?? this.#open(queue, settings);
+    const open = queue.open ?? this.#open(queue, settings);
+    const { builder, parts } = open;
+    open.deadlineMs = Math.min(open.deadlineMs, send.deadlineMs);
     const first = builder.recordCount;
     const count = builder.appendMany(recordAt, from, to);
     if (count > 0 && parts[parts.length - 1]?.send !== send) {
@@ -193,7 +198,7 @@ export class RecordAccumulator {
       parts: open.parts,
       recordCount,
       ordinal: queue.nextOrdinal++,
-      deadlineMs: open.openedAtMs + this.#options.deliveryTimeoutMs,
+      deadlineMs: open.deadlineMs,
       bytes,
       builder: open.builder,
       baseSequence,
@@ -202,6 +207,7 @@ export class RecordAccumulator {
       countedRetries: 0,
       retryAtMs: 0,
       inDoubt: false,
+      isOverdue: false,
     };
     this.#bytes += bytes.length;
     queue.closed.push(batch);
@@ -275,7 +281,8 @@ export class RecordAccumulator {
     const builder =
       this.#builders.pop() ?? new RecordBatchBuilder({ maxBytes, capacity: this.#wasFull ? maxBytes : 0 });
     const openedAtMs = this.#options.runtime.clock.monotonicMs();
-    const open: OpenBatch = { builder, settings, parts: [], openedAtMs };
+    const deadlineMs = openedAtMs + this.#options.deliveryTimeoutMs;
+    const open: OpenBatch = { builder, settings, parts: [], openedAtMs, deadlineMs };
     queue.open = open;
     this.#active.add(queue);
     return open;

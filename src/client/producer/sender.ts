@@ -8,6 +8,7 @@ import type { Logger } from '../api/logger.js';
 import { LazyPart } from '../client-front.js';
 import type { ClientParts } from '../client-parts.js';
 import type { Connection } from '../connection.js';
+import type { Deadlines } from '../deadlines.js';
 import { type KafkaJSError, KafkaJSProtocolError, toKafkaJSError } from '../errors.js';
 import { isRetriable } from '../retry.js';
 import type { BatchRecovery } from './batch-recovery.js';
@@ -33,6 +34,9 @@ const EAGER_BYTES = 2 ** 18;
  */
 const ANSWER_TURNS = 24;
 
+/** Behind its deadline an answer is waited for so much longer: it says more, and the longest that a broker holds back takes a second. */
+const GRACE_MS = 1_500;
+
 interface SenderOptions {
   readonly connection: Connection;
   readonly accumulator: RecordAccumulator;
@@ -45,6 +49,7 @@ interface SenderOptions {
   /** A partition moved or vanished: what is known of its topic is old. */
   readonly onStaleTopic: (topic: string) => void;
   readonly encryption: EncryptionConfig | undefined;
+  readonly deadlines: Deadlines;
   readonly loadRecovery: NonNullable<ClientParts['recovery']>;
 }
 
@@ -69,6 +74,9 @@ export class Sender {
   #drainDue = false;
   #flushing = 0;
   #timer: { atMs: number; controller: AbortController } | undefined;
+  /** When it is looked next at what is overdue. */
+  #lookAtMs = Number.POSITIVE_INFINITY;
+  #dropLook = (): void => {};
   #closed = false;
   #prepared = false;
 
@@ -182,13 +190,10 @@ export class Sender {
     const batch = queue.closed[0];
     if (batch === undefined || batch.preparing || batch.retryAtMs > nowMs) return undefined;
     const oldest = queue.inFlight[0];
-    if (nowMs >= batch.deadlineMs && oldest === undefined) {
+    if (nowMs >= batch.deadlineMs) {
+      if (oldest !== undefined) return undefined;
       queue.closed.shift();
-      const text = `${describeBatch(batch)} was not acknowledged within the delivery timeout`;
-      this.#fail(
-        batch,
-        new KafkaJSProtocolError(new KafkaError('REQUEST_TIMED_OUT', text), { outcomeUnknown: batch.inDoubt }),
-      );
+      this.#fail(batch, overdue(batch, batch.inDoubt));
       this.wake();
       return undefined;
     }
@@ -224,7 +229,7 @@ export class Sender {
       timeoutMs,
       topicData: topicData(batches),
     };
-    if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed(undefined);
+    if (acks === 0) for (const batch of batches) for (const { send } of batch.parts) send.succeed();
     let failures: Failure[];
     try {
       const response = await this.#options.connection.request('Produce', request, { waitMs: timeoutMs });
@@ -268,7 +273,7 @@ export class Sender {
       }
       this.#done(batch);
       for (const { send, first } of batch.parts) {
-        send.succeed({
+        send.succeed(batch.queue, {
           topicName: batch.queue.topic,
           partition: batch.queue.partition,
           errorCode: 0,
@@ -339,14 +344,41 @@ export class Sender {
     this.#options.accumulator.release(batch);
   }
 
-  /** One timer for the nearest end of a linger, back-off or deadline. */
+  /** Whoever waits hears that the time is over, also while a batch is out, or behind others that are: it stays in its place. */
+  #lookAtOverdue(): void {
+    const { accumulator } = this.#options;
+    const nowMs = this.#runtime.clock.monotonicMs();
+    this.#lookAtMs = Number.POSITIVE_INFINITY;
+    for (const queue of accumulator.active) {
+      if (queue.open !== undefined && queue.open.deadlineMs <= nowMs) accumulator.close(queue);
+      const { inFlight, closed } = queue;
+      for (const batch of [...inFlight, ...closed]) {
+        if (batch.deadlineMs > nowMs || batch.isOverdue) continue;
+        batch.isOverdue = true;
+        const error = overdue(batch, batch.inDoubt || inFlight.includes(batch));
+        for (const { send } of batch.parts) send.fail(error);
+      }
+    }
+    this.wake();
+  }
+
+  /** One timer for the nearest end of a linger or back-off, and one deadline. */
   #setTimer(nowMs: number): void {
     let atMs = Number.POSITIVE_INFINITY;
-    for (const { open, closed } of this.#options.accumulator.active) {
+    let lookAtMs = Number.POSITIVE_INFINITY;
+    for (const { open, closed, inFlight } of this.#options.accumulator.active) {
+      for (const next of [inFlight.find(isInTime), closed.find(isInTime), open]) {
+        if (next !== undefined) lookAtMs = Math.min(lookAtMs, next.deadlineMs);
+      }
       if (open !== undefined && this.#options.lingerMs > 0)
         atMs = Math.min(atMs, open.openedAtMs + this.#options.lingerMs);
       const head = closed[0];
       if (head !== undefined && head.retryAtMs > nowMs) atMs = Math.min(atMs, head.retryAtMs);
+    }
+    if (lookAtMs < this.#lookAtMs) {
+      this.#dropLook();
+      this.#lookAtMs = lookAtMs;
+      this.#dropLook = this.#options.deadlines.add(lookAtMs + GRACE_MS - nowMs, () => this.#lookAtOverdue());
     }
     if (atMs <= nowMs || atMs === Number.POSITIVE_INFINITY || (this.#timer !== undefined && this.#timer.atMs <= atMs))
       return;
@@ -369,6 +401,15 @@ async function passed(turns: number): Promise<void> {
 
 function canGoTogether({ settings: a }: ClosedBatch, { settings: b }: ClosedBatch): boolean {
   return a.acks === b.acks && a.timeoutMs === b.timeoutMs;
+}
+
+function isInTime({ isOverdue }: ClosedBatch): boolean {
+  return !isOverdue;
+}
+
+function overdue(batch: ClosedBatch, outcomeUnknown: boolean): KafkaJSProtocolError {
+  const text = `${describeBatch(batch)} was not acknowledged within the delivery timeout`;
+  return new KafkaJSProtocolError(new KafkaError('REQUEST_TIMED_OUT', text), { outcomeUnknown });
 }
 
 type ProduceAnswer = ProduceResponse['responses'][number]['partitionResponses'][number];
