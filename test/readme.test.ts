@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
 import { type Kafka as KafkaClient, logLevel } from '../src/index.js';
+import { topicConfigDefaults } from '../src/protocol/topic-config.js';
 import { dropCluster, InProcessCluster, Kafka } from '../src/testing/index.js';
 import { deferred } from '../src/util/signal.js';
 
@@ -89,3 +90,13 @@ function exampleFile(name: string, code: string): string {
   writeFileSync(file, code.replace("from 'tabstream'", `from '${testing}'`));
   return file.pathname;
 }
+
+test('the table of topic configs names them all, with their defaults', () => {
+  const section = readme.slice(readme.indexOf('| topic config |'));
+  const table = section.slice(0, section.indexOf('\n\n'));
+  const rows = Array.from(table.matchAll(/^\| `([^`]+)` \| `?([^`|]+?)`? \|/gm), ([, name, text]) => ({
+    name,
+    default: text,
+  }));
+  expect(rows).toEqual(topicConfigDefaults());
+});
