@@ -78,6 +78,23 @@ describe('paused()', () => {
   });
 });
 
+// Goal: to KafkaJS an interval of 0 means a heartbeat whenever a record was handled; here, too, others get their turn. Method: a
+// timer is awaited; a consumer that left it none would beat so often before.
+test('a heartbeatInterval of 0 leaves time for others', async () => {
+  await topic('t');
+  const consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 0 });
+  const often = deferred<string>();
+  let beats = 0;
+  consumer.on(consumer.events.HEARTBEAT, () => {
+    if (++beats === 2000) void consumer.disconnect().then(() => often.resolve('only heartbeats'));
+  });
+  await consumer.subscribe({ topic: 't' });
+  await consumer.run({ eachMessage: async () => {} });
+  const timer = new Promise((resolve) => setTimeout(resolve, 20, 'a timer'));
+  expect(await Promise.race([timer, often.promise])).toBe('a timer');
+  await consumer.disconnect();
+});
+
 test('an assignor reads what members say of themselves as text', () => {
   const { MemberMetadata, MemberAssignment } = AssignerProtocol;
   const userData = new TextEncoder().encode('zone ö');
