@@ -23,13 +23,10 @@ interface Crashed {
 }
 
 /** What becomes of a consumer whose handler fails so at its first record, once. */
-async function crashOf(
-  error: unknown,
-  retry: RetryOptions & { restartOnFailure?: (error: Error) => Promise<boolean> } = {},
-): Promise<Crashed> {
+async function crashOf(error: unknown, retry: RetryOptions = {}, of = kafka): Promise<Crashed> {
   await topic('t');
   await produce('t', [0]);
-  const consumer = kafka.consumer({ groupId: 'g', retry: { initialRetryTime: 1, retries: 2, ...retry } });
+  const consumer = of.consumer({ groupId: 'g', retry: { initialRetryTime: 1, retries: 2, ...retry } });
   const events: string[] = [];
   const { CONNECT, DISCONNECT, STOP, CRASH } = consumer.events;
   for (const name of [CONNECT, DISCONNECT, STOP, CRASH] as const) {
@@ -87,6 +84,12 @@ describe('a handler that fails', () => {
   ])('too often: a restartOnFailure that %s is heard', async (_, restartOnFailure, restart) => {
     const { payload } = await crashOf(new Error('down'), { retries: 0, restartOnFailure });
     expect(payload).toMatchObject({ error: { name: 'KafkaJSNumberOfRetriesExceeded' }, restart });
+  });
+
+  test('too often: a restartOnFailure of the Kafka is heard', async () => {
+    const strict = new cluster.Kafka({ logLevel: logLevel.NOTHING, retry: { restartOnFailure: async () => false } });
+    const { payload } = await crashOf(new Error('down'), { retries: 0 }, strict);
+    expect(payload.restart).toBe(false);
   });
 
   test('is logged with its error', async () => {

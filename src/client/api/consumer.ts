@@ -195,7 +195,7 @@ export interface ConsumerConfig<K = RecordBytes, V = RecordBytes> {
   readonly minBytes?: number;
   readonly maxBytes?: number;
   readonly maxWaitTimeInMs?: number;
-  readonly retry?: RetryOptions & { readonly restartOnFailure?: (error: Error) => Promise<boolean> };
+  readonly retry?: RetryOptions;
   readonly allowAutoTopicCreation?: boolean;
   readonly maxInFlightRequests?: number | null;
   readonly readUncommitted?: boolean;

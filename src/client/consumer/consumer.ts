@@ -65,8 +65,7 @@ export function makeConsumer<K, V>(
   const { groupId } = config;
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
-  const { restartOnFailure, ...retryConfig } = config.retry ?? {};
-  const retry = { ...context.retry, ...retryConfig };
+  const retry = { ...context.retry, ...config.retry };
   const metadataMaxAgeMs = config.metadataMaxAge ?? 300_000;
   const metadata = context.newMetadata({
     logger,
@@ -253,7 +252,7 @@ export function makeConsumer<K, V>(
 
   async function isWanted(failure: Error): Promise<boolean> {
     try {
-      return (await restartOnFailure?.(failure)) ?? true;
+      return (await retry.restartOnFailure?.(failure)) ?? true;
     } catch (error) {
       logger.error(`restartOnFailure: ${error}`, { groupId });
       return true;
