@@ -19,7 +19,7 @@ import type {
 } from './api/admin.js';
 import { ConfigResourceTypes } from './api/admin.js';
 import type { PartitionOffset } from './api/consumer.js';
-import { ADMIN_EVENTS, type AdminEvents } from './api/events.js';
+import type { AdminEvents } from './api/events.js';
 import { assertShape, type Shape } from './assert-shape.js';
 import type { ClientContext, ClientShell } from './client-context.js';
 import { partitionMetadata } from './cluster-metadata.js';
@@ -52,7 +52,12 @@ export type AdminBody = Omit<Admin, 'events' | 'on' | 'logger' | typeof Symbol.a
 export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents>, config: AdminConfig): AdminBody {
   const { runtime } = context;
   const { instrumentation } = shell;
-  const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
+  const connection = new Connection({
+    ...context,
+    runtime,
+    instrumentation,
+    ...context.track(() => connection.close()),
+  });
   const options = { ...context.retry, ...config.retry };
 
   /**
@@ -79,16 +84,6 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         }
       },
     );
-  }
-
-  async function connect(): Promise<void> {
-    if (connection.isOpen) return;
-    await connection.open();
-    instrumentation.emit(ADMIN_EVENTS.CONNECT);
-  }
-
-  async function disconnect(): Promise<void> {
-    if (await connection.close()) instrumentation.emit(ADMIN_EVENTS.DISCONNECT);
   }
 
   /** Metadata of topics, never creating one. @throws UNKNOWN_TOPIC_OR_PARTITION, after having looked a few times. */
@@ -390,8 +385,8 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   }
 
   const admin: AdminBody = {
-    connect,
-    disconnect,
+    connect: () => connection.open(),
+    disconnect: () => connection.close(),
     async listTopics() {
       const found = await topicMetadata(null);
       return found.map(({ name }) => name);

@@ -115,15 +115,9 @@ export function makeConsumer<K, V>(
   /** The end of the last life. */
   let stopped: Promise<void> = Promise.resolve();
 
-  async function connect(): Promise<void> {
-    if (connection.isOpen) return;
-    await connection.open();
-    instrumentation.emit(CONSUMER_EVENTS.CONNECT);
-  }
-
   async function disconnect(): Promise<void> {
     await stop();
-    if (await connection.close()) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+    await connection.close();
   }
 
   function stop(): Promise<void> {
@@ -195,7 +189,7 @@ export function makeConsumer<K, V>(
 
   async function start(own: Life<K, V>): Promise<void> {
     own.isWaiting = false;
-    await abortable(connect(), own.ended.signal);
+    await abortable(connection.open(), own.ended.signal);
     const membership = await group?.newSession();
     own.ended.signal.throwIfAborted();
     // A session that fails while it starts may say so twice, and is to be replaced once.
@@ -239,7 +233,7 @@ export function makeConsumer<K, V>(
     own.isWaiting = true;
     const restart = !signal.aborted && mayPass(failure) && (await isWanted(failure)) && !signal.aborted;
     if (!restart) {
-      if (life === own && (await connection.close())) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+      if (life === own) await connection.close();
       if (life === own) life = undefined; // before the event: its listener may run the consumer again
       own.ended.abort();
     }
@@ -287,7 +281,7 @@ export function makeConsumer<K, V>(
   }
 
   const consumer: ConsumerBody<K, V> = {
-    connect,
+    connect: () => connection.open(),
     disconnect,
     subscribe,
     assign,

@@ -4,7 +4,7 @@ import { isInternalTopic } from '../../protocol/topic-partition.js';
 import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable } from '../../util/signal.js';
-import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
+import type { ProducerEvents } from '../api/events.js';
 import type {
   ICustomPartitioner,
   Producer,
@@ -155,7 +155,6 @@ export function makeProducer<K, V>(
     newPipeline();
     status = 'connected';
     wasConnected = true;
-    instrumentation.emit(PRODUCER_EVENTS.CONNECT);
   }
 
   async function connect(): Promise<void> {
@@ -181,7 +180,6 @@ export function makeProducer<K, V>(
     status = 'disconnected';
     sender.close(new KafkaJSConnectionError('Connection closed: the producer was disconnected before an answer came'));
     await connection.close();
-    instrumentation.emit(PRODUCER_EVENTS.DISCONNECT);
   }
 
   async function settled(): Promise<void> {
