@@ -134,7 +134,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       const refused = failed.filter(({ error }) => error.type !== 'TOPIC_ALREADY_EXISTS');
       if (refused.length > 0 && refused.every(({ error }) => error.retriable)) throw refused[0]!.error;
       if (refused.length > 0) {
-        const errors = refused.map(({ name, error }) => new KafkaJSCreateTopicError(error, name, doubt));
+        const errors = failed.map(({ name, error }) => new KafkaJSCreateTopicError(error, name, doubt));
         throw new KafkaJSAggregateError('Topic creation errors', errors);
       }
       return failed.length === 0;
@@ -167,7 +167,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         topics: topicPartitions.map(({ topic, count, assignments }) => ({
           name: topic,
           count,
-          assignments: assignments?.map((brokerIds: readonly number[]) => ({ brokerIds })) ?? null,
+          assignments: assignments?.length ? assignments.map((brokerIds: readonly number[]) => ({ brokerIds })) : null,
         })),
       });
       throwFirst(results);
@@ -491,7 +491,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
           resources: resources.map(({ type, name, configNames }) => ({
             resourceType: type,
             resourceName: name,
-            configurationKeys: configNames ?? null,
+            configurationKeys: configNames?.length ? configNames : null, // as in KafkaJS, none is all
           })),
         });
         throwFirst(answer.results);
