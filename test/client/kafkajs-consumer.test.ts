@@ -34,6 +34,32 @@ test('a subscription counts for a run that follows at once, and none is taken wh
   expect(await joined.promise).toEqual({ t: [0] });
 });
 
+test('offsets may be committed right after the call of run, and while the consumer stops', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = await subscribed();
+  const commit = (offset: string): Promise<void> => consumer.commitOffsets([{ topic: 't', partition: 0, offset }]);
+  const committed = async (): Promise<unknown> => (await kafka.admin().fetchOffsets({ groupId: 'g' }))[0]?.partitions;
+  const [called, stopping] = [deferred(), deferred()];
+  const running = consumer.run({
+    autoCommit: false,
+    eachMessage: async () => {
+      called.resolve();
+      await stopping.promise;
+      await commit('2');
+    },
+  });
+  await commit('1');
+  expect(await committed()).toEqual([{ partition: 0, offset: '1', metadata: null }]);
+  await running;
+  await called.promise;
+  const stopped = consumer.stop();
+  stopping.resolve();
+  await stopped;
+  expect(await committed()).toEqual([{ partition: 0, offset: '2', metadata: null }]);
+  await expect(commit('3')).rejects.toThrow('consumer#run must be called first');
+});
+
 test('a subscription that is refused does not count', async () => {
   await topic('t');
   const consumer = kafka.consumer({ groupId: 'g', allowAutoTopicCreation: false });

@@ -46,6 +46,8 @@ interface Life<K, V> {
   readonly ended: AbortController;
   /** Between a crash and the next start. */
   isWaiting: boolean;
+  /** Settles once it reads for the first time, or never will. */
+  started?: Promise<void>;
 }
 
 /** What of a topic is paused: all its partitions but these, or none but these. */
@@ -171,12 +173,13 @@ export function makeConsumer<K, V>(
     const { signal } = runConfig;
     signal?.throwIfAborted();
     assertRunConfig(runConfig);
-    const own = { config: runConfig, ended: new AbortController(), isWaiting: false };
+    const own: Life<K, V> = { config: runConfig, ended: new AbortController(), isWaiting: false };
     life = own;
     const forget = onAbort(signal, () => void stop());
     onAbort(own.ended.signal, forget);
     try {
-      await start(own);
+      own.started = start(own);
+      await own.started;
     } catch (error) {
       if (!own.ended.signal.aborted) {
         life = undefined;
@@ -292,6 +295,8 @@ export function makeConsumer<K, V>(
     async commitOffsets(offsets = []) {
       if (!Array.isArray(offsets)) throw new KafkaJSNonRetriableError(`Invalid offsets array ${offsets}`);
       const checked = offsets.map(offsetToCommit);
+      // Its `run` was not waited for, perhaps.
+      if (life?.isWaiting === false) await life.started?.catch(() => {});
       if (session === undefined) throw notRunning();
       await session.commitOffsets(checked);
     },
