@@ -80,7 +80,8 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
           const error = toKafkaJSError(caught);
           if (!(error instanceof KafkaJSProtocolError)) throw error;
           if (error.outcomeUnknown) doubt.outcomeUnknown = true;
-          throw doubt.outcomeUnknown ? new KafkaJSProtocolError(error.cause as KafkaError, doubt) : error;
+          else if (doubt.outcomeUnknown) throw new KafkaJSProtocolError(error.cause as KafkaError, doubt);
+          throw error;
         }
       },
     );

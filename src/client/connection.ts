@@ -196,7 +196,7 @@ export class Connection {
     const dropDeadline = this.#deadlines.add(limitMs, () => {
       instrumentation.emit(REQUEST_TIMEOUT, payload());
       const text = `Request ${api}(correlationId: ${correlationId}) timed out: no answer within ${limitMs} ms`;
-      abandon(new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text)));
+      abandon(new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text), payload()));
     });
     const dropSignal = onAbort(signal, () => abandon(signal?.reason));
     try {

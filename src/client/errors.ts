@@ -1,5 +1,6 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
+import type { RequestEventPayload } from './api/events.js';
 
 /**
  * KafkaJS's error classes ("Error handling" and `types/index.d.ts` of KafkaJS 2): what code written for KafkaJS catches
@@ -96,6 +97,16 @@ export class KafkaJSConnectionClosedError extends KafkaJSConnectionError {
 /** No answer within the request timeout. Whether the request was carried out is unknown. */
 export class KafkaJSRequestTimeoutError extends KafkaJSProtocolError {
   override readonly name: string = 'KafkaJSRequestTimeoutError';
+  declare readonly broker: string;
+  declare readonly correlationId: number;
+  declare readonly createdAt: number;
+  declare readonly sentAt: number;
+  declare readonly pendingDuration: number;
+
+  constructor(error: KafkaError, request: Omit<RequestEventPayload, 'duration'>) {
+    super(error);
+    Object.assign(this, request);
+  }
 }
 export class KafkaJSMetadataNotLoaded extends KafkaJSError {
   override readonly name: string = 'KafkaJSMetadataNotLoaded';

@@ -378,6 +378,7 @@ test('REQUEST_TIMEOUT: tells of the request that got no answer in time; enforceR
   hasty.on(hasty.events.REQUEST_TIMEOUT, ({ payload }) => told.push(payload));
   const error = await hasty.listGroups().catch((caught: unknown) => caught);
   expect(String(error)).toMatch(/ListGroups\(correlationId: \d+\) timed out: no answer within 20 ms/);
+  expect((error as Error).cause).toMatchObject({ name: 'KafkaJSRequestTimeoutError', ...told[0] });
   expect(told).toEqual([
     {
       apiName: 'ListGroups',
