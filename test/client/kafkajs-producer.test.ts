@@ -106,6 +106,26 @@ describe.each(['DefaultPartitioner', 'LegacyPartitioner', 'JavaCompatiblePartiti
   },
 );
 
+test('a message may have null for a timestamp, which is now, and its partition as text', async () => {
+  await topic('t', 3);
+  const before = Date.now();
+  const odd = { value: '', timestamp: null, partition: '2' } as never;
+  const [result] = await kafka.producer().send({ topic: 't', messages: [odd] });
+  expect(result?.partition).toBe(2);
+  const [read] = await readAll(kafka, 't');
+  expect(Number(read!.timestamp)).toBeGreaterThanOrEqual(before);
+  for (const partition of ['', '3', 'x', '-1', '1.5', {}, true, 1n]) {
+    const message = { value: '', partition } as never;
+    await expect(kafka.producer().send({ topic: 't', messages: [message] })).rejects.toThrow('does not exist');
+  }
+});
+
+test('a transaction is refused by an error that says so', async () => {
+  const refused = { name: 'KafkaJSNotImplemented', message: 'Transactions are not implemented yet', retriable: false };
+  await expect(kafka.producer().transaction()).rejects.toMatchObject(refused);
+  expect(() => kafka.producer({ transactionalId: 'id' })).toThrow(refused.message);
+});
+
 test('a message that was read may be sent on as it is: it is placed anew, with its key, headers and timestamp', async () => {
   await topic('from', 3);
   await topic('to', 1);

@@ -134,6 +134,8 @@ export interface Producer<K = RecordInput, V = RecordInput> {
   /** Sends every open batch now and resolves when all that was sent before is answered; failures do not reject it. */
   flush(): Promise<void>;
   isIdempotent(): boolean;
+  /** @throws KafkaJSNotImplemented, always: this version has no transactional producers. */
+  transaction(): Promise<never>;
   readonly events: ProducerEvents;
   readonly on: On<ProducerEvents>;
   logger(): Logger;

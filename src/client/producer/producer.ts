@@ -295,7 +295,7 @@ export function makeProducer<K, V>(
         record.key = keyAt(index);
         record.value = valueAt(index);
         record.headers = headers?.[index];
-        record.timestampMs = timestamp === undefined ? nowMs : Number(timestamp);
+        record.timestampMs = Number(timestamp ?? nowMs);
         return record;
       };
       for (let from = 0, to = 0; from < partitions.length; ) {
