@@ -90,6 +90,8 @@ export class KafkaJSNumberOfRetriesExceeded extends KafkaJSNonRetriableError {
 
 export class KafkaJSConnectionError extends KafkaJSError {
   override readonly name: string = 'KafkaJSConnectionError';
+  /** There is no address; as the other fields below that are only declared, it is here for code that looks at it. */
+  declare readonly broker: string | undefined;
 }
 export class KafkaJSConnectionClosedError extends KafkaJSConnectionError {
   override readonly name: string = 'KafkaJSConnectionClosedError';
@@ -113,9 +115,12 @@ export class KafkaJSMetadataNotLoaded extends KafkaJSError {
 }
 export class KafkaJSTopicMetadataNotLoaded extends KafkaJSMetadataNotLoaded {
   override readonly name: string = 'KafkaJSTopicMetadataNotLoaded';
+  declare readonly topic: string | undefined;
 }
 export class KafkaJSStaleTopicMetadataAssignment extends KafkaJSError {
   override readonly name: string = 'KafkaJSStaleTopicMetadataAssignment';
+  declare readonly topic: string | undefined;
+  declare readonly unknownPartitions: number | undefined;
 }
 export class KafkaJSBrokerNotFound extends KafkaJSError {
   override readonly name: string = 'KafkaJSBrokerNotFound';
@@ -143,6 +148,8 @@ export class KafkaJSUnsupportedMagicByteInMessageSet extends KafkaJSNonRetriable
 }
 export class KafkaJSServerDoesNotSupportApiKey extends KafkaJSNonRetriableError {
   override readonly name: string = 'KafkaJSServerDoesNotSupportApiKey';
+  declare readonly apiKey: number | undefined;
+  declare readonly apiName: string | undefined;
 }
 
 /** What the public API throws for what came up from below: a `KafkaError` in KafkaJS's clothes, all else as it is. */

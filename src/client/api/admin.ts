@@ -140,6 +140,8 @@ export interface GroupOverview {
 export interface DeleteGroupsResult {
   readonly groupId: string;
   readonly errorCode: number;
+  /** Of the groups of a `KafkaJSDeleteGroupsError`; what `deleteGroups` resolves to was deleted. */
+  readonly error?: Error;
 }
 
 export interface ClusterDescription {

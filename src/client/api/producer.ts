@@ -61,6 +61,10 @@ export interface RecordMetadata {
   /** `'-1'` unless the topic uses LogAppendTime. */
   readonly logAppendTime: string;
   readonly logStartOffset: string;
+  /** In KafkaJS, of the requests of old brokers; absent here. */
+  readonly offset?: string;
+  /** As `offset`. */
+  readonly timestamp?: string;
 }
 
 export interface PartitionMetadata {
