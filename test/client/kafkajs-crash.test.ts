@@ -4,6 +4,7 @@ import {
   type ConsumerRunConfig,
   KafkaJSError,
   KafkaJSNonRetriableError,
+  type KafkaMessage,
   type LogEntry,
   logLevel,
   type RetryOptions,
@@ -130,6 +131,27 @@ test('a listener of CRASH may run the consumer again', async () => {
   consumer.on(consumer.events.CRASH, () => consumer.run(config));
   await consumer.run(config);
   await done.promise;
+  await consumer.disconnect();
+});
+
+test('a handler may take messages out of its batch, and what it has not resolved comes again', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const seen: string[] = [];
+  const done = deferred();
+  const take = (messages: KafkaMessage[]): KafkaMessage | undefined => messages.shift();
+  await consumer.run({
+    eachBatchAutoResolve: false,
+    eachBatch: async ({ batch: { messages }, resolveOffset }) => {
+      resolveOffset(messages[0]!.offset);
+      for (let message = take(messages); message !== undefined; message = take(messages)) seen.push(message.offset);
+      if (seen.length > 5) done.resolve();
+    },
+  });
+  await done.promise;
+  expect(seen).toEqual(['0', '1', '2', '1', '2', '2']);
   await consumer.disconnect();
 });
 

@@ -3,6 +3,7 @@ import type * as o from '../../src/index.js';
 
 type Missing<Theirs, Ours> = Exclude<keyof Theirs, keyof Ours>;
 type None<T extends never> = T;
+type Takes<_Theirs, _Ours extends _Theirs> = _Ours;
 
 /** Each property of KafkaJS's types is here, too: the compiler looks whether it is. */
 export type Shapes = [
@@ -62,4 +63,15 @@ export type Shapes = [
   None<Missing<Parameters<k.Admin['resetOffsets']>[0], Parameters<o.Admin['resetOffsets']>[0]>>,
   None<Missing<Awaited<ReturnType<k.Admin['describeCluster']>>, Awaited<ReturnType<o.Admin['describeCluster']>>>>,
   None<Missing<k.Message, o.Message>>,
+  // What is given out may be passed on to functions that take KafkaJS's lists, which are not readonly.
+  Takes<unknown[], o.Batch['messages']>,
+  Takes<unknown[], o.GroupDescription['members']>,
+  Takes<k.Offsets, o.Offsets>,
+  Takes<unknown[], o.DescribeConfigResponse['resources']>,
+  Takes<
+    Pick<Awaited<ReturnType<k.Admin['describeCluster']>>, 'brokers'>,
+    Awaited<ReturnType<o.Admin['describeCluster']>>
+  >,
+  Takes<unknown[], Parameters<o.Assigner['assign']>[0]['members']>,
+  Takes<Parameters<k.Assigner['protocol']>[0], Parameters<o.Assigner['protocol']>[0]>,
 ];

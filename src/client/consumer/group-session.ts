@@ -188,7 +188,7 @@ export class GroupSession {
     check().catch((error) => logger.debug('Topics could not be looked up', { error: String(error) }));
   }
 
-  async #assignAsLeader(protocol: string, members: readonly GroupMember[]): Promise<readonly GroupMemberAssignment[]> {
+  async #assignAsLeader(protocol: string, members: GroupMember[]): Promise<readonly GroupMemberAssignment[]> {
     const assigner = this.#options.assigners.find(({ name }) => name === protocol);
     if (assigner === undefined) {
       const text = `expected one of our assignors, found ${JSON.stringify(protocol)}`;

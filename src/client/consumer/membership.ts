@@ -42,7 +42,7 @@ export interface GroupMembershipOptions {
   /** The subscription, once for each assignor. */
   readonly protocols: () => Promise<readonly { readonly name: string; readonly metadata: Uint8Array }[]>;
   /** As the leader: who gets what. */
-  readonly assign: (protocol: string, members: readonly GroupMember[]) => Promise<readonly GroupMemberAssignment[]>;
+  readonly assign: (protocol: string, members: GroupMember[]) => Promise<readonly GroupMemberAssignment[]>;
   readonly onAssigned: (assignment: Uint8Array, group: JoinedGroup) => Promise<void>;
   /** Resolves once nothing of the old assignment is worked on any more. */
   readonly onRevoked: (options: { readonly lost: boolean }) => Promise<void>;
