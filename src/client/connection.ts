@@ -194,9 +194,11 @@ export class Connection {
     };
     this.#inFlight.add(abandon);
     const dropDeadline = this.#deadlines.add(limitMs, () => {
-      instrumentation.emit(REQUEST_TIMEOUT, payload());
+      const timedOut = payload();
+      instrumentation.emit(REQUEST_TIMEOUT, timedOut);
       const text = `Request ${api}(correlationId: ${correlationId}) timed out: no answer within ${limitMs} ms`;
-      abandon(new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text), payload()));
+      const error = new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text));
+      abandon(Object.assign(error, timedOut));
     });
     const dropSignal = onAbort(signal, () => abandon(signal?.reason));
     try {

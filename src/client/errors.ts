@@ -1,6 +1,5 @@
 import { KafkaError, type KafkaErrorName } from '../protocol/errors.js';
 import type { StorageFigures } from '../protocol/storage-state.js';
-import type { RequestEventPayload } from './api/events.js';
 
 /**
  * KafkaJS's error classes ("Error handling" and `types/index.d.ts` of KafkaJS 2): what code written for KafkaJS catches
@@ -104,11 +103,6 @@ export class KafkaJSRequestTimeoutError extends KafkaJSProtocolError {
   declare readonly createdAt: number;
   declare readonly sentAt: number;
   declare readonly pendingDuration: number;
-
-  constructor(error: KafkaError, request: Omit<RequestEventPayload, 'duration'>) {
-    super(error);
-    Object.assign(this, request);
-  }
 }
 export class KafkaJSMetadataNotLoaded extends KafkaJSError {
   override readonly name: string = 'KafkaJSMetadataNotLoaded';

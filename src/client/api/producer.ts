@@ -93,7 +93,7 @@ export interface ProducerConfig<K = RecordInput, V = RecordInput> {
   readonly metadataMaxAge?: number;
   /** Default true. */
   readonly allowAutoTopicCreation?: boolean;
-  /** Default true, unlike KafkaJS and like Kafka since 3.0; false with `retry: { retries: 0 }`. */
+  /** Default true, unlike KafkaJS and like Kafka since 3.0; false with `retry: { retries: 0 }`, be it of the `Kafka`. */
   readonly idempotent?: boolean;
   readonly transactionalId?: string;
   readonly transactionTimeout?: number;
