@@ -19,7 +19,7 @@ import type {
 } from './api/admin.js';
 import { ConfigResourceTypes } from './api/admin.js';
 import type { PartitionOffset } from './api/consumer.js';
-import { ADMIN_EVENTS, type AdminEvents } from './api/events.js';
+import type { AdminEvents } from './api/events.js';
 import { assertShape, type Shape } from './assert-shape.js';
 import type { ClientContext, ClientShell } from './client-context.js';
 import { partitionMetadata } from './cluster-metadata.js';
@@ -52,7 +52,12 @@ export type AdminBody = Omit<Admin, 'events' | 'on' | 'logger' | typeof Symbol.a
 export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents>, config: AdminConfig): AdminBody {
   const { runtime } = context;
   const { instrumentation } = shell;
-  const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
+  const connection = new Connection({
+    ...context,
+    runtime,
+    instrumentation,
+    ...context.track(() => connection.close()),
+  });
   const options = { ...context.retry, ...config.retry };
 
   /**
@@ -75,20 +80,11 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
           const error = toKafkaJSError(caught);
           if (!(error instanceof KafkaJSProtocolError)) throw error;
           if (error.outcomeUnknown) doubt.outcomeUnknown = true;
-          throw doubt.outcomeUnknown ? new KafkaJSProtocolError(error.cause as KafkaError, doubt) : error;
+          else if (doubt.outcomeUnknown) throw new KafkaJSProtocolError(error.cause as KafkaError, doubt);
+          throw error;
         }
       },
     );
-  }
-
-  async function connect(): Promise<void> {
-    if (connection.isOpen) return;
-    await connection.open();
-    instrumentation.emit(ADMIN_EVENTS.CONNECT);
-  }
-
-  async function disconnect(): Promise<void> {
-    if (await connection.close()) instrumentation.emit(ADMIN_EVENTS.DISCONNECT);
   }
 
   /** Metadata of topics, never creating one. @throws UNKNOWN_TOPIC_OR_PARTITION, after having looked a few times. */
@@ -139,7 +135,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       const refused = failed.filter(({ error }) => error.type !== 'TOPIC_ALREADY_EXISTS');
       if (refused.length > 0 && refused.every(({ error }) => error.retriable)) throw refused[0]!.error;
       if (refused.length > 0) {
-        const errors = refused.map(({ name, error }) => new KafkaJSCreateTopicError(error, name, doubt));
+        const errors = failed.map(({ name, error }) => new KafkaJSCreateTopicError(error, name, doubt));
         throw new KafkaJSAggregateError('Topic creation errors', errors);
       }
       return failed.length === 0;
@@ -172,7 +168,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         topics: topicPartitions.map(({ topic, count, assignments }) => ({
           name: topic,
           count,
-          assignments: assignments?.map((brokerIds: readonly number[]) => ({ brokerIds })) ?? null,
+          assignments: assignments?.length ? assignments.map((brokerIds: readonly number[]) => ({ brokerIds })) : null,
         })),
       });
       throwFirst(results);
@@ -390,8 +386,8 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   }
 
   const admin: AdminBody = {
-    connect,
-    disconnect,
+    connect: () => connection.open(),
+    disconnect: () => connection.close(),
     async listTopics() {
       const found = await topicMetadata(null);
       return found.map(({ name }) => name);
@@ -496,7 +492,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
           resources: resources.map(({ type, name, configNames }) => ({
             resourceType: type,
             resourceName: name,
-            configurationKeys: configNames ?? null,
+            configurationKeys: configNames?.length ? configNames : null, // as in KafkaJS, none is all
           })),
         });
         throwFirst(answer.results);

@@ -10,7 +10,7 @@ import { KafkaJSConnectionError, KafkaJSRequestTimeoutError, toKafkaJSError } fr
 import { type Attempt, type RetryScope, withRetry } from './retry.js';
 
 interface NetworkInstrumentation {
-  readonly events: { readonly REQUEST: string; readonly REQUEST_TIMEOUT: string };
+  readonly events: Readonly<Record<'CONNECT' | 'DISCONNECT' | 'REQUEST' | 'REQUEST_TIMEOUT', string>>;
   hears(eventName: string): boolean;
   emit(eventName: string, payload?: unknown): void;
 }
@@ -103,10 +103,6 @@ export class Connection {
     this.#deadlines = new Deadlines(deadlineClock);
   }
 
-  get isOpen(): boolean {
-    return this.#channel !== undefined;
-  }
-
   /**
    * Aborts at the next `close`. Work of several requests looks at it before each: a request by itself would open what
    * was closed meanwhile.
@@ -115,12 +111,14 @@ export class Connection {
     return this.#life.signal;
   }
 
-  /** Idempotent; also opens again after `close`. */
+  /** Idempotent; also opens again after `close`. Requests do it by themselves, so that the event comes from here. */
   async open(): Promise<void> {
     if (this.#channel !== undefined) return;
-    this.#parts.onOpen(); // at once: what is still being opened can be closed, too
-    this.#opening ??= this.#parts.shared.acquire().then((channel) => {
+    const { onOpen, shared, instrumentation } = this.#parts;
+    onOpen(); // at once: what is still being opened can be closed, too
+    this.#opening ??= shared.acquire().then((channel) => {
       this.#channel = channel;
+      instrumentation.emit(instrumentation.events.CONNECT);
     });
     try {
       await this.#opening;
@@ -137,11 +135,11 @@ export class Connection {
 
   /**
    * Ends what is in flight with an error and lets go of the channel, also of one that is being opened. Idempotent.
-   * Resolves to whether there was one.
    */
-  async close(): Promise<boolean> {
+  async close(): Promise<void> {
     await this.#opening?.catch(() => {});
-    this.#parts.onClosed();
+    const { onClosed, shared, instrumentation } = this.#parts;
+    onClosed();
     const wasOpen = this.#channel !== undefined;
     this.#channel = undefined;
     const reason = new KafkaJSConnectionError('Connection closed: the client was disconnected');
@@ -149,8 +147,9 @@ export class Connection {
     this.#life.abort(reason);
     this.#life = new AbortController();
     this.#deadlines.clear();
-    if (wasOpen) await this.#parts.shared.release();
-    return wasOpen;
+    if (!wasOpen) return;
+    await shared.release();
+    instrumentation.emit(instrumentation.events.DISCONNECT);
   }
 
   /** `withRetry`, as long as the connection lasts: nothing is tried, nor waited for, once the client was disconnected. */
@@ -195,9 +194,11 @@ export class Connection {
     };
     this.#inFlight.add(abandon);
     const dropDeadline = this.#deadlines.add(limitMs, () => {
-      instrumentation.emit(REQUEST_TIMEOUT, payload());
+      const timedOut = payload();
+      instrumentation.emit(REQUEST_TIMEOUT, timedOut);
       const text = `Request ${api}(correlationId: ${correlationId}) timed out: no answer within ${limitMs} ms`;
-      abandon(new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text)));
+      const error = new KafkaJSRequestTimeoutError(new KafkaError('REQUEST_TIMED_OUT', text));
+      abandon(Object.assign(error, timedOut));
     });
     const dropSignal = onAbort(signal, () => abandon(signal?.reason));
     try {

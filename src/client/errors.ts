@@ -89,6 +89,8 @@ export class KafkaJSNumberOfRetriesExceeded extends KafkaJSNonRetriableError {
 
 export class KafkaJSConnectionError extends KafkaJSError {
   override readonly name: string = 'KafkaJSConnectionError';
+  /** There is no address; as the other fields below that are only declared, it is here for code that looks at it. */
+  declare readonly broker: string | undefined;
 }
 export class KafkaJSConnectionClosedError extends KafkaJSConnectionError {
   override readonly name: string = 'KafkaJSConnectionClosedError';
@@ -96,15 +98,23 @@ export class KafkaJSConnectionClosedError extends KafkaJSConnectionError {
 /** No answer within the request timeout. Whether the request was carried out is unknown. */
 export class KafkaJSRequestTimeoutError extends KafkaJSProtocolError {
   override readonly name: string = 'KafkaJSRequestTimeoutError';
+  declare readonly broker: string;
+  declare readonly correlationId: number;
+  declare readonly createdAt: number;
+  declare readonly sentAt: number;
+  declare readonly pendingDuration: number;
 }
 export class KafkaJSMetadataNotLoaded extends KafkaJSError {
   override readonly name: string = 'KafkaJSMetadataNotLoaded';
 }
 export class KafkaJSTopicMetadataNotLoaded extends KafkaJSMetadataNotLoaded {
   override readonly name: string = 'KafkaJSTopicMetadataNotLoaded';
+  declare readonly topic: string | undefined;
 }
 export class KafkaJSStaleTopicMetadataAssignment extends KafkaJSError {
   override readonly name: string = 'KafkaJSStaleTopicMetadataAssignment';
+  declare readonly topic: string | undefined;
+  declare readonly unknownPartitions: number | undefined;
 }
 export class KafkaJSBrokerNotFound extends KafkaJSError {
   override readonly name: string = 'KafkaJSBrokerNotFound';
@@ -132,6 +142,8 @@ export class KafkaJSUnsupportedMagicByteInMessageSet extends KafkaJSNonRetriable
 }
 export class KafkaJSServerDoesNotSupportApiKey extends KafkaJSNonRetriableError {
   override readonly name: string = 'KafkaJSServerDoesNotSupportApiKey';
+  declare readonly apiKey: number | undefined;
+  declare readonly apiName: string | undefined;
 }
 
 /** What the public API throws for what came up from below: a `KafkaError` in KafkaJS's clothes, all else as it is. */

@@ -6,7 +6,7 @@ import type { ClientRuntime } from '../runtime/runtime.js';
 import { adminFront } from './admin-front.js';
 import type { Admin, AdminConfig } from './api/admin.js';
 import type { Consumer, ConsumerConfig } from './api/consumer.js';
-import type { EncryptionConfig, Kafka, KafkaConfig } from './api/kafka.js';
+import type { EncryptionConfig, Kafka, KafkaConfig, RetryOptions } from './api/kafka.js';
 import type { Logger } from './api/logger.js';
 import type { Producer, ProducerConfig, RecordInput } from './api/producer.js';
 import type { StorageWatch } from './api/storage.js';
@@ -56,6 +56,8 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
   const { parts = LOADED_PARTS } = platform;
   return class KafkaOnPlatform implements Kafka {
     readonly #context: ClientContext;
+    /** As asked for, without defaults: those of a producer are others. */
+    readonly #retry: RetryOptions | undefined;
     /** How to disconnect the clients that are open. */
     readonly #open = new Set<() => Promise<void>>();
 
@@ -68,6 +70,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
       if (typeof name !== 'string' || name === '') {
         throw new KafkaJSNonRetriableError(`Invalid cluster name ${shown(name)}, expected a non-empty string`);
       }
+      this.#retry = config.retry;
       this.#context = {
         get runtime() {
           return platform.runtime;
@@ -104,7 +107,7 @@ export function kafkaOn(platform: ClientPlatform): KafkaConstructor {
     }
 
     producer<K = RecordInput, V = RecordInput>(config: ProducerConfig<K, V> = {}): Producer<K, V> {
-      return producerFront(this.#context, config);
+      return producerFront(this.#context, { ...config, retry: { ...this.#retry, ...config.retry } });
     }
 
     consumer<K = RecordBytes, V = RecordBytes>(config: ConsumerConfig<K, V> = {}): Consumer<K, V> {

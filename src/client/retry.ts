@@ -9,6 +9,7 @@ export const DEFAULT_RETRY: Required<RetryOptions> = {
   factor: 0.2,
   multiplier: 2,
   retries: 5,
+  restartOnFailure: async () => true,
 };
 
 /** First wait after a leader was lost: a new one is usually there within tens of ms, long before `initialRetryTime`. */

@@ -7,7 +7,11 @@ import { Connection } from './connection.js';
 const NOTHING_KNOWN: DescribeStorageRequest = { host: '', version: -1 };
 
 /** A watch has no events of its own. */
-const SILENT = { events: { REQUEST: '', REQUEST_TIMEOUT: '' }, hears: () => false, emit: () => {} };
+const SILENT = {
+  events: { CONNECT: '', DISCONNECT: '', REQUEST: '', REQUEST_TIMEOUT: '' },
+  hears: () => false,
+  emit: () => {},
+};
 
 /** See `StorageWatch.state`. */
 export async function storageState(context: ClientContext, options: StorageWatchOptions): Promise<StorageState> {
@@ -21,10 +25,11 @@ export async function* storageChanges(
   context: ClientContext,
   { signal }: StorageWatchOptions,
 ): AsyncIterableIterator<StorageState> {
-  const close = async (): Promise<void> => {
-    await connection.close();
-  };
-  const connection = new Connection({ ...context, instrumentation: SILENT, ...context.track(close) });
+  const connection = new Connection({
+    ...context,
+    instrumentation: SILENT,
+    ...context.track(() => connection.close()),
+  });
   const { life } = connection;
   let known = NOTHING_KNOWN;
   try {

@@ -1,8 +1,8 @@
 import { bytesEqual } from '../util/bytes-equal.js';
 import type { ValueTexts } from './value-texts.js';
 
-/** The encodings of Node's Buffer that are in use outside Node. */
-export type TextEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'latin1';
+/** The encodings of Node's Buffer that are in use outside Node; also in capitals. */
+export type TextEncoding = 'utf8' | 'utf-8' | 'hex' | 'base64' | 'latin1' | 'binary' | 'ascii';
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 /** Longer arguments would overflow the stack of `String.fromCharCode`. */
@@ -36,9 +36,15 @@ export class RecordBytes extends Uint8Array {
       case 'base64':
         return btoa(latin1Text(this));
       case 'latin1':
+      case 'binary':
         return latin1Text(this);
-      default:
-        throw new TypeError(`encoding: expected utf8, hex, base64 or latin1, found ${String(encoding)}`);
+      case 'ascii':
+        return latin1Text(this.map((byte) => byte & 0x7f));
+      default: {
+        const lower = String(encoding).toLowerCase();
+        if (lower !== encoding) return this.toString(lower as TextEncoding);
+        throw new TypeError(`encoding: expected utf8, hex, base64, latin1 or ascii, found ${encoding}`);
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Admin, Consumer, Producer } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
 import { kafka, producer, topic, useCluster } from './client-cluster.js';
 
@@ -31,3 +32,36 @@ test('request events name the broker by the address that the metadata gives', as
   const { brokers } = await admin.describeCluster();
   expect(told.map(({ broker }) => broker)).toEqual(brokers.map(({ host, port }) => `${host}:${port}`));
 });
+
+// Goal: who waits for CONNECT hears of it, as in KafkaJS, also where another call has opened the connection.
+test.each([
+  ['an admin', () => kafka.admin(), (client: unknown) => (client as Admin).listTopics()],
+  [
+    'a consumer',
+    () => kafka.consumer({ groupId: 'g' }),
+    (client: unknown) => (client as Consumer).subscribe({ topic: 't' }),
+  ],
+  [
+    'a producer',
+    () => kafka.producer(),
+    (client: unknown) => (client as Producer).send({ topic: 't', messages: [{ value: '' }] }),
+  ],
+] as const)(
+  '%s tells once that it is connected, and once that it no longer is, whoever opened the connection',
+  async (_, make, call) => {
+    const client = make();
+    const told: string[] = [];
+    const on = client.on as (name: string, listener: (event: { type: string }) => void) => void;
+    for (const name of [client.events.CONNECT, client.events.DISCONNECT])
+      on(name, ({ type }) => told.push(type.split('.')[1]!));
+    await call(client);
+    await client.connect();
+    expect(told).toEqual(['connect']);
+    await client.disconnect();
+    await client.disconnect();
+    await client.connect();
+    await client.connect();
+    await client.disconnect();
+    expect(told).toEqual(['connect', 'disconnect', 'connect', 'disconnect']);
+  },
+);

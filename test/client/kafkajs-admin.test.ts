@@ -52,6 +52,28 @@ describe('an admin', () => {
     expect(await admin.listTopics()).toEqual(['good']);
   });
 
+  test('hears of a topic that exists beside one that is refused', async () => {
+    await topic('t');
+    const making = kafka.admin().createTopics({ topics: [{ topic: 't' }, { topic: 'a b' }] });
+    await expect(making).rejects.toMatchObject({
+      errors: [
+        { topic: 't', type: 'TOPIC_ALREADY_EXISTS' },
+        { topic: 'a b', type: 'INVALID_TOPIC_EXCEPTION' },
+      ],
+    });
+  });
+
+  test('that is given an empty list where it could be left out does as if it were', async () => {
+    await topic('t');
+    const admin = kafka.admin();
+    const resource = { type: TOPIC, name: 't' };
+    const all = await admin.describeConfigs({ resources: [resource] });
+    expect(await admin.describeConfigs({ resources: [{ ...resource, configNames: [] }] })).toEqual(all);
+    await admin.createTopics({ topics: [{ topic: 'u', numPartitions: 2, replicaAssignment: [], configEntries: [] }] });
+    await admin.createPartitions({ topicPartitions: [{ topic: 'u', count: 3, assignments: [] }] });
+    expect(await admin.fetchTopicOffsets('u')).toHaveLength(3);
+  });
+
   test('may delete records that are gone already: a warning, and the other partitions do it', async () => {
     const entries: LogEntry[] = [];
     const admin = new cluster.Kafka({ logCreator: () => (entry) => void entries.push(entry) }).admin();

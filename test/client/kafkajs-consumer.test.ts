@@ -34,6 +34,32 @@ test('a subscription counts for a run that follows at once, and none is taken wh
   expect(await joined.promise).toEqual({ t: [0] });
 });
 
+test('offsets may be committed right after the call of run, and while the consumer stops', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = await subscribed();
+  const commit = (offset: string): Promise<void> => consumer.commitOffsets([{ topic: 't', partition: 0, offset }]);
+  const committed = async (): Promise<unknown> => (await kafka.admin().fetchOffsets({ groupId: 'g' }))[0]?.partitions;
+  const [called, stopping] = [deferred(), deferred()];
+  const running = consumer.run({
+    autoCommit: false,
+    eachMessage: async () => {
+      called.resolve();
+      await stopping.promise;
+      await commit('2');
+    },
+  });
+  await commit('1');
+  expect(await committed()).toEqual([{ partition: 0, offset: '1', metadata: null }]);
+  await running;
+  await called.promise;
+  const stopped = consumer.stop();
+  stopping.resolve();
+  await stopped;
+  expect(await committed()).toEqual([{ partition: 0, offset: '2', metadata: null }]);
+  await expect(commit('3')).rejects.toThrow('consumer#run must be called first');
+});
+
 test('a subscription that is refused does not count', async () => {
   await topic('t');
   const consumer = kafka.consumer({ groupId: 'g', allowAutoTopicCreation: false });
@@ -76,6 +102,23 @@ describe('paused()', () => {
     expect(consumer.paused()).toEqual([{ topic: 't', partitions: [0, 2] }]);
     expect(seen).toEqual([1]);
   });
+});
+
+// Goal: to KafkaJS an interval of 0 means a heartbeat whenever a record was handled; here, too, others get their turn. Method: a
+// timer is awaited; a consumer that left it none would beat so often before.
+test('a heartbeatInterval of 0 leaves time for others', async () => {
+  await topic('t');
+  const consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 0 });
+  const often = deferred<string>();
+  let beats = 0;
+  consumer.on(consumer.events.HEARTBEAT, () => {
+    if (++beats === 2000) void consumer.disconnect().then(() => often.resolve('only heartbeats'));
+  });
+  await consumer.subscribe({ topic: 't' });
+  await consumer.run({ eachMessage: async () => {} });
+  const timer = new Promise((resolve) => setTimeout(resolve, 20, 'a timer'));
+  expect(await Promise.race([timer, often.promise])).toBe('a timer');
+  await consumer.disconnect();
 });
 
 test('an assignor reads what members say of themselves as text', () => {

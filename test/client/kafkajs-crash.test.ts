@@ -4,6 +4,7 @@ import {
   type ConsumerRunConfig,
   KafkaJSError,
   KafkaJSNonRetriableError,
+  type KafkaMessage,
   type LogEntry,
   logLevel,
   type RetryOptions,
@@ -23,13 +24,10 @@ interface Crashed {
 }
 
 /** What becomes of a consumer whose handler fails so at its first record, once. */
-async function crashOf(
-  error: unknown,
-  retry: RetryOptions & { restartOnFailure?: (error: Error) => Promise<boolean> } = {},
-): Promise<Crashed> {
+async function crashOf(error: unknown, retry: RetryOptions = {}, of = kafka): Promise<Crashed> {
   await topic('t');
   await produce('t', [0]);
-  const consumer = kafka.consumer({ groupId: 'g', retry: { initialRetryTime: 1, retries: 2, ...retry } });
+  const consumer = of.consumer({ groupId: 'g', retry: { initialRetryTime: 1, retries: 2, ...retry } });
   const events: string[] = [];
   const { CONNECT, DISCONNECT, STOP, CRASH } = consumer.events;
   for (const name of [CONNECT, DISCONNECT, STOP, CRASH] as const) {
@@ -89,6 +87,12 @@ describe('a handler that fails', () => {
     expect(payload).toMatchObject({ error: { name: 'KafkaJSNumberOfRetriesExceeded' }, restart });
   });
 
+  test('too often: a restartOnFailure of the Kafka is heard', async () => {
+    const strict = new cluster.Kafka({ logLevel: logLevel.NOTHING, retry: { restartOnFailure: async () => false } });
+    const { payload } = await crashOf(new Error('down'), { retries: 0 }, strict);
+    expect(payload.restart).toBe(false);
+  });
+
   test('is logged with its error', async () => {
     const entries: LogEntry[] = [];
     const logged = new cluster.Kafka({ logCreator: () => (entry) => void entries.push(entry) });
@@ -127,6 +131,27 @@ test('a listener of CRASH may run the consumer again', async () => {
   consumer.on(consumer.events.CRASH, () => consumer.run(config));
   await consumer.run(config);
   await done.promise;
+  await consumer.disconnect();
+});
+
+test('a handler may take messages out of its batch, and what it has not resolved comes again', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const seen: string[] = [];
+  const done = deferred();
+  const take = (messages: KafkaMessage[]): KafkaMessage | undefined => messages.shift();
+  await consumer.run({
+    eachBatchAutoResolve: false,
+    eachBatch: async ({ batch: { messages }, resolveOffset }) => {
+      resolveOffset(messages[0]!.offset);
+      for (let message = take(messages); message !== undefined; message = take(messages)) seen.push(message.offset);
+      if (seen.length > 5) done.resolve();
+    },
+  });
+  await done.promise;
+  expect(seen).toEqual(['0', '1', '2', '1', '2', '2']);
   await consumer.disconnect();
 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type PartitionerArgs, Partitioners } from '../../src/index.js';
+import { kafkaOn, logLevel, type PartitionerArgs, Partitioners } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
-import { kafka, topic, useCluster } from './client-cluster.js';
+import { cluster, kafka, topic, useCluster } from './client-cluster.js';
+import { faultyPlatform } from './faulty-platform.js';
 import { readAll } from './read-all.js';
 
 // Goal: what KafkaJS's own specs expect of a producer, and code written for it therefore relies on, is so here. Cases that other
@@ -36,6 +37,29 @@ describe('a producer that says nothing of idempotence', () => {
       'Idempotent producer must allow retries to protect against transient errors',
     );
   });
+});
+
+// Goal: who asks a Kafka for few retries is told soon by its producers, too, and gets none at all where that is asked for.
+// Method: no request to produce arrives; after the first another is sent at once, for there may be a new leader.
+test.each([
+  [{ retries: 1 }, {}, { requests: 3, isIdempotent: true }],
+  [{ retries: 0 }, {}, { requests: 1, isIdempotent: false }],
+  [{ retries: 0 }, { retry: { retries: 2 } }, { requests: 4, isIdempotent: true }],
+])('the retries of a Kafka, %j, count for a producer with %j', async (retry, config, expected) => {
+  await topic('t');
+  let requests = 0;
+  const Client = kafkaOn(
+    faultyPlatform(cluster, (api) => (api === 'Produce' && requests++ < 9 ? 'lost request' : 'none')),
+  );
+  const soon = { initialRetryTime: 1, maxRetryTime: 1, factor: 0 };
+  const unlucky = new Client({ logLevel: logLevel.NOTHING, retry: { ...soon, ...retry } });
+  const own = unlucky.producer(config);
+  await expect(own.send({ topic: 't', messages: [{ value: '' }] })).rejects.toMatchObject({
+    name: 'KafkaJSNumberOfRetriesExceeded',
+    outcomeUnknown: true,
+  });
+  expect({ requests, isIdempotent: own.isIdempotent() }).toEqual(expected);
+  await unlucky.close();
 });
 
 describe.each(['DefaultPartitioner', 'LegacyPartitioner', 'JavaCompatiblePartitioner'] as const)(
@@ -81,6 +105,26 @@ describe.each(['DefaultPartitioner', 'LegacyPartitioner', 'JavaCompatiblePartiti
     });
   },
 );
+
+test('a message may have null for a timestamp, which is now, and its partition as text', async () => {
+  await topic('t', 3);
+  const before = Date.now();
+  const odd = { value: '', timestamp: null, partition: '2' } as never;
+  const [result] = await kafka.producer().send({ topic: 't', messages: [odd] });
+  expect(result?.partition).toBe(2);
+  const [read] = await readAll(kafka, 't');
+  expect(Number(read!.timestamp)).toBeGreaterThanOrEqual(before);
+  for (const partition of ['', '3', 'x', '-1', '1.5', {}, true, 1n]) {
+    const message = { value: '', partition } as never;
+    await expect(kafka.producer().send({ topic: 't', messages: [message] })).rejects.toThrow('does not exist');
+  }
+});
+
+test('a transaction is refused by an error that says so', async () => {
+  const refused = { name: 'KafkaJSNotImplemented', message: 'Transactions are not implemented yet', retriable: false };
+  await expect(kafka.producer().transaction()).rejects.toMatchObject(refused);
+  expect(() => kafka.producer({ transactionalId: 'id' })).toThrow(refused.message);
+});
 
 test('a message that was read may be sent on as it is: it is placed anew, with its key, headers and timestamp', async () => {
   await topic('from', 3);

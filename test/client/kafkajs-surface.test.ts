@@ -277,6 +277,8 @@ test('RECEIVED_UNSUBSCRIBED_TOPICS: a topic that an assignor gave and nobody ask
   const consumer = kafka.consumer({ groupId: 'g', partitionAssigners: [generous] });
   await consumer.subscribe({ topic: 'wanted', fromBeginning: true });
   const told = deferred<object>();
+  const joined = deferred<object>();
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => joined.resolve(payload.memberAssignment));
   consumer.on(consumer.events.RECEIVED_UNSUBSCRIBED_TOPICS, ({ payload }) => told.resolve(payload));
   const read = deferred<string>();
   await consumer.run({ eachMessage: async ({ message }) => read.resolve(String(message.value)) });
@@ -288,6 +290,7 @@ test('RECEIVED_UNSUBSCRIBED_TOPICS: a topic that an assignor gave and nobody ask
     topicsSubscribed: ['wanted'],
     topicsNotSubscribed: ['unwanted'],
   });
+  expect(await joined.promise).toEqual({ wanted: [0] });
   expect(await read.promise).toBe('y');
   expect(consumer.assignment()).toEqual([{ topic: 'wanted', partition: 0 }]);
 });
@@ -375,6 +378,7 @@ test('REQUEST_TIMEOUT: tells of the request that got no answer in time; enforceR
   hasty.on(hasty.events.REQUEST_TIMEOUT, ({ payload }) => told.push(payload));
   const error = await hasty.listGroups().catch((caught: unknown) => caught);
   expect(String(error)).toMatch(/ListGroups\(correlationId: \d+\) timed out: no answer within 20 ms/);
+  expect((error as Error).cause).toMatchObject({ name: 'KafkaJSRequestTimeoutError', ...told[0] });
   expect(told).toEqual([
     {
       apiName: 'ListGroups',

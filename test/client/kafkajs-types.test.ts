@@ -37,6 +37,7 @@ import type {
   RecordMetadata,
   RemoveInstrumentationEventListener,
   RequestEvent,
+  RetryOptions,
   SeekEntry,
 } from '../../src/index.js';
 import * as ours from '../../src/index.js';
@@ -76,7 +77,7 @@ type Missing<Theirs, Ours> = Exclude<keyof Theirs, keyof Ours>;
 test('each method and option of KafkaJS is known here, but for what is not offered', () => {
   expectTypeOf<Missing<kafkajs.Kafka, Kafka>>().toEqualTypeOf<never>();
   expectTypeOf<Missing<kafkajs.Consumer, Consumer>>().toEqualTypeOf<never>();
-  expectTypeOf<Missing<kafkajs.Producer, Producer>>().toEqualTypeOf<'transaction'>();
+  expectTypeOf<Missing<kafkajs.Producer, Producer>>().toEqualTypeOf<never>();
   expectTypeOf<Missing<kafkajs.Admin, Admin>>().toEqualTypeOf<
     'describeAcls' | 'deleteAcls' | 'createAcls' | 'alterPartitionReassignments' | 'listPartitionReassignments'
   >();
@@ -86,6 +87,8 @@ test('each method and option of KafkaJS is known here, but for what is not offer
   expectTypeOf<Missing<kafkajs.ConsumerRunConfig, ConsumerRunConfig>>().toEqualTypeOf<never>();
   expectTypeOf<Missing<kafkajs.ProducerRecord, ProducerRecord>>().toEqualTypeOf<never>();
   expectTypeOf<Missing<kafkajs.ProducerBatch, ProducerBatch>>().toEqualTypeOf<never>();
+  expectTypeOf<Missing<kafkajs.RetryOptions, RetryOptions>>().toEqualTypeOf<never>();
+  expectTypeOf<Missing<kafkajs.KafkaJSRequestTimeoutError, ours.KafkaJSRequestTimeoutError>>().toEqualTypeOf<never>();
   expectTypeOf<Missing<kafkajs.Message, Message>>().toEqualTypeOf<never>();
   expectTypeOf<Missing<kafkajs.EachBatchPayload, EachBatchPayload>>().toEqualTypeOf<never>();
   expectTypeOf<Missing<kafkajs.EachMessagePayload, EachMessagePayload>>().toEqualTypeOf<never>();

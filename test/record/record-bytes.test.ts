@@ -7,7 +7,19 @@ const bytes = fc.oneof(
   fc.string({ unit: 'grapheme' }).map((text) => new TextEncoder().encode(text)),
 );
 
-test.each(['utf8', 'utf-8', 'hex', 'base64', 'latin1'] as const)('reads as a Buffer does in %s', (encoding) => {
+const ENCODINGS = [
+  'utf8',
+  'utf-8',
+  'hex',
+  'base64',
+  'latin1',
+  'binary',
+  'ascii',
+  'UTF-8' as 'utf-8',
+  'Hex' as 'hex',
+] as const;
+
+test.each(ENCODINGS)('reads as a Buffer does in %s', (encoding) => {
   fc.assert(
     fc.property(bytes, (array) => {
       const padded = Uint8Array.from([9, ...array, 9]);

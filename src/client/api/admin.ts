@@ -1,4 +1,5 @@
 import { ConfigResourceType, type HostDescription } from '../../protocol/requests.js';
+import type { KafkaJSProtocolError } from '../errors.js';
 import type { ConsumerGroupState, GroupDescriptions, PartitionOffset } from './consumer.js';
 import type { AdminEvents, On } from './events.js';
 import type {
@@ -102,12 +103,12 @@ export interface ConfigEntries {
   readonly configSource: number;
   readonly isSensitive: boolean;
   readonly readOnly: boolean;
-  readonly configSynonyms: readonly ConfigSynonyms[];
+  readonly configSynonyms: ConfigSynonyms[];
 }
 
 export interface DescribeConfigResponse {
-  readonly resources: readonly {
-    readonly configEntries: readonly ConfigEntries[];
+  readonly resources: {
+    readonly configEntries: ConfigEntries[];
     readonly errorCode: number;
     readonly errorMessage: string | null;
     readonly resourceName: string;
@@ -140,10 +141,12 @@ export interface GroupOverview {
 export interface DeleteGroupsResult {
   readonly groupId: string;
   readonly errorCode: number;
+  /** Of the groups of a `KafkaJSDeleteGroupsError`; what `deleteGroups` resolves to was deleted. */
+  readonly error?: KafkaJSProtocolError;
 }
 
 export interface ClusterDescription {
-  readonly brokers: readonly { readonly nodeId: number; readonly host: string; readonly port: number }[];
+  readonly brokers: { readonly nodeId: number; readonly host: string; readonly port: number }[];
   readonly controller: number | null;
   readonly clusterId: string;
   /** *Ours*: the live tabs, and which of them leads. */

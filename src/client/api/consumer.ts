@@ -38,7 +38,7 @@ export interface Batch<K = RecordBytes, V = RecordBytes> {
   readonly topic: string;
   readonly partition: number;
   readonly highWatermark: string;
-  readonly messages: readonly KafkaMessage<K, V>[];
+  readonly messages: KafkaMessage<K, V>[];
   isEmpty(): boolean;
   firstOffset(): string | null;
   lastOffset(): string;
@@ -58,11 +58,11 @@ export type SeekEntry = PartitionOffset;
 
 export interface TopicOffsets {
   readonly topic: string;
-  readonly partitions: readonly PartitionOffset[];
+  readonly partitions: PartitionOffset[];
 }
 
 export interface Offsets {
-  readonly topics: readonly TopicOffsets[];
+  readonly topics: TopicOffsets[];
 }
 
 export type OffsetsByTopicPartition = Offsets;
@@ -177,10 +177,10 @@ export interface Assigner {
   readonly name: string;
   readonly version: number;
   assign(group: {
-    members: readonly GroupMember[];
-    topics: readonly string[];
+    members: GroupMember[];
+    topics: string[];
   }): Promise<GroupMemberAssignment[]> | GroupMemberAssignment[];
-  protocol(subscription: { topics: readonly string[] }): GroupState;
+  protocol(subscription: { topics: string[] }): GroupState;
 }
 
 export type PartitionAssigner = (config: { cluster: AssignerCluster; groupId: string; logger: Logger }) => Assigner;
@@ -199,7 +199,7 @@ export interface ConsumerConfig<K = RecordBytes, V = RecordBytes> {
   readonly minBytes?: number;
   readonly maxBytes?: number;
   readonly maxWaitTimeInMs?: number;
-  readonly retry?: RetryOptions & { readonly restartOnFailure?: (error: Error) => Promise<boolean> };
+  readonly retry?: RetryOptions;
   readonly allowAutoTopicCreation?: boolean;
   readonly maxInFlightRequests?: number | null;
   readonly readUncommitted?: boolean;
@@ -231,7 +231,7 @@ export type ConsumerGroupState = GroupStateName;
 export interface GroupDescription {
   readonly errorCode: number;
   readonly groupId: string;
-  readonly members: readonly MemberDescription[];
+  readonly members: MemberDescription[];
   readonly protocol: string;
   readonly protocolType: string;
   readonly state: ConsumerGroupState;

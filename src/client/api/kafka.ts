@@ -16,6 +16,8 @@ export interface RetryOptions {
   readonly factor?: number;
   readonly multiplier?: number;
   readonly retries?: number;
+  /** For consumers: whether one that crashed by what may pass is to start again. Default: it is. */
+  readonly restartOnFailure?: (error: Error) => Promise<boolean>;
 }
 
 /**
@@ -63,6 +65,7 @@ export interface KafkaConfig {
   readonly requestTimeout?: number;
   readonly enforceRequestTimeout?: boolean;
   readonly connectionTimeout?: number;
+  /** For all clients; each may say otherwise. `retries` here count for producers, too. */
   readonly retry?: RetryOptions;
   readonly logLevel?: LogLevel;
   readonly logCreator?: logCreator;

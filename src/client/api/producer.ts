@@ -61,6 +61,10 @@ export interface RecordMetadata {
   /** `'-1'` unless the topic uses LogAppendTime. */
   readonly logAppendTime: string;
   readonly logStartOffset: string;
+  /** In KafkaJS, of the requests of old brokers; absent here. */
+  readonly offset?: string;
+  /** As `offset`. */
+  readonly timestamp?: string;
 }
 
 export interface PartitionMetadata {
@@ -89,7 +93,7 @@ export interface ProducerConfig<K = RecordInput, V = RecordInput> {
   readonly metadataMaxAge?: number;
   /** Default true. */
   readonly allowAutoTopicCreation?: boolean;
-  /** Default true, unlike KafkaJS and like Kafka since 3.0; false with `retry: { retries: 0 }`. */
+  /** Default true, unlike KafkaJS and like Kafka since 3.0; false with `retry: { retries: 0 }`, be it of the `Kafka`. */
   readonly idempotent?: boolean;
   readonly transactionalId?: string;
   readonly transactionTimeout?: number;
@@ -134,6 +138,8 @@ export interface Producer<K = RecordInput, V = RecordInput> {
   /** Sends every open batch now and resolves when all that was sent before is answered; failures do not reject it. */
   flush(): Promise<void>;
   isIdempotent(): boolean;
+  /** @throws KafkaJSNotImplemented, always: this version has no transactional producers. */
+  transaction(): Promise<never>;
   readonly events: ProducerEvents;
   readonly on: On<ProducerEvents>;
   logger(): Logger;

@@ -6,14 +6,14 @@ export class ConsumerBatch<K, V> implements Batch<K, V> {
   readonly topic: string;
   readonly partition: number;
   readonly highWatermark: string;
-  readonly messages: readonly KafkaMessage<K, V>[];
+  readonly messages: KafkaMessage<K, V>[];
   readonly #fetched: FetchedBatch<K, V>;
 
   constructor(fetched: FetchedBatch<K, V>) {
     this.topic = fetched.slot.topic;
     this.partition = fetched.slot.partition;
     this.highWatermark = String(fetched.highWatermark);
-    this.messages = fetched.messages;
+    this.messages = fetched.messages.slice(); // the handler's own: it may take them out one by one
     this.#fetched = fetched;
   }
 

@@ -48,6 +48,8 @@ interface Life<K, V> {
   isWaiting: boolean;
   /** Without a group: where it goes on after a crash. */
   goesOn: Place | undefined;
+  /** Settles once it reads for the first time, or never will. */
+  started?: Promise<void>;
 }
 
 /** What of a topic is paused: all its partitions but these, or none but these. */
@@ -67,8 +69,7 @@ export function makeConsumer<K, V>(
   const { groupId } = config;
   const { logger, instrumentation } = shell;
   const connection = new Connection({ ...context, runtime, instrumentation, ...context.track(() => disconnect()) });
-  const { restartOnFailure, ...retryConfig } = config.retry ?? {};
-  const retry = { ...context.retry, ...retryConfig };
+  const retry = { ...context.retry, ...config.retry };
   const metadataMaxAgeMs = config.metadataMaxAge ?? 300_000;
   const metadata = context.newMetadata({
     logger,
@@ -118,15 +119,9 @@ export function makeConsumer<K, V>(
   /** The end of the last life. */
   let stopped: Promise<void> = Promise.resolve();
 
-  async function connect(): Promise<void> {
-    if (connection.isOpen) return;
-    await connection.open();
-    instrumentation.emit(CONSUMER_EVENTS.CONNECT);
-  }
-
   async function disconnect(): Promise<void> {
     await stop();
-    if (await connection.close()) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+    await connection.close();
   }
 
   function stop(): Promise<void> {
@@ -186,7 +181,8 @@ export function makeConsumer<K, V>(
     const forget = onAbort(signal, () => void stop());
     onAbort(own.ended.signal, forget);
     try {
-      await start(own);
+      own.started = start(own);
+      await own.started;
     } catch (error) {
       if (!own.ended.signal.aborted) {
         life = undefined;
@@ -199,7 +195,7 @@ export function makeConsumer<K, V>(
 
   async function start(own: Life<K, V>): Promise<void> {
     own.isWaiting = false;
-    await abortable(connect(), own.ended.signal);
+    await abortable(connection.open(), own.ended.signal);
     const membership = await group?.newSession();
     own.ended.signal.throwIfAborted();
     // A session that fails while it starts may say so twice, and is to be replaced once.
@@ -245,7 +241,7 @@ export function makeConsumer<K, V>(
     own.isWaiting = true;
     const restart = !signal.aborted && mayPass(failure) && (await isWanted(failure)) && !signal.aborted;
     if (!restart) {
-      if (life === own && (await connection.close())) instrumentation.emit(CONSUMER_EVENTS.DISCONNECT);
+      if (life === own) await connection.close();
       if (life === own) life = undefined; // before the event: its listener may run the consumer again
       own.ended.abort();
     }
@@ -258,7 +254,7 @@ export function makeConsumer<K, V>(
 
   async function isWanted(failure: Error): Promise<boolean> {
     try {
-      return (await restartOnFailure?.(failure)) ?? true;
+      return (await retry.restartOnFailure?.(failure)) ?? true;
     } catch (error) {
       logger.error(`restartOnFailure: ${error}`, { groupId });
       return true;
@@ -293,7 +289,7 @@ export function makeConsumer<K, V>(
   }
 
   const consumer: ConsumerBody<K, V> = {
-    connect,
+    connect: () => connection.open(),
     disconnect,
     subscribe,
     assign,
@@ -304,6 +300,8 @@ export function makeConsumer<K, V>(
     async commitOffsets(offsets = []) {
       if (!Array.isArray(offsets)) throw new KafkaJSNonRetriableError(`Invalid offsets array ${offsets}`);
       const checked = offsets.map(offsetToCommit);
+      // Its `run` was not waited for, perhaps.
+      if (life?.isWaiting === false) await life.started?.catch(() => {});
       if (session === undefined) throw notRunning();
       await session.commitOffsets(checked);
     },

@@ -196,7 +196,7 @@ export class GroupSession {
     check().catch((error) => logger.debug('Topics could not be looked up', { error: String(error) }));
   }
 
-  async #assignAsLeader(protocol: string, members: readonly GroupMember[]): Promise<readonly GroupMemberAssignment[]> {
+  async #assignAsLeader(protocol: string, members: GroupMember[]): Promise<readonly GroupMemberAssignment[]> {
     const assigner = this.#options.assigners.find(({ name }) => name === protocol);
     if (assigner === undefined) {
       const text = `expected one of our assignors, found ${JSON.stringify(protocol)}`;
@@ -251,6 +251,7 @@ export class GroupSession {
     }
     const given = AssignerProtocol.MemberAssignment.decode(bytes)?.assignment ?? {};
     const unsubscribed = Object.keys(given).filter((topic) => !this.#topics.has(topic));
+    const memberAssignment = Object.fromEntries(Object.entries(given).filter(([topic]) => this.#topics.has(topic)));
     if (unsubscribed.length > 0) {
       const payload = {
         groupId,
@@ -263,8 +264,8 @@ export class GroupSession {
       instrumentation.emit(CONSUMER_EVENTS.RECEIVED_UNSUBSCRIBED_TOPICS, payload);
       logger.warn('Consumer group received unsubscribed topics', payload);
     }
-    const partitions = Object.entries(given).flatMap(([topic, numbers]) =>
-      this.#topics.has(topic) ? numbers.map((partition) => ({ topic, partition })) : [],
+    const partitions = Object.entries(memberAssignment).flatMap(([topic, numbers]) =>
+      numbers.map((partition) => ({ topic, partition })),
     );
     if (this.#mayBeBack) this.#assertThere(partitions);
     this.#mayBeBack = false;
@@ -282,7 +283,7 @@ export class GroupSession {
       memberId: group.memberId,
       leaderId: group.leaderId,
       isLeader: group.memberId === group.leaderId,
-      memberAssignment: given,
+      memberAssignment,
       groupProtocol: group.groupProtocol,
       duration: connection.runtime.clock.monotonicMs() - this.#joiningSinceMs,
     };

@@ -10,6 +10,8 @@ import { type MembershipEffect, type MembershipEvent, NOT_JOINED, stepMembership
 
 /** Leaving is a courtesy: a coordinator that does not answer finds out by the session timeout. */
 const LEAVE_TIMEOUT_MS = 5_000;
+/** 0 is for KafkaJS "whenever a record was handled"; to heartbeats that follow each other at once nobody else would get a turn. */
+const LEAST_HEARTBEAT_INTERVAL_MS = 10;
 
 const REFUSALS: ReadonlySet<KafkaErrorName | undefined> = new Set<KafkaErrorName>([
   'MEMBER_ID_REQUIRED',
@@ -45,7 +47,7 @@ export interface GroupMembershipOptions {
   /** The subscription, once for each assignor. */
   readonly protocols: () => Promise<readonly { readonly name: string; readonly metadata: Uint8Array }[]>;
   /** As the leader: who gets what. */
-  readonly assign: (protocol: string, members: readonly GroupMember[]) => Promise<readonly GroupMemberAssignment[]>;
+  readonly assign: (protocol: string, members: GroupMember[]) => Promise<readonly GroupMemberAssignment[]>;
   readonly onAssigned: (assignment: Uint8Array, group: JoinedGroup) => Promise<void>;
   /** Resolves once nothing of the old assignment is worked on any more. */
   readonly onRevoked: (options: { readonly lost: boolean }) => Promise<void>;
@@ -265,8 +267,9 @@ export class GroupMembership {
 
   #startBeating(): void {
     this.#stopBeating();
-    const { connection, heartbeatIntervalMs } = this.#options;
+    const { connection } = this.#options;
     const { clock } = connection.runtime;
+    const heartbeatIntervalMs = Math.max(this.#options.heartbeatIntervalMs, LEAST_HEARTBEAT_INTERVAL_MS);
     const beats = new AbortController();
     this.#beats = beats;
     this.#lastBeatMs = clock.monotonicMs();

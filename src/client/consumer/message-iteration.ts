@@ -1,5 +1,5 @@
 import { type Deferred, deferred, onAbort } from '../../util/signal.js';
-import type { ConsumedMessage, EachBatchPayload } from '../api/consumer.js';
+import type { ConsumedMessage, EachBatchPayload, KafkaMessage } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
 import type { Instrumentation } from '../instrumentation.js';
 import type { ConsumerBody } from './consumer.js';
@@ -28,7 +28,7 @@ export async function* iterateMessages<K, V>(
       if (!signal?.aborted) throw error;
     });
     for (let payload = await handOver.take(); payload !== undefined; payload = await handOver.take()) {
-      for (const message of payload.batch.messages as readonly StoredMessage<K, V>[]) {
+      for (const message of payload.batch.messages as readonly KafkaMessage<K, V>[] as readonly StoredMessage<K, V>[]) {
         if (!payload.isRunning() || payload.isStale() || signal?.aborted || consumer.isPaused(message)) break;
         yield message.alone();
         payload.resolveOffset(message.offset);

@@ -80,7 +80,8 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     const retryCount = batch.attempts - 1;
     const delayMs = retryDelayMs(error, { retryCount, options: retry, random: runtime.random });
     if (delayMs >= retry.initialRetryTime * (1 - retry.factor)) batch.countedRetries++;
-    if (batch.countedRetries > retry.retries || nowMs + delayMs >= batch.deadlineMs) {
+    const { retries } = retry;
+    if (batch.countedRetries > retries || retries === 0 || nowMs + delayMs >= batch.deadlineMs) {
       const limits = { retryCount, retryTime: delayMs };
       fail(batch, new KafkaJSNumberOfRetriesExceeded(asIs(error, batch), limits));
       return;

@@ -64,7 +64,7 @@ export function prepareMessages<K, V>(
     if (values !== undefined) values[i] = value = serialized(valueSerde!, message.value);
     if (!isField(key)) throw invalid(topic, i, 'key', key);
     if (!isField(value)) throw invalid(topic, i, 'value', value);
-    if (message.timestamp !== undefined) checkTimestamp(topic, i, message.timestamp);
+    if (message.timestamp !== undefined && message.timestamp !== null) checkTimestamp(topic, i, message.timestamp);
     if (message.headers !== undefined && message.headers !== null) {
       headers ??= new Array<NewRecordHeader[] | undefined>(count);
       headers[i] = newHeaders(topic, i, message.headers);
@@ -146,7 +146,7 @@ function partitionOf<K, V>({ message, key, value }: Placed<K, V>, choices: Parti
   if (byMessage === undefined && (wanted === undefined || wanted === null || tellsPlace(message))) {
     return key === null ? STICKY : byKey!(keyBytes(key), count);
   }
-  const partition =
+  const chosen: unknown =
     byMessage === undefined
       ? wanted!
       : byMessage({
@@ -161,8 +161,9 @@ function partitionOf<K, V>({ message, key, value }: Placed<K, V>, choices: Parti
             timestamp: message.timestamp,
           } as PartitionerCall['message'],
         });
+  const partition = typeof chosen === 'string' && chosen !== '' ? Number(chosen) : (chosen as number); // text from a form, as in KafkaJS
   if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition;
-  const text = `partition ${partition} of topic "${topic}" does not exist: expected 0 to ${count - 1}`;
+  const text = `partition ${chosen} of topic "${topic}" does not exist: expected 0 to ${count - 1}`;
   throw new KafkaJSProtocolError(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', text));
 }
 

@@ -19,6 +19,7 @@ export function producerFront<K, V>(context: ClientContext, config: ProducerConf
     disconnect,
     flush: () => ending(part, (body) => body.flush()),
     isIdempotent: () => isIdempotent(config),
+    transaction: async () => noTransactions(),
     ...shell.api,
     [ASYNC_DISPOSE]: disconnect,
   };
@@ -29,12 +30,16 @@ export function isIdempotent<K, V>({ idempotent, retry }: ProducerConfig<K, V>):
   return idempotent ?? retry?.retries !== 0;
 }
 
+function noTransactions(): never {
+  throw new KafkaJSNotImplemented('Transactions are not implemented yet');
+}
+
 function assertConfig<K, V>(config: ProducerConfig<K, V>): void {
   const { idempotent, retry, transactionalId, linger = 0, deliveryTimeout = linger } = config;
   if (idempotent && retry?.retries !== undefined && retry.retries < 1) {
     throw new KafkaJSNonRetriableError('Idempotent producer must allow retries to protect against transient errors');
   }
-  if (transactionalId !== undefined) throw new KafkaJSNotImplemented('Transactions are not implemented yet');
+  if (transactionalId !== undefined) noTransactions();
   assertNumbers({ ...retry, ...config });
   if (linger > deliveryTimeout) {
     throw new KafkaJSNonRetriableError(

@@ -4,7 +4,7 @@ import { isInternalTopic } from '../../protocol/topic-partition.js';
 import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable, linkedController, OVER } from '../../util/signal.js';
-import { PRODUCER_EVENTS, type ProducerEvents } from '../api/events.js';
+import type { ProducerEvents } from '../api/events.js';
 import type {
   ICustomPartitioner,
   Producer,
@@ -159,7 +159,6 @@ export function makeProducer<K, V>(
     newPipeline();
     status = 'connected';
     wasConnected = true;
-    instrumentation.emit(PRODUCER_EVENTS.CONNECT);
   }
 
   async function connect(): Promise<void> {
@@ -186,7 +185,6 @@ export function makeProducer<K, V>(
     deadlines.clear();
     sender.close(new KafkaJSConnectionError('Connection closed: the producer was disconnected before an answer came'));
     await connection.close();
-    instrumentation.emit(PRODUCER_EVENTS.DISCONNECT);
   }
 
   async function settled(): Promise<void> {
@@ -315,7 +313,7 @@ export function makeProducer<K, V>(
         record.key = keyAt(index);
         record.value = valueAt(index);
         record.headers = headers?.[index];
-        record.timestampMs = timestamp === undefined ? nowMs : Number(timestamp);
+        record.timestampMs = Number(timestamp ?? nowMs);
         return record;
       };
       for (let from = 0, to = 0; from < partitions.length; ) {
