@@ -57,19 +57,10 @@ const RUNS: Readonly<Record<string, Run>> = {
     mostTabs: 5,
     fates: ['open', 'close', 'crash', 'freeze', 'wake', 'leave', 'show', 'stop'],
   },
-  // One that goes on where it was stopped must find out, in its transaction, that another leads: the mix above comes to
-  // that seldom.
-  'in Chromium, whose leaders are stopped again and again': {
-    browser: 'chrome',
-    seed: 50,
-    steps: 4,
-    mostTabs: 5,
-    fates: ['open', 'stop'],
-  },
   'in Firefox': {
     browser: 'firefox',
     seed: 1,
-    steps: 8,
+    steps: 4,
     mostTabs: 5,
     fates: ['open', 'close', 'reload', 'leave'],
   },
