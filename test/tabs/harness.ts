@@ -1,18 +1,21 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import puppeteer, { type Browser, type CDPSession, type Page } from 'puppeteer-core';
+import type { CDPSession, Page } from 'puppeteer-core';
 import * as vite from 'vite';
-import { chromiumArgs, chromiumPath, firefoxPath } from '../../.ci/browsers.mjs';
+import { chromiumPath, firefoxPath, webkitDriverPath } from '../../.ci/browsers.mjs';
+import type { BrowserDriver, TabDriver, TabListener } from './driver.js';
 import type { Acknowledged, Read, TabApi, Variant } from './page/tab-api.js';
+import { PuppeteerDriver } from './puppeteer-driver.js';
+import { WebKitDriver } from './webkit-driver.js';
 
-export type BrowserName = 'chrome' | 'firefox';
+export type BrowserName = 'chrome' | 'firefox' | 'webkit';
 
+/** Of WebKit its driver. */
 export const browserPaths: Readonly<Record<BrowserName, string | undefined>> = {
   chrome: chromiumPath(),
   firefox: firefoxPath(),
+  webkit: webkitDriverPath(),
 };
 
 const PAGE_ROOT = fileURLToPath(new URL('./page', import.meta.url));
@@ -75,12 +78,6 @@ interface HttpServed {
 
 const QUIET = { logLevel: 'error' } as const;
 const LOOPBACK = { host: '127.0.0.1', port: 0, allowedHosts: true } as const;
-/** What puppeteer tells Chromium otherwise. Without it timers of hidden tabs come once a second, as in a person's browser. */
-const SPARING_HIDDEN_TABS = [
-  '--disable-background-timer-throttling',
-  '--disable-backgrounding-occluded-windows',
-  '--disable-renderer-backgrounding',
-];
 /** Resolved in Chromium alone. By its name, unlike that of the loopback, no page of it is a secure context. */
 const INSECURE_HOST = 'tabstream.test';
 
@@ -116,10 +113,9 @@ export function insecure({ origin, close }: TestSite): TestSite {
   return { origin: origin.replace('127.0.0.1', INSECURE_HOST), close };
 }
 
-/** One browser with one profile on disk, so that its tabs share the storage of the origin as a person's do. */
+/** One browser with one profile, so that its tabs share the storage of the origin as a person's do. */
 export class TestBrowser implements AsyncDisposable {
-  readonly #browser: Browser;
-  readonly #profile: string;
+  readonly #driver: BrowserDriver;
   readonly #origin: string;
   /** Everything that was acknowledged to any tab, also to those that are gone. */
   readonly acknowledged: Acknowledged[] = [];
@@ -131,10 +127,18 @@ export class TestBrowser implements AsyncDisposable {
   readonly failed: { readonly value: string; readonly error: string }[] = [];
   /** What no code of a page caught, rejections included. */
   readonly uncaught: string[] = [];
+  readonly #listener: TabListener = {
+    reports: {
+      reportAck: async (acknowledged) => void this.acknowledged.push(acknowledged),
+      beginHandling: () => passed(this.handlingMs),
+      reportHandled: async (read) => void this.handled.push(read),
+      reportFailure: async (value, error) => void this.failed.push({ value, error }),
+    },
+    uncaught: (error) => void this.uncaught.push(error),
+  };
 
-  private constructor(browser: Browser, profile: string, origin: string) {
-    this.#browser = browser;
-    this.#profile = profile;
+  private constructor(driver: BrowserDriver, origin: string) {
+    this.#driver = driver;
     this.#origin = origin;
   }
 
@@ -143,75 +147,65 @@ export class TestBrowser implements AsyncDisposable {
     { origin }: TestSite,
     { blocksSiteData = false }: { blocksSiteData?: boolean } = {},
   ): Promise<TestBrowser> {
-    const profile = await mkdtemp(join(tmpdir(), 'tabstream-tabs-'));
-    if (blocksSiteData) await blockSiteData(profile);
-    const browser = await puppeteer.launch({
-      browser: name,
-      executablePath: browserPaths[name] ?? name,
-      userDataDir: profile,
-      protocolTimeout: 20_000,
-      ignoreDefaultArgs: name === 'chrome' ? SPARING_HIDDEN_TABS : false,
-      args: name === 'chrome' ? [...chromiumArgs(), `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`] : [],
-      // One process a tab also for tabs of one site.
-      extraPrefsFirefox: { 'dom.ipc.processCount.webIsolated': 16, 'dom.ipc.processPrelaunch.enabled': false },
-    });
-    return new TestBrowser(browser, profile, origin);
+    const path = browserPaths[name] ?? name;
+    const driver =
+      name === 'webkit'
+        ? await WebKitDriver.open(path)
+        : await PuppeteerDriver.open({
+            browser: name,
+            executablePath: path,
+            insecureHost: INSECURE_HOST,
+            blocksSiteData,
+          });
+    return new TestBrowser(driver, origin);
   }
 
   /** A tab with any page of the site, driven by puppeteer itself. */
   async openPage(path: string): Promise<Page> {
-    const page = await this.#browser.newPage();
+    const page = puppeteersPage(await this.#driver.newTab(this.#listener));
     await page.goto(this.#origin + path);
     return page;
   }
 
   /** A tab with the page under test. */
   async openTab(variant?: Variant): Promise<Tab> {
-    const page = await this.#browser.newPage();
-    page.on('pageerror', (error) => void this.uncaught.push(String(error)));
-    await page.exposeFunction('reportAck', (ack: Acknowledged) => void this.acknowledged.push(ack));
-    await page.exposeFunction('beginHandling', () => passed(this.handlingMs));
-    await page.exposeFunction('reportHandled', (read: Read) => void this.handled.push(read));
-    await page.exposeFunction('reportFailure', (value: string, error: string) => {
-      this.failed.push({ value, error });
-    });
-    const tab = new Tab(page, this.#origin, variant);
+    const driver = await this.#driver.newTab(this.#listener);
+    const tab = new Tab(driver, this.#origin, variant);
     await tab.load();
-    const isSecure = await page.evaluate(() => isSecureContext);
+    const isSecure = await driver.evaluate(() => isSecureContext);
     if (isSecure === this.#origin.includes(INSECURE_HOST))
       throw new Error(`${this.#origin}: isSecureContext ${isSecure}`);
     return tab;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#browser.close();
-    await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+    await this.#driver.close();
   }
 }
 
-/** What Chromium's settings call "block all cookies": no storage of any kind. */
-async function blockSiteData(profile: string): Promise<void> {
-  const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
-  await mkdir(join(profile, 'Default'));
-  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
+/** For what WebDriver has no word for. */
+function puppeteersPage({ page }: TabDriver): Page {
+  if (page === undefined) throw new Error('a page that is not driven by puppeteer');
+  return page;
 }
 
 /** A real tab. What it runs is in page/main.ts. */
 export class Tab {
-  readonly #page: Page;
+  readonly #driver: TabDriver;
   readonly #origin: string;
   readonly #address: string;
   #devTools: CDPSession | undefined;
 
-  constructor(page: Page, origin: string, variant?: Variant) {
-    this.#page = page;
+  constructor(driver: TabDriver, origin: string, variant?: Variant) {
+    this.#driver = driver;
     this.#address = `${origin}/index.html${variant === undefined ? '' : `?variant=${variant}`}`;
     this.#origin = origin;
   }
 
+  /** Again: a reload. */
   async load(): Promise<void> {
-    await this.#page.goto(this.#address);
-    await this.#page.waitForFunction(() => window.tab !== undefined);
+    await this.#driver.goto(this.#address);
+    await this.#pageShown();
   }
 
   /** Calls a function of page/main.ts. */
@@ -219,27 +213,28 @@ export class Tab {
     name: Name,
     ...args: Parameters<TabApi[Name]>
   ): Promise<Awaited<ReturnType<TabApi[Name]>>> {
-    const result = await this.#page.evaluate(
-      (name, args) => (window.tab[name] as (...args: readonly unknown[]) => unknown)(...args),
+    const result = await this.#driver.evaluate(
+      (name: Name, args: readonly unknown[]) => (window.tab[name] as (...args: readonly unknown[]) => unknown)(...args),
       name,
       args as readonly unknown[],
     );
     return result as Awaited<ReturnType<TabApi[Name]>>;
   }
 
-  /** In front of the others, which become hidden. */
+  /** In front of the others, which become hidden. Puppeteer only. */
   async show(): Promise<void> {
-    await this.#page.bringToFront();
+    await puppeteersPage(this.#driver).bringToFront();
   }
 
   async close(): Promise<void> {
-    await this.#page.close();
+    await this.#driver.close();
   }
 
   /** Kills the renderer, without any event in the page. Chromium only. */
   async crash(): Promise<void> {
     const devTools = await this.#tools();
-    const gone = new Promise((resolve) => this.#page.once('error', resolve));
+    const page = puppeteersPage(this.#driver);
+    const gone = new Promise((resolve) => page.once('error', resolve));
     devTools.send('Page.crash').catch(() => {}); // never answered
     await gone;
   }
@@ -258,7 +253,9 @@ export class Tab {
    * something keeps its thread busy. It keeps its locks. The answer lets it go on. Chromium only.
    */
   async stopWorker(): Promise<() => Promise<void>> {
-    const debuggers = this.#page.workers().map(({ client }) => client);
+    const debuggers = puppeteersPage(this.#driver)
+      .workers()
+      .map(({ client }) => client);
     for (const each of debuggers) await each.send('Debugger.enable');
     for (const each of debuggers) await each.send('Debugger.pause');
     return async () => {
@@ -279,30 +276,27 @@ export class Tab {
 
   /** To another page of the origin; this one is discarded or goes to the back/forward cache. */
   async navigateAway(): Promise<void> {
-    await this.#page.evaluate(() => {
+    await this.#driver.evaluate(() => {
       window.wasLeft = true;
     });
-    await this.#page.goto(`${this.#origin}/elsewhere.html`);
+    await this.#driver.goto(`${this.#origin}/elsewhere.html`);
   }
 
   /** Back to the page. Returns whether it came out of the back/forward cache, with all its state. */
   async goBack(): Promise<boolean> {
-    // A page out of the cache fires no load event, so that the promise of the navigation may not settle.
-    await Promise.race([this.#page.goBack({ timeout: 5_000 }).catch(() => {}), this.#pageShown()]);
+    await Promise.race([this.#driver.goBack(), this.#pageShown()]);
     await this.#pageShown();
-    return this.#page.evaluate(() => window.wasLeft === true);
+    return this.#driver.evaluate(() => window.wasLeft === true);
   }
 
   async #pageShown(): Promise<void> {
-    for (;;) {
-      const isBack = await this.#page.evaluate(() => window.tab !== undefined).catch(() => false);
-      if (isBack) return;
-      await passed(50);
-    }
+    await until(`the page is at ${this.#address}`, () =>
+      this.#driver.evaluate(() => window.tab !== undefined).catch(() => false),
+    );
   }
 
   async #tools(): Promise<CDPSession> {
-    this.#devTools ??= await this.#page.createCDPSession();
+    this.#devTools ??= await puppeteersPage(this.#driver).createCDPSession();
     return this.#devTools;
   }
 }

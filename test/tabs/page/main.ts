@@ -6,6 +6,8 @@ import { kafkaOf } from './variants.js';
 /** What paces a producer: the harness's answer to each report. Timers would be throttled in hidden tabs. */
 const SENDS_IN_FLIGHT = 8;
 const PADDING = '#';
+/** Enough to have several reads under way at any time. */
+const REREADERS = 3;
 
 /** Set by the harness before the page loads; what was reported survives the tab. */
 const reports = window as unknown as Partial<TabReports>;
@@ -16,6 +18,13 @@ const followed: Read[] = [];
 const held: IDBDatabase[] = [];
 let member: Consumer | undefined;
 let isProducing = false;
+/** WebKit goes on with the microtasks of a page that is no more: there every send fails at once, and the next one begins. */
+let isOver = false;
+addEventListener('pagehide', ({ persisted }) => {
+  if (persisted) return;
+  isOver = true;
+  isProducing = false;
+});
 let nextPageShow = untilPageShow();
 let production: Promise<void> = Promise.resolve();
 
@@ -78,7 +87,7 @@ const api: TabApi = {
           .send({ topic, messages: [{ key: name, value: value + padding(paddingBytes), partition }] })
           .then(
             ([metadata]) => answered(reports.reportAck?.({ value, partition, offset: Number(metadata?.baseOffset) })),
-            (error: unknown) => reports.reportFailure?.(value, String(error)),
+            (error: unknown) => (isOver ? undefined : reports.reportFailure?.(value, String(error))),
           )
           .then(() => void inFlight.delete(sending));
         inFlight.add(sending);
@@ -96,6 +105,14 @@ const api: TabApi = {
   async follow(topic) {
     const consumer = kafka.consumer();
     await consumeAll(consumer, topic, (read) => followed.push(read));
+  },
+
+  async reread(topic) {
+    for (let i = 0; i < REREADERS; i++) {
+      const consumer = kafka.consumer({ maxBytesPerPartition: 1 });
+      await consumeAll(consumer, topic, ({ partition }) => consumer.seek({ topic, partition, offset: '0' }));
+      addEventListener('pageshow', () => void consumer.disconnect(), { once: true });
+    }
   },
 
   followed: () => followed,
@@ -116,7 +133,7 @@ const api: TabApi = {
       autoCommitThreshold: 1, // at once, so that nothing is committed again in time that should not have been
       eachMessage: async ({ partition, message: { offset, value } }) => {
         await answered(reports.beginHandling?.());
-        await answered(reports.reportHandled?.({ partition, offset: Number(offset), value: value?.toString() ?? '' }));
+        await answered(reports.reportHandled?.({ partition, offset: Number(offset), value: withoutPadding(value) }));
       },
     });
   },
@@ -149,6 +166,10 @@ function padding(bytes: number): string {
   return `${PADDING}${Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }
 
+function withoutPadding(value: Uint8Array | null): string {
+  return value?.toString().split(PADDING)[0] ?? '';
+}
+
 /** A page that comes out of the back/forward cache gets no answer to what it reported before. */
 async function answered(report: Promise<void> | undefined): Promise<void> {
   await Promise.race([report, nextPageShow]);
@@ -174,7 +195,7 @@ async function consumeAll(consumer: Consumer, topic: string, onRead: (read: Read
         onRead({
           partition: batch.partition,
           offset: Number(offset),
-          value: value?.toString().split(PADDING)[0] ?? '',
+          value: withoutPadding(value),
         });
       }
     },

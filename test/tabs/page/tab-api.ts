@@ -16,6 +16,8 @@ export interface TabApi {
   /** Reads the topic from its beginning, without a group and without end. */
   follow(topic: string): Promise<void>;
   followed(): readonly Read[];
+  /** Reads the beginning of the topic again and again, several times at once, until the page has been left. Tells nobody. */
+  reread(topic: string): Promise<void>;
   /** As a member that sends no heartbeat by itself. Resolves once it has an assignment. */
   joinGroup(groupId: string, topic: string): Promise<void>;
   /** To the last that joined. */
