@@ -96,3 +96,60 @@ test.each([true, false])(
     expect(crashes).toEqual([]);
   },
 );
+
+// The coordinator knows the topics better than whoever commits: to ask again and again took ten seconds of each stop.
+test('what was handled of a topic that is gone is not committed again and again, and what was of others is', async () => {
+  await using admin = kafka.admin();
+  await using producer = kafka.producer();
+  await create(admin, { a: 1, b: 1 });
+  for (const topic of ['a', 'b']) await producer.send({ topic, messages: [{ value: topic }] });
+  const consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 20_000 }); // hears of topics late
+  const crashes: Error[] = [];
+  consumer.on(consumer.events.CRASH, ({ payload }) => crashes.push(payload.error));
+  let commits = 0;
+  consumer.on(consumer.events.REQUEST, ({ payload }) => {
+    if (payload.apiName === 'OffsetCommit') commits++;
+  });
+  await consumer.subscribe({ topics: ['a', 'b'], fromBeginning: true });
+  const handled = deferred();
+  let count = 0;
+  await consumer.run({
+    autoCommitInterval: 600_000,
+    eachMessage: () => {
+      if (++count === 2) handled.resolve();
+    },
+  });
+  await handled.promise;
+  await admin.deleteTopics({ topics: ['a'] });
+  commits = 0;
+  const committing = consumer.commitOffsets([{ topic: 'a', partition: 0, offset: '1' }]);
+  await expect(committing).rejects.toMatchObject({ type: 'UNKNOWN_TOPIC_OR_PARTITION' });
+  expect(commits).toBeLessThanOrEqual(2); // this one, and that of what was handled
+  await consumer.disconnect();
+  expect(commits).toBeLessThanOrEqual(4); // once more where the group shares out anew, once at the end
+  expect(crashes).toEqual([]);
+  const [b] = await admin.fetchOffsets({ groupId: 'g', topics: ['b'] });
+  expect(b?.partitions).toMatchObject([{ offset: '1' }]);
+});
+
+test('an automatic commit for a topic that is gone lets the consumer go on', async () => {
+  await using admin = kafka.admin();
+  await using producer = kafka.producer();
+  await create(admin, { a: 1, b: 1 });
+  await producer.send({ topic: 'a', messages: [{ value: 'a' }] });
+  await using consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 20_000 }); // hears of topics with the commit
+  const crashes: Error[] = [];
+  consumer.on(consumer.events.CRASH, ({ payload }) => crashes.push(payload.error));
+  await consumer.subscribe({ topics: ['a', 'b'], fromBeginning: true });
+  const handled = deferred();
+  await consumer.run({
+    eachMessage: async ({ topic }) => {
+      if (topic === 'a') await admin.deleteTopics({ topics: ['a'] });
+      else handled.resolve();
+    },
+  });
+  await assigned(consumer, { b: 1 });
+  await producer.send({ topic: 'b', messages: [{ value: 'b' }] });
+  await handled.promise;
+  expect(crashes).toEqual([]);
+});

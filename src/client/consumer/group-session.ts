@@ -133,9 +133,9 @@ export class GroupSession {
     this.#membership.refused('UNKNOWN_MEMBER_ID');
   }
 
-  /** Whether a commit failed because it was refused: then the group joins anew. */
+  /** Whether a commit failed for a reason for which the group joins anew: it was refused, or a topic is gone. */
   isRefused(error: unknown): boolean {
-    return error instanceof KafkaJSProtocolError && isRefusal(error.type);
+    return isUnknownTopic(error) || (error instanceof KafkaJSProtocolError && isRefusal(error.type));
   }
 
   /** Where to begin where nothing is committed, or what was is gone. */
@@ -157,11 +157,12 @@ export class GroupSession {
     };
     try {
       const { signal } = this.#host; // a stopped consumer does not try again
-      await connection.retry({ options: retry, signal }, async () => {
+      await connection.retry({ options: retry, signal, retriable: isWorthARetry }, async () => {
         const error = firstError((await connection.request('OffsetCommit', request, { signal })).topics);
         if (error !== undefined) throw error;
       });
     } catch (error) {
+      if (isUnknownTopic(error)) this.checkTopics();
       if (error instanceof KafkaJSProtocolError) this.#membership.refused(error.type, member);
       throw error;
     }
@@ -232,7 +233,6 @@ export class GroupSession {
 
   /** undefined where one of the topics does not exist. */
   async #knownCounts(topics: readonly string[]): Promise<Map<string, number> | undefined> {
-    const isWorthARetry = (error: unknown): boolean => isRetriable(error) && !isUnknownTopic(error);
     try {
       const loaded = await this.#options.metadata.load(topics, this.#host.signal, isWorthARetry);
       return new Map(Array.from(loaded, ([topic, partitions]) => [topic, partitions.length]));
@@ -354,6 +354,11 @@ function topicsToCommit(offsets: readonly OffsetToCommit[]): OffsetCommitRequest
     });
   }
   return Array.from(topics, ([name, partitions]) => ({ name, partitions }));
+}
+
+/** Who coordinates the group knows all topics. */
+function isWorthARetry(error: unknown): boolean {
+  return isRetriable(error) && !isUnknownTopic(error);
 }
 
 function isUnknownTopic(error: unknown): boolean {
