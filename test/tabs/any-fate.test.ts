@@ -204,7 +204,7 @@ async function meetFates(run: Run): Promise<void> {
       await until('a follower has read all', async () => (await tab.call('followed')).length >= total, 60_000);
       expectWholeLog(await tab.call('followed'), ends, browser.acknowledged);
     }
-    browser.handlingMs = 0;
+    await Promise.all([...awake].map((tab) => tab.call('handleInHaste')));
     const placeOf = ({ partition, offset }: Read): string => `${partition}@${offset}`;
     const places = (): Set<string> => new Set(browser.handled.map(placeOf));
     await until('the group has handled all', () => places().size === total, 90_000);

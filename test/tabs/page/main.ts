@@ -18,6 +18,7 @@ const followed: Read[] = [];
 const held: IDBDatabase[] = [];
 let member: Consumer | undefined;
 let isProducing = false;
+let isInHaste = false;
 /** WebKit goes on with the microtasks of a page that is no more: there every send fails at once, and the next one begins. */
 let isOver = false;
 addEventListener('pagehide', ({ persisted }) => {
@@ -132,10 +133,17 @@ const api: TabApi = {
     void consumer.run({
       autoCommitThreshold: 1, // at once, so that nothing is committed again in time that should not have been
       eachMessage: async ({ partition, message: { offset, value } }) => {
-        await answered(reports.beginHandling?.());
-        await answered(reports.reportHandled?.({ partition, offset: Number(offset), value: withoutPadding(value) }));
+        if (!isInHaste) await answered(reports.beginHandling?.());
+        const reported = answered(
+          reports.reportHandled?.({ partition, offset: Number(offset), value: withoutPadding(value) }),
+        );
+        if (!isInHaste) await reported;
       },
     });
+  },
+
+  handleInHaste() {
+    isInHaste = true;
   },
 
   async endOffsets(topic) {

@@ -24,6 +24,8 @@ export interface TabApi {
   assignedCount(): number;
   /** Becomes a member, once the others let it, that reports what it handles, and commits what was reported. */
   handleIn(groupId: string, topic: string): Promise<void>;
+  /** From now on handlers take no time, and wait for no answer to what they report. */
+  handleInHaste(): void;
   /** By partition. */
   endOffsets(topic: string): Promise<number[]>;
   /** All that a check of the logs finds, and what is lost. */
