@@ -10,23 +10,23 @@ import { type Bundle, builtWorker, bundle } from './bundle.js';
 const KB = 1000;
 
 const PAGE = [
-  { what: 'that has made a Kafka and used no client yet', loads: [], goal: 15, bound: 11.8 },
+  { what: 'that has made a Kafka and used no client yet', loads: [], goal: 15, bound: 11.9 },
   { what: 'that only produces', loads: ['producer'], goal: 15, bound: 22.6 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 25.5 },
-  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 31.8 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 25.6 },
+  { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 32 },
   { what: 'that only administers', loads: ['admin'], goal: 15, bound: 17.5 },
   {
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 41.8,
+    bound: 41.9,
   },
 ];
 const WORKER = [
-  { what: 'that elects, reads and serves', loads: [], goal: 30, bound: 28.5 },
-  { what: 'that leads', loads: ['broker'], goal: 30, bound: 41.4 },
-  { what: 'that leads and makes its first topic', loads: ['broker', 'create-topics'], goal: 30, bound: 42.8 },
-  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 30.7 },
+  { what: 'that elects, reads and serves', loads: [], goal: 30, bound: 28.6 },
+  { what: 'that leads', loads: ['broker'], goal: 30, bound: 41.5 },
+  { what: 'that leads and makes its first topic', loads: ['broker', 'create-topics'], goal: 30, bound: 42.9 },
+  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 30.8 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -41,9 +41,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 56.6 KB', async () => {
+test('the whole client is at most 56.8 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 56.6 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 56.8 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -51,9 +51,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 103 KB', async () => {
+test('the whole worker is at most 103.5 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 103 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 103.5 });
 });
 
 test('what is loaded later is known here', async () => {
