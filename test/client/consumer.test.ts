@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Consumer, KafkaJSNonRetriableError } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
 import { kafka, producer, topic, useCluster } from './client-cluster.js';
@@ -482,6 +482,60 @@ test('after deleted records a consumer goes on at the new beginning', async () =
   await consumer.subscribe({ topic: 't', fromBeginning: true });
   expect(await collect(consumer, 3)).toEqual(['7', '8', '9']);
   await consumer.disconnect();
+});
+
+// Goal: as with Kafka's auto-commit, a position that was reset to an end of the log counts from then on: what is written behind it is
+// somebody's, whoever reads next. Method: a member that is sent to the end reads nothing and leaves, and a record comes before the
+// next one does.
+describe('a group that is sent to the end goes on there, whoever reads next:', () => {
+  async function commits(consumer: Consumer): Promise<void> {
+    const committed = deferred();
+    consumer.on(consumer.events.COMMIT_OFFSETS, ({ payload }) => {
+      if (payload.topics[0]?.partitions[0]?.offset === '10') committed.resolve();
+    });
+    await committed.promise;
+  }
+
+  async function next(): Promise<string[]> {
+    await produce('t', 10, 11);
+    const consumer = kafka.consumer({ groupId: 'g' });
+    await consumer.subscribe({ topic: 't' });
+    const values = await collect(consumer, 1);
+    await consumer.disconnect();
+    return values;
+  }
+
+  test('where what was committed is out of range', async () => {
+    await topic('t');
+    await produce('t', 0, 10);
+    const admin = kafka.admin();
+    await admin.deleteTopicRecords({ topic: 't', partitions: [{ partition: 0, offset: '7' }] });
+    await admin.setOffsets({ groupId: 'g', topic: 't', partitions: [{ partition: 0, offset: '2' }] });
+    const consumer = kafka.consumer({ groupId: 'g' });
+    await consumer.subscribe({ topic: 't' });
+    const committed = commits(consumer);
+    await consumer.run({ eachMessage: async () => {} });
+    await committed;
+    await consumer.disconnect();
+    expect(await next()).toEqual(['10']);
+  });
+
+  test('by seek, also where the partition is paused', async () => {
+    await topic('t');
+    await produce('t', 0, 10);
+    const consumer = kafka.consumer({ groupId: 'g' });
+    await consumer.subscribe({ topic: 't', fromBeginning: true });
+    await kafka.admin().setOffsets({ groupId: 'g', topic: 't', partitions: [{ partition: 0, offset: '2' }] });
+    const running = consumer.run({ eachMessage: async () => {} });
+    await consumer.connect();
+    consumer.pause([{ topic: 't' }]);
+    await running;
+    const committed = commits(consumer);
+    consumer.seek({ topic: 't', partition: 0, offset: '-1' });
+    await committed;
+    await consumer.disconnect();
+    expect(await next()).toEqual(['10']);
+  });
 });
 
 test('bad arguments are refused in the words of KafkaJS', async () => {

@@ -332,6 +332,71 @@ test.each(['0', '-1', '-2'])(
   },
 );
 
+// Goal: the end that a seek goes to is the end of then. Method: a seek in a consumer that is paused, or that crashes at the first record
+// behind it; nobody but the fetcher knows where that was.
+describe('what is written behind a seek to the end comes', () => {
+  test('to a partition that is paused, once it is resumed', async () => {
+    await topic('t');
+    await produce('t', ['a']);
+    let fetched = deferred();
+    const consumer = fetching(async () => fetched.resolve());
+    await consumer.assign([{ topic: 't', partition: 0, offset: '0' }]);
+    const seen: string[] = [];
+    let waiting = deferred();
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        seen.push(String(message.value));
+        waiting.resolve();
+      },
+    });
+    await waiting.promise;
+    consumer.pause([{ topic: 't' }]);
+    const looked = deferred();
+    consumer.on(consumer.events.REQUEST, ({ payload }) => {
+      if (payload.apiName === 'ListOffsets') looked.resolve();
+    });
+    consumer.seek({ topic: 't', partition: 0, offset: '-1' });
+    await looked.promise;
+    await produce('t', ['b']);
+    fetched = deferred();
+    waiting = deferred();
+    consumer.resume([{ topic: 't' }]);
+    await fetched.promise;
+    await produce('t', ['c']); // else nothing might come at all
+    await waiting.promise;
+    expect(seen.slice(0, 2)).toEqual(['a', 'b']);
+    await consumer.disconnect();
+  });
+
+  test('to a consumer that crashes before the first is handled', async () => {
+    await topic('t');
+    await produce('t', ['a']);
+    const consumer = kafka.consumer({ retry: { initialRetryTime: 1, retries: 0 } });
+    await consumer.assign([{ topic: 't', partition: 0, offset: '0' }]);
+    const seen: string[] = [];
+    const [first, done] = [deferred(), deferred()];
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        seen.push(String(message.value));
+        first.resolve();
+        if (seen.length === 2) throw new Error('once');
+        if (seen.length === 3) done.resolve();
+      },
+    });
+    await first.promise;
+    const looked = deferred();
+    consumer.on(consumer.events.REQUEST, ({ payload }) => {
+      if (payload.apiName === 'ListOffsets') looked.resolve();
+    });
+    consumer.seek({ topic: 't', partition: 0, offset: '-1' });
+    await looked.promise;
+    await produce('t', ['b']);
+    await done.promise;
+    expect(seen).toEqual(['a', 'b', 'b']);
+    await consumer.disconnect();
+  });
+});
+
 test('commits that nobody has waited for are done when the consumer is stopped', async () => {
   await topic('t');
   const consumer = await groupConsumer();

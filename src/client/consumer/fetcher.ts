@@ -74,6 +74,8 @@ interface FetcherOptions<K, V> {
   readonly onGap: (partition: TopicPartition, gap: PartitionGap, error: KafkaError) => boolean;
   /** There was nothing more to read, where one fetch has waited for it. */
   readonly onEnd: (slot: PartitionSlot<K, V>, highWatermark: number) => void;
+  /** An end of the log was asked for, and `position` is where that was. */
+  readonly onPositioned: (slot: PartitionSlot<K, V>) => void;
   /** The topic of a partition was made anew: its positions are of a log that is no more. */
   readonly onMadeAnew: (slot: PartitionSlot<K, V>) => void;
   /** The site's data was cleared: all positions are of a log that is no more. */
@@ -255,7 +257,7 @@ export class Fetcher<K, V> {
     for (const slot of this.#slots.values()) {
       if (
         slot.fetch !== undefined ||
-        slot.paused ||
+        (slot.paused && typeof slot.position === 'number') || // the end of the log is that of now, not of when it is resumed
         slot.unreadable ||
         slot.buffered !== undefined ||
         slot.retryAtMs > nowMs
@@ -298,7 +300,9 @@ export class Fetcher<K, V> {
       // Without a position to look up it goes out in this very turn: in the next one a handler may run for long.
       const ends = asked.filter(({ slot }) => typeof slot.position !== 'number');
       if (ends.length > 0) await this.#lookUpPositions(ends, controller.signal);
-      await this.#fetchOnce(asked.filter(isCurrent), controller);
+      for (const { slot } of ends) if (slot.paused && slot.fetch === controller) slot.fetch = undefined;
+      const wanted = asked.filter((entry) => isCurrent(entry) && entry.slot.fetch === controller);
+      await this.#fetchOnce(wanted, controller);
     } catch (error) {
       if (!controller.signal.aborted)
         this.#failed(
@@ -424,7 +428,9 @@ export class Fetcher<K, V> {
     const queries = ends.map(({ slot }) => slot);
     for (const found of await listEnds(connection, queries, { isolationLevel, signal })) {
       const end = ends.find(({ slot }) => slot.topic === found.topic && slot.partition === found.partition);
-      if (end !== undefined && isCurrent(end)) end.slot.position = found.offset;
+      if (end === undefined || !isCurrent(end)) continue;
+      end.slot.position = found.offset;
+      this.#options.onPositioned(end.slot);
     }
   }
 

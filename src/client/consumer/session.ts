@@ -105,6 +105,10 @@ export class ConsumerSession<K, V> {
         const payload = { topic, partition, offset: String(position), highWatermark: String(highWatermark) };
         instrumentation.emit(CONSUMER_EVENTS.PARTITION_EOF, payload satisfies EndEventPayload);
       },
+      onPositioned: (slot) => {
+        this.#begins.set(topicPartitionText(slot), slot.position);
+        if (this.#autoCommit) this.#commitBegins([slot]);
+      },
       onMadeAnew: (slot) => {
         this.#offsets.forgetLog(slot);
         this.#begins.set(topicPartitionText(slot), this.#resetPosition(slot.topic));
@@ -291,19 +295,18 @@ export class ConsumerSession<K, V> {
     for (const entry of adopted) this.#begins.set(topicPartitionText(entry), entry.position);
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
-    if (this.#autoCommit) this.#commitBegins(adopted);
+    if (this.#autoCommit) this.#commitBegins(adopted.filter(({ beginsAtEnd }) => beginsAtEnd));
     for (const entry of sought.values()) this.seek(entry);
     sought.clear();
   }
 
   /**
-   * A group that begins at the end begins there for good, as with Kafka's auto-commit: whoever gets the partition next would else
-   * begin at its end of then, and what is written meanwhile be nobody's.
+   * A group that begins at the end, or is sent there, begins there for good, as with Kafka's auto-commit: whoever gets the
+   * partition next would else begin at its end of then, and what is written meanwhile be nobody's.
    */
-  #commitBegins(partitions: readonly (AssignedPosition & Partial<Committed>)[]): void {
-    const begins = partitions.filter(({ beginsAtEnd }) => beginsAtEnd);
-    if (begins.length === 0) return;
-    for (const { position, ...partition } of begins) {
+  #commitBegins(partitions: readonly AssignedPosition[]): void {
+    if (partitions.length === 0) return;
+    for (const { position, ...partition } of partitions) {
       const slot = this.#fetcher.slot(partition);
       if (slot !== undefined && typeof position === 'number') this.#offsets.resolve(slot, position, 0);
     }
