@@ -85,6 +85,9 @@ interface FetcherOptions<K, V> {
 /** What a partition's first fetch asks for: one row of the log, so that its first record is there soon. */
 const FIRST_FETCH_BYTES = 64 * 1024;
 
+/** In place of a time: once its handler is done. */
+const BEHIND_HANDLER = Number.POSITIVE_INFINITY;
+
 /** Fetches under way at most; beyond, the longest waiting one is cut short and its partitions join the next. */
 const MAX_FETCHES = 4;
 /** One that is not known to be at the end of its logs is read, and not cut short, for so long: to ask again would be slower. */
@@ -175,6 +178,7 @@ export class Fetcher<K, V> {
 
   release({ slot }: FetchedBatch<K, V>): void {
     slot.busy = false;
+    if (slot.retryAtMs === BEHIND_HANDLER) slot.retryAtMs = 0;
     this.#offer();
   }
 
@@ -445,7 +449,9 @@ export class Fetcher<K, V> {
       return;
     }
     if (error.type === 'OFFSET_OUT_OF_RANGE') {
-      this.seek(slot, this.#options.resetPosition(slot.topic));
+      // To go elsewhere would make what a handler has stale.
+      if (slot.busy) slot.retryAtMs = BEHIND_HANDLER;
+      else this.seek(slot, this.#options.resetPosition(slot.topic));
       return;
     }
     if (error.type === 'UNKNOWN_TOPIC_OR_PARTITION') this.#options.onStaleTopic(slot.topic);
