@@ -428,6 +428,39 @@ test('a handler gets all that was fetched before the log began elsewhere', async
   await consumer.disconnect();
 });
 
+// Goal: the records of a partition are handled one after the other, also over a new assignment. Method: the handler of one that is
+// assigned again does not end, and another could run beside it.
+test('a partition that is assigned again waits for its handler', async () => {
+  await topic('t');
+  await produce('t', ['a']);
+  const consumer = kafka.consumer();
+  await consumer.assign(allOf(1));
+  const seen: string[] = [];
+  const [first, go, done] = [deferred(), deferred(), deferred()];
+  await consumer.run({
+    partitionsConsumedConcurrently: 2,
+    eachMessage: async ({ message }) => {
+      seen.push(String(message.value));
+      if (seen.length === 2) done.resolve();
+      first.resolve();
+      await go.promise;
+    },
+  });
+  await first.promise;
+  const fetched = deferred();
+  consumer.on(consumer.events.FETCH, ({ payload }) => {
+    if (payload.numberOfBatches === 1) fetched.resolve();
+  });
+  await consumer.assign(allOf(1));
+  await fetched.promise;
+  await committed(); // some turns, in which it would be handled
+  expect(seen).toEqual(['a']);
+  go.resolve();
+  await done.promise;
+  expect(seen).toEqual(['a', 'a']);
+  await consumer.disconnect();
+});
+
 test('commits that nobody has waited for are done when the consumer is stopped', async () => {
   await topic('t');
   const consumer = await groupConsumer();

@@ -40,8 +40,6 @@ export interface PartitionSlot<K, V> extends TopicPartition {
   paused: boolean;
   /** The fetch under way for it; a seek makes that one void. */
   fetch: AbortController | undefined;
-  /** A handler has a batch of it. */
-  busy: boolean;
   buffered: FetchedBatch<K, V> | undefined;
   /** What comes there cannot be decrypted: nothing is fetched until a seek. */
   unreadable: boolean;
@@ -102,6 +100,8 @@ export class Fetcher<K, V> {
   readonly #options: FetcherOptions<K, V>;
   #slots = new Map<string, PartitionSlot<K, V>>();
   #takers: Deferred<FetchedBatch<K, V>>[] = [];
+  /** Partitions of which a handler has a batch, be it of an earlier assignment. */
+  readonly #busy = new Set<string>();
   /** In the order in which they were sent, and when that was. */
   readonly #fetches = new Map<AbortController, number>();
   #isPumpPlanned = false;
@@ -139,7 +139,6 @@ export class Fetcher<K, V> {
         dropped: false,
         paused,
         fetch: undefined,
-        busy: false,
         buffered: undefined,
         unreadable: false,
         failures: 0,
@@ -176,9 +175,11 @@ export class Fetcher<K, V> {
     return taker.promise;
   }
 
-  release({ slot }: FetchedBatch<K, V>): void {
-    slot.busy = false;
-    if (slot.retryAtMs === BEHIND_HANDLER) slot.retryAtMs = 0;
+  release(batch: FetchedBatch<K, V>): void {
+    const key = topicPartitionText(batch.slot);
+    const slot = this.#slots.get(key);
+    this.#busy.delete(key);
+    if (slot?.retryAtMs === BEHIND_HANDLER) slot.retryAtMs = 0;
     this.#offer();
   }
 
@@ -242,9 +243,9 @@ export class Fetcher<K, V> {
     for (const [key, slot] of this.#slots) {
       if (this.#takers.length === 0) break;
       const { buffered } = slot;
-      if (buffered === undefined || slot.busy || slot.paused) continue;
+      if (buffered === undefined || slot.paused || this.#busy.has(key)) continue;
       this.#discard(slot);
-      slot.busy = true;
+      this.#busy.add(key);
       this.#slots.delete(key);
       this.#slots.set(key, slot);
       this.#takers.shift()!.resolve(buffered);
@@ -450,7 +451,7 @@ export class Fetcher<K, V> {
     }
     if (error.type === 'OFFSET_OUT_OF_RANGE') {
       // To go elsewhere would make what a handler has stale.
-      if (slot.busy) slot.retryAtMs = BEHIND_HANDLER;
+      if (this.#busy.has(topicPartitionText(slot))) slot.retryAtMs = BEHIND_HANDLER;
       else this.seek(slot, this.#options.resetPosition(slot.topic));
       return;
     }
