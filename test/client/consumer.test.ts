@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type Consumer, KafkaJSNonRetriableError } from '../../src/index.js';
+import { type Consumer, KafkaJSNonRetriableError, kafkaOn, logLevel } from '../../src/index.js';
 import { deferred } from '../../src/util/signal.js';
-import { kafka, producer, topic, useCluster } from './client-cluster.js';
+import { cluster, kafka, producer, topic, useCluster } from './client-cluster.js';
+import { faultyPlatform } from './faulty-platform.js';
 
 useCluster();
 
@@ -470,6 +471,31 @@ test('and they are heard of with the next heartbeat, not when metadata is too ol
   await seen.get('new partition')!.promise;
   expect(values).toEqual(['new topic', 'new partition']);
   await consumer.disconnect();
+});
+
+// Goal: who could not look at the topics looks again soon, not when metadata is too old. Method: once a topic has got a partition, the
+// first looks of the group fail, and no request is tried twice.
+test('and again, where the topics could not be looked up', async () => {
+  await topic('orders');
+  let failing = 0;
+  const platform = faultyPlatform(cluster, (api) =>
+    api === 'Metadata' && failing > 0 && failing-- > 0 ? 'lost answer' : 'none',
+  );
+  const client = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING, retry: { retries: 0 } });
+  const consumer = client.consumer({ groupId: 'g', heartbeatInterval: 10, metadataMaxAge: 600_000 });
+  await consumer.subscribe({ topic: 'orders', fromBeginning: true });
+  await consumer.run({ eachMessage: async () => {} });
+  const grown = deferred();
+  consumer.on(consumer.events.GROUP_JOIN, () => {
+    if (consumer.assignment().length === 2) grown.resolve();
+  });
+  const beats = deferred();
+  consumer.on(consumer.events.HEARTBEAT, () => beats.resolve());
+  await beats.promise; // with it it has looked once
+  failing = 2;
+  await kafka.admin().createPartitions({ topicPartitions: [{ topic: 'orders', count: 2 }] });
+  await grown.promise;
+  await client.close();
 });
 
 test('after deleted records a consumer goes on at the new beginning', async () => {

@@ -194,7 +194,10 @@ export class GroupSession {
       this.#topics = topics;
       if (changed && this.#host.isRunning()) this.#membership.rejoin();
     };
-    check().catch((error) => logger.debug('Topics could not be looked up', { error: String(error) }));
+    check().catch((error) => {
+      this.#metadataOffset = undefined; // with the next heartbeat
+      logger.debug('Topics could not be looked up', { error: String(error) });
+    });
   }
 
   async #assignAsLeader(protocol: string, members: GroupMember[]): Promise<readonly GroupMemberAssignment[]> {
