@@ -228,3 +228,34 @@ test('when the leading host goes, another takes over and a running producer lose
   expect(values).toEqual(Array.from({ length: 30 }, (_, i) => i));
   await kafka.close();
 });
+
+// Goal: who was told of a new partition by another tab can send there at once. Method: that it is there reaches the own host late,
+// as the third answer.
+test('a partition that is news here is waited for', async () => {
+  await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+  await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 1 }] });
+  let old: unknown;
+  let oldAnswers = 2;
+  const Kafka = kafkaOn({
+    runtime: cluster.runtime,
+    async connect() {
+      const channel = await cluster.connect();
+      const send: RequestChannel['send'] = async (api, request, options) => {
+        const answer = await channel.send(api, request, options);
+        if (api !== 'Metadata') return answer;
+        old ??= answer;
+        return oldAnswers-- > 0 ? (old as typeof answer) : answer;
+      };
+      return { send, close: () => channel.close() };
+    },
+  });
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING });
+  const producer = kafka.producer();
+  await producer.connect();
+  await producer.send({ topic: 'orders', messages: [{ value: 'a' }] });
+  await admin.createPartitions({ topicPartitions: [{ topic: 'orders', count: 2 }] });
+  const sent = await producer.send({ topic: 'orders', messages: [{ value: 'b', partition: 1 }] });
+  expect(sent).toMatchObject([{ partition: 1, baseOffset: '0' }]);
+  expect(oldAnswers).toBeLessThan(0);
+  await kafka.close();
+});

@@ -34,6 +34,8 @@ const MAX_UNSENT_BYTES = 2 ** 20;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 120_000;
 const DEFAULT_PRODUCE_TIMEOUT_MS = 30_000;
 const DEFAULT_METADATA_MAX_AGE_MS = 300_000;
+/** Before each look for a partition that is not known. */
+const UNKNOWN_PARTITION_WAITS_MS = [0, 25, 50, 100];
 /** Kafka's default. Each carries up to 1 MiB, so that this also bounds what waits in the worker. */
 const MAX_IN_FLIGHT_REQUESTS = 5;
 
@@ -287,17 +289,22 @@ export function makeProducer<K, V>(
     }
   }
 
-  /** A partition beyond the known ones may be a new one: then the topic is asked for again. */
+  /** A partition beyond the known ones may be a new one, whose news is late here: then the topic is asked for again. */
   async function prepareWithMetadata(
     topic: string,
     messages: TopicMessages<K, V>['messages'],
     signal: AbortSignal | undefined,
   ): Promise<PreparedMessages> {
-    const known = await metadata.partitions(topic, signal);
-    const prepared = unlessPartitionUnknown(() => prepareMessages(topic, messages, known, preparation));
-    if (prepared !== undefined) return prepared;
-    const loaded = (await metadata.load([topic], signal)).get(topic)!;
-    return prepareMessages(topic, messages, loaded, preparation);
+    const { life } = connection;
+    let known = await metadata.partitions(topic, signal);
+    for (const ms of UNKNOWN_PARTITION_WAITS_MS) {
+      const prepared = unlessPartitionUnknown(() => prepareMessages(topic, messages, known, preparation));
+      if (prepared !== undefined) return prepared;
+      if (ms > 0) await runtime.clock.sleep(ms, signal);
+      life.throwIfAborted();
+      known = (await metadata.load([topic], signal)).get(topic)!;
+    }
+    return prepareMessages(topic, messages, known, preparation);
   }
 
   /** Puts checked messages into batches. Nothing here can fail. */
