@@ -69,7 +69,7 @@ const RUNS: Readonly<Record<string, Run>> = {
   'in WebKit': {
     browser: 'webkit',
     seed: 1,
-    steps: 12,
+    steps: 9,
     mostTabs: 3,
     fates: ['open', 'close', 'reload', 'leave'],
     paddingBytes: 4_000,
