@@ -335,6 +335,16 @@ test.each(['0', '-1', '-2'])(
 // Goal: the end that a seek goes to is the end of then. Method: a seek in a consumer that is paused, or that crashes at the first record
 // behind it; nobody but the fetcher knows where that was.
 describe('what is written behind a seek to the end comes', () => {
+  /** Resolves once the consumer knows where that is. */
+  async function seekToEnd(consumer: Consumer): Promise<void> {
+    const found = deferred();
+    consumer.on(consumer.events.REQUEST, ({ payload }) => {
+      if (payload.apiName === 'ListOffsets') found.resolve();
+    });
+    consumer.seek({ topic: 't', partition: 0, offset: '-1' });
+    await found.promise;
+  }
+
   test('to a partition that is paused, once it is resumed', async () => {
     await topic('t');
     await produce('t', ['a']);
@@ -351,12 +361,7 @@ describe('what is written behind a seek to the end comes', () => {
     });
     await waiting.promise;
     consumer.pause([{ topic: 't' }]);
-    const looked = deferred();
-    consumer.on(consumer.events.REQUEST, ({ payload }) => {
-      if (payload.apiName === 'ListOffsets') looked.resolve();
-    });
-    consumer.seek({ topic: 't', partition: 0, offset: '-1' });
-    await looked.promise;
+    await seekToEnd(consumer);
     await produce('t', ['b']);
     fetched = deferred();
     waiting = deferred();
@@ -384,12 +389,7 @@ describe('what is written behind a seek to the end comes', () => {
       },
     });
     await first.promise;
-    const looked = deferred();
-    consumer.on(consumer.events.REQUEST, ({ payload }) => {
-      if (payload.apiName === 'ListOffsets') looked.resolve();
-    });
-    consumer.seek({ topic: 't', partition: 0, offset: '-1' });
-    await looked.promise;
+    await seekToEnd(consumer);
     await produce('t', ['b']);
     await done.promise;
     expect(seen).toEqual(['a', 'b', 'b']);
