@@ -49,7 +49,12 @@ export class Maintenance {
   /** Until the signal aborts; then nothing of it is left. */
   async run(): Promise<void> {
     this.deleteRemovedLogs();
-    await Promise.all([this.#keepRetention(), this.#keepOffsetsExpiry(), this.#keepSealed()]);
+    const sinceRetention = this.#sinceRetention();
+    await Promise.all([
+      this.#keepRetention(sinceRetention),
+      this.#keepOffsetsExpiry(sinceRetention),
+      this.#keepSealed(),
+    ]);
     await this.#deleting;
   }
 
@@ -82,11 +87,10 @@ export class Maintenance {
   }
 
   /** Each interval of the wall clock, whoever leads: of a page that is left after a minute each leader lives so long. */
-  async #keepRetention(): Promise<void> {
+  async #keepRetention(sinceRetention: Promise<number>): Promise<void> {
     const { clock, store, leaderEpoch } = this.#context;
     const interval = (): number => this.#context.config().logRetentionCheckIntervalMs;
-    const sinceMs = await this.#sinceRetention();
-    let waitMs = this.#firstWaitMs(interval(), interval() - sinceMs);
+    let waitMs = this.#firstWaitMs(interval(), interval() - (await sinceRetention));
     while (await this.#slept(waitMs)) {
       this.deleteRemovedLogs();
       await this.enforceRetention();
@@ -167,10 +171,10 @@ export class Maintenance {
    * Where somebody led a while ago, groups had the time to come back, and a leader that lives shortly does it, too. Else
    * the cluster has not run for long, maybe for longer than the retention, and they get the whole interval.
    */
-  async #keepOffsetsExpiry(): Promise<void> {
+  async #keepOffsetsExpiry(sinceRetention: Promise<number>): Promise<void> {
     const { config, withGroups } = this.#context;
     const interval = (): number => config().offsetsRetentionCheckIntervalMs;
-    const sinceMs = await this.#sinceRetention();
+    const sinceMs = await sinceRetention;
     const isInUse = sinceMs >= 0 && sinceMs <= 2 * interval();
     let waitMs = isInUse ? this.#firstWaitMs(interval(), 0) : interval();
     while (await this.#slept(waitMs)) {

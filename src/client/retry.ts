@@ -12,6 +12,9 @@ export const DEFAULT_RETRY: Required<RetryOptions> = {
   restartOnFailure: async () => true,
 };
 
+/** Before each look for a topic or a partition that others know, and whose news may be late here. */
+export const LATE_NEWS_WAITS_MS: readonly number[] = [0, 25, 50, 100];
+
 /** First wait after a leader was lost: a new one is usually there within tens of ms, long before `initialRetryTime`. */
 const FAILOVER_RETRY_MS = 10;
 

@@ -86,8 +86,7 @@ interface Entry {
 
 /** The parts of a log that are not in `chunks`, in offset order. The bytes are views of the rows. */
 export function partsOf(log: LogId, rows: readonly JournalRow[]): Chunk[] {
-  const end = movedEnds(rows, log).get(log) ?? -1;
-  return rows.flatMap((row) => partsIn(row, log)).filter(({ lastOffset }) => lastOffset > end);
+  return livePartsIn(rows, log);
 }
 
 /** Every log that has such parts. */
@@ -259,14 +258,19 @@ function isDone(link: CommitLink | undefined): boolean {
   return link?.outcome === 'committed';
 }
 
-/** All parts, or those of one log: a reader of each of thousands of logs goes through all rows. */
+/*
+ * Here and below all parts are meant, or those of `only` this log: a reader of each of thousands of logs goes through all rows,
+ * and makes nothing of the others' parts.
+ */
+
 function partsIn({ parts, bytes }: JournalRow, only?: LogId): Chunk[] {
   const chunks: Chunk[] = [];
   let at = 0;
   for (let field = 0; field + PART_FIELDS <= parts.length; field += PART_FIELDS) {
     const end = at + parts[field + 3]!;
-    if (only === undefined || parts[field] === only) {
-      const [log, baseOffset, lastOffset] = parts.slice(field, field + PART_FIELDS) as Four;
+    const log = parts[field]!;
+    if (only === undefined || log === only) {
+      const [baseOffset, lastOffset] = [parts[field + 1]!, parts[field + 2]!];
       chunks.push({ log, baseOffset, lastOffset, bytes: bytes.subarray(at, end) });
     }
     at = end;
@@ -274,19 +278,17 @@ function partsIn({ parts, bytes }: JournalRow, only?: LogId): Chunk[] {
   return chunks;
 }
 
-type Four = [number, number, number, number];
-
-function livePartsIn(rows: readonly JournalRow[]): Chunk[] {
-  return rows.flatMap((row) => partsIn(row)).filter(aliveIn(rows));
+function livePartsIn(rows: readonly JournalRow[], only?: LogId): Chunk[] {
+  return rows.flatMap((row) => partsIn(row, only)).filter(aliveIn(rows, only));
 }
 
 /** Whether a part of these rows, which are all there are, is not in `chunks`. */
-function aliveIn(rows: readonly JournalRow[]): (part: Chunk) => boolean {
-  const ends = movedEnds(rows);
+function aliveIn(rows: readonly JournalRow[], only?: LogId): (part: Chunk) => boolean {
+  const ends = movedEnds(rows, only);
   return ({ log, lastOffset }) => lastOffset > (ends.get(log) ?? -1);
 }
 
-/** Of each log, or of one, the last offset that was moved. */
+/** Of each log the last offset that was moved. */
 function movedEnds(rows: readonly JournalRow[], only?: LogId): Map<LogId, number> {
   const ends = new Map<LogId, number>();
   for (const { moved } of rows) {

@@ -31,7 +31,6 @@ export interface StoredGroup {
   }[];
 }
 
-/** One record of __consumer_offsets; `value` null is its tombstone. */
 export interface OffsetCommitRecord {
   readonly type: 'OffsetCommit';
   readonly groupId: string;
@@ -40,6 +39,7 @@ export interface OffsetCommitRecord {
   readonly value: CommittedOffset | null;
 }
 
+/** One record of __consumer_offsets; `value` null is its tombstone. */
 export type OffsetsRecord =
   | OffsetCommitRecord
   | { readonly type: 'GroupMetadata'; readonly groupId: string; readonly value: StoredGroup | null };

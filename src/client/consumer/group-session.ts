@@ -9,7 +9,7 @@ import type { ClusterMetadata } from '../cluster-metadata.js';
 import type { Connection } from '../connection.js';
 import { KafkaJSProtocolError } from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
-import { isRetriable } from '../retry.js';
+import { isRetriable, LATE_NEWS_WAITS_MS } from '../retry.js';
 import type { Position } from './arguments.js';
 import { AssignerProtocol } from './assigner-protocol.js';
 import { GroupMembership, isRefusal, type JoinedGroup } from './membership.js';
@@ -66,9 +66,6 @@ export interface GroupSessionOptions {
 }
 
 export type NewGroupSession = (host: GroupHost) => GroupSession;
-
-/** Before each look at a topic: it may only be news that has not reached this tab yet. */
-const UNKNOWN_TOPIC_WAITS_MS = [0, 25, 50, 100];
 
 /** What a session in a group does more than one with an assignment of its own: membership, sharing out, commits. */
 export class GroupSession {
@@ -225,7 +222,7 @@ export class GroupSession {
 
   async #partitionCount(topic: string): Promise<number> {
     const { connection, metadata } = this.#options;
-    for (const ms of UNKNOWN_TOPIC_WAITS_MS) {
+    for (const ms of LATE_NEWS_WAITS_MS) {
       if (ms > 0) await connection.runtime.clock.sleep(ms, this.#host.signal); // even none at all is long in a hidden page
       const known = await this.#knownCounts([topic]);
       if (known !== undefined) return known.get(topic)!;

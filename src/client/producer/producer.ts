@@ -19,6 +19,7 @@ import { Connection } from '../connection.js';
 import { Deadlines } from '../deadlines.js';
 import { encryptionPart } from '../encryption-part.js';
 import { KafkaJSConnectionError, KafkaJSError, KafkaJSNonRetriableError, KafkaJSProtocolError } from '../errors.js';
+import { LATE_NEWS_WAITS_MS } from '../retry.js';
 import { orderByPartition } from './order-by-partition.js';
 import { DefaultPartitioner, keyPartitionerOf } from './partitioner.js';
 import { PendingSend } from './pending-send.js';
@@ -34,8 +35,6 @@ const MAX_UNSENT_BYTES = 2 ** 20;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 120_000;
 const DEFAULT_PRODUCE_TIMEOUT_MS = 30_000;
 const DEFAULT_METADATA_MAX_AGE_MS = 300_000;
-/** Before each look for a partition that is not known. */
-const UNKNOWN_PARTITION_WAITS_MS = [0, 25, 50, 100];
 /** Kafka's default. Each carries up to 1 MiB, so that this also bounds what waits in the worker. */
 const MAX_IN_FLIGHT_REQUESTS = 5;
 
@@ -265,14 +264,14 @@ export function makeProducer<K, V>(
     });
     const turn = (async () => {
       await Promise.allSettled(before);
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const prepared = new Map<string, PreparedMessages>();
       for (const { topic, messages } of topicMessages) {
         life.throwIfAborted();
         prepared.set(topic, await prepareWithMetadata(topic, messages, signal));
       }
       while (!hasRoom()) await abortable(accumulator.room(), signal);
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       life.throwIfAborted();
       admit(prepared, send, settings);
     })();
@@ -297,7 +296,7 @@ export function makeProducer<K, V>(
   ): Promise<PreparedMessages> {
     const { life } = connection;
     let known = await metadata.partitions(topic, signal);
-    for (const ms of UNKNOWN_PARTITION_WAITS_MS) {
+    for (const ms of LATE_NEWS_WAITS_MS) {
       const prepared = unlessPartitionUnknown(() => prepareMessages(topic, messages, known, preparation));
       if (prepared !== undefined) return prepared;
       if (ms > 0) await runtime.clock.sleep(ms, signal);
