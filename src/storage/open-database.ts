@@ -30,7 +30,8 @@ export interface DatabaseOptions {
   /**
    * Whether a transaction begins only when the one before has ended. Default: in WebKit. There, of a worker that ends, with
    * its page or before, while several are in flight, one may stay behind (bug 324094), and holds up all others of the
-   * database, in all tabs, until the process ends. One alone goes as it should.
+   * database, in all tabs, until the process ends. So does one that was told to `commit()` before its first answer. One
+   * alone that begins with a request goes as it should.
    */
   readonly oneTransactionAtATime?: boolean;
 }

@@ -138,8 +138,11 @@ async function posted(pair: LinesPair, from: LinesEnd, to: string, message: unkn
   await until(pair, () => from.post(to, message));
 }
 
+/** Of real browsers: 15 s and more. A SharedWorker on a busy machine takes seconds to begin. */
+const MAX_WAITS = 3_000;
+
 async function until(pair: LinesPair, holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < MAX_WAITS; i++) {
     if (holds()) return;
     await pair.wait();
   }
