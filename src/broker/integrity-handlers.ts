@@ -65,7 +65,8 @@ export function integrityHandlers(options: IntegrityOptions): Handlers {
       const { log } = partition;
       const result = await logs.exclusively(log, work, () => newLog(topic, partition));
       const { logStartOffset, logEndOffset: highWatermark } = await open(topic, partition);
-      groupCommit.announce({ log, leaderEpoch, logStartOffset, highWatermark, chunks: [] });
+      const rewritten = { chunks: [], rewrittenOffset: highWatermark };
+      groupCommit.announce({ log, leaderEpoch, logStartOffset, highWatermark, ...rewritten });
       return result;
     },
   };

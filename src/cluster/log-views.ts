@@ -5,12 +5,11 @@ import { KafkaError } from '../protocol/errors.js';
 import type { IsolationLevel } from '../protocol/requests.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { LogId, LogStore } from '../storage/log-store.js';
-import { free } from '../util/free.js';
 import { deferred, onAbort } from '../util/signal.js';
 import { Announcements } from './announcements.js';
 import type { ClusterParts } from './cluster-parts.js';
 import { LazyReadAhead } from './lazy-read-ahead.js';
-import { type TailBudget, TailCache } from './tail-cache.js';
+import { TailCaches } from './tail-cache.js';
 
 /** While somebody waits, the database is asked this often at first, later less: announcements may be lost. */
 const POLL_MS = 1_000;
@@ -21,7 +20,7 @@ const POLL_GROUPS = 16;
 const FIRST_POLL_MS = 100;
 /** Who reads more logs than this is told of all. */
 const MAX_TOLD_READS = 64;
-/** A view that nobody used for so long is closed. */
+/** A view that nobody used for so long is closed, and a tail forgotten. */
 const IDLE_MS = 30_000;
 /** Channels that a leader keeps open only to tell; beyond, the one that was silent longest is closed. */
 const MAX_TOLD_LOGS = 256;
@@ -44,7 +43,7 @@ export interface HostLogViewsOptions {
 /** The views of one host: each fed by the leader's announcements and by the shared database. */
 export class HostLogViews implements LogViews {
   readonly #options: HostLogViewsOptions;
-  readonly #budget: TailBudget = { bytes: 0 };
+  readonly #tails: TailCaches;
   readonly #ahead: LazyReadAhead;
   readonly #views = new Map<LogId, Promise<HostLogView>>();
   /** Of logs that this host leads and does not read. */
@@ -55,6 +54,7 @@ export class HostLogViews implements LogViews {
 
   constructor(options: HostLogViewsOptions) {
     this.#options = options;
+    this.#tails = new TailCaches(options.runtime.clock);
     this.#ahead = new LazyReadAhead(options.store, options.readAhead);
   }
 
@@ -62,7 +62,7 @@ export class HostLogViews implements LogViews {
     const known = this.#views.get(log);
     this.#open.get(log)?.used();
     if (known !== undefined) return known;
-    if (first) this.#ahead.begin(log, first);
+    if (first && !this.#tails.holds(log, first.fetchOffset)) this.#ahead.begin(log, first);
     const opening = this.#openView(log);
     this.#views.set(log, opening);
     opening.catch(() => this.#views.delete(log));
@@ -71,18 +71,18 @@ export class HostLogViews implements LogViews {
 
   /** The broker of this host committed: our own views know at once, the others are told. The bytes are ours now. */
   announce(advance: LogAdvance): void {
+    if (this.#closed) return;
     const view = this.#open.get(advance.log);
-    view?.apply(advance);
-    if (!this.#closed && this.#options.isRead(advance.log)) {
-      (view?.announcements ?? this.#teller(advance.log)).post(advance);
-    }
-    if (view === undefined) for (const { bytes } of advance.chunks) free(bytes);
+    if (this.#options.isRead(advance.log)) (view?.announcements ?? this.#teller(advance.log)).post(advance);
+    if (view) view.apply(advance);
+    else this.#tails.take(advance); // who reads it here finds it
   }
 
   /** To be called every now and then: asks for what nobody announced, closes what nobody has used for long. */
   tick(): void {
     this.#options.store.releaseUnused();
     const nowMs = this.#options.runtime.clock.monotonicMs();
+    this.#tails.dropIdle(nowMs - IDLE_MS);
     for (const [log, view] of this.#open) {
       view.tick(nowMs);
       if (!view.idleSince(nowMs - IDLE_MS)) continue;
@@ -95,6 +95,7 @@ export class HostLogViews implements LogViews {
 
   /** A log is deleted with its topic: whoever waits for more of it goes on, and nobody waits again. */
   remove(log: LogId): void {
+    this.#tails.drop(log);
     const view = this.#open.get(log);
     if (view === undefined) return;
     this.#open.delete(log);
@@ -105,6 +106,7 @@ export class HostLogViews implements LogViews {
 
   close(): void {
     this.#closed = true;
+    this.#tails.dropAll();
     for (const view of this.#open.values()) view.close();
     for (const teller of this.#told.values()) teller.close();
     this.#open.clear();
@@ -122,8 +124,8 @@ export class HostLogViews implements LogViews {
     const announcements = new Announcements({ clusterName, incarnationId, channels, log, onAdvance });
     const ahead = this.#ahead;
     const onMissed = () => this.#tellReads();
-    const budget = this.#budget;
-    const view = new HostLogView({ log, clock, store, transactions, announcements, budget, ahead, onMissed });
+    const tails = this.#tails;
+    const view = new HostLogView({ log, clock, store, transactions, announcements, tails, ahead, onMissed });
     this.#open.set(log, view);
     this.#tellReads();
     try {
@@ -174,7 +176,7 @@ interface HostLogViewOptions {
   readonly store: LogStore;
   readonly transactions: HostLogViewsOptions['transactions'];
   readonly announcements: Announcements;
-  readonly budget: TailBudget;
+  readonly tails: TailCaches;
   readonly ahead: LazyReadAhead;
   /** The database had what nobody announced. */
   readonly onMissed: () => void;
@@ -190,7 +192,6 @@ interface Waiter {
 export class HostLogView implements LogView {
   readonly announcements: Announcements;
   readonly #options: HostLogViewOptions;
-  readonly #tail: TailCache;
   readonly #waiters = new Set<Waiter>();
   readonly #closing = new AbortController();
   #logStartOffset = 0;
@@ -206,7 +207,6 @@ export class HostLogView implements LogView {
   constructor(options: HostLogViewOptions) {
     this.#options = options;
     this.announcements = options.announcements;
-    this.#tail = new TailCache(options.budget);
     this.#usedMs = options.clock.monotonicMs();
   }
 
@@ -230,8 +230,8 @@ export class HostLogView implements LogView {
     this.used();
     const endOffset = this.#highWatermark;
     if (offset >= endOffset) return [];
-    const { ahead, log } = this.#options;
-    const kept = this.#tail.read(offset, maxBytes, endOffset);
+    const { ahead, log, tails } = this.#options;
+    const kept = tails.read(log, offset, maxBytes, endOffset);
     if (kept === undefined) return ahead.read({ log, offset, signal }, maxBytes, endOffset);
     ahead.forget({ log, offset });
     return kept;
@@ -262,17 +262,14 @@ export class HostLogView implements LogView {
     return isolationLevel === 0 ? this.#highWatermark : this.#lastStableOffset;
   }
 
-  apply({ logStartOffset, highWatermark, chunks, transactions }: Omit<LogAdvance, 'log' | 'leaderEpoch'>): void {
-    for (const chunk of chunks) this.#tail.append(chunk);
-    const kept = this.#tail.endOffset;
-    if (kept !== undefined && kept < Math.max(highWatermark, this.#highWatermark)) this.#tail.clear(); // a gap
-    if (logStartOffset > this.#logStartOffset) {
-      this.#logStartOffset = logStartOffset;
-      this.#tail.deleteBefore(logStartOffset);
-    }
-    if (transactions !== undefined) this.#applyAborted({ ...transactions, endOffset: highWatermark });
+  apply(advance: Omit<LogAdvance, 'log' | 'leaderEpoch'>): void {
+    const { tails, log } = this.#options;
+    const { logStartOffset, highWatermark, transactions } = advance;
     // What late news says was true then, and none of the three ever falls.
+    this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
     this.#highWatermark = Math.max(this.#highWatermark, highWatermark);
+    tails.take({ ...advance, log, logStartOffset: this.#logStartOffset, highWatermark: this.#highWatermark });
+    if (transactions !== undefined) this.#applyAborted({ ...transactions, endOffset: highWatermark });
     this.#lastStableOffset = Math.max(this.#lastStableOffset, transactions?.lastStableOffset ?? highWatermark);
     for (const waiter of this.#waiters) if (this.#endOffset(waiter.isolationLevel) > waiter.offset) waiter.resolve();
   }
@@ -314,7 +311,6 @@ export class HostLogView implements LogView {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new KafkaError('NETWORK_EXCEPTION', `the view of log ${this.#options.log} is closed`));
     this.announcements.close();
-    this.#tail.clear();
     this.#options.ahead.forgetLog(this.#options.log);
   }
 

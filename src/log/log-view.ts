@@ -49,6 +49,8 @@ export interface LogAdvance {
   readonly highWatermark: number;
   /** The newly committed bytes where they are small, in offset order and without a gap below `highWatermark`. */
   readonly chunks: readonly { readonly baseOffset: number; readonly lastOffset: number; readonly bytes: Uint8Array }[];
+  /** Below it, closed segments were written anew just now: copies of what was there are old. */
+  readonly rewrittenOffset?: number;
   /** Absent while the log has no transactions at all: then everything below the high watermark is stable. */
   readonly transactions?: AdvanceOfTransactions;
 }

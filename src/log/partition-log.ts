@@ -108,6 +108,8 @@ export interface LogInside {
   }) => Promise<void>;
   /** What was before is deleted. */
   readonly startsAt: (offset: number) => void;
+  /** What was before is there in other bytes, of other records. */
+  readonly rewritten: (endOffset: number) => void;
   /** @throws KafkaError NOT_LEADER_OR_FOLLOWER */
   readonly assertLeading: () => void;
   /** What a client is to hear of a failure. */
@@ -184,6 +186,9 @@ export class PartitionLog {
       checkpoint: () => this.#checkpoint(),
       writeRows: (rows) => this.#writeRows(rows),
       startsAt: (offset) => this.#startsAt(offset),
+      rewritten: (endOffset) => {
+        this.#options.groupCommit.announce({ ...this.#whereItStands(), rewrittenOffset: endOffset });
+      },
       assertLeading: () => this.#assertLeading(),
       asAnswer: (error) => this.#asAnswer(error),
     };

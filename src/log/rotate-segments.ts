@@ -37,6 +37,7 @@ export async function rotateSealedSegments(log: PartitionLog, keys: BatchKeys, s
     const next: number = from;
     from = await rewriteClosed(log, (closed) => rotateNext(closed, next, { keys, signal }));
   }
+  log.inside.rewritten(log.logEndOffset); // also those that were rotated as they were sealed
 }
 
 /** The first sealed segment at or behind `from`; resolves to where the next begins, undefined: there is none. */

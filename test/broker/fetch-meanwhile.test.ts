@@ -122,6 +122,25 @@ test('a log of transactions whose last row is gone is read up to there', async (
   expect(seen.map(({ offset }) => offset)).toEqual(committed.map(({ offset }) => offset));
 });
 
+test('a log that was cleaned is read so also where it was kept in memory', async () => {
+  const table = await newTable();
+  const { log, store, advances } = table;
+  const host = reader(store);
+  const told = () => {
+    for (const advance of advances.splice(0)) host.views.announce(advance);
+  };
+  told();
+  const stableOffset = log.lastStableOffset;
+  expect((await store.segments(LOG)).length).toBeGreaterThan(3);
+  const view = await host.views.open(LOG);
+  const kept = await view.read(0, 100);
+  await clean(table);
+  told();
+  expect(await view.read(0, 100)).not.toEqual(kept);
+  const start = () => log.logStartOffset;
+  expect(await readThrough(store, stableOffset, start, host)).toEqual(await readThrough(store, stableOffset, start));
+});
+
 async function newTable(): Promise<Table> {
   const led = await leader(new MemoryDisk());
   const log = await led.open({ topicConfig: CONFIG });
@@ -190,8 +209,12 @@ function reader(store: LogStore, { isGone = (): boolean => false } = {}) {
   return { fetch: fetchHandler(context), views };
 }
 
-async function readThrough(store: LogStore, endOffset: number, logStartOffset: () => number) {
-  const { fetch, views } = reader(store);
+async function readThrough(
+  store: LogStore,
+  endOffset: number,
+  logStartOffset: () => number,
+  { fetch, views } = reader(store),
+) {
   const seen: { offset: number; key: string }[] = [];
   for (let offset = 0; offset < endOffset; ) {
     const partition = (await fetch(request(offset))).responses[0]!.partitions[0]!;

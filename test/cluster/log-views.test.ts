@@ -103,6 +103,22 @@ describe('a view of a log', () => {
     expect((await view.read(1, 1000)).map(baseOffsetOf)).toEqual([0]);
   });
 
+  test('of what this host committed last is read without the database, also by who comes later', async () => {
+    for (let i = 0; i < 20; i++) await commit(2, 40_000);
+    const view = await run(leader.views.open(LOG, { fetchOffset: 0, maxBytes: 50_000 }));
+    disk.disconnect();
+    for (let i = 0; i < 20; i++) expect((await run(view.read(2 * i, 50_000))).map(baseOffsetOf)).toEqual([2 * i]);
+  });
+
+  test('of what this host committed long ago is read from the database', async () => {
+    await commit(2);
+    await run(leader.tab.runtime.clock.sleep(40_000));
+    leader.views.tick();
+    const view = await run(leader.views.open(LOG));
+    disk.disconnect();
+    await expect(run(view.read(0, 50_000))).rejects.toThrow();
+  });
+
   test('of a log that is deleted lets all go who wait, is read no more, and told no more', async () => {
     await commit(1);
     const view = await run(reader.views.open(LOG));

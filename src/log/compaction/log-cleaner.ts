@@ -178,6 +178,7 @@ export class LogCleaner {
       // Behind what is sealed all is published, changed or not: the sealed part of a log has no holes.
       if (!cleaned.isChanged && cleaned.row.nextOffset <= sealedEndOffset) continue;
       await rewriteClosed(leader, () => this.#replace(cleaned, abortedTransactions));
+      leader.inside.rewritten(cleaned.row.nextOffset);
     }
     const cleanedOffset = step.value;
     await rewriteClosed(leader, async ({ rows }) => {
