@@ -1,8 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { CompressionTypes, kafkaOn, logLevel } from '../../src/index.js';
 import { KafkaError } from '../../src/protocol/errors.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
+import type { InitProducerIdResponse, ProduceRequest } from '../../src/protocol/requests.js';
+import { readBatchHeader } from '../../src/record/batch-header.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
@@ -226,6 +228,94 @@ test('when the leading host goes, another takes over and a running producer lose
   await Promise.all(sends);
   const values = (await readAll(kafka, 't')).map(({ value }) => Number(String(value)));
   expect(values).toEqual(Array.from({ length: 30 }, (_, i) => i));
+  await kafka.close();
+});
+
+// Goal: a record of which nobody knows whether it was stored is there once, whatever becomes of those behind it. Method: of two
+// requests that are out the first loses its answer, and then the record of the second is refused for good.
+test('a record in doubt is there once, though a later one is refused', async () => {
+  await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+  const configEntries = [{ name: 'max.message.bytes', value: '300' }];
+  await admin.createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
+  const inDoubt = deferred();
+  let requests = 0;
+  const connect = async (): Promise<RequestChannel> => {
+    const channel = await cluster.connect();
+    const send: RequestChannel['send'] = async (api, request, options) => {
+      const nth = api === 'Produce' ? requests++ : 0;
+      if (nth === 2) await inDoubt.promise;
+      const response = await channel.send(api, request, options);
+      if (nth !== 1) return response;
+      setTimeout(inDoubt.resolve);
+      throw new KafkaError('NETWORK_EXCEPTION', 'injected');
+    };
+    return { send, close: () => channel.close() };
+  };
+  const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+  const producer = kafka.producer({ batchSize: 100 });
+  const send = (value: string) => producer.send({ topic: 't', messages: [{ value }] });
+  await send('0');
+  const doubtful = send('1'.padEnd(100));
+  await expect(send('2'.padEnd(1000))).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE', outcomeUnknown: false });
+  expect(await doubtful).toMatchObject([{ baseOffset: '1' }]);
+  expect(await send('3')).toMatchObject([{ baseOffset: '2' }]);
+  await kafka.close();
+});
+
+// Goal: no batch goes under a producer id that its partition has given up. Method: a record is refused for good; while the next one
+// waits for a new id, one behind it has been compressed, and is encrypted only afterwards.
+test('what is being made ready while a producer gets a new id is sent under that', async () => {
+  await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+  const configEntries = [{ name: 'max.message.bytes', value: '300' }];
+  await admin.createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
+  const asked = deferred();
+  const preparing = deferred();
+  const renewed = deferred();
+  const ids: number[] = [];
+  const sent: number[] = [];
+  const connect = async (): Promise<RequestChannel> => {
+    const channel = await cluster.connect();
+    const send: RequestChannel['send'] = async (api, request, options) => {
+      if (api === 'InitProducerId' && ids.length > 0) {
+        asked.resolve();
+        await preparing.promise;
+      }
+      if (api === 'Produce') {
+        const { records } = (request as ProduceRequest).topicData[0]!.partitionData[0]!;
+        sent.push(readBatchHeader(records).producerId);
+      }
+      const response = await channel.send(api, request, options);
+      if (api === 'InitProducerId' && ids.push((response as InitProducerIdResponse).producerId) === 2)
+        setTimeout(renewed.resolve);
+      return response;
+    };
+    return { send, close: () => channel.close() };
+  };
+  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
+  const encrypt = crypto.subtle.encrypt.bind(crypto.subtle);
+  let batches = 0;
+  const encrypting = vi.spyOn(crypto.subtle, 'encrypt').mockImplementation(async (...given) => {
+    if (batches++ === 3) {
+      preparing.resolve();
+      await renewed.promise;
+    }
+    return encrypt(...given);
+  });
+  const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+  const encryption = { keyId: 'k', keys: { k: key } };
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY, encryption });
+  const producer = kafka.producer({ batchSize: 100 });
+  const send = (value: string, compression: CompressionTypes = CompressionTypes.None) =>
+    producer.send({ topic: 't', messages: [{ value }], compression });
+  await send('0');
+  await expect(send('1'.padEnd(1000))).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' });
+  const second = send('2');
+  await asked.promise;
+  await send('3'.padEnd(100), CompressionTypes.GZIP);
+  await second;
+  expect(sent).toEqual([ids[0], ids[0], ids[1], ids[1]]);
+  encrypting.mockRestore();
   await kafka.close();
 });
 

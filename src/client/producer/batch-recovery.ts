@@ -110,7 +110,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
         fail(batch, asIs(error, batch));
         return;
       }
-      queue.broken = true;
+      queue.brokenAt = Math.min(queue.brokenAt, batch.ordinal);
       // The topic was made anew: what the old one may have is no more, and the new one knows no sequence of this producer.
       if (error.type === 'UNKNOWN_TOPIC_ID') queue.identity = { ...queue.identity, incarnationId: undefined };
       if (batch.attempts > 1) batch.retryAtMs = nowMs + retry.initialRetryTime;
@@ -191,7 +191,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     queue.nextSequence = 0;
     queue.established = false;
     queue.log = undefined;
-    queue.broken = false;
+    queue.brokenAt = Number.POSITIVE_INFINITY;
     for (const batch of [...queue.closed]) {
       if (!batch.inDoubt || isOtherData) {
         batch.inDoubt = false;

@@ -197,10 +197,8 @@ export class Sender {
       this.wake();
       return undefined;
     }
-    if (queue.broken) {
-      // What is being compressed or encrypted has its sequences copied already: first it must be done.
-      const isReady = oldest === undefined && !queue.closed.some(({ preparing }) => preparing);
-      if (isReady && !queue.repairing) void this.#repair(queue);
+    if (batch.ordinal >= queue.brokenAt) {
+      if (oldest === undefined && !queue.repairing) void this.#repair(queue);
       return undefined;
     }
     if (oldest === undefined) return batch;
@@ -332,9 +330,11 @@ export class Sender {
   #fail(batch: ClosedBatch, error: unknown): void {
     const { queue } = batch;
     if (batch.baseSequence >= 0 && queue.identity.producerId >= 0) {
-      queue.broken = true;
+      queue.brokenAt = Math.min(queue.brokenAt, batch.ordinal);
       // What comes behind a gap was refused, however its attempts ended.
-      if (!batch.inDoubt) for (const later of [...queue.closed, ...queue.inFlight]) later.inDoubt = false;
+      if (!batch.inDoubt) {
+        for (const other of [...queue.closed, ...queue.inFlight]) other.inDoubt &&= other.ordinal < batch.ordinal;
+      }
     }
     this.#settleFailed(batch, error);
   }
