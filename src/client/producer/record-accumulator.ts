@@ -82,7 +82,7 @@ export interface PartitionQueue {
   repairing: boolean;
 }
 
-interface OpenBatch {
+export interface OpenBatch {
   readonly builder: RecordBatchBuilder;
   readonly settings: BatchSettings;
   readonly parts: BatchPart[];
