@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { CompressionTypes, kafkaOn, logLevel } from '../../src/index.js';
 import { KafkaError } from '../../src/protocol/errors.js';
@@ -231,36 +231,61 @@ test('when the leading host goes, another takes over and a running producer lose
   await kafka.close();
 });
 
-// Goal: a record of which nobody knows whether it was stored is there once, whatever becomes of those behind it. Method: of two
-// requests that are out the first loses its answer, and then the record of the second is refused for good.
-test('a record in doubt is there once, though a later one is refused', async () => {
-  await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
-  const configEntries = [{ name: 'max.message.bytes', value: '300' }];
-  await admin.createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
-  const inDoubt = deferred();
-  let requests = 0;
-  const connect = async (): Promise<RequestChannel> => {
-    const channel = await cluster.connect();
-    const send: RequestChannel['send'] = async (api, request, options) => {
-      const nth = api === 'Produce' ? requests++ : 0;
-      if (nth === 2) await inDoubt.promise;
-      const response = await channel.send(api, request, options);
-      if (nth !== 1) return response;
-      setTimeout(inDoubt.resolve);
-      throw new KafkaError('NETWORK_EXCEPTION', 'injected');
+// Goal: a record of which nobody knows whether it was stored is there once, whatever becomes of those before and behind it. Method: of
+// two requests that are out the one loses its answer, and the record of the other is refused for good.
+describe('a record in doubt is there once', () => {
+  const large = '-'.padEnd(1000);
+
+  /** Of two requests behind a first one both are carried out, then answered, the earlier one first; the answer of one is lost. */
+  async function losing(lost: 1 | 2): Promise<(value: string) => Promise<unknown>> {
+    await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+    const configEntries = [{ name: 'max.message.bytes', value: '300' }];
+    await admin.createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
+    const isCarriedOut = deferred();
+    const isAnswered = deferred();
+    let requests = 0;
+    const connect = async (): Promise<RequestChannel> => {
+      const channel = await cluster.connect();
+      const send: RequestChannel['send'] = async (api, request, options) => {
+        const nth = api === 'Produce' ? requests++ : 0;
+        const answer = await channel.send(api, request, options);
+        if (nth === 1) {
+          await isCarriedOut.promise;
+          setTimeout(isAnswered.resolve);
+        } else if (nth === 2) {
+          isCarriedOut.resolve();
+          await isAnswered.promise;
+        }
+        if (nth !== lost) return answer;
+        throw new KafkaError('NETWORK_EXCEPTION', 'injected');
+      };
+      return { send, close: () => channel.close() };
     };
-    return { send, close: () => channel.close() };
-  };
-  const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
-  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
-  const producer = kafka.producer({ batchSize: 100 });
-  const send = (value: string) => producer.send({ topic: 't', messages: [{ value }] });
-  await send('0');
-  const doubtful = send('1'.padEnd(100));
-  await expect(send('2'.padEnd(1000))).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE', outcomeUnknown: false });
-  expect(await doubtful).toMatchObject([{ baseOffset: '1' }]);
-  expect(await send('3')).toMatchObject([{ baseOffset: '2' }]);
-  await kafka.close();
+    const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+    const producer = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY }).producer({ batchSize: 100 });
+    onTestFinished(() => producer.disconnect());
+    const send = async (value: string): Promise<unknown> => {
+      const [answer] = await producer.send({ topic: 't', messages: [{ value: value.padEnd(100) }] });
+      return answer!.baseOffset;
+    };
+    await send('0');
+    return send;
+  }
+
+  test('though one behind it is refused', async () => {
+    const send = await losing(1);
+    const doubtful = send('1');
+    await expect(send(large)).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE', outcomeUnknown: false });
+    expect([await doubtful, await send('2')]).toEqual(['1', '2']);
+  });
+
+  test('and is not in doubt behind one that was refused', async () => {
+    const send = await losing(2);
+    const refused = send(large);
+    const behind = send('1');
+    await expect(refused).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE', outcomeUnknown: false });
+    expect([await behind, await send('2')]).toEqual(['1', '2']);
+  });
 });
 
 // Goal: no batch goes under a producer id that its partition has given up. Method: a record is refused for good; while the next one

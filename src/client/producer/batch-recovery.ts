@@ -14,6 +14,7 @@ import {
   type BatchPart,
   type ClosedBatch,
   describeBatch,
+  mayBeStored,
   type PartitionQueue,
   type ProducerIdentity,
   type RecordAccumulator,
@@ -105,7 +106,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     if (!tooEarly) {
       const nowMs = runtime.clock.monotonicMs();
       // Other data knows nothing of the batch, whatever became of it in that which was cleared.
-      const inDoubt = batch.inDoubt && !OTHER_DATA.has(error.type);
+      const inDoubt = mayBeStored(batch) && !OTHER_DATA.has(error.type);
       if (inDoubt || nowMs >= batch.deadlineMs) {
         fail(batch, asIs(error, batch));
         return;
@@ -192,8 +193,10 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     queue.established = false;
     queue.log = undefined;
     queue.brokenAt = Number.POSITIVE_INFINITY;
+    const inDoubt = isOtherData ? [] : queue.closed.filter(mayBeStored);
+    queue.missingAt = Number.POSITIVE_INFINITY;
     for (const batch of [...queue.closed]) {
-      if (!batch.inDoubt || isOtherData) {
+      if (!inDoubt.includes(batch)) {
         batch.inDoubt = false;
         resequence(batch);
         continue;
@@ -209,8 +212,8 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
 }
 
 /** The error of the last attempt, with what is unknown of all of them. */
-function asIs(error: KafkaJSProtocolError, { inDoubt }: ClosedBatch): KafkaJSProtocolError {
-  return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: inDoubt });
+function asIs(error: KafkaJSProtocolError, batch: ClosedBatch): KafkaJSProtocolError {
+  return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: mayBeStored(batch) });
 }
 
 /** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */

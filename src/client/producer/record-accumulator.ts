@@ -55,7 +55,7 @@ export interface ClosedBatch {
   /** Attempts that the retry limit counts: those made while a leader is being replaced are not. */
   countedRetries: number;
   retryAtMs: number;
-  /** An attempt ended without an answer, so the batch may be in the log. */
+  /** An attempt ended without an answer: see `mayBeStored`. */
   inDoubt: boolean;
   /** Its deadline is over, and whoever waited has heard of it. */
   isOverdue: boolean;
@@ -79,6 +79,8 @@ export interface PartitionQueue {
   nextOrdinal: number;
   /** The first ordinal that lost its sequences for good: from there on a new producer id is needed, once nothing is left before. */
   brokenAt: number;
+  /** The first that is surely not in the log: what comes behind this gap was refused, however its attempts ended. */
+  missingAt: number;
   repairing: boolean;
 }
 
@@ -301,6 +303,7 @@ export class RecordAccumulator {
       log: undefined,
       nextOrdinal: 0,
       brokenAt: Number.POSITIVE_INFINITY,
+      missingAt: Number.POSITIVE_INFINITY,
       repairing: false,
     };
   }
@@ -340,6 +343,11 @@ export function takeSequences(queue: PartitionQueue, count: number): number {
 
 function isSame(a: BatchSettings, b: BatchSettings): boolean {
   return a === b || (a.acks === b.acks && a.timeoutMs === b.timeoutMs && a.compression === b.compression);
+}
+
+/** Whether a batch that was not acknowledged may be in the log. */
+export function mayBeStored({ inDoubt, ordinal, queue }: ClosedBatch): boolean {
+  return inDoubt && ordinal < queue.missingAt;
 }
 
 export function describeBatch({ queue, recordCount }: ClosedBatch): string {

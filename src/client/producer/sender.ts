@@ -15,6 +15,7 @@ import type { BatchRecovery } from './batch-recovery.js';
 import {
   type ClosedBatch,
   describeBatch,
+  mayBeStored,
   type OpenBatch,
   type PartitionQueue,
   type ProducerIdentity,
@@ -201,7 +202,7 @@ export class Sender {
     if (nowMs >= batch.deadlineMs) {
       if (oldest !== undefined) return undefined;
       queue.closed.shift();
-      this.#fail(batch, overdue(batch, batch.inDoubt));
+      this.#fail(batch, overdue(batch, mayBeStored(batch)));
       this.wake();
       return undefined;
     }
@@ -341,10 +342,7 @@ export class Sender {
     const { queue } = batch;
     if (batch.baseSequence >= 0 && queue.identity.producerId >= 0) {
       queue.brokenAt = Math.min(queue.brokenAt, batch.ordinal);
-      // What comes behind a gap was refused, however its attempts ended.
-      if (!batch.inDoubt) {
-        for (const other of [...queue.closed, ...queue.inFlight]) other.inDoubt &&= other.ordinal < batch.ordinal;
-      }
+      if (!mayBeStored(batch)) queue.missingAt = Math.min(queue.missingAt, batch.ordinal);
     }
     this.#settleFailed(batch, error);
   }
@@ -365,7 +363,7 @@ export class Sender {
       for (const batch of [...inFlight, ...closed]) {
         if (batch.deadlineMs > nowMs || batch.isOverdue) continue;
         batch.isOverdue = true;
-        const error = overdue(batch, batch.inDoubt || inFlight.includes(batch));
+        const error = overdue(batch, mayBeStored(batch) || inFlight.includes(batch));
         for (const { send } of batch.parts) send.fail(error);
       }
     }
