@@ -327,6 +327,7 @@ test('what is being made ready while a producer gets a new id is sent under that
     }
     return encrypt(...given);
   });
+  onTestFinished(() => encrypting.mockRestore());
   const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
   const encryption = { keyId: 'k', keys: { k: key } };
   const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY, encryption });
@@ -340,7 +341,6 @@ test('what is being made ready while a producer gets a new id is sent under that
   await send('3'.padEnd(100), CompressionTypes.GZIP);
   await second;
   expect(sent).toEqual([ids[0], ids[0], ids[1], ids[1]]);
-  encrypting.mockRestore();
   await kafka.close();
 });
 
