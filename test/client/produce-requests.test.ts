@@ -142,3 +142,40 @@ test.each([
   expect(first.size).toBe(batches);
   expect(first.intersection(round()).size).toBe(kept);
 });
+
+// Goal: a batch that is not full does not wait for a pause in what is sent elsewhere. Method: more is always sent to all partitions
+// but one than may be on its way, and answers take a while.
+test('a record goes soon, whatever is sent to other partitions', async () => {
+  await using cluster = new InProcessCluster();
+  const busy = 18;
+  const most = 150;
+  let requests = 0;
+  let isSent = false;
+  const connect: ClientPlatform['connect'] = async () => {
+    const { send, close } = await cluster.connect();
+    return {
+      async send(api, request, options) {
+        const answer = await send(api, request, options);
+        if (api !== 'Produce' || requests++ === 0) return answer;
+        const { partitionData } = (request as ProduceRequest).topicData[0]!;
+        isSent ||= requests >= most || partitionData.some(({ index }) => index === busy);
+        await new Promise((resolve) => setTimeout(resolve, 3));
+        return answer;
+      },
+      close,
+    };
+  };
+  await using kafka = new (kafkaOn({ runtime: cluster.runtime, connect }))({ logLevel: logLevel.NOTHING });
+  await using admin = kafka.admin();
+  await admin.createTopics({ topics: [{ topic: 't', numPartitions: busy + 1 }] });
+  const producer = kafka.producer();
+  const messages = Array.from({ length: 2 * busy }, (_, i) => of(61_000, i % busy));
+  await producer.send({ topic: 't', messages: messages.slice(0, busy) });
+  const loop = async (): Promise<void> => {
+    while (!isSent) await producer.send({ topic: 't', messages });
+  };
+  const loops = Array.from({ length: 3 }, loop);
+  const sent = producer.send({ topic: 't', messages: [of(1, busy)] });
+  await Promise.all([sent, ...loops]);
+  expect(requests).toBeLessThan(most);
+});

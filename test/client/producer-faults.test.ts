@@ -1,8 +1,10 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { CompressionTypes, kafkaOn, logLevel } from '../../src/index.js';
 import { KafkaError } from '../../src/protocol/errors.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
+import type { InitProducerIdResponse, ProduceRequest } from '../../src/protocol/requests.js';
+import { readBatchHeader } from '../../src/record/batch-header.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { InProcessCluster } from '../../src/testing/index.js';
 import { deferred } from '../../src/util/signal.js';
@@ -226,6 +228,119 @@ test('when the leading host goes, another takes over and a running producer lose
   await Promise.all(sends);
   const values = (await readAll(kafka, 't')).map(({ value }) => Number(String(value)));
   expect(values).toEqual(Array.from({ length: 30 }, (_, i) => i));
+  await kafka.close();
+});
+
+// Goal: a record of which nobody knows whether it was stored is there once, whatever becomes of those before and behind it. Method: of
+// two requests that are out the one loses its answer, and the record of the other is refused for good.
+describe('a record in doubt is there once', () => {
+  const large = '-'.padEnd(1000);
+
+  /** Of two requests behind a first one both are carried out, then answered, the earlier one first; the answer of one is lost. */
+  async function losing(lost: 1 | 2): Promise<(value: string) => Promise<unknown>> {
+    await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+    const configEntries = [{ name: 'max.message.bytes', value: '300' }];
+    await admin.createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
+    const isCarriedOut = deferred();
+    const isAnswered = deferred();
+    let requests = 0;
+    const connect = async (): Promise<RequestChannel> => {
+      const channel = await cluster.connect();
+      const send: RequestChannel['send'] = async (api, request, options) => {
+        const nth = api === 'Produce' ? requests++ : 0;
+        const answer = await channel.send(api, request, options);
+        if (nth === 1) {
+          await isCarriedOut.promise;
+          setTimeout(isAnswered.resolve);
+        } else if (nth === 2) {
+          isCarriedOut.resolve();
+          await isAnswered.promise;
+        }
+        if (nth !== lost) return answer;
+        throw new KafkaError('NETWORK_EXCEPTION', 'injected');
+      };
+      return { send, close: () => channel.close() };
+    };
+    const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+    const producer = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY }).producer({ batchSize: 100 });
+    onTestFinished(() => producer.disconnect());
+    const send = async (value: string): Promise<unknown> => {
+      const [answer] = await producer.send({ topic: 't', messages: [{ value: value.padEnd(100) }] });
+      return answer!.baseOffset;
+    };
+    await send('0');
+    return send;
+  }
+
+  test('though one behind it is refused', async () => {
+    const send = await losing(1);
+    const doubtful = send('1');
+    await expect(send(large)).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE', outcomeUnknown: false });
+    expect([await doubtful, await send('2')]).toEqual(['1', '2']);
+  });
+
+  test('and is not in doubt behind one that was refused', async () => {
+    const send = await losing(2);
+    const refused = send(large);
+    const behind = send('1');
+    await expect(refused).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE', outcomeUnknown: false });
+    expect([await behind, await send('2')]).toEqual(['1', '2']);
+  });
+});
+
+// Goal: no batch goes under a producer id that its partition has given up. Method: a record is refused for good; while the next one
+// waits for a new id, one behind it has been compressed, and is encrypted only afterwards.
+test('what is being made ready while a producer gets a new id is sent under that', async () => {
+  await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+  const configEntries = [{ name: 'max.message.bytes', value: '300' }];
+  await admin.createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
+  const asked = deferred();
+  const preparing = deferred();
+  const renewed = deferred();
+  const ids: number[] = [];
+  const sent: number[] = [];
+  const connect = async (): Promise<RequestChannel> => {
+    const channel = await cluster.connect();
+    const send: RequestChannel['send'] = async (api, request, options) => {
+      if (api === 'InitProducerId' && ids.length > 0) {
+        asked.resolve();
+        await preparing.promise;
+      }
+      if (api === 'Produce') {
+        const { records } = (request as ProduceRequest).topicData[0]!.partitionData[0]!;
+        sent.push(readBatchHeader(records).producerId);
+      }
+      const response = await channel.send(api, request, options);
+      if (api === 'InitProducerId' && ids.push((response as InitProducerIdResponse).producerId) === 2)
+        setTimeout(renewed.resolve);
+      return response;
+    };
+    return { send, close: () => channel.close() };
+  };
+  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
+  const encrypt = crypto.subtle.encrypt.bind(crypto.subtle);
+  let batches = 0;
+  const encrypting = vi.spyOn(crypto.subtle, 'encrypt').mockImplementation(async (...given) => {
+    if (batches++ === 3) {
+      preparing.resolve();
+      await renewed.promise;
+    }
+    return encrypt(...given);
+  });
+  onTestFinished(() => encrypting.mockRestore());
+  const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+  const encryption = { keyId: 'k', keys: { k: key } };
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY, encryption });
+  const producer = kafka.producer({ batchSize: 100 });
+  const send = (value: string, compression: CompressionTypes = CompressionTypes.None) =>
+    producer.send({ topic: 't', messages: [{ value }], compression });
+  await send('0');
+  await expect(send('1'.padEnd(1000))).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' });
+  const second = send('2');
+  await asked.promise;
+  await send('3'.padEnd(100), CompressionTypes.GZIP);
+  await second;
+  expect(sent).toEqual([ids[0], ids[0], ids[1], ids[1]]);
   await kafka.close();
 });
 

@@ -198,6 +198,23 @@ test('flush sends what lingers, disconnect too', async () => {
   expect((await second)[0]!.baseOffset).toBe('1');
 });
 
+test('whoever disconnects a producer once more waits for the same end, and connects it again behind that', async () => {
+  const producer = kafka.producer();
+  await producer.connect();
+  const done: string[] = [];
+  const sent = producer.send({ topic: 't', messages: [{ value: '1' }] }).then(() => done.push('sent'));
+  const first = producer.disconnect();
+  await producer.disconnect();
+  done.push('disconnected');
+  await Promise.all([sent, first]);
+  expect(done).toEqual(['sent', 'disconnected']);
+  await producer.connect();
+  await Promise.all([producer.disconnect(), producer.connect()]);
+  await producer.send({ topic: 't', messages: [{ value: '2' }] });
+  await Promise.all([producer.disconnect(), producer.connect(), producer.disconnect()]);
+  await expect(producer.send({ topic: 't', messages: [{ value: '3' }] })).rejects.toThrow('disconnected');
+});
+
 test('typed serdes turn values into bytes and back', async () => {
   await topic('orders');
   interface Order {

@@ -7,6 +7,7 @@ import {
   kafkaOn,
   logLevel,
 } from '../../src/index.js';
+import { KafkaError } from '../../src/protocol/errors.js';
 import type { FetchRequest } from '../../src/protocol/requests.js';
 import { sealBatch } from '../../src/record/batch-checksum.js';
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js';
@@ -467,6 +468,52 @@ test('commits that nobody has waited for are done when the consumer is stopped',
   await consumer.run({ autoCommit: false, eachMessage: async () => {} });
   const commits = ['1', '2', '3'].map((offset) => consumer.commitOffsets([{ topic: 't', partition: 0, offset }]));
   await Promise.all([consumer.disconnect(), ...commits]);
+  expect(await committed()).toMatchObject({ offset: '3' });
+});
+
+// Goal: who waits for a commit is not told that it is done when it is not. Method: while one commit is out the handler asks twice for
+// another, which is refused.
+test('of two who wait for the same commit each hears that it failed', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  const out = deferred();
+  const asked = deferred();
+  let commits = 0;
+  const Kafka = kafkaOn({
+    runtime: cluster.runtime,
+    async connect() {
+      const channel = await cluster.connect();
+      return {
+        close: () => channel.close(),
+        send: async (api, request, options) => {
+          const nth = api === 'OffsetCommit' ? commits++ : -1;
+          if (nth === 0) out.resolve();
+          if (nth === 0) await asked.promise;
+          if (nth === 1) throw new KafkaError('OFFSET_METADATA_TOO_LARGE', 'injected');
+          return channel.send(api, request, options);
+        },
+      };
+    },
+  });
+  const consumer = new Kafka({ logLevel: logLevel.NOTHING }).consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const outcomes = deferred<string[]>();
+  await consumer.run({
+    autoCommitThreshold: 1,
+    async eachBatch({ batch, resolveOffset, commitOffsetsIfNecessary }) {
+      if (commits > 0) return;
+      const waiting: Promise<void>[] = [];
+      for (const { offset } of batch.messages) {
+        resolveOffset(offset);
+        waiting.push(commitOffsetsIfNecessary());
+        await out.promise;
+      }
+      asked.resolve();
+      outcomes.resolve((await Promise.allSettled(waiting)).map(({ status }) => status));
+    },
+  });
+  expect(await outcomes.promise).toEqual(['fulfilled', 'rejected', 'rejected']);
+  await consumer.disconnect();
   expect(await committed()).toMatchObject({ offset: '3' });
 });
 

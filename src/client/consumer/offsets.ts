@@ -33,7 +33,8 @@ export class OffsetStore {
   readonly #commits = new Serial();
   #lastCommitMs: number;
   #resolvedCount = 0;
-  #commitDue = false;
+  /** It waits for its turn. */
+  #nextCommit: Promise<void> | undefined;
   #assignmentId = 0;
 
   constructor(options: OffsetStoreOptions) {
@@ -99,14 +100,13 @@ export class OffsetStore {
       .map(({ topic, partition, resolved }) => ({ topic, partition, offset: resolved }));
   }
 
-  /** Commits what is processed, after commits under way; one that waits its turn takes the newest offsets with it. */
-  async commit(): Promise<void> {
-    this.#commitDue = true;
-    await this.#commits.run(async () => {
-      if (!this.#commitDue) return;
-      this.#commitDue = false;
-      await this.#commitNow(this.uncommitted());
+  /** Commits what is processed, after commits under way; all who ask meanwhile share the next one, and how it ends. */
+  commit(): Promise<void> {
+    this.#nextCommit ??= this.#commits.run(() => {
+      this.#nextCommit = undefined;
+      return this.#commitNow(this.uncommitted());
     });
+    return this.#nextCommit;
   }
 
   /** Commits exactly these. */

@@ -14,6 +14,7 @@ import {
   type BatchPart,
   type ClosedBatch,
   describeBatch,
+  mayBeStored,
   type PartitionQueue,
   type ProducerIdentity,
   type RecordAccumulator,
@@ -105,12 +106,12 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     if (!tooEarly) {
       const nowMs = runtime.clock.monotonicMs();
       // Other data knows nothing of the batch, whatever became of it in that which was cleared.
-      const inDoubt = batch.inDoubt && !OTHER_DATA.has(error.type);
+      const inDoubt = mayBeStored(batch) && !OTHER_DATA.has(error.type);
       if (inDoubt || nowMs >= batch.deadlineMs) {
         fail(batch, asIs(error, batch));
         return;
       }
-      queue.broken = true;
+      queue.brokenAt = Math.min(queue.brokenAt, batch.ordinal);
       // The topic was made anew: what the old one may have is no more, and the new one knows no sequence of this producer.
       if (error.type === 'UNKNOWN_TOPIC_ID') queue.identity = { ...queue.identity, incarnationId: undefined };
       if (batch.attempts > 1) batch.retryAtMs = nowMs + retry.initialRetryTime;
@@ -191,9 +192,11 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     queue.nextSequence = 0;
     queue.established = false;
     queue.log = undefined;
-    queue.broken = false;
+    queue.brokenAt = Number.POSITIVE_INFINITY;
+    const inDoubt = isOtherData ? [] : queue.closed.filter(mayBeStored);
+    queue.missingAt = Number.POSITIVE_INFINITY;
     for (const batch of [...queue.closed]) {
-      if (!batch.inDoubt || isOtherData) {
+      if (!inDoubt.includes(batch)) {
         batch.inDoubt = false;
         resequence(batch);
         continue;
@@ -209,8 +212,8 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
 }
 
 /** The error of the last attempt, with what is unknown of all of them. */
-function asIs(error: KafkaJSProtocolError, { inDoubt }: ClosedBatch): KafkaJSProtocolError {
-  return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: inDoubt });
+function asIs(error: KafkaJSProtocolError, batch: ClosedBatch): KafkaJSProtocolError {
+  return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: mayBeStored(batch) });
 }
 
 /** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */

@@ -91,6 +91,7 @@ export function makeProducer<K, V>(
   let wasConnected = false;
   let identity: ProducerIdentity = NO_IDENTITY;
   let connecting: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
   let accumulator!: RecordAccumulator;
   let sender!: Sender;
   const outstanding = new Set<PendingSend>();
@@ -164,16 +165,24 @@ export function makeProducer<K, V>(
 
   async function connect(): Promise<void> {
     if (status === 'connected') return;
-    connecting ??= open().finally(() => {
+    connecting ??= (closing?.then(open, open) ?? open()).finally(() => {
       connecting = undefined;
     });
     await connecting;
   }
 
   async function disconnect(): Promise<void> {
+    if (closing) await closing; // others have asked for the same end
     if (connecting) await connection.lastAnswer(connecting);
     if (connecting) await connection.close(); // nobody answers: it ends
     if (status !== 'connected') return;
+    closing = end().finally(() => {
+      closing = undefined;
+    });
+    await closing;
+  }
+
+  async function end(): Promise<void> {
     status = 'disconnecting';
     const flushed = sender.flush(settled());
     // However much there is to send, it goes on for as long as some of it is acknowledged.

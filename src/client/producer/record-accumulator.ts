@@ -1,7 +1,7 @@
 import type { Acks } from '../../protocol/requests.js';
 import { topicPartitionText } from '../../protocol/topic-partition.js';
 import { compressBatch } from '../../record/batch-compression.js';
-import { NO_COMPRESSION } from '../../record/batch-layout.js';
+import { NO_COMPRESSION, PRODUCER_ID_AT, RECORD_COUNT_AT } from '../../record/batch-layout.js';
 import type { CompressionType } from '../../record/compression-types.js';
 import { type RecordAt, RecordBatchBuilder } from '../../record/record-batch-builder.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
@@ -55,7 +55,7 @@ export interface ClosedBatch {
   /** Attempts that the retry limit counts: those made while a leader is being replaced are not. */
   countedRetries: number;
   retryAtMs: number;
-  /** An attempt ended without an answer, so the batch may be in the log. */
+  /** An attempt ended without an answer: see `mayBeStored`. */
   inDoubt: boolean;
   /** Its deadline is over, and whoever waited has heard of it. */
   isOverdue: boolean;
@@ -77,12 +77,14 @@ export interface PartitionQueue {
   /** The log that it is in: no other is given what comes behind. */
   log: number | undefined;
   nextOrdinal: number;
-  /** A sequence is lost for good: the next batch needs a new producer id, once nothing is in flight. */
-  broken: boolean;
+  /** The first ordinal that lost its sequences for good: from there on a new producer id is needed, once nothing is left before. */
+  brokenAt: number;
+  /** The first that is surely not in the log: what comes behind this gap was refused, however its attempts ended. */
+  missingAt: number;
   repairing: boolean;
 }
 
-interface OpenBatch {
+export interface OpenBatch {
   readonly builder: RecordBatchBuilder;
   readonly settings: BatchSettings;
   readonly parts: BatchPart[];
@@ -300,7 +302,8 @@ export class RecordAccumulator {
       established: false,
       log: undefined,
       nextOrdinal: 0,
-      broken: false,
+      brokenAt: Number.POSITIVE_INFINITY,
+      missingAt: Number.POSITIVE_INFINITY,
       repairing: false,
     };
   }
@@ -317,13 +320,16 @@ export class RecordAccumulator {
     batch.preparing = true;
     try {
       const prepared = await this.prepared(batch);
+      if (batch.builder === undefined) return; // failed meanwhile, with all others
+      // A repair may have given it another producer id and sequence.
+      prepared.set(batch.bytes.subarray(PRODUCER_ID_AT, RECORD_COUNT_AT), PRODUCER_ID_AT);
       this.#bytes += prepared.length - batch.bytes.length;
       batch.bytes = prepared;
       batch.preparing = false;
       this.#options.onReady();
     } catch (error) {
       batch.preparing = false;
-      this.#options.onFailure(batch, error);
+      if (batch.builder !== undefined) this.#options.onFailure(batch, error);
     }
   }
 }
@@ -337,6 +343,11 @@ export function takeSequences(queue: PartitionQueue, count: number): number {
 
 function isSame(a: BatchSettings, b: BatchSettings): boolean {
   return a === b || (a.acks === b.acks && a.timeoutMs === b.timeoutMs && a.compression === b.compression);
+}
+
+/** Whether a batch that was not acknowledged may be in the log. */
+export function mayBeStored({ inDoubt, ordinal, queue }: ClosedBatch): boolean {
+  return inDoubt && ordinal < queue.missingAt;
 }
 
 export function describeBatch({ queue, recordCount }: ClosedBatch): string {

@@ -15,6 +15,8 @@ import type { BatchRecovery } from './batch-recovery.js';
 import {
   type ClosedBatch,
   describeBatch,
+  mayBeStored,
+  type OpenBatch,
   type PartitionQueue,
   type ProducerIdentity,
   type RecordAccumulator,
@@ -69,7 +71,8 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #runtime: ClientRuntime;
   readonly #recovery: LazyPart<BatchRecovery>;
-  #requestsInFlight = 0;
+  /** When those that are out were sent, in that order. */
+  readonly #requestsInFlight = new Set<{ readonly sentAtMs: number }>();
   #bytesInFlight = 0;
   #drainDue = false;
   #flushing = 0;
@@ -96,7 +99,7 @@ export class Sender {
 
   /** Nothing is on its way, so that no answer will come. */
   get isIdle(): boolean {
-    return this.#requestsInFlight === 0;
+    return this.#requestsInFlight.size === 0;
   }
 
   /** Of the batches that are closed and not on their way. */
@@ -112,7 +115,7 @@ export class Sender {
     this.#drainDue = true;
     void passed(turns).then(() => {
       this.#drainDue = false;
-      if (!this.#closed) this.#drain(this.#requestsInFlight === 0 || this.#flushing > 0);
+      if (!this.#closed) this.#drain(true);
     });
   }
 
@@ -151,25 +154,31 @@ export class Sender {
     }
   }
 
-  /** Fills requests. Batches that are not full go with them only where `idle`. */
-  #drain(idle: boolean): void {
+  /**
+   * Fills requests. Batches that are not full wait for company while a request is out that was when they were opened, and no
+   * longer, or they would wait for a pause in all that is sent; where nothing is out, for the end of the step.
+   */
+  #drain(stepIsOver: boolean): void {
     const nowMs = this.#runtime.clock.monotonicMs();
-    while (this.#requestsInFlight < this.#options.maxInFlightRequests) {
-      const batches = this.#take(nowMs, idle);
+    const [oldest] = this.#requestsInFlight;
+    const openedBeforeMs = oldest?.sentAtMs ?? (stepIsOver ? Number.POSITIVE_INFINITY : 0);
+    while (this.#requestsInFlight.size < this.#options.maxInFlightRequests) {
+      const batches = this.#take(nowMs, openedBeforeMs);
       if (batches.length === 0) break;
-      void this.#send(batches);
+      void this.#send(batches, nowMs);
     }
     this.#setTimer(nowMs);
   }
 
   /** One request: of every partition that may send, in turns, the next batch that is of one kind of acks and fits. */
-  #take(nowMs: number, idle: boolean): ClosedBatch[] {
+  #take(nowMs: number, openedBeforeMs: number): ClosedBatch[] {
     const batches: ClosedBatch[] = [];
     let bytes = 0;
     for (let round = 0, before = -1; round < MAX_REQUEST_BATCHES && batches.length > before; round++) {
       before = batches.length;
       for (const queue of this.#options.accumulator.active) {
-        if (queue.open !== undefined && queue.closed.length === 0 && idle && this.#lingered(queue, nowMs)) {
+        const { open } = queue;
+        if (open !== undefined && queue.closed.length === 0 && this.#isDue(open, nowMs, openedBeforeMs)) {
           this.#options.accumulator.close(queue);
         }
         const batch = this.#next(queue, nowMs, batches);
@@ -193,14 +202,12 @@ export class Sender {
     if (nowMs >= batch.deadlineMs) {
       if (oldest !== undefined) return undefined;
       queue.closed.shift();
-      this.#fail(batch, overdue(batch, batch.inDoubt));
+      this.#fail(batch, overdue(batch, mayBeStored(batch)));
       this.wake();
       return undefined;
     }
-    if (queue.broken) {
-      // What is being compressed or encrypted has its sequences copied already: first it must be done.
-      const isReady = oldest === undefined && !queue.closed.some(({ preparing }) => preparing);
-      if (isReady && !queue.repairing) void this.#repair(queue);
+    if (batch.ordinal >= queue.brokenAt) {
+      if (oldest === undefined && !queue.repairing) void this.#repair(queue);
       return undefined;
     }
     if (oldest === undefined) return batch;
@@ -211,13 +218,15 @@ export class Sender {
     return batch.ordinal - oldest.ordinal < MAX_PRODUCER_BATCHES_IN_FLIGHT ? batch : undefined;
   }
 
-  #lingered(queue: PartitionQueue, nowMs: number): boolean {
-    return this.#flushing > 0 || nowMs - queue.open!.openedAtMs >= this.#options.lingerMs;
+  #isDue({ openedAtMs }: OpenBatch, nowMs: number, openedBeforeMs: number): boolean {
+    if (this.#flushing > 0) return openedBeforeMs > 0;
+    return openedAtMs < openedBeforeMs && nowMs - openedAtMs >= this.#options.lingerMs;
   }
 
-  async #send(batches: readonly ClosedBatch[]): Promise<void> {
+  async #send(batches: readonly ClosedBatch[], sentAtMs: number): Promise<void> {
     const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
-    this.#requestsInFlight++;
+    const own = { sentAtMs };
+    this.#requestsInFlight.add(own);
     this.#bytesInFlight += bytes;
     this.#options.accumulator.wakeWaiting();
     for (const batch of batches) batch.attempts++;
@@ -237,7 +246,7 @@ export class Sender {
     } catch (error) {
       failures = batches.map((batch) => ({ batch, error }));
     }
-    this.#requestsInFlight--;
+    this.#requestsInFlight.delete(own);
     this.#bytesInFlight -= bytes;
     this.#options.accumulator.wakeWaiting();
     this.#prepare();
@@ -332,9 +341,8 @@ export class Sender {
   #fail(batch: ClosedBatch, error: unknown): void {
     const { queue } = batch;
     if (batch.baseSequence >= 0 && queue.identity.producerId >= 0) {
-      queue.broken = true;
-      // What comes behind a gap was refused, however its attempts ended.
-      if (!batch.inDoubt) for (const later of [...queue.closed, ...queue.inFlight]) later.inDoubt = false;
+      queue.brokenAt = Math.min(queue.brokenAt, batch.ordinal);
+      if (!mayBeStored(batch)) queue.missingAt = Math.min(queue.missingAt, batch.ordinal);
     }
     this.#settleFailed(batch, error);
   }
@@ -355,7 +363,7 @@ export class Sender {
       for (const batch of [...inFlight, ...closed]) {
         if (batch.deadlineMs > nowMs || batch.isOverdue) continue;
         batch.isOverdue = true;
-        const error = overdue(batch, batch.inDoubt || inFlight.includes(batch));
+        const error = overdue(batch, mayBeStored(batch) || inFlight.includes(batch));
         for (const { send } of batch.parts) send.fail(error);
       }
     }
