@@ -289,6 +289,8 @@ function awaitJoin(step: Step, call: CallId, member: GroupMember, request: Reque
   step.group.members.set(member.memberId, {
     ...member,
     ...{ protocols, sessionTimeoutMs, rebalanceTimeoutMs, clientId, clientHost },
+    // An earlier call of it that ended, or of the static member before it, ran its session.
+    ...(member.isNew && { sessionDeadlineMs: step.nowMs + NEW_MEMBER_JOIN_TIMEOUT_MS }),
     joinCall: call,
     syncCall: undefined,
     newsCall: undefined,

@@ -208,6 +208,20 @@ describe('leaving and dying', () => {
     expect([...group.state.members.keys()]).toEqual([b]);
     expect(group.state.phase.name).toBe('CompletingRebalance');
   });
+
+  test('a new member whose call ended and that joins again waits for the others as long as any', () => {
+    const { group, a, b } = stablePair();
+    const call = group.joinNew();
+    const id = [...group.state.members.keys()].at(-1) ?? '';
+    group.endCall(call);
+    const again = group.join({ memberId: id });
+    group.join({ memberId: a });
+    group.advance(25_000);
+    group.heartbeat(b, 2); // still at work
+    group.advance(25_000);
+    group.join({ memberId: b });
+    expect(group.joined(again)).toMatchObject({ errorCode: NONE, generationId: 3, memberId: id });
+  });
 });
 
 describe('static members', () => {
