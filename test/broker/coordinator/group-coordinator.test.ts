@@ -6,7 +6,7 @@ import {
   type OffsetsRecord,
 } from '../../../src/broker/coordinator/offsets-records.js';
 import { AssignerProtocol } from '../../../src/client/consumer/assigner-protocol.js';
-import { errorName, type KafkaErrorName } from '../../../src/protocol/errors.js';
+import { errorCode, errorName, type KafkaErrorName } from '../../../src/protocol/errors.js';
 import type { Requests, Responses } from '../../../src/protocol/requests.js';
 import { batchesIn } from '../../../src/record/batch-header.js';
 import { decodeRecords } from '../../../src/record/record-batch-decoder.js';
@@ -335,6 +335,41 @@ describe('offsets', () => {
     expect(await deleteOffset(broker, 'orders')).toBe('GROUP_SUBSCRIBED_TO_TOPIC');
     expect(await deleteOffset(broker, 'others')).toBe('NONE');
     expect(await committed(broker)).toEqual({ 'orders-0': 7 });
+  });
+
+  test('those of a partition that does not exist are none', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    expect(await deleteOffset(broker, 'order')).toBe('UNKNOWN_TOPIC_OR_PARTITION');
+    const partitions = [{ partitionIndex: 0 }, { partitionIndex: 4 }];
+    const { topics } = await broker.send('OffsetDelete', { groupId: 'g', topics: [{ name: 'orders', partitions }] });
+    expect(topics[0]?.partitions.map(({ errorCode }) => errorName(errorCode))).toEqual([
+      'NONE',
+      'UNKNOWN_TOPIC_OR_PARTITION',
+    ]);
+    expect(await committed(broker)).toEqual({});
+  });
+
+  test('a coordinator that was deposed in its sleep tells nothing of groups, and deletes and refuses nothing', async () => {
+    const asks: readonly ((old: TestBroker) => Promise<unknown>)[] = [
+      async (old) => [(await old.send('ListGroups', { statesFilter: [] })).errorCode],
+      async (old) => (await old.send('DescribeGroups', { groups: ['g'] })).groups.map((group) => group.errorCode),
+      async (old) => (await old.send('DeleteGroups', { groupsNames: ['g'] })).results.map((group) => group.errorCode),
+      async (old) => {
+        const topics = [{ name: 'orders', partitions: [{ partitionIndex: 1 }] }];
+        return [(await old.send('OffsetDelete', { groupId: 'h', topics })).errorCode];
+      },
+      async (old) => [errorCode(await commit(old, 9, { memberId: 'm', generationIdOrMemberEpoch: 1 }))],
+    ];
+    for (const ask of asks) {
+      const old = await started();
+      await commit(old, 7, { groupId: 'h' });
+      const next = await startBroker({ disk: old.disk, clock: old.clock });
+      await commit(next, 7);
+      await next.send('OffsetCommit', { ...commitRequest(8, {}, 1), groupId: 'h' });
+      expect(await ask(old)).toEqual([errorCode('NOT_COORDINATOR')]);
+      expect(await committed(next)).toEqual({ 'orders-0': 7 });
+    }
   });
 
   test('but none where the members do not say what they subscribe to, or are no consumers', async () => {
