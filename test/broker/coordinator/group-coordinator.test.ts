@@ -443,6 +443,19 @@ describe('groups', () => {
     expect(await beat(next, member)).toBe('UNKNOWN_MEMBER_ID');
   });
 
+  test('nor is a rebalance timeout that no record can hold any shorter behind it', async () => {
+    const broker = await started();
+    const changes = { rebalanceTimeoutMs: Number.POSITIVE_INFINITY };
+    const { memberId, generationId } = await join(broker, changes);
+    const assignments = [{ memberId, assignment: bytes('all') }];
+    await broker.send('SyncGroup', { groupId: 'g', generationId, memberId, groupInstanceId: null, assignments });
+    const next = await failover(broker);
+    const other = join(next, { rebalanceTimeoutMs: 1 });
+    await next.clock.advance(20_000);
+    await next.send('JoinGroup', joinRequest({ ...changes, memberId }));
+    expect(await other).toMatchObject({ errorCode: 0, generationId: generationId + 1, leader: memberId });
+  });
+
   test('what waits is answered when the coordinator closes', async () => {
     const broker = await started();
     await stableMember(broker);
