@@ -168,7 +168,7 @@ const EFFECTS: { readonly [A in ApiName]?: (exchange: Exchange<A>, topic: string
     const isSo = (state: TopicState): boolean =>
       found.errorCode === OK ? state.id !== '' && state.configs === set : state.id === '';
     if (found.errorCode !== OK && found.errorCode !== UNKNOWN_TOPIC) return undefined;
-    return { ...reads(isSo), mayBeOld: true };
+    return reads(isSo);
   },
   Metadata(exchange, topic) {
     const { request, response } = exchange;
