@@ -161,6 +161,7 @@ export class GroupCoordinator {
         if (state.phase.name !== 'Empty' || state.pendingMembers.size > 0) return;
         const emptySinceMs = stored?.currentStateTimestampMs ?? 0;
         await this.#deleteOffsets(entry, ({ value }) => Math.max(value.commitTimestampMs, emptySinceMs) <= expiredMs);
+        if (isNothing(entry.group)) return; // all there was, or deleted meanwhile
         if (entry.group.offsets.size === 0 && emptySinceMs <= expiredMs) await this.#deleteGroup(entry);
       });
     }

@@ -228,6 +228,23 @@ describe('offsets', () => {
     expect(await committed(await failover(broker))).toEqual({});
   });
 
+  test('all of them at once, also of groups that never had a member, or that are deleted meanwhile', async () => {
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const broker: TestBroker = await startBroker({
+      configs: { 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' },
+      tamper: (store) => calling(store, async () => void meanwhile?.()),
+    });
+    await createTopic(broker, 'orders');
+    for (const groupId of ['e', 'f', 'g', 'h']) await commit(broker, 7, { groupId });
+    await broker.clock.advance(60 * 60_000 - 30_000);
+    meanwhile = () => {
+      meanwhile = undefined;
+      return broker.send('DeleteGroups', { groupsNames: ['g'] });
+    };
+    await broker.clock.advance(60_000);
+    expect((await broker.send('ListGroups', { statesFilter: [] })).groups).toEqual([]);
+  });
+
   // Each page load is a leader of a minute.
   test('also under leaders that live shortly, and not before those who come back late had the time to', async () => {
     const first = await started();
