@@ -246,6 +246,15 @@ describe('static members', () => {
     expect(commitError(group.state, commitOf(id, 1, 'i1'))?.type).toBe('FENCED_INSTANCE_ID');
   });
 
+  test('one that comes back with another subscription makes the others join again', () => {
+    const { group, id } = stableStatic();
+    const protocols = [{ name: 'range', metadata: bytes('other topic') }];
+    const again = group.joined(group.join({ ...instance, protocols }, 'second'));
+    expect(again).toMatchObject({ errorCode: NONE, generationId: 2, leader: 'second', memberId: 'second' });
+    expect(again?.members.map(({ metadata }) => text(metadata))).toEqual(['other topic']);
+    expect(group.heartbeat(id, 1, 'i1')).toBe(errorCode('FENCED_INSTANCE_ID'));
+  });
+
   test('of two with one instance id the one that waits is fenced', () => {
     const { group, id } = stableStatic();
     const other = group.joinNew();
