@@ -27,13 +27,20 @@ export interface AdminContext {
 type AdminHandlers = { readonly [A in AdminApi]: (request: Requests[A]) => Promise<Responses[A]> };
 
 export function adminHandlers({ partitions, controller, creation, staticConfigs }: AdminContext): AdminHandlers {
+  /** What may be answered without a write, which would tell that another leads: a change of nothing asks who does. */
+  const asLeader =
+    <Q, R>(work: (request: Q) => Promise<R>) =>
+    async (request: Q): Promise<R> => {
+      await controller.change(() => ({ records: [], answer: undefined }));
+      return work(request);
+    };
   return {
     CreateTopics: (request) => controller.change((image) => createRequestedTopics(image, request, creation())),
-    DeleteRecords: (request) => handleDeleteRecords(partitions, request),
-    DescribeLogDirs: (request) => handleLogDirs(partitions, request),
+    DeleteRecords: asLeader((request) => handleDeleteRecords(partitions, request)),
+    DescribeLogDirs: asLeader((request) => handleLogDirs(partitions, request)),
     CreatePartitions: (request) => controller.change((image) => createPartitions(image, request)),
     DeleteTopics: (request) => controller.change((image) => deleteTopics(image, request)),
     AlterConfigs: (request) => controller.change((image) => alterConfigs(image, request)),
-    DescribeConfigs: async (request) => describeConfigs(controller.image, staticConfigs, request),
+    DescribeConfigs: asLeader(async (request) => describeConfigs(controller.image, staticConfigs, request)),
   };
 }

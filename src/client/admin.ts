@@ -1,5 +1,5 @@
 import { errorOf, KafkaError } from '../protocol/errors.js';
-import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, MAX_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
+import { EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, type MetadataResponse } from '../protocol/requests.js';
 import { abortable } from '../util/signal.js';
 import {
   KafkaJSAggregateError,
@@ -24,7 +24,7 @@ import { assertShape, type Shape } from './assert-shape.js';
 import type { ClientContext, ClientShell } from './client-context.js';
 import { partitionMetadata } from './cluster-metadata.js';
 import { Connection } from './connection.js';
-import { offsetNumber } from './consumer/arguments.js';
+import { offsetNumber, partitionNumber } from './consumer/arguments.js';
 import { describeGroups } from './describe-groups.js';
 import { KafkaJSNonRetriableError, KafkaJSProtocolError, toKafkaJSError } from './errors.js';
 import { listOffsets } from './list-offsets.js';
@@ -202,12 +202,12 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
 
   async function fetchTopicOffsetsByTimestamp(topic: string, timestamp?: number): Promise<PartitionOffset[]> {
     assertTopic(topic);
-    const found = await offsetsAt(topic, timestamp ?? MAX_TIMESTAMP);
+    const found = await offsetsAt(topic, Number(timestamp ?? LATEST_TIMESTAMP)); // that of a message is text
     const ends = await offsetsAt(topic, LATEST_TIMESTAMP);
     const endOf = new Map(ends.map(({ partition, offset }) => [partition, offset]));
     return found.map(({ partition, offset }) => ({
       partition,
-      offset: String(offset < 0 || timestamp === undefined ? endOf.get(partition) : offset),
+      offset: String(offset < 0 ? endOf.get(partition) : offset),
     }));
   }
 
@@ -258,16 +258,20 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
   }
 
   async function setOffsets(request: Parameters<Admin['setOffsets']>[0]): Promise<void> {
-    const { groupId, topic, partitions } = request;
+    const { groupId, topic } = request;
     assertGroupId(groupId);
     if (!topic) throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
-    if (!partitions || partitions.length === 0) throw new KafkaJSNonRetriableError('Invalid partitions');
+    if (!request.partitions?.length) throw new KafkaJSNonRetriableError('Invalid partitions');
+    const partitions = request.partitions.map(({ partition, offset }) => ({
+      partition: partitionNumber(partition),
+      offset: offsetNumber(offset),
+    }));
     await assertNotRunning(groupId);
-    const ends = partitions.filter(({ offset }) => Number(offset) < 0);
-    for (const { offset } of ends) {
-      if (Number(offset) < -2) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
+    const ends = partitions.filter(({ offset }) => offset < 0);
+    if (ends.some(({ offset }) => offset < -2)) {
+      throw new KafkaJSNonRetriableError('Offset must not be a negative number');
     }
-    const queries = ends.map(({ partition, offset }) => ({ topic, partition, timestamp: Number(offset) }));
+    const queries = ends.map(({ partition, offset }) => ({ topic, partition, timestamp: offset }));
     const found = await retrying(() => listOffsets(connection, queries, { isolationLevel: 0 }));
     const offsetOf = new Map(found.map(({ partition, offset }) => [partition, offset]));
     await retrying(async () => {
@@ -281,7 +285,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
             name: topic,
             partitions: partitions.map(({ partition, offset }) => ({
               partitionIndex: partition,
-              committedOffset: offsetOf.get(partition) ?? offsetNumber(offset),
+              committedOffset: offsetOf.get(partition) ?? offset,
               committedLeaderEpoch: -1,
               committedMetadata: null,
             })),
@@ -316,7 +320,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         groupId,
         topics: topics.map(({ topic, partitions }) => ({
           name: topic,
-          partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
+          partitions: partitions.map((partition) => ({ partitionIndex: partitionNumber(partition) })),
         })),
       });
       throwFirst([response, ...response.topics.flatMap(({ partitions }) => partitions)]);
@@ -349,7 +353,7 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
     if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic "${topic}"`);
     if (!partitions || partitions.length === 0) throw new KafkaJSNonRetriableError('Invalid partitions');
     const asked = partitions.map(({ partition, offset }) => ({
-      partitionIndex: partition,
+      partitionIndex: partitionNumber(partition),
       offset: offsetNumber(offset),
     }));
     const bounds = new Map((await fetchTopicOffsets(topic)).map((entry) => [entry.partition, entry]));

@@ -4,7 +4,7 @@ import { metadataBatches } from '../../src/broker/metadata-batches.js';
 import { applyMetadataRecords, EMPTY_IMAGE } from '../../src/broker/metadata-image.js';
 import { metadataRecordsIn } from '../../src/broker/metadata-records.js';
 import { errorCode, errorName, type KafkaError } from '../../src/protocol/errors.js';
-import { MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../../src/protocol/requests.js';
+import { ConfigResourceType, MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../../src/protocol/requests.js';
 import { concatBytes } from '../../src/util/bytes.js';
 import {
   batch,
@@ -164,6 +164,27 @@ describe('producing', () => {
     const growth = old.send('CreatePartitions', { timeoutMs: 1, validateOnly: false, topics });
     await expect(growth).rejects.toMatchObject({ type: 'NOT_CONTROLLER' });
     expect(old.broker.deposed.aborted).toBe(true);
+  });
+
+  test('nor does it tell what was, or take for deleted what it has not heard of', async () => {
+    const topics = [{ name: 'a', partitions: [{ partitionIndex: 0, offset: -1 }] }];
+    const deletion = { timeoutMs: 1, topics };
+    const resources = [{ resourceType: ConfigResourceType.TOPIC, resourceName: 'b', configurationKeys: null }];
+    const asks: readonly ((old: TestBroker) => Promise<unknown>)[] = [
+      (old) => old.send('DeleteRecords', deletion),
+      (old) => old.send('DescribeLogDirs', { topics: [{ topic: 'a', partitions: [0] }] }),
+      (old) => old.send('DescribeConfigs', { includeSynonyms: false, resources }),
+    ];
+    for (const ask of asks) {
+      const old = await startBroker();
+      await createTopic(old, 'a');
+      await old.send('DeleteRecords', deletion);
+      const next = await startBroker({ disk: old.disk, clock: old.clock });
+      await createTopic(next, 'b');
+      await produce(next, 'a', batch(['x']));
+      await expect(ask(old)).rejects.toMatchObject({ type: 'NOT_CONTROLLER' });
+      expect(old.broker.deposed.aborted).toBe(true);
+    }
   });
 
   test('a leader that was deposed in its sleep takes no log of what was made since for one that no topic has', async () => {

@@ -107,4 +107,25 @@ describe('an admin', () => {
     const [found] = await kafka.admin().fetchOffsets({ groupId: 'g', topics: ['t'], resolveOffsets: true });
     expect(found!.partitions).toEqual([{ partition: 0, offset: '3', metadata: null }]);
   });
+
+  test('may name partitions and times by text, as messages and forms have them', async () => {
+    await topic('t', 2);
+    for (const partition of [0, 1]) await produce('t', [0, 1, 2], partition);
+    const admin = kafka.admin();
+    const one = '1' as unknown as number;
+    await admin.setOffsets({ groupId: 'g', topic: 't', partitions: [{ partition: one, offset: '2' }] });
+    const none = { partition: 0, offset: '-1', metadata: null };
+    const committed = async () => (await admin.fetchOffsets({ groupId: 'g', topics: ['t'] }))[0]?.partitions;
+    expect(await committed()).toEqual([none, { partition: 1, offset: '2', metadata: null }]);
+    await admin.setOffsets({ groupId: 'g', topic: 't', partitions: [{ partition: one, offset: '-1' }] });
+    expect(await committed()).toEqual([none, { partition: 1, offset: '3', metadata: null }]);
+    await admin.deleteOffsets({ groupId: 'g', topics: [{ topic: 't', partitions: [one] }] });
+    expect(await committed()).toEqual([none, { ...none, partition: 1 }]);
+
+    await admin.deleteTopicRecords({ topic: 't', partitions: [{ partition: one, offset: '2' }] });
+    expect((await admin.fetchTopicOffsets('t')).map(({ low }) => low)).toEqual(['0', '2']);
+    const time = '5' as unknown as number;
+    const found = await admin.fetchTopicOffsetsByTimestamp('t', time);
+    expect(found.map(({ offset }) => offset)).toEqual(['0', '2']);
+  });
 });

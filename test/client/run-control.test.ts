@@ -1036,6 +1036,16 @@ describe('a static member that is back', () => {
     await (await reads(await groupConsumer(config), 0)).come;
   });
 
+  test('reads partitions that were added meanwhile', async () => {
+    await topic('t', 1);
+    await gone();
+    await using admin = kafka.admin();
+    await admin.createPartitions({ topicPartitions: [{ topic: 't', count: 2 }] });
+    const { come } = await reads(await groupConsumer({ ...config, metadataMaxAge: 300_000 }), 1);
+    await produce('t', [0], 1);
+    await come;
+  });
+
   test('reads partitions that are added later', async () => {
     await topic('t', 1);
     await gone();

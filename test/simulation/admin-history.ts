@@ -49,8 +49,11 @@ export function mayBeDone({ response, error }: Exchange): boolean {
   return name !== 'KafkaError' || DOUBTFUL_TYPES.includes(type);
 }
 
-/** After a commit they take with them other things than before it; all else is seen by who needs it: see `isPlain`. */
-const NOT_PLAIN: readonly ApiName[] = ['DeleteGroups', 'OffsetDelete'];
+/**
+ * After a commit they take with them other things than before it, and who makes a topic gives it its configs, which are seen
+ * later than the topic; all else is seen by who needs it: see `isPlain`.
+ */
+const NOT_PLAIN: readonly ApiName[] = ['CreateTopics', 'DeleteGroups', 'OffsetDelete'];
 
 type Step = (state: TopicState) => TopicState | undefined;
 /** What a request does to a topic, where it was answered, and where nobody knows; undefined: nothing. */
@@ -165,7 +168,7 @@ const EFFECTS: { readonly [A in ApiName]?: (exchange: Exchange<A>, topic: string
     const isSo = (state: TopicState): boolean =>
       found.errorCode === OK ? state.id !== '' && state.configs === set : state.id === '';
     if (found.errorCode !== OK && found.errorCode !== UNKNOWN_TOPIC) return undefined;
-    return { ...reads(isSo), mayBeOld: true };
+    return reads(isSo);
   },
   Metadata(exchange, topic) {
     const { request, response } = exchange;

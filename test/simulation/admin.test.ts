@@ -4,8 +4,10 @@ import { Deadlines } from '../../src/client/deadlines.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { ApiName, Requests, Responses } from '../../src/protocol/requests.js';
 import type { LogStore } from '../../src/storage/log-store.js';
+import { type Exchange, NO_TOPIC, operationsOn } from './admin-history.js';
 import { runAdminScenario } from './admin-scenario.js';
 import type { Sabotage } from './cluster-simulation.js';
+import { linearizationProblem } from './linearizable.js';
 import type { FaultKind } from './misfortunes.js';
 import { testAdminSeeds } from './seeds.js';
 
@@ -15,6 +17,31 @@ test('two runs of a seed are the same run', async () => {
   const [first, second] = [await runAdminScenario({ seed: 5 }), await runAdminScenario({ seed: 5 })];
   expect(first.admin.calls.length).toBeGreaterThan(50);
   expect(second.traceHash).toBe(first.traceHash);
+});
+
+test('a topic may be of a call without an answer, also where one with an answer could have made it', () => {
+  const exchange = <A extends ApiName>(
+    api: A,
+    [startMs, endMs]: readonly [number, number],
+    request: Requests[A],
+    response?: object,
+  ): Exchange => ({ client: 'c', api, request, startMs, endMs, response: response as Responses[A], error: undefined });
+  const topic = { errorCode: 0, name: 't', topicId: 'id', partitions: [{}] };
+  const config = { name: 'retention.ms', value: '5', configSource: 1 };
+  const made = { name: 't', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [config] };
+  const resource = { resourceType: 2, resourceName: 't' };
+  const history = [
+    exchange('CreateTopics', [0, 9], { timeoutMs: 1, validateOnly: false, topics: [made] }),
+    exchange('Metadata', [1, 2], { topics: [{ name: 't' }], allowAutoTopicCreation: true }, { topics: [topic] }),
+    exchange(
+      'DescribeConfigs',
+      [3, 4],
+      { includeSynonyms: false, resources: [{ ...resource, configurationKeys: null }] },
+      { results: [{ errorCode: 0, ...resource, configs: [config] }] },
+    ),
+  ];
+  const operations = operationsOn('t', history, ({ startMs }) => startMs);
+  expect(linearizationProblem(operations, NO_TOPIC)).toBeUndefined();
 });
 
 const SEEDS = 30;

@@ -1,6 +1,6 @@
 import { deleteRecordsBefore } from '../../log/log-upkeep.js';
 import type { PartitionLog } from '../../log/partition-log.js';
-import { errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../../protocol/errors.js';
+import { type ErrorFields, errorFields, ignoreKafkaError, KafkaError, NO_ERROR } from '../../protocol/errors.js';
 import type { PartitionGap, Requests, Responses } from '../../protocol/requests.js';
 import { GROUP_OFFSETS_TOPIC } from '../../protocol/topic-partition.js';
 import { batchesIn } from '../../record/batch-header.js';
@@ -60,6 +60,9 @@ const RETRY_MS = 1000;
 const ROLL_UP_RECORDS = 10_000;
 const ROLL_UP_FACTOR = 4;
 
+/** A sleeper that wakes must not send readers back. */
+const READS: ReadonlySet<GroupApi> = new Set<GroupApi>(['OffsetFetch', 'ListGroups', 'DescribeGroups']);
+
 interface Entry {
   group: Group;
   /** All changes of the group, in order. */
@@ -116,6 +119,7 @@ export class GroupCoordinator {
   async handle<A extends GroupApi>(api: A, request: Requests[A], signal?: AbortSignal): Promise<Responses[A]> {
     try {
       await this.#loaded(signal);
+      if (READS.has(api)) await this.#options.verifyLeading();
       return await (this.#handlers[api] as Handler<A>)(request, signal);
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
@@ -157,6 +161,7 @@ export class GroupCoordinator {
         if (state.phase.name !== 'Empty' || state.pendingMembers.size > 0) return;
         const emptySinceMs = stored?.currentStateTimestampMs ?? 0;
         await this.#deleteOffsets(entry, ({ value }) => Math.max(value.commitTimestampMs, emptySinceMs) <= expiredMs);
+        if (isNothing(entry.group)) return; // all there was, or deleted meanwhile
         if (entry.group.offsets.size === 0 && emptySinceMs <= expiredMs) await this.#deleteGroup(entry);
       });
     }
@@ -196,10 +201,7 @@ export class GroupCoordinator {
     LeaveGroup: (request, signal) =>
       this.#ask<'LeaveGroup'>(request, signal, (call) => ({ type: 'LeaveGroup', call, request })),
     OffsetCommit: (request) => this.#commit(request),
-    OffsetFetch: async (request) => {
-      await this.#options.verifyLeading(); // a sleeper that wakes must not send readers back
-      return this.#fetch(request);
-    },
+    OffsetFetch: async (request) => this.#fetch(request),
     OffsetDelete: (request) => this.#deleteRequested(request),
     ListGroups: async ({ statesFilter }) => {
       const groups = this.#known().map(({ state: { groupId, protocolType, phase } }) => {
@@ -212,7 +214,10 @@ export class GroupCoordinator {
     DeleteGroups: async ({ groupsNames }) => {
       const results = groupsNames.map(async (groupId) => {
         try {
-          await this.#inTurn(groupId, (entry) => this.#deleteGroup(entry));
+          await this.#inTurn(groupId, async (entry) => {
+            await this.#options.verifyLeading(); // it may refuse
+            await this.#deleteGroup(entry);
+          });
           return { groupId, ...NO_ERROR };
         } catch (error) {
           return { groupId, ...errorFields(asCoordinatorError(error)) };
@@ -295,7 +300,6 @@ export class GroupCoordinator {
     assertGroupId(request.groupId);
     return this.#inTurn(request.groupId, async (entry) => {
       const refused = commitError(isNothing(entry.group) ? undefined : entry.group.state, request);
-      if (refused !== undefined) throw refused;
       const commitTimestampMs = this.#options.clock.wallMs();
       const records: OffsetCommitRecord[] = [];
       const topics = request.topics.map(({ name, partitions }) => ({
@@ -307,7 +311,9 @@ export class GroupCoordinator {
           return { partitionIndex: partition.partitionIndex, ...NO_ERROR };
         }),
       }));
-      if (records.length === 0) await this.#options.verifyLeading(); // nor must it refuse what it has slept through
+      // Nor must it refuse what it has slept through.
+      if (refused !== undefined || records.length === 0) await this.#options.verifyLeading();
+      if (refused !== undefined) throw refused;
       await this.#appendOffsets(entry, records);
       await this.#step(entry, { type: 'MemberCommitted', memberId: request.memberId });
       return { topics };
@@ -318,7 +324,7 @@ export class GroupCoordinator {
     const { partitionIndex, committedOffset, committedMetadata, log } = partition;
     const name = `${topic}-${partitionIndex}`;
     const found = this.#options.logOf(topic, partitionIndex);
-    if (found === undefined) return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `partition ${name} does not exist`);
+    if (found === undefined) return noPartition(topic, partitionIndex);
     if (log !== undefined && log !== found) {
       return new KafkaError(
         'UNKNOWN_TOPIC_ID',
@@ -367,6 +373,7 @@ export class GroupCoordinator {
   #deleteRequested({ groupId, topics }: Requests['OffsetDelete']): Promise<Responses['OffsetDelete']> {
     assertGroupId(groupId);
     return this.#inTurn(groupId, async (entry) => {
+      await this.#options.verifyLeading(); // there may be nothing to write
       const { state } = entry.group;
       const lives = state.phase.name !== 'Empty' && state.protocolType === 'consumer';
       if (!lives) assertDeletable(entry.group);
@@ -379,13 +386,18 @@ export class GroupCoordinator {
         entry,
         ({ topic, partition }) => !isUsed(topic) && (wanted.get(topic)?.has(partition) ?? false),
       );
+      const outcome = (name: string, partition: number): ErrorFields => {
+        if (this.#options.logOf(name, partition) === undefined) return errorFields(noPartition(name, partition));
+        if (!isUsed(name)) return NO_ERROR;
+        const text = `group ${groupId} is ${state.phase.name}, and subscribes to topic ${name} as far as is known`;
+        return errorFields(new KafkaError('GROUP_SUBSCRIBED_TO_TOPIC', text));
+      };
       return {
         ...NO_ERROR,
-        topics: topics.map(({ name, partitions }) => {
-          const text = `group ${groupId} is ${state.phase.name}, and subscribes to topic ${name} as far as is known`;
-          const outcome = isUsed(name) ? errorFields(new KafkaError('GROUP_SUBSCRIBED_TO_TOPIC', text)) : NO_ERROR;
-          return { name, partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, ...outcome })) };
-        }),
+        topics: topics.map(({ name, partitions }) => ({
+          name,
+          partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, ...outcome(name, partitionIndex) })),
+        })),
       };
     });
   }
@@ -623,6 +635,10 @@ function commitRecord(
   const metadata = committedMetadata ?? '';
   const value = { offset: committedOffset, leaderEpoch: committedLeaderEpoch, metadata, commitTimestampMs };
   return { type: 'OffsetCommit', groupId, topic, partition: partitionIndex, value };
+}
+
+function noPartition(topic: string, partition: number): KafkaError {
+  return new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `partition ${topic}-${partition} does not exist`);
 }
 
 function assertGroupId(groupId: string): void {

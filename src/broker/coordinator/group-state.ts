@@ -250,11 +250,13 @@ function addMember(step: Step, { call, request }: JoinEvent, memberId: string): 
   prepareRebalance(step);
 }
 
-/** A static member came back under a new member id: the old id is fenced, and nobody rebalances if nothing changes. */
+/**
+ * A static member came back under a new member id: the old id is fenced, and nobody rebalances if nothing changes. Kafka
+ * does not where only the subscription did; what the member no longer reads would then be read by nobody.
+ */
 function replaceStaticMember(step: Step, { call, request, newMemberId }: JoinEvent, previous: GroupMember): void {
   const { group, nowMs } = step;
-  const leaderBefore = group.leaderId;
-  const protocolBefore = group.protocolName;
+  const { leaderId: leaderBefore, protocolName: protocolBefore } = group;
   const fenced = new KafkaError('FENCED_INSTANCE_ID', `${previous.groupInstanceId} is now member ${newMemberId}`);
   failCalls(step, previous, fenced);
   // In the old one's place, so that the order of members stays.
@@ -272,7 +274,8 @@ function replaceStaticMember(step: Step, { call, request, newMemberId }: JoinEve
   if (leaderBefore === previous.memberId) group.leaderId = newMemberId;
   awaitJoin(step, call, member, request);
 
-  if (group.phase.name === 'Stable' && selectProtocol(group) === protocolBefore) {
+  const isUnchanged = bytesEqual(metadataOf(previous, protocolBefore), metadataOf(request, protocolBefore));
+  if (group.phase.name === 'Stable' && selectProtocol(group) === protocolBefore && isUnchanged) {
     const joined = { ...present(group.members.get(newMemberId), 'just set'), joinCall: undefined };
     group.members.set(newMemberId, joined);
     step.effects.push({ type: 'Store' });
@@ -289,6 +292,8 @@ function awaitJoin(step: Step, call: CallId, member: GroupMember, request: Reque
   step.group.members.set(member.memberId, {
     ...member,
     ...{ protocols, sessionTimeoutMs, rebalanceTimeoutMs, clientId, clientHost },
+    // An earlier call of it that ended, or of the static member before it, ran its session.
+    ...(member.isNew && { sessionDeadlineMs: step.nowMs + NEW_MEMBER_JOIN_TIMEOUT_MS }),
     joinCall: call,
     syncCall: undefined,
     newsCall: undefined,
@@ -398,6 +403,10 @@ function sameProtocols(a: GroupMember['protocols'], b: GroupMember['protocols'])
     a.length === b.length &&
     a.every(({ name, metadata }, i) => name === b[i]?.name && bytesEqual(metadata, b[i]?.metadata ?? NO_BYTES))
   );
+}
+
+function metadataOf({ protocols }: Pick<GroupMember, 'protocols'>, protocolName: string | null): Uint8Array {
+  return protocols.find(({ name }) => name === protocolName)?.metadata ?? NO_BYTES;
 }
 
 // ---------------------------------------------------------------- sync
@@ -668,9 +677,9 @@ function joinReply(call: CallId, group: GroupState, member: GroupMember): GroupE
   const response: Responses['JoinGroup'] = {
     ...NO_ERROR,
     ...{ generationId, protocolType, protocolName, leader: leaderId ?? '', memberId: member.memberId },
-    members: members.map(({ memberId, groupInstanceId, protocols }) => {
-      const metadata = protocols.find(({ name }) => name === protocolName)?.metadata ?? NO_BYTES;
-      return { memberId, groupInstanceId, metadata };
+    members: members.map((each) => {
+      const { memberId, groupInstanceId } = each;
+      return { memberId, groupInstanceId, metadata: metadataOf(each, protocolName) };
     }),
   };
   return { type: 'Reply', call, api: 'JoinGroup', response };

@@ -48,6 +48,8 @@ const OFFSET_COMMIT_KEY_VERSION = 1;
 const OFFSET_COMMIT_VALUE_VERSION = 3;
 const GROUP_METADATA_KEY_VERSION = 2;
 const GROUP_METADATA_VALUE_VERSION = 3;
+/** 24 days; a consumer may be told to wait longer, or for ever. */
+const MAX_INT32 = 2 ** 31 - 1;
 
 /**
  * Kafka's own schemas (OffsetCommitKey 1, OffsetCommitValue 3, GroupMetadataKey 2, GroupMetadataValue 3), so that
@@ -129,7 +131,7 @@ function encodeGroup(group: StoredGroup): Uint8Array {
   out.int32(group.members.length);
   for (const member of group.members) {
     out.string(member.memberId).string(member.groupInstanceId).string(member.clientId).string(member.clientHost);
-    out.int32(member.rebalanceTimeoutMs).int32(member.sessionTimeoutMs);
+    for (const ms of [member.rebalanceTimeoutMs, member.sessionTimeoutMs]) out.int32(Math.min(ms, MAX_INT32));
     out.bytes(member.subscription).bytes(member.assignment);
   }
   return out.finish();

@@ -10,7 +10,13 @@ export function notRunning(): KafkaJSNonRetriableError {
 
 export function assertTopicPartition(topic: unknown, partition: unknown): void {
   if (!topic || typeof topic !== 'string') throw new KafkaJSNonRetriableError(`Invalid topic ${topic}`);
-  if (partition !== null && Number.isInteger(Number(partition)) && Number(partition) >= 0) return;
+  partitionNumber(partition);
+}
+
+/** Text from a form is one, too, as in KafkaJS. */
+export function partitionNumber(partition: unknown): number {
+  const number = Number(partition);
+  if (partition !== null && Number.isInteger(number) && number >= 0) return number;
   throw new KafkaJSNonRetriableError(`Invalid partition, expected a number received ${partition}`);
 }
 

@@ -7,6 +7,7 @@ import type { RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
 import type { ClusterMetadata } from '../cluster-metadata.js';
 import type { Connection } from '../connection.js';
+import { describeGroups } from '../describe-groups.js';
 import { KafkaJSProtocolError } from '../errors.js';
 import type { Instrumentation } from '../instrumentation.js';
 import { isRetriable, LATE_NEWS_WAITS_MS } from '../retry.js';
@@ -268,6 +269,7 @@ export class GroupSession {
       numbers.map((partition) => ({ topic, partition })),
     );
     if (this.#mayBeBack) this.#assertThere(partitions);
+    if (this.#mayBeBack && group.memberId !== group.leaderId) await this.#countShared();
     this.#mayBeBack = false;
     const [incarnationId, committed] = await Promise.all([this.#host.incarnation(), this.#fetchCommitted(partitions)]);
     const positioned = await this.#host.lookUp(
@@ -298,6 +300,19 @@ export class GroupSession {
       if (partition < count) continue;
       const text = `topic ${topic} has ${count} partitions, partition ${partition} was assigned`;
       throw new KafkaJSProtocolError(new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', text));
+    }
+  }
+
+  /** Partitions that came while a static leader was away are nobody's: the next look at the topics is to find them new. */
+  async #countShared(): Promise<void> {
+    const { connection, retry, groupId } = this.#options;
+    const { signal } = this.#host;
+    const [group] = await connection.retry({ options: retry, signal }, () => describeGroups(connection, [groupId]));
+    for (const topic of this.#assignedCounts.keys()) this.#assignedCounts.set(topic, 0);
+    for (const { memberAssignment } of group!.members) {
+      const given = AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {};
+      for (const [topic, count] of this.#assignedCounts)
+        this.#assignedCounts.set(topic, count + (given[topic]?.length ?? 0));
     }
   }
 

@@ -6,7 +6,7 @@ import {
   type OffsetsRecord,
 } from '../../../src/broker/coordinator/offsets-records.js';
 import { AssignerProtocol } from '../../../src/client/consumer/assigner-protocol.js';
-import { errorName, type KafkaErrorName } from '../../../src/protocol/errors.js';
+import { errorCode, errorName, type KafkaErrorName } from '../../../src/protocol/errors.js';
 import type { Requests, Responses } from '../../../src/protocol/requests.js';
 import { batchesIn } from '../../../src/record/batch-header.js';
 import { decodeRecords } from '../../../src/record/record-batch-decoder.js';
@@ -228,6 +228,23 @@ describe('offsets', () => {
     expect(await committed(await failover(broker))).toEqual({});
   });
 
+  test('all of them at once, also of groups that never had a member, or that are deleted meanwhile', async () => {
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const broker: TestBroker = await startBroker({
+      configs: { 'offsets.retention.minutes': '60', 'offsets.retention.check.interval.ms': '60000' },
+      tamper: (store) => calling(store, async () => void meanwhile?.()),
+    });
+    await createTopic(broker, 'orders');
+    for (const groupId of ['e', 'f', 'g', 'h']) await commit(broker, 7, { groupId });
+    await broker.clock.advance(60 * 60_000 - 30_000);
+    meanwhile = () => {
+      meanwhile = undefined;
+      return broker.send('DeleteGroups', { groupsNames: ['g'] });
+    };
+    await broker.clock.advance(60_000);
+    expect((await broker.send('ListGroups', { statesFilter: [] })).groups).toEqual([]);
+  });
+
   // Each page load is a leader of a minute.
   test('also under leaders that live shortly, and not before those who come back late had the time to', async () => {
     const first = await started();
@@ -337,6 +354,41 @@ describe('offsets', () => {
     expect(await committed(broker)).toEqual({ 'orders-0': 7 });
   });
 
+  test('those of a partition that does not exist are none', async () => {
+    const broker = await started();
+    await commit(broker, 7);
+    expect(await deleteOffset(broker, 'order')).toBe('UNKNOWN_TOPIC_OR_PARTITION');
+    const partitions = [{ partitionIndex: 0 }, { partitionIndex: 4 }];
+    const { topics } = await broker.send('OffsetDelete', { groupId: 'g', topics: [{ name: 'orders', partitions }] });
+    expect(topics[0]?.partitions.map(({ errorCode }) => errorName(errorCode))).toEqual([
+      'NONE',
+      'UNKNOWN_TOPIC_OR_PARTITION',
+    ]);
+    expect(await committed(broker)).toEqual({});
+  });
+
+  test('a coordinator that was deposed in its sleep tells nothing of groups, and deletes and refuses nothing', async () => {
+    const asks: readonly ((old: TestBroker) => Promise<unknown>)[] = [
+      async (old) => [(await old.send('ListGroups', { statesFilter: [] })).errorCode],
+      async (old) => (await old.send('DescribeGroups', { groups: ['g'] })).groups.map((group) => group.errorCode),
+      async (old) => (await old.send('DeleteGroups', { groupsNames: ['g'] })).results.map((group) => group.errorCode),
+      async (old) => {
+        const topics = [{ name: 'orders', partitions: [{ partitionIndex: 1 }] }];
+        return [(await old.send('OffsetDelete', { groupId: 'h', topics })).errorCode];
+      },
+      async (old) => [errorCode(await commit(old, 9, { memberId: 'm', generationIdOrMemberEpoch: 1 }))],
+    ];
+    for (const ask of asks) {
+      const old = await started();
+      await commit(old, 7, { groupId: 'h' });
+      const next = await startBroker({ disk: old.disk, clock: old.clock });
+      await commit(next, 7);
+      await next.send('OffsetCommit', { ...commitRequest(8, {}, 1), groupId: 'h' });
+      expect(await ask(old)).toEqual([errorCode('NOT_COORDINATOR')]);
+      expect(await committed(next)).toEqual({ 'orders-0': 7 });
+    }
+  });
+
   test('but none where the members do not say what they subscribe to, or are no consumers', async () => {
     const broker = await started();
     await commit(broker, 7);
@@ -406,6 +458,19 @@ describe('groups', () => {
     expect(text((await next.send('SyncGroup', request)).assignment)).toBe('all');
     await next.clock.advance(31_000);
     expect(await beat(next, member)).toBe('UNKNOWN_MEMBER_ID');
+  });
+
+  test('nor is a rebalance timeout that no record can hold any shorter behind it', async () => {
+    const broker = await started();
+    const changes = { rebalanceTimeoutMs: Number.POSITIVE_INFINITY };
+    const { memberId, generationId } = await join(broker, changes);
+    const assignments = [{ memberId, assignment: bytes('all') }];
+    await broker.send('SyncGroup', { groupId: 'g', generationId, memberId, groupInstanceId: null, assignments });
+    const next = await failover(broker);
+    const other = join(next, { rebalanceTimeoutMs: 1 });
+    await next.clock.advance(20_000);
+    await next.send('JoinGroup', joinRequest({ ...changes, memberId }));
+    expect(await other).toMatchObject({ errorCode: 0, generationId: generationId + 1, leader: memberId });
   });
 
   test('what waits is answered when the coordinator closes', async () => {

@@ -208,6 +208,20 @@ describe('leaving and dying', () => {
     expect([...group.state.members.keys()]).toEqual([b]);
     expect(group.state.phase.name).toBe('CompletingRebalance');
   });
+
+  test('a new member whose call ended and that joins again waits for the others as long as any', () => {
+    const { group, a, b } = stablePair();
+    const call = group.joinNew();
+    const id = [...group.state.members.keys()].at(-1) ?? '';
+    group.endCall(call);
+    const again = group.join({ memberId: id });
+    group.join({ memberId: a });
+    group.advance(25_000);
+    group.heartbeat(b, 2); // still at work
+    group.advance(25_000);
+    group.join({ memberId: b });
+    expect(group.joined(again)).toMatchObject({ errorCode: NONE, generationId: 3, memberId: id });
+  });
 });
 
 describe('static members', () => {
@@ -230,6 +244,15 @@ describe('static members', () => {
     expect(text(group.synced(group.sync('second', 1, {}, 'i1'))?.assignment)).toBe('mine');
     expect(group.heartbeat(id, 1, 'i1')).toBe(errorCode('FENCED_INSTANCE_ID'));
     expect(commitError(group.state, commitOf(id, 1, 'i1'))?.type).toBe('FENCED_INSTANCE_ID');
+  });
+
+  test('one that comes back with another subscription makes the others join again', () => {
+    const { group, id } = stableStatic();
+    const protocols = [{ name: 'range', metadata: bytes('other topic') }];
+    const again = group.joined(group.join({ ...instance, protocols }, 'second'));
+    expect(again).toMatchObject({ errorCode: NONE, generationId: 2, leader: 'second', memberId: 'second' });
+    expect(again?.members.map(({ metadata }) => text(metadata))).toEqual(['other topic']);
+    expect(group.heartbeat(id, 1, 'i1')).toBe(errorCode('FENCED_INSTANCE_ID'));
   });
 
   test('of two with one instance id the one that waits is fenced', () => {
