@@ -1,13 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { Checksums } from '../protocol/requests.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import {
-  type BatchAt,
-  lastOffsetOf,
-  NO_PRODUCER_ID,
-  readBatchHeader,
-  stampBatch,
-} from '../record/batch-header.js';
+import { type BatchAt, lastOffsetOf, NO_PRODUCER_ID, readBatchHeader, stampBatch } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
