@@ -1,14 +1,7 @@
 import { KafkaError } from '../protocol/errors.js';
 import type { Checksums } from '../protocol/requests.js';
 import type { TopicConfig } from '../protocol/topic-config.js';
-import {
-  type BatchAt,
-  isControl,
-  lastOffsetOf,
-  NO_PRODUCER_ID,
-  readBatchHeader,
-  stampBatch,
-} from '../record/batch-header.js';
+import { type BatchAt, lastOffsetOf, NO_PRODUCER_ID, readBatchHeader, stampBatch } from '../record/batch-header.js';
 import type { BatchHeader } from '../record/record.js';
 import type { Clock } from '../runtime/runtime.js';
 import type { LogCheckpoint, LogId, LogStore, SegmentRow } from '../storage/log-store.js';
@@ -334,7 +327,7 @@ export class PartitionLog {
     this.#assertLeading();
     const rules = this.#rules(origin, checksums);
     const batches = acceptableBatches(records, rules);
-    const known = this.#leadingDuplicates(batches);
+    const known = origin === 'client' ? this.#leadingDuplicates(batches) : [];
     const first = known[0];
     const last = known.at(-1);
     if (first && last && known.length === batches.length) return this.#duplicateOf(first, last);
@@ -354,7 +347,6 @@ export class PartitionLog {
   #leadingDuplicates(batches: readonly BatchAt[]): BatchMetadata[] {
     const known: BatchMetadata[] = [];
     for (const { header } of batches) {
-      if (isControl(header)) break;
       const { producerId, producerEpoch, baseSequence: firstSequence } = header;
       const entry = this.#state.producers.entry(producerId);
       const duplicate = findDuplicate(entry, { producerEpoch, firstSequence, lastSequence: lastSequenceOf(header) });

@@ -239,6 +239,13 @@ describe('idempotence', () => {
     expect((await readAll(store)).map(({ value }) => value)).toEqual(['a', 'b', 'b', 'c']);
   });
 
+  test('is for clients: of the coordinator every batch begins with sequence 0', async () => {
+    const { open, store } = await leader();
+    const log = await open();
+    for (const value of ['a', 'b']) await log.append(sequenced(0, [value]), 'coordinator');
+    expect((await readAll(store)).map(({ value }) => value)).toEqual(['a', 'b']);
+  });
+
   test('knows the last five batches of a producer after a change of leader', async () => {
     const disk = new MemoryDisk();
     const before = await (await leader(disk)).open();

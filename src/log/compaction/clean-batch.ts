@@ -44,7 +44,7 @@ export async function cleanBatch(
 ): Promise<Uint8Array | undefined> {
   const { header } = batch;
   const retention = batchRetention(bytes, batch, cleaning.transactions, cleaning);
-  if (retention.discardsRecords) return retention.staysEmpty ? emptiedBatch(header) : undefined;
+  if (retention.discardsRecords) return emptied(bytes, batch, retention);
   return compressionOf(header) === ENCRYPTED
     ? cleanEncrypted(bytes, batch, retention, cleaning)
     : cleanClear(bytes, batch, retention, cleaning);
@@ -118,13 +118,13 @@ interface KeptRecords {
 function cleanUncompressed(
   bytes: Uint8Array,
   batch: BatchAt,
-  { staysEmpty, isOutlivedMarker }: BatchRetention,
+  retention: BatchRetention,
   cleaning: Cleaning,
 ): Uint8Array | undefined {
   const { header } = batch;
   const kept = keptRecords(bytes, batch, cleaning);
-  if (kept.count === 0) return staysEmpty ? emptiedBatch(header) : undefined;
-  const wantsHorizon = (kept.hasTombstones || isOutlivedMarker) && deleteHorizonMs(header) === undefined;
+  if (kept.count === 0) return emptied(bytes, batch, retention);
+  const wantsHorizon = (kept.hasTombstones || retention.isOutlivedMarker) && deleteHorizonMs(header) === undefined;
   const horizonMs = cleaning.nowMs + cleaning.deleteRetentionMs;
   // One that is beyond all times is the same as none.
   if (wantsHorizon && horizonMs < Number.MAX_SAFE_INTEGER) return withHorizon(bytes, header, kept, horizonMs);
@@ -158,6 +158,11 @@ function isNeeded(
   if (offset > latestOffset) return true;
   if (keyStart === NULL_START || offset < offsets.get(bytes, keyStart, keyEnd)) return false;
   return keepsTombstones || valueStart !== NULL_START;
+}
+
+function emptied(bytes: Uint8Array, batch: BatchAt, { staysEmpty }: BatchRetention): Uint8Array | undefined {
+  if (!staysEmpty) return undefined;
+  return batch.header.recordCount === 0 ? whole(bytes, batch) : emptiedBatch(batch.header);
 }
 
 function whole(bytes: Uint8Array, { header, at }: BatchAt): Uint8Array {

@@ -91,7 +91,13 @@ async function readDirtyPart(
   });
   const transactions = new CleanedTransactions(inPart);
   const builder = new OffsetMapBuilder(new OffsetMap(mapSlots), { transactions, firstDirtyOffset, batchKeys });
+  const segments = log.segments.values();
+  let segment = segments.next().value;
   for await (const { bytes, batch } of batchesBetween(log, firstDirtyOffset, endOffset)) {
+    // What the segments before are missing at their ends is a gap: a map that is full does not hold up the pass there.
+    for (; segment && segment.baseOffset <= batch.header.baseOffset; segment = segments.next().value) {
+      builder.reached(segment.baseOffset);
+    }
     if (!(await builder.add(bytes, batch))) return builder.dirty;
   }
   builder.reached(endOffset);

@@ -1,6 +1,14 @@
 import { KafkaError } from '../../protocol/errors.js';
 import type { TopicConfig } from '../../protocol/topic-config.js';
-import { batchesIn, isControl, readBatchHeader } from '../../record/batch-header.js';
+import {
+  batchesIn,
+  isControl,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
+  readBatchHeader,
+} from '../../record/batch-header.js';
+import { CONTROL_BIT, TRANSACTIONAL_BIT } from '../../record/batch-layout.js';
 import type { BatchHeader } from '../../record/record.js';
 import { emptiedBatch } from '../../record/rewritten-batch.js';
 import type { Clock } from '../../runtime/runtime.js';
@@ -198,7 +206,7 @@ export class LogCleaner {
     const builder = new SealedSegmentBuilder(log, baseOffset);
     for (const batch of batches) builder.add(batch);
     // A segment of which nothing is left still tells how old it is.
-    if (batches.length === 0 && lastBatch !== undefined) builder.add(emptiedBatch(lastBatch));
+    if (batches.length === 0 && lastBatch !== undefined) builder.add(emptiedBatch(ofNobody(lastBatch)));
     const { byteCount } = builder;
     const moved = startPosition + row.byteCount - byteCount;
     const maxTimestampMs = maxTimestampOf(row, lastBatch);
@@ -224,6 +232,17 @@ function indexOf(
   );
   const named = aborted.filter(({ lastOffset }) => markers.has(lastOffset));
   return named.length === 0 ? {} : { abortedTransactions: packAborted(named) };
+}
+
+/** Of a producer it would pass, in later passes, for data of the transaction that it was part of. */
+function ofNobody(header: BatchHeader): BatchHeader {
+  return {
+    ...header,
+    attributes: header.attributes & ~(TRANSACTIONAL_BIT | CONTROL_BIT),
+    producerId: NO_PRODUCER_ID,
+    producerEpoch: NO_PRODUCER_EPOCH,
+    baseSequence: NO_SEQUENCE,
+  };
 }
 
 function maxTimestampOf({ byteCount, maxTimestampMs }: SegmentRow, lastBatch: BatchHeader | undefined): number {

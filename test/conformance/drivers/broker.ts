@@ -193,7 +193,7 @@ function producerState(config: StateConfig, snapshots: Snapshots): object {
     onHighWatermarkUpdated: (_step, offset: number) => state.highWatermarkAdvanced(offset),
     removeExpiredProducers: (_step, nowMs: number) => producers.removeExpired(nowMs),
     updateMapEndOffset: (_step, offset: number) => producers.advanceTo(offset),
-    firstUnstableOffset: () => state.firstUnstableOffset(),
+    firstUnstableOffset: () => offsetMetadata(state.firstUnstableOffset()),
     firstUndecidedOffset: () => state.firstUndecidedOffset(),
     hasLateTransaction: (_step, nowMs: number) => state.hasLateTransaction(nowMs),
     mapEndOffset: () => producers.mapEndOffset,
@@ -240,6 +240,11 @@ class ActiveProducers extends Array<ProducerEntry> {
       });
     }
   }
+}
+
+/** Kafka's LogOffsetMetadata: the cases may ask for it as a whole, which is its offset, or for that by name. */
+function offsetMetadata(messageOffset: number | undefined): object | null {
+  return messageOffset === undefined ? null : { messageOffset, toJSON: () => messageOffset };
 }
 
 /** Kafka's snapshot file has room for a producer's last batch only; ours keeps all that are remembered. */

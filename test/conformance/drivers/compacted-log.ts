@@ -228,7 +228,7 @@ export class CompactedLog {
 
   async #clean(step: Pick<CompactionStep, 'from' | 'to' | 'slots'>, nowMs: number): Promise<void> {
     const firstDirtyOffset = this.#fromOf(step);
-    const endOffset = typeof step.to === 'number' ? step.to : this.#active.baseOffset;
+    const endOffset = this.#endOf(step);
     const log = {
       log: LOG,
       segments: this.#closed.map(({ row }) => row),
@@ -268,6 +268,13 @@ export class CompactedLog {
 
   #fromOf({ from }: Pick<CompactionStep, 'from'>): number {
     return typeof from === 'number' ? from : this.#dirtyOffset;
+  }
+
+  /** A pass takes whole segments: it ends before the one in which `to` lies. */
+  #endOf({ to }: Pick<CompactionStep, 'to'>): number {
+    const { baseOffset: activeOffset } = this.#active;
+    if (typeof to !== 'number' || to >= activeOffset) return activeOffset;
+    return this.#closed.findLast(({ row }) => row.baseOffset <= to)?.row.baseOffset ?? 0;
   }
 
   #timeOf({ now }: Pick<CompactionStep, 'now'>): number {

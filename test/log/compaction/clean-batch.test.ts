@@ -87,6 +87,7 @@ test('a batch that loses all its records is gone, unless its producer or the end
     const empty = await clean(batch, await cleaningOf([batch, later], needed));
     expect(verifyBatch(empty!)).toMatchObject({ recordCount: 0, producerId: 7, baseSequence: 40, lastOffsetDelta: 1 });
     expect(await decodeBatch(empty!)).toEqual([]);
+    expect(await clean(empty!, await cleaningOf([batch, later], needed))).toBe(empty); // nothing to write again
   }
 });
 

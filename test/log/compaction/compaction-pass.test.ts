@@ -177,6 +177,20 @@ describe('after any appends and passes', () => {
     expect(await offsetsLeft(modelled)).toEqual([2]);
   });
 
+  test('what a segment lacks at its end does not hold up the pass whose map is full there', async () => {
+    const log = new CompactedLog({ segmentBytes: 160 }, 1_000_000);
+    const apply = (step: Pick<CompactionStep, 'op'> & Partial<CompactionStep>) =>
+      log.apply({ records: [], type: 'commit', ms: 0, ...step });
+    for (const segment of ['ab', 'bc']) {
+      for (const key of segment) await apply({ op: 'append', records: [[key, '1']] });
+      await apply({ op: 'roll' });
+    }
+    await apply({ op: 'clean', from: 0 });
+    expect(log.batches().map((batch) => readBatchHeader(batch).baseOffset)).toEqual([0, 2, 3]);
+    await apply({ op: 'clean', from: 0, slots: 2 }); // room for one key
+    expect(log.dirtyOffset).toBe(2);
+  });
+
   test('data of an aborted transaction replaces nothing', async () => {
     const modelled = new Modelled();
     await modelled.run({ op: 'append', producerId: PLAIN, records: [['a', '1']] });

@@ -179,6 +179,24 @@ describe('a compacted log', () => {
     expect((await stored(store)).map(({ key }) => key)).not.toContain('gone');
   });
 
+  test('drops an abort marker after delete.retention.ms, also where its data was all of a segment', async () => {
+    const { log, cleaner, store, clock } = await compacted(undefined, { ...COMPACT, 'delete.retention.ms': '1000' });
+    const attributes = attributesOf({ isTransactional: true });
+    const producer = { producerId: 1, producerEpoch: 0, baseSequence: 0, attributes };
+    const full = 'x'.repeat(800); // more than half a segment: no two segments become one
+    await log.append(batch([{ key: 'aborted', value: full }], producer), 'client');
+    await put(log, 'a', full);
+    await log.appendEndMarker({ type: 'abort', producerId: 1, producerEpoch: 0, coordinatorEpoch: 0 });
+    await log.append(batch([{ key: 'b', value: full }], { ...producer, producerEpoch: 1 }), 'client');
+    await log.appendEndMarker({ type: 'commit', producerId: 1, producerEpoch: 1, coordinatorEpoch: 0 });
+    for (const key of ['c', 'd', 'e']) {
+      await put(log, key, full);
+      await cleaner.clean(); // drops the data, marks the marker, drops the marker
+      clock.nowMs += 1000;
+    }
+    expect((await stored(store)).map(({ offset }) => offset)).toEqual([1, 3, 4, 5, 6, 7]);
+  });
+
   test('leaves alone what is younger than min.compaction.lag.ms, and does not wait beyond the maximum', async () => {
     const count = async (config: Config): Promise<number> => {
       const { log, cleaner, store, clock } = await compacted(undefined, { ...COMPACT, ...config });
