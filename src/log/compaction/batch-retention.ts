@@ -1,4 +1,4 @@
-import { type BatchAt, isControl, lastOffsetOf } from '../../record/batch-header.js';
+import { type BatchAt, isControl, isGap, lastOffsetOf } from '../../record/batch-header.js';
 import { deleteHorizonMs } from '../../record/delete-horizon.js';
 import type { BatchHeader } from '../../record/record.js';
 import type { ProducerEntry } from '../producer-state.js';
@@ -27,9 +27,9 @@ export interface BatchRetention {
 
 /**
  * Data of an aborted transaction goes at once. A marker goes once its transaction has no data any more and the delete
- * horizon has passed, which the first pass that found no data has set. Two kinds of batches stay even without records:
- * the last one of a producer, which holds its sequence or, if it is a marker, its epoch; and the last one of the part
- * that may be cleaned, so that the log ends where it did.
+ * horizon has passed, which the first pass that found no data has set. Three kinds of batches stay even without records:
+ * the last one of a producer, which holds its sequence or, if it is a marker, its epoch; the last one of the part that may
+ * be cleaned, so that the log ends where it did; and what stands for lost records, which may have been the last of their keys.
  */
 export function batchRetention(
   bytes: Uint8Array,
@@ -38,7 +38,8 @@ export function batchRetention(
   rules: RetentionRules,
 ): BatchRetention {
   const { header } = batch;
-  const staysEmpty = isLastOfProducer(header, rules) || lastOffsetOf(header) + 1 === rules.endOffset;
+  const isLast = isLastOfProducer(header, rules) || lastOffsetOf(header) + 1 === rules.endOffset;
+  const staysEmpty = isLast || isGap(header);
   if (!isControl(header)) {
     const discardsRecords = transactions.passDataBatch(batch);
     return { discardsRecords, staysEmpty, isOutlivedMarker: false };

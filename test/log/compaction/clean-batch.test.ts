@@ -17,6 +17,7 @@ import {
 import { CompressionTypes } from '../../../src/record/compression-types.js';
 import { encodeMarker } from '../../../src/record/control-record.js';
 import { deleteHorizonMs } from '../../../src/record/delete-horizon.js';
+import { gapBatches } from '../../../src/record/gap-batch.js';
 import type { NewRecord } from '../../../src/record/record.js';
 import { type BatchEnding, RecordBatchBuilder } from '../../../src/record/record-batch-builder.js';
 import { replaceRecords } from '../../../src/record/rewritten-batch.js';
@@ -74,6 +75,11 @@ test('what is kept of a batch keeps its head, its offsets and its bytes', async 
 test('a batch of which all is kept is the same bytes', async () => {
   const batch = batchOf([record('a', '1'), record('b', '2')]);
   expect(await clean(batch, await cleaningOf([batch]))).toBe(batch);
+});
+
+test('what stands for lost records stays, so that readers hear of them', async () => {
+  const [gap] = gapBatches(10, 20, 3);
+  expect(await clean(gap!, await cleaningOf([gap!]))).toEqual(gap);
 });
 
 test('a batch that loses all its records is gone, unless its producer or the end of the log needs it', async () => {
