@@ -19,14 +19,14 @@ const PAGE = [
     what: 'that produces and consumes in a group',
     loads: ['producer', 'consumer', 'consumer-group'],
     goal: 15,
-    bound: 42.2,
+    bound: 42.3,
   },
 ];
 const WORKER = [
-  { what: 'that elects, reads and serves', loads: [], goal: 30, bound: 28.6 },
-  { what: 'that leads', loads: ['broker'], goal: 30, bound: 41.5 },
-  { what: 'that leads and makes its first topic', loads: ['broker', 'create-topics'], goal: 30, bound: 42.9 },
-  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 30.8 },
+  { what: 'that elects, reads and serves', loads: [], goal: 30, bound: 29 },
+  { what: 'that leads', loads: ['broker'], goal: 30, bound: 41.9 },
+  { what: 'that leads and makes its first topic', loads: ['broker', 'create-topics'], goal: 30, bound: 43.3 },
+  { what: 'that is not alone', loads: ['transport'], goal: 30, bound: 31.2 },
 ];
 
 test.each(PAGE)('a page $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
@@ -51,9 +51,9 @@ test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads
   expectAtMost(`a worker ${what}`, worker.loading(...loads), { goal, bound });
 });
 
-test('the whole worker is at most 103.7 KB', async () => {
+test('the whole worker is at most 104.2 KB', async () => {
   const worker = await builtWorker('workers/host.worker.ts');
-  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 103.7 });
+  expectAtMost('the whole worker', worker.total, { goal: 30, bound: 104.2 });
 });
 
 test('what is loaded later is known here', async () => {
