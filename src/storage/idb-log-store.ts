@@ -215,7 +215,8 @@ export class IdbLogStore implements LogStore {
       const sealed = await this.#readSealed(log, wanted);
       if (sealed !== undefined) return sealed;
     }
-    const { rows, isSealed } = await this.#readRows(log, wanted);
+    // Deleted rows stay on the disk for a while, and are passed one by one: not where all is sealed.
+    const { rows, isSealed } = await this.#readRows(log, wanted, !this.#sealedEnds.has(log));
     return isSealed ? ((await this.#readSealed(log, wanted)) ?? rows) : rows;
   }
 
@@ -234,14 +235,16 @@ export class IdbLogStore implements LogStore {
     }
   }
 
-  async #readRows(log: LogId, wanted: SealedRead): Promise<ReadRows> {
-    return this.#withJournal(() => this.#inTurn(() => this.#readRowsAndParts(log, wanted)));
+  /** `sealedFirst`: no row is looked for where a sealed segment is. */
+  async #readRows(log: LogId, wanted: SealedRead, sealedFirst = false): Promise<ReadRows> {
+    return this.#withJournal(() => this.#inTurn(() => this.#readRowsAndParts(log, wanted, sealedFirst)));
   }
 
-  /** `isSealed`: the row of the offset is not there, and a sealed segment is. */
+  /** `isSealed`: the row of the offset is not there, or was not looked for, and a sealed segment is. */
   async #readRowsAndParts(
     log: LogId,
     { offset, maxBytes, endOffset }: SealedRead,
+    sealedFirst: boolean,
   ): Promise<ReadRows | typeof NEEDS_JOURNAL> {
     const settled = this.#watchdog?.begin('read');
     let ended: Promise<void> | undefined;
@@ -249,6 +252,11 @@ export class IdbLogStore implements LogStore {
       const transaction = this.#database.transaction(['chunks', 'sealed', 'journal'], 'readonly', RELAXED);
       ended = this.#turns && completionOf(transaction).catch(ignore);
       const store = transaction.objectStore('chunks');
+      const sealedKey = () => resultOf(transaction.objectStore('sealed').getKey(rowsFrom(log, offset)));
+      if (sealedFirst) {
+        if ((await sealedKey()) !== undefined) return { rows: [], isSealed: true };
+        if (!this.#sealedEnds.has(log)) remember(this.#sealedEnds, log, 0);
+      }
       const journaled = transaction.objectStore('journal').count();
       const taken: Uint8Array[] = [];
       let takenBytes = 0;
@@ -278,8 +286,7 @@ export class IdbLogStore implements LogStore {
       }
       remember(this.#rowBytes, log, rowBytes);
       if (holdsOffset(taken, offset)) return { rows: taken, isSealed: false };
-      const sealed = await resultOf(transaction.objectStore('sealed').getKey(rowsFrom(log, offset)));
-      return { rows: taken, isSealed: sealed !== undefined };
+      return { rows: taken, isSealed: (await sealedKey()) !== undefined };
     } catch (error) {
       throw this.#failure(`read log ${log} from offset ${offset}`, error);
     } finally {
@@ -296,16 +303,19 @@ export class IdbLogStore implements LogStore {
     const scope: StoreName[] = ['logs', 'chunks', 'sealed', 'journal', 'checkpoints', 'segments'];
     return this.#transaction(`read the ends of log ${log}`, scope, 'readonly', async (transaction) => {
       const journaled = transaction.objectStore('journal').count();
-      const [row, lastChunk, lastSealed, checkpoint, lastSegment] = await Promise.all([
+      // Behind what is sealed: below are deleted rows, which stay on the disk for a while, and are passed one by one.
+      const lastOnes = lastOffsetIn(transaction.objectStore('sealed'), log).then(async (lastSealed) => {
+        return [lastSealed, await lastOffsetIn(transaction.objectStore('chunks'), log, lastSealed + 1)] as const;
+      });
+      const [row, [lastSealed, lastChunk], checkpoint, lastSegment] = await Promise.all([
         resultOf<LogRow | undefined>(transaction.objectStore('logs').get(log)),
-        lastOffsetIn(transaction.objectStore('chunks'), log),
-        lastOffsetIn(transaction.objectStore('sealed'), log),
+        lastOnes,
         resultOf<LogCheckpoint | undefined>(transaction.objectStore('checkpoints').get(log)),
         resultOf(transaction.objectStore('segments').openCursor(rowsFrom(log, 0), 'prev')),
       ]);
       const logStartOffset = row?.logStartOffset ?? 0;
       const sealedEndOffset = lastSealed + 1;
-      if (sealedEndOffset > 0) remember(this.#sealedEnds, log, sealedEndOffset);
+      remember(this.#sealedEnds, log, sealedEndOffset);
       let lastOffset = Math.max(lastChunk, lastSealed);
       if (journaled.result > 0) {
         const lastPart = await this.#journalReader?.lastOffset(log, transaction);
@@ -629,9 +639,9 @@ function exact(bytes: Uint8Array): Uint8Array {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
-/** The last offset that a row of the log is keyed by; -1: there is no row. */
-async function lastOffsetIn(store: IDBObjectStore, log: LogId): Promise<number> {
-  const cursor = await resultOf(store.openKeyCursor(rowsFrom(log, 0), 'prev'));
+/** The last offset, of those from `from` on, that a row of the log is keyed by; -1: there is no such row. */
+async function lastOffsetIn(store: IDBObjectStore, log: LogId, from = 0): Promise<number> {
+  const cursor = await resultOf(store.openKeyCursor(rowsFrom(log, from), 'prev'));
   return cursor ? (cursor.key as [LogId, number])[1] : -1;
 }
 

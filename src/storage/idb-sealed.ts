@@ -66,6 +66,8 @@ export class IdbSealed {
   /** In order of last use. */
   #handles: Handle[] = [];
   readonly #slices = new SealedSlices();
+  /** The last row of each log that was deleted because it is sealed. Deleted rows are passed one by one for a while. */
+  readonly #sweptTo = new Map<LogId, IDBValidKey>();
   /** Whatever writes `sealedBytes` takes its turn here: an append must not wait for one that waits for another. */
   readonly #bytesTurn = new Serial();
   #storesBlobs = true;
@@ -275,21 +277,23 @@ export class IdbSealed {
     const { logStartOffset, stray, isAny } = await this.#leftOf(log, leaderEpoch);
     if (!isAny) return;
     for (let isMore = true; isMore; ) {
-      isMore = await this.#transaction(
+      const { swept, count } = await this.#transaction(
         doing,
         ['meta', 'sealed', 'chunks'],
         'readwrite',
         async (transaction) => {
           const last = await resultOf(transaction.objectStore('sealed').openKeyCursor(rowsFrom(log, 0), 'prev'));
-          if (last === null) return false;
+          if (last === null) return { swept: undefined, count: 0 };
           const chunks = transaction.objectStore('chunks');
-          const covered = IDBKeyRange.bound([log], last.key);
+          const covered = IDBKeyRange.bound(this.#sweptTo.get(log) ?? [log], last.key);
           const keys = await resultOf(chunks.getAllKeys(covered, SLICE_ROWS));
           if (keys.length > 0) await resultOf(chunks.delete(IDBKeyRange.bound(keys[0], keys.at(-1))));
-          return keys.length === SLICE_ROWS;
+          return { swept: keys.at(-1), count: keys.length };
         },
         { leaderEpoch },
       );
+      if (swept !== undefined) this.#sweptTo.set(log, swept);
+      isMore = count === SLICE_ROWS;
     }
     await this.#bytesTurn.run(async () => {
       await this.#deletePassed(log, logStartOffset, leaderEpoch);
