@@ -81,9 +81,7 @@ export class TailCaches {
   }
 
   #shorten(): void {
-    const [first, ...others] = this.#tails.values();
-    if (first === undefined) throw new Error('what is held is held by a tail');
-    const longest = others.reduce((found, tail) => (tail.bytes > found.bytes ? tail : found), first);
+    const longest = [...this.#tails.values()].reduce((found, tail) => (tail.bytes > found.bytes ? tail : found));
     const before = longest.bytes;
     longest.shorten(before * (1 - PART_GIVEN));
     this.#bytes += longest.bytes - before;
