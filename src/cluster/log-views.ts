@@ -263,12 +263,13 @@ export class HostLogView implements LogView {
   }
 
   apply(advance: Omit<LogAdvance, 'log' | 'leaderEpoch'>): void {
-    const { tails, log } = this.#options;
-    const { logStartOffset, highWatermark, transactions } = advance;
+    const { tails, ahead, log } = this.#options;
+    const { logStartOffset, highWatermark, transactions, rewrittenOffset } = advance;
     // What late news says was true then, and none of the three ever falls.
     this.#logStartOffset = Math.max(this.#logStartOffset, logStartOffset);
     this.#highWatermark = Math.max(this.#highWatermark, highWatermark);
     tails.take({ ...advance, log, logStartOffset: this.#logStartOffset, highWatermark: this.#highWatermark });
+    if (rewrittenOffset !== undefined) ahead.forgetLog(log);
     if (transactions !== undefined) this.#applyAborted({ ...transactions, endOffset: highWatermark });
     this.#lastStableOffset = Math.max(this.#lastStableOffset, transactions?.lastStableOffset ?? highWatermark);
     for (const waiter of this.#waiters) if (this.#endOffset(waiter.isolationLevel) > waiter.offset) waiter.resolve();

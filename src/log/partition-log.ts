@@ -101,7 +101,7 @@ export interface LogInside {
   }) => Promise<void>;
   /** What was before is deleted. */
   readonly startsAt: (offset: number) => void;
-  /** What was before is there in other bytes, of other records. */
+  /** What was before is there in other bytes: copies are old, which is told in the turn of the rewrite. */
   readonly rewritten: (endOffset: number) => void;
   /** @throws KafkaError NOT_LEADER_OR_FOLLOWER */
   readonly assertLeading: () => void;

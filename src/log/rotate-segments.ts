@@ -33,18 +33,19 @@ export function rotation(keys: BatchKeys): BatchTransform {
  * @throws KafkaError as `rewriteSegments`; NOT_LEADER_OR_FOLLOWER
  */
 export async function rotateSealedSegments(log: PartitionLog, keys: BatchKeys, signal: AbortSignal): Promise<void> {
-  for (let from: number | undefined = 0; from !== undefined && !signal.aborted; ) {
-    const next: number = from;
-    from = await rewriteClosed(log, (closed) => rotateNext(closed, next, { keys, signal }));
+  let end = 0;
+  for (let next: number | undefined = 0; next !== undefined && !signal.aborted; ) {
+    end = next;
+    next = await rewriteClosed(log, (closed) => rotateNext(log, closed, { from: end, keys, signal }));
   }
-  log.inside.rewritten(log.logEndOffset); // also those that were rotated as they were sealed
+  log.inside.rewritten(end); // also what a leader rotated that died before it could tell
 }
 
 /** The first sealed segment at or behind `from`; resolves to where the next begins, undefined: there is none. */
 async function rotateNext(
+  { inside }: PartitionLog,
   closed: ClosedSegments,
-  from: number,
-  { keys, signal }: { readonly keys: BatchKeys; readonly signal: AbortSignal },
+  { from, keys, signal }: { readonly from: number; readonly keys: BatchKeys; readonly signal: AbortSignal },
 ): Promise<number | undefined> {
   const { store, log, leaderEpoch, logStartOffset, sealedEndOffset } = closed;
   const row = closed.rows.find(({ baseOffset, nextOffset }) => {
@@ -55,6 +56,7 @@ async function rotateNext(
   try {
     if (await holdsOutdated(segment, keys, signal)) {
       await rewriteSegments(segment, [rotation(keys)], signal);
+      inside.rewritten(row.nextOffset);
       await store.sweepSealed(log, leaderEpoch);
     }
   } catch (error) {

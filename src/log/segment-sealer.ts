@@ -1,7 +1,7 @@
 import type { BatchKeys } from './batch-keys.js';
 import { rewriteClosed } from './log-upkeep.js';
 import type { PartitionLog } from './partition-log.js';
-import { type BatchTransform, type ClosedSegments, rewriteSegments } from './rewrite-segments.js';
+import { type ClosedSegments, rewriteSegments } from './rewrite-segments.js';
 import { rollUp } from './roll-up.js';
 import { rotation } from './rotate-segments.js';
 
@@ -11,16 +11,15 @@ import { rotation } from './rotate-segments.js';
  * @throws KafkaError as `rewriteSegments`; NOT_LEADER_OR_FOLLOWER
  */
 export async function sealClosedSegments(log: PartitionLog, signal: AbortSignal, keys?: BatchKeys): Promise<void> {
-  const transforms = keys?.rotates ? [rotation(keys), rollUp] : [rollUp];
   for (let isMore = true; isMore && !signal.aborted; )
-    isMore = await rewriteClosed(log, (closed) => sealNext(closed, transforms, signal));
+    isMore = await rewriteClosed(log, (closed) => sealNext(log, closed, { keys, signal }));
 }
 
 /** Resolves to whether there is more to seal. */
 async function sealNext(
+  { inside }: PartitionLog,
   closed: ClosedSegments,
-  transforms: readonly BatchTransform[],
-  signal: AbortSignal,
+  { keys, signal }: { readonly keys: BatchKeys | undefined; readonly signal: AbortSignal },
 ): Promise<boolean> {
   const { store, log, leaderEpoch, logStartOffset, sealedEndOffset } = closed;
   const unsealed = closed.rows.filter(({ nextOffset }) => nextOffset > Math.max(sealedEndOffset, logStartOffset));
@@ -28,7 +27,9 @@ async function sealNext(
   // Rows of an earlier pass, and sealed segments below the log start, go before anything is put behind them.
   await store.sweepSealed(log, leaderEpoch);
   if (next === undefined) return false;
-  await rewriteSegments({ ...closed, rows: [next] }, transforms, signal);
+  const rotates = keys?.rotates === true;
+  await rewriteSegments({ ...closed, rows: [next] }, rotates ? [rotation(keys), rollUp] : [rollUp], signal);
+  if (rotates) inside.rewritten(next.nextOffset);
   await store.sweepSealed(log, leaderEpoch);
   return unsealed.length > 1;
 }

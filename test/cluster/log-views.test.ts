@@ -119,6 +119,22 @@ describe('a view of a log', () => {
     await expect(run(view.read(0, 50_000))).rejects.toThrow();
   });
 
+  test.each([false, true])('reads ahead, and forgets what is written anew meanwhile: %s', async (isRewritten) => {
+    const view = await run(reader.views.open(LOG));
+    for (let i = 0; i < 20; i++) await commit(2, 40_000);
+    await run(view.advancedBeyond(end - 1, new AbortController().signal));
+    for (let i = 0; i < 4; i++) expect((await run(view.read(2 * i, 50_000))).map(baseOffsetOf)).toEqual([2 * i]);
+    await run(reader.tab.runtime.clock.sleep(1_000)); // it reads on
+    const rewritten = isRewritten ? { rewrittenOffset: end } : {};
+    const advance = { log: LOG, leaderEpoch: 1, logStartOffset: 0, highWatermark: end, chunks: [] };
+    leader.views.announce({ ...advance, ...rewritten });
+    await run(reader.tab.runtime.clock.sleep(1_000));
+    disk.disconnect();
+    const read = run(view.read(8, 50_000));
+    if (isRewritten) await expect(read).rejects.toThrow();
+    else expect((await read).map(baseOffsetOf)).toEqual([8]);
+  });
+
   test('of a log that is deleted lets all go who wait, is read no more, and told no more', async () => {
     await commit(1);
     const view = await run(reader.views.open(LOG));

@@ -1,5 +1,6 @@
 import 'fake-indexeddb/auto';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { TailCaches } from '../../src/cluster/tail-cache.js';
 import type { BatchKeys } from '../../src/log/batch-keys.js';
 import { checkLog } from '../../src/log/check-log.js';
 import { type CompactedLog, LogCleaner } from '../../src/log/compaction/log-cleaner.js';
@@ -109,7 +110,13 @@ async function led(newStore: () => Promise<LogStore>, topicConfig: Readonly<Reco
   const clock = manualClock();
   const { epoch } = await store.leadership();
   const leaderEpoch = (await store.claimLeadership(epoch, 'host', 0)) ?? -1;
-  const groupCommit = new GroupCommit({ store, leaderEpoch, onCommitted: () => {} });
+  const tails = new TailCaches({ monotonicMs: () => 0 });
+  const groupCommit = new GroupCommit({
+    ...{ store, leaderEpoch },
+    onCommitted: (advances) => {
+      for (const advance of advances) tails.take(advance);
+    },
+  });
   const config = parseTopicConfig(topicConfig);
   let keys: BatchKeys | undefined;
   const log = await PartitionLog.open({
@@ -121,6 +128,7 @@ async function led(newStore: () => Promise<LogStore>, topicConfig: Readonly<Reco
   return {
     store,
     log,
+    tails,
     give: (...rings: EncryptionKeys[]): BatchKeys => (keys = batchKeys(rings)),
     clean: () => cleaner.cleanAll([compacted], NEVER),
     closedEnd: async () => (await store.segments(LOG)).at(-1)?.nextOffset ?? 0,
@@ -171,6 +179,32 @@ describe.each(Object.entries(STORES))('over %s', (_name, newStore) => {
     expect(await findings()).toEqual([]);
     await rotateSealedSegments(log, give(during), NEVER);
     expect(await store.sealedSegments(LOG)).toEqual(sealed);
+    await store.close();
+  });
+
+  // Whoever hears in a check that an old key is not in use any more drops it: no copy may be under it then.
+  test.each(['sealed', 'sealed anew'])('what is %s under another key is read no more as it was', async (when) => {
+    const { store, log, tails, give, closedEnd } = await led(newStore, SMALL);
+    for (let i = 0; (await closedEnd()) < 24; i++) {
+      await log.append(await encrypted(sequenced(i, [`value ${i}`]), before), 'client');
+    }
+    if (when === 'sealed anew') await sealClosedSegments(log, NEVER, give(before));
+    const keys = give(during);
+    let isDone = false;
+    const rotate = when === 'sealed' ? sealClosedSegments(log, NEVER, keys) : rotateSealedSegments(log, keys, NEVER);
+    const rotated = rotate.finally(() => (isDone = true));
+    let looks = 0;
+    for (; !isDone; looks++) {
+      await log.inside.turns.run(async () => {
+        const isFresh = ({ keyId }: Stored) => keyId === 'fresh';
+        for (const { header } of (await stored(store, after)).filter(isFresh)) {
+          expect(tails.holds(LOG, header.baseOffset)).toBe(false);
+        }
+      });
+    }
+    await rotated;
+    expect(looks).toBeGreaterThan(2);
+    expect(tails.holds(LOG, await closedEnd())).toBe(true);
     await store.close();
   });
 
