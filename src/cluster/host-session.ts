@@ -415,6 +415,7 @@ export class HostSession {
       () => {},
     );
     await this.#pause(settled, BROKER_CLOSE_MS, undefined);
+    this.#views.ledNoMore();
   }
 
   #leaderIs(leader: Claimant | undefined): void {

@@ -88,9 +88,15 @@ export class HostLogViews implements LogViews {
       if (!view.idleSince(nowMs - IDLE_MS)) continue;
       this.#open.delete(log);
       this.#views.delete(log);
+      this.#tails.drop(log); // of what is written anew from now on, only the leader knows
       view.close();
       this.#tellReads();
     }
+  }
+
+  /** What this host wrote and does not read, others may write anew, and nobody tells it. */
+  ledNoMore(): void {
+    this.#tails.dropAllBut(this.#open);
   }
 
   /** A log is deleted with its topic: whoever waits for more of it goes on, and nobody waits again. */
@@ -106,7 +112,7 @@ export class HostLogViews implements LogViews {
 
   close(): void {
     this.#closed = true;
-    this.#tails.dropAll();
+    this.#tails.dropAllBut(new Map());
     for (const view of this.#open.values()) view.close();
     for (const teller of this.#told.values()) teller.close();
     this.#open.clear();

@@ -76,8 +76,8 @@ export class TailCaches {
     for (const [log, { usedMs }] of this.#tails) if (usedMs < sinceMs) this.drop(log);
   }
 
-  dropAll(): void {
-    this.dropIdle(Infinity);
+  dropAllBut(kept: ReadonlyMap<LogId, unknown>): void {
+    for (const log of this.#tails.keys()) if (!kept.has(log)) this.drop(log);
   }
 
   #shorten(): void {

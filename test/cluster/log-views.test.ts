@@ -237,6 +237,30 @@ describe('a view of a log', () => {
     expect((await run(reader.views.open(LOG))).highWatermark).toBe(0);
   });
 
+  test('keeps nothing of what it was told, once it is not told of changes any more', async () => {
+    await run(reader.views.open(LOG));
+    await run(reader.tab.runtime.clock.sleep(25_000));
+    await commit(1); // later than the view was used
+    await run(reader.tab.runtime.clock.sleep(10_000));
+    reader.views.tick();
+    const view = await run(reader.views.open(LOG));
+    disk.disconnect();
+    await expect(run(view.read(0, 1000))).rejects.toThrow();
+  });
+
+  test('a host that leads no more keeps what its readers are told of, and nothing else', async () => {
+    const view = await run(leader.views.open(LOG));
+    await commit(1);
+    const unread = { log: LOG + 1, baseOffset: 0, lastOffset: 0, bytes: batchLike(0, 1, 100) };
+    await run(leader.store.append({ leaderEpoch: 1, chunks: [unread] }, 'relaxed'));
+    leader.views.announce({ log: LOG + 1, leaderEpoch: 1, logStartOffset: 0, highWatermark: 1, chunks: [unread] });
+    leader.views.ledNoMore();
+    const other = await run(leader.views.open(LOG + 1));
+    disk.disconnect();
+    expect((await run(view.read(0, 1000))).map(baseOffsetOf)).toEqual([0]);
+    await expect(run(other.read(0, 1000))).rejects.toThrow();
+  });
+
   test('stays open while somebody waits', async () => {
     const view = await run(reader.views.open(LOG));
     const stop = new AbortController();
