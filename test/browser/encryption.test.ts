@@ -64,9 +64,9 @@ describe('encryption at rest', function () {
     await next.connect();
     await next.send({ topic: 'letters', messages: [{ value: '4'.padEnd(600) }] });
     const admin = after.admin();
-    const patience = Date.now() + 20_000;
+    const patience = Date.now() + 40_000;
     for (let inUse: readonly string[] = []; inUse.join() !== 'k2'; ) {
-      if (Date.now() > patience) assert.fail(`after 20 s the keys ${inUse.join()} are in use`);
+      if (Date.now() > patience) assert.fail(`after 40 s the keys ${inUse.join()} are in use`);
       await new Promise((resolve) => setTimeout(resolve, 200));
       inUse = (await admin.checkLogs({ topics: ['letters'] })).keyIds['letters'] ?? [];
     }
