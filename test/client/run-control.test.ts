@@ -651,6 +651,39 @@ test('a loop over a consumer ends by stop, also where that comes while it begins
   await client.close();
 });
 
+// It has nothing to seek in, and what it was told then must not move a partition that it gets much later.
+test('seek by a member that has no partition does nothing, also not once it gets one', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  // Their ids begin with these, and partitions are dealt out in the order of ids.
+  const [owner, idle] = ['a', 'b'].map((clientId) =>
+    new cluster.Kafka({ clientId, logLevel: logLevel.NOTHING }).consumer({ groupId: 'g' }),
+  ) as [Consumer, Consumer];
+  const handled = deferred();
+  const next = deferred();
+  const seen: string[] = [];
+  for (const consumer of [owner, idle]) await consumer.subscribe({ topic: 't', fromBeginning: true });
+  await owner.run({
+    eachMessage: async ({ message }) => {
+      if (message.offset === '2') handled.resolve();
+    },
+  });
+  await handled.promise;
+  await idle.run({
+    eachMessage: async ({ message }) => {
+      seen.push(message.offset);
+      if (message.offset === '3') next.resolve();
+    },
+  });
+  expect(idle.assignment()).toEqual([]);
+  idle.seek({ topic: 't', partition: 0, offset: '1' });
+  await owner.disconnect();
+  await produce('t', [3]);
+  await next.promise;
+  expect(seen).toEqual(['3']);
+  await idle.disconnect();
+});
+
 test('seek within a handler: the rest of the batch is void, and where it went is committed', async () => {
   await topic('t');
   await produce('t', [0, 1, 2, 3, 4]);

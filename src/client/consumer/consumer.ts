@@ -114,7 +114,7 @@ export function makeConsumer<K, V>(
    * for `run`.
    */
   let life: Life<K, V> | undefined;
-  /** By `topicPartitionText`: what was sought while nothing was assigned. */
+  /** By `topicPartitionText`: what was sought while partitions were still to be assigned. */
   const sought = new Map<string, AssignedPosition>();
   /** The end of the last life. */
   let stopped: Promise<void> = Promise.resolve();
@@ -307,7 +307,7 @@ export function makeConsumer<K, V>(
     },
     seek(target) {
       if (life === undefined) throw notRunning();
-      if (assignment().length > 0) session?.seek(target);
+      if (session?.isAssigned) session.seek(target);
       else sought.set(topicPartitionText(target), target);
     },
     changePaused,

@@ -78,6 +78,8 @@ export class ConsumerSession<K, V> {
   readonly #begins = new Map<string, Position>();
   /** What was assigned last, also while the group shares out anew. */
   adopted: readonly TopicPartition[] = [];
+  /** False before the first assignment, while the group shares out anew, and in the end. */
+  isAssigned = false;
   #running = true;
   #crashed = false;
 
@@ -160,6 +162,7 @@ export class ConsumerSession<K, V> {
     this.#running = false;
     this.#stopping.abort();
     await this.#group?.leave();
+    this.isAssigned = false;
     this.#fetcher.stop();
     this.#workers.abort(new KafkaJSNonRetriableError('The consumer was stopped'));
     await this.#runLoop.idle();
@@ -271,6 +274,7 @@ export class ConsumerSession<K, V> {
    */
   async #giveUp(commits: boolean): Promise<void> {
     const { connection, settings, runtime, logger } = this.#options;
+    this.isAssigned = false;
     this.#fetcher.assign(this.#assignmentId, []);
     const limit = new AbortController();
     const timeout = runtime.clock.sleep(settings.rebalanceTimeoutMs, limit.signal).catch(() => {});
@@ -292,6 +296,7 @@ export class ConsumerSession<K, V> {
     const { isPaused, sought } = this.#options;
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.adopted = adopted;
+    this.isAssigned = true;
     for (const entry of adopted) this.#begins.set(topicPartitionText(entry), entry.position);
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
