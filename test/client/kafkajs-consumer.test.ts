@@ -106,6 +106,20 @@ describe('paused()', () => {
 
 // Goal: to KafkaJS an interval of 0 means a heartbeat whenever a record was handled; here, too, others get their turn. Method: a
 // timer is awaited; a consumer that left it none would beat so often before.
+test('what no handler was there for is not committed', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const read = deferred();
+  consumer.on(consumer.events.END_BATCH_PROCESS, () => read.resolve());
+  await consumer.run();
+  await read.promise;
+  await consumer.stop();
+  const [offsets] = await kafka.admin().fetchOffsets({ groupId: 'g', topics: ['t'] });
+  expect(offsets?.partitions).toMatchObject([{ partition: 0, offset: '-1' }]);
+});
+
 test('a heartbeatInterval of 0 leaves time for others', async () => {
   await topic('t');
   const consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 0 });

@@ -90,11 +90,12 @@ export class RunLoop<K, V> {
     const shown = new ConsumerBatch(batch);
     const startedMs = runtime.clock.monotonicMs();
     instrumentation.emit(CONSUMER_EVENTS.START_BATCH_PROCESS, eventPayload(shown));
-    // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
-    if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
-    else if (config.eachMessage) await this.#eachMessage(batch);
-    else if (config.eachBatch) await this.#eachBatch(batch, shown);
-    else this.#resolve(batch, batch.nextOffset, batch.messages.length);
+    // What no handler was there for is not processed; of markers, aborted records, or what compaction left none hears.
+    if (config.eachMessage || config.eachBatch) {
+      if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
+      else if (config.eachMessage) await this.#eachMessage(batch);
+      else await this.#eachBatch(batch, shown);
+    }
     if (!batch.failed) {
       const duration = runtime.clock.monotonicMs() - startedMs;
       instrumentation.emit(CONSUMER_EVENTS.END_BATCH_PROCESS, { ...eventPayload(shown), duration });
