@@ -254,7 +254,7 @@ export function makeConsumer<K, V>(
 
   async function isWanted(failure: Error): Promise<boolean> {
     try {
-      return (await retry.restartOnFailure?.(failure)) ?? true;
+      return !retry.restartOnFailure || Boolean(await retry.restartOnFailure(failure));
     } catch (error) {
       logger.error(`restartOnFailure: ${error}`, { groupId });
       return true;
