@@ -5,7 +5,7 @@ import { type TopicPartition, topicPartitionText } from '../../protocol/topic-pa
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import { abortable, deferred } from '../../util/signal.js';
-import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
+import type { ConsumerRunConfig } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEventPayload } from '../api/events.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
@@ -17,7 +17,7 @@ import type { Position } from './arguments.js';
 import { Fetcher, type PartitionSlot } from './fetcher.js';
 import type { Committed, GroupHost, GroupSession, NewGroupSession } from './group-session.js';
 import { listEnds } from './list-ends.js';
-import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
+import { OffsetStore, type OffsetToCommit, offsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';
 
 export interface AssignedPosition extends TopicPartition {
@@ -139,7 +139,10 @@ export class ConsumerSession<K, V> {
       autoCommit: this.#autoCommit,
       heartbeat: async () => this.#group?.heartbeatIfDue(),
       pause: (topic, partition) => this.#pause({ topic, partition }),
-      commitOffsets: ({ topics }) => this.commitOffsets(topics.flatMap(fromOffsets)),
+      commitOffsets: ({ topics }) =>
+        this.commitOffsets(
+          topics.flatMap(({ topic, partitions }) => partitions.map((entry) => offsetToCommit({ topic, ...entry }))),
+        ),
       commitSoon: () => this.#commitSoon(),
       isRunning: () => this.#running,
       onFailure: (error) => this.#crash(error),
@@ -385,8 +388,4 @@ export class ConsumerSession<K, V> {
     this.#crashed = true;
     this.#options.onCrash(toKafkaJSError(error));
   }
-}
-
-function fromOffsets({ topic, partitions }: Offsets['topics'][number]): OffsetToCommit[] {
-  return partitions.map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) }));
 }
