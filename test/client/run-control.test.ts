@@ -897,6 +897,56 @@ test('stop waits for the record that a handler is at, commits it, and hands out 
   expect(seen).toEqual(['1', '2']);
 });
 
+test('stop waits for a handler that sends heartbeats, and these do not end it', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = await groupConsumer();
+  const begun = deferred();
+  const stopping = deferred();
+  await consumer.run({
+    eachMessage: async ({ heartbeat }) => {
+      begun.resolve();
+      await stopping.promise;
+      await heartbeat();
+    },
+  });
+  await begun.promise;
+  const stopped = consumer.stop();
+  stopping.resolve();
+  await stopped;
+  expect(await committed()).toEqual({ offset: '1', metadata: null });
+});
+
+test('what a handler throws is logged, also where it has moved its partition', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const logged = deferred<object>();
+  const consumer = new cluster.Kafka({
+    logLevel: logLevel.ERROR,
+    logCreator:
+      () =>
+      ({ log }) =>
+        logged.resolve(log),
+  }).consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const moved = deferred();
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      if (message.offset === '1') return moved.resolve();
+      consumer.seek({ topic: 't', partition: 0, offset: '1' });
+      throw new Error('not this one');
+    },
+  });
+  await moved.promise;
+  await consumer.disconnect();
+  logged.resolve({});
+  expect(await logged.promise).toMatchObject({
+    message: 'Error when calling eachMessage',
+    offset: '0',
+    error: { message: 'not this one' },
+  });
+});
+
 test('eachBatch hears by isRunning that the consumer stops; what it resolved is committed, the rest comes again', async () => {
   await topic('t');
   await produce('t', [0, 1, 2]);

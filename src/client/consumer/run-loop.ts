@@ -177,15 +177,14 @@ export class RunLoop<K, V> {
 
   async #heartbeat(batch: FetchedBatch<K, V>): Promise<void> {
     await this.#options.heartbeat();
-    if (!batch.slot.dropped) return;
+    // Whoever stops waits for handlers to finish.
+    if (!batch.slot.dropped || !this.#options.isRunning()) return;
     throw new KafkaJSProtocolError(new KafkaError('REBALANCE_IN_PROGRESS', 'The group is rebalancing'));
   }
 
   #handlerFailed(batch: FetchedBatch<K, V>, index: number, error: unknown, handler: string): void {
     const { retry, runtime, logger, fetcher, autoCommit, commitSoon, isRunning } = this.#options;
     batch.failed = true;
-    // Its partition is no longer ours, or was moved: what failed is void.
-    if (isStale(batch) || !isRunning() || batch.messages.length === 0) return;
     const { topic, partition } = batch.slot;
     const at = Math.min(index, batch.messages.length - 1);
     const offset = batch.messages[at]!.offsetNumber;
@@ -193,6 +192,8 @@ export class RunLoop<K, V> {
       const stack = error instanceof Error ? error.stack : String(error);
       logger.error(`Error when calling ${handler}`, { topic, partition, offset: String(offset), stack, error });
     }
+    // Its partition is no longer ours, or was moved: what failed is void.
+    if (isStale(batch) || !isRunning()) return;
     if (autoCommit) commitSoon();
     const key = topicPartitionText(batch.slot);
     const known = this.#failures.get(key);
