@@ -63,7 +63,7 @@ export interface GroupMembershipOptions {
 export class GroupMembership {
   readonly #options: GroupMembershipOptions;
   readonly #ending = new AbortController();
-  /** Ends, of what is asked for when it leaves, the request for an id, too. */
+  /** Ends the request for an id, which whoever leaves waits for. */
   readonly #unanswered = new AbortController();
   #state = NOT_JOINED;
   readonly #events: MembershipEvent[] = [];

@@ -144,7 +144,7 @@ export class RunLoop<K, V> {
       heartbeat: () => this.#heartbeat(batch),
       pause: () => this.#options.pause(topic, partition),
       commitOffsetsIfNecessary: async (given) => {
-        if (given !== undefined) await this.#options.commitOffsets(given);
+        if (given) await this.#options.commitOffsets(given);
         else if (offsets.isCommitDue()) await offsets.commit();
       },
       uncommittedOffsets: () => toOffsets(offsets.uncommitted()),
