@@ -106,6 +106,53 @@ describe('paused()', () => {
 
 // Goal: to KafkaJS an interval of 0 means a heartbeat whenever a record was handled; here, too, others get their turn. Method: a
 // timer is awaited; a consumer that left it none would beat so often before.
+test('a handler may commit with a partition as text and metadata, and what is no offset is refused', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const refusal = deferred<unknown>();
+  await consumer.run({
+    autoCommit: false,
+    eachBatch: async ({ commitOffsetsIfNecessary }) => {
+      const commit = (given: object): Promise<void> =>
+        commitOffsetsIfNecessary({ topics: [{ topic: 't', partitions: [given as never] }] });
+      await commit({ partition: '0', offset: '1', metadata: 'half' });
+      refusal.resolve(await commit({ partition: '0', offset: 'two' }).catch((error) => error));
+    },
+  });
+  expect(await refusal.promise).toMatchObject({ message: 'Invalid offset, expected a long received two' });
+  const [offsets] = await kafka.admin().fetchOffsets({ groupId: 'g', topics: ['t'] });
+  expect(offsets?.partitions).toMatchObject([{ partition: 0, offset: '1', metadata: 'half' }]);
+});
+
+test('partitions are paused and resumed, be they named by text', async () => {
+  await topic('t', 2);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't' });
+  await consumer.run();
+  const named = (...partitions: unknown[]): { topic: string; partitions: number[] }[] => [
+    { topic: 't', partitions: partitions as number[] },
+  ];
+  consumer.pause(named('0', '1'));
+  consumer.resume(named('1'));
+  expect(consumer.paused()).toEqual(named(0));
+});
+
+test('what no handler was there for is not committed', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = kafka.consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const read = deferred();
+  consumer.on(consumer.events.END_BATCH_PROCESS, () => read.resolve());
+  await consumer.run();
+  await read.promise;
+  await consumer.stop();
+  const [offsets] = await kafka.admin().fetchOffsets({ groupId: 'g', topics: ['t'] });
+  expect(offsets?.partitions).toMatchObject([{ partition: 0, offset: '-1' }]);
+});
+
 test('a heartbeatInterval of 0 leaves time for others', async () => {
   await topic('t');
   const consumer = kafka.consumer({ groupId: 'g', heartbeatInterval: 0 });

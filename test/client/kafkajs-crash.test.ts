@@ -74,6 +74,8 @@ describe('a handler that fails', () => {
 
   test.each([
     ['says no without a promise', () => false as never, false],
+    ['does not answer', async () => undefined as never, false],
+    ['is null', null as never, true],
     ['throws', () => Promise.reject(new Error('unsure')), true],
     [
       'throws at once',

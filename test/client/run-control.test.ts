@@ -651,6 +651,39 @@ test('a loop over a consumer ends by stop, also where that comes while it begins
   await client.close();
 });
 
+// It has nothing to seek in, and what it was told then must not move a partition that it gets much later.
+test('seek by a member that has no partition does nothing, also not once it gets one', async () => {
+  await topic('t');
+  await produce('t', [0, 1, 2]);
+  // Their ids begin with these, and partitions are dealt out in the order of ids.
+  const [owner, idle] = ['a', 'b'].map((clientId) =>
+    new cluster.Kafka({ clientId, logLevel: logLevel.NOTHING }).consumer({ groupId: 'g' }),
+  ) as [Consumer, Consumer];
+  const handled = deferred();
+  const next = deferred();
+  const seen: string[] = [];
+  for (const consumer of [owner, idle]) await consumer.subscribe({ topic: 't', fromBeginning: true });
+  await owner.run({
+    eachMessage: async ({ message }) => {
+      if (message.offset === '2') handled.resolve();
+    },
+  });
+  await handled.promise;
+  await idle.run({
+    eachMessage: async ({ message }) => {
+      seen.push(message.offset);
+      if (message.offset === '3') next.resolve();
+    },
+  });
+  expect(idle.assignment()).toEqual([]);
+  idle.seek({ topic: 't', partition: 0, offset: '1' });
+  await owner.disconnect();
+  await produce('t', [3]);
+  await next.promise;
+  expect(seen).toEqual(['3']);
+  await idle.disconnect();
+});
+
 test('seek within a handler: the rest of the batch is void, and where it went is committed', async () => {
   await topic('t');
   await produce('t', [0, 1, 2, 3, 4]);
@@ -862,6 +895,56 @@ test('stop waits for the record that a handler is at, commits it, and hands out 
   });
   await done.promise;
   expect(seen).toEqual(['1', '2']);
+});
+
+test('stop waits for a handler that sends heartbeats, and these do not end it', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const consumer = await groupConsumer();
+  const begun = deferred();
+  const stopping = deferred();
+  await consumer.run({
+    eachMessage: async ({ heartbeat }) => {
+      begun.resolve();
+      await stopping.promise;
+      await heartbeat();
+    },
+  });
+  await begun.promise;
+  const stopped = consumer.stop();
+  stopping.resolve();
+  await stopped;
+  expect(await committed()).toEqual({ offset: '1', metadata: null });
+});
+
+test('what a handler throws is logged, also where it has moved its partition', async () => {
+  await topic('t');
+  await produce('t', [0, 1]);
+  const logged = deferred<object>();
+  const consumer = new cluster.Kafka({
+    logLevel: logLevel.ERROR,
+    logCreator:
+      () =>
+      ({ log }) =>
+        logged.resolve(log),
+  }).consumer({ groupId: 'g' });
+  await consumer.subscribe({ topic: 't', fromBeginning: true });
+  const moved = deferred();
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      if (message.offset === '1') return moved.resolve();
+      consumer.seek({ topic: 't', partition: 0, offset: '1' });
+      throw new Error('not this one');
+    },
+  });
+  await moved.promise;
+  await consumer.disconnect();
+  logged.resolve({});
+  expect(await logged.promise).toMatchObject({
+    message: 'Error when calling eachMessage',
+    offset: '0',
+    error: { message: 'not this one' },
+  });
 });
 
 test('eachBatch hears by isRunning that the consumer stops; what it resolved is committed, the rest comes again', async () => {

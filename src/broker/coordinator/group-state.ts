@@ -338,7 +338,7 @@ function prepareRebalance(step: Step): void {
 
 function completeJoinIfAllCame(step: Step): void {
   const { phase, members, pendingMembers } = step.group;
-  if (phase.name !== 'PreparingRebalance' || phase.initial !== undefined) return;
+  if (phase.name !== 'PreparingRebalance' || (phase.initial !== undefined && members.size > 0)) return;
   if (members.size > 0 && pendingMembers.size > 0) return; // they will join in a moment
   for (const { joinCall } of members.values()) if (joinCall === undefined) return;
   completeJoin(step);

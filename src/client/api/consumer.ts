@@ -116,6 +116,7 @@ export type EachBatchHandler<K = RecordBytes, V = RecordBytes> = (
 export type ConsumerEachMessagePayload = EachMessagePayload;
 export type ConsumerEachBatchPayload = EachBatchPayload;
 
+/** Without a handler records are read and none is committed. */
 export interface ConsumerRunConfig<K = RecordBytes, V = RecordBytes> {
   readonly autoCommit?: boolean;
   /** Milliseconds; null: after each batch only. */

@@ -7,7 +7,6 @@ import type {
   ConsumerConfig,
   ConsumerRunConfig,
   GroupDescription,
-  TopicPartitionOffsetAndMetadata,
   TopicPartitions,
 } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents } from '../api/events.js';
@@ -15,7 +14,8 @@ import type { ClientContext, ClientShell } from '../client-context.js';
 import { Connection } from '../connection.js';
 import { KafkaJSNonRetriableError, KafkaJSNumberOfRetriesExceeded } from '../errors.js';
 import { isRetriable } from '../retry.js';
-import { assertTopicPartition, notRunning, offsetNumber, positionOf } from './arguments.js';
+import { assertTopicPartition, notRunning, positionOf } from './arguments.js';
+import { offsetToCommit } from './offsets.js';
 import { type AssignedPosition, ConsumerSession, type Place, type SessionSettings } from './session.js';
 
 /** What of a consumer is loaded when it is first used; `consumer-front.ts` is the rest. */
@@ -114,7 +114,7 @@ export function makeConsumer<K, V>(
    * for `run`.
    */
   let life: Life<K, V> | undefined;
-  /** By `topicPartitionText`: what was sought while nothing was assigned. */
+  /** By `topicPartitionText`: what was sought while partitions were still to be assigned. */
   const sought = new Map<string, AssignedPosition>();
   /** The end of the last life. */
   let stopped: Promise<void> = Promise.resolve();
@@ -254,7 +254,7 @@ export function makeConsumer<K, V>(
 
   async function isWanted(failure: Error): Promise<boolean> {
     try {
-      return (await retry.restartOnFailure?.(failure)) ?? true;
+      return !retry.restartOnFailure || Boolean(await retry.restartOnFailure(failure));
     } catch (error) {
       logger.error(`restartOnFailure: ${error}`, { groupId });
       return true;
@@ -281,7 +281,8 @@ export function makeConsumer<K, V>(
   function changePaused(topics: readonly TopicPartitions[], pause: boolean): void {
     if (life === undefined) throw notRunning();
     for (const { topic, partitions } of topics) {
-      if (partitions !== undefined) for (const partition of partitions) setPaused({ topic, partition }, pause);
+      if (partitions !== undefined)
+        for (const partition of partitions) setPaused({ topic, partition: Number(partition) }, pause);
       else if (pause) paused.set(topic, { all: true, but: new Set() });
       else paused.delete(topic);
     }
@@ -307,7 +308,7 @@ export function makeConsumer<K, V>(
     },
     seek(target) {
       if (life === undefined) throw notRunning();
-      if (assignment().length > 0) session?.seek(target);
+      if (session?.isAssigned) session.seek(target);
       else sought.set(topicPartitionText(target), target);
     },
     changePaused,
@@ -347,17 +348,4 @@ function assertRunConfig<K, V>({
   throw new KafkaJSNonRetriableError(
     `Invalid partitionsConsumedConcurrently, expected at least 1, received ${partitionsConsumedConcurrently}`,
   );
-}
-
-function offsetToCommit(
-  entry: TopicPartitionOffsetAndMetadata,
-): TopicPartition & { offset: number; metadata: string | null } {
-  const { topic, partition, metadata = null, offset: given } = entry ?? {};
-  assertTopicPartition(topic, partition);
-  const offset = offsetNumber(given);
-  if (offset < 0) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
-  if (metadata !== null && typeof metadata !== 'string') {
-    throw new KafkaJSNonRetriableError(`Invalid offset metadata, expected string or null, received ${metadata}`);
-  }
-  return { topic, partition: Number(partition), offset, metadata };
 }

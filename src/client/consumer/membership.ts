@@ -63,6 +63,8 @@ export interface GroupMembershipOptions {
 export class GroupMembership {
   readonly #options: GroupMembershipOptions;
   readonly #ending = new AbortController();
+  /** Ends the request for an id, which whoever leaves waits for. */
+  readonly #unanswered = new AbortController();
   #state = NOT_JOINED;
   readonly #events: MembershipEvent[] = [];
   /** Until it is false whoever adds an event may leave it to the loop; the promise settles a little later. */
@@ -113,6 +115,8 @@ export class GroupMembership {
    */
   async leave(): Promise<void> {
     this.#ending.abort();
+    if (this.#isRunning) await this.#options.connection.lastAnswer(this.#running!);
+    this.#unanswered.abort();
     await this.#running?.catch(() => {});
     this.#events.push({ type: 'Left' });
     await this.#run().catch(() => {});
@@ -204,9 +208,12 @@ export class GroupMembership {
       clientId: connection.clientId,
       clientHost: '',
     };
+    // That is answered at once, and the coordinator waits for whom it has given one: the goodbye has to name it.
+    const asksForId = state.memberId === '' && groupInstanceId === null;
     let assignedId: string | undefined;
     await this.#guarded(
-      async (signal) => {
+      async (ending) => {
+        const signal = asksForId ? this.#unanswered.signal : ending;
         const response = await connection.request('JoinGroup', request, { signal, waitMs: rebalanceTimeoutMs });
         assignedId = response.memberId;
         throwOnError(response);

@@ -1,7 +1,9 @@
 import { type TopicPartition, topicPartitionText } from '../../protocol/topic-partition.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import { Serial } from '../../util/serial.js';
-import type { Offsets } from '../api/consumer.js';
+import type { Offsets, TopicPartitionOffsetAndMetadata } from '../api/consumer.js';
+import { KafkaJSNonRetriableError } from '../errors.js';
+import { assertTopicPartition, offsetNumber } from './arguments.js';
 
 interface Entry extends TopicPartition {
   /** Next offset to process. */
@@ -142,4 +144,16 @@ export function toOffsets(offsets: readonly OffsetToCommit[]): Offsets {
     topics.set(topic, partitions);
   }
   return { topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions })) };
+}
+
+/** What a user wants committed. */
+export function offsetToCommit(entry: TopicPartitionOffsetAndMetadata): OffsetToCommit {
+  const { topic, partition, metadata = null, offset: given } = entry ?? {};
+  assertTopicPartition(topic, partition);
+  const offset = offsetNumber(given);
+  if (offset < 0) throw new KafkaJSNonRetriableError('Offset must not be a negative number');
+  if (metadata !== null && typeof metadata !== 'string') {
+    throw new KafkaJSNonRetriableError(`Invalid offset metadata, expected string or null, received ${metadata}`);
+  }
+  return { topic, partition: Number(partition), offset, metadata };
 }

@@ -90,11 +90,12 @@ export class RunLoop<K, V> {
     const shown = new ConsumerBatch(batch);
     const startedMs = runtime.clock.monotonicMs();
     instrumentation.emit(CONSUMER_EVENTS.START_BATCH_PROCESS, eventPayload(shown));
-    // Markers, aborted records, or what compaction left: no handler hears of it, as in KafkaJS.
-    if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
-    else if (config.eachMessage) await this.#eachMessage(batch);
-    else if (config.eachBatch) await this.#eachBatch(batch, shown);
-    else this.#resolve(batch, batch.nextOffset, batch.messages.length);
+    // What no handler was there for is not processed; of markers, aborted records, or what compaction left none hears.
+    if (config.eachMessage || config.eachBatch) {
+      if (batch.messages.length === 0) this.#resolve(batch, batch.nextOffset, 0);
+      else if (config.eachMessage) await this.#eachMessage(batch);
+      else await this.#eachBatch(batch, shown);
+    }
     if (!batch.failed) {
       const duration = runtime.clock.monotonicMs() - startedMs;
       instrumentation.emit(CONSUMER_EVENTS.END_BATCH_PROCESS, { ...eventPayload(shown), duration });
@@ -143,7 +144,7 @@ export class RunLoop<K, V> {
       heartbeat: () => this.#heartbeat(batch),
       pause: () => this.#options.pause(topic, partition),
       commitOffsetsIfNecessary: async (given) => {
-        if (given !== undefined) await this.#options.commitOffsets(given);
+        if (given) await this.#options.commitOffsets(given);
         else if (offsets.isCommitDue()) await offsets.commit();
       },
       uncommittedOffsets: () => toOffsets(offsets.uncommitted()),
@@ -176,15 +177,14 @@ export class RunLoop<K, V> {
 
   async #heartbeat(batch: FetchedBatch<K, V>): Promise<void> {
     await this.#options.heartbeat();
-    if (!batch.slot.dropped) return;
+    // Whoever stops waits for handlers to finish.
+    if (!batch.slot.dropped || !this.#options.isRunning()) return;
     throw new KafkaJSProtocolError(new KafkaError('REBALANCE_IN_PROGRESS', 'The group is rebalancing'));
   }
 
   #handlerFailed(batch: FetchedBatch<K, V>, index: number, error: unknown, handler: string): void {
     const { retry, runtime, logger, fetcher, autoCommit, commitSoon, isRunning } = this.#options;
     batch.failed = true;
-    // Its partition is no longer ours, or was moved: what failed is void.
-    if (isStale(batch) || !isRunning() || batch.messages.length === 0) return;
     const { topic, partition } = batch.slot;
     const at = Math.min(index, batch.messages.length - 1);
     const offset = batch.messages[at]!.offsetNumber;
@@ -192,6 +192,8 @@ export class RunLoop<K, V> {
       const stack = error instanceof Error ? error.stack : String(error);
       logger.error(`Error when calling ${handler}`, { topic, partition, offset: String(offset), stack, error });
     }
+    // Its partition is no longer ours, or was moved: what failed is void.
+    if (isStale(batch) || !isRunning()) return;
     if (autoCommit) commitSoon();
     const key = topicPartitionText(batch.slot);
     const known = this.#failures.get(key);

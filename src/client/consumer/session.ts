@@ -5,7 +5,7 @@ import { type TopicPartition, topicPartitionText } from '../../protocol/topic-pa
 import type { Serde } from '../../record/serdes.js';
 import type { ClientRuntime } from '../../runtime/runtime.js';
 import { abortable, deferred } from '../../util/signal.js';
-import type { ConsumerRunConfig, Offsets } from '../api/consumer.js';
+import type { ConsumerRunConfig } from '../api/consumer.js';
 import { CONSUMER_EVENTS, type ConsumerEvents, type EndEventPayload, type GapEventPayload } from '../api/events.js';
 import type { EncryptionConfig, RetryOptions } from '../api/kafka.js';
 import type { Logger } from '../api/logger.js';
@@ -17,7 +17,7 @@ import type { Position } from './arguments.js';
 import { Fetcher, type PartitionSlot } from './fetcher.js';
 import type { Committed, GroupHost, GroupSession, NewGroupSession } from './group-session.js';
 import { listEnds } from './list-ends.js';
-import { OffsetStore, type OffsetToCommit, toOffsets } from './offsets.js';
+import { OffsetStore, type OffsetToCommit, offsetToCommit, toOffsets } from './offsets.js';
 import { RunLoop } from './run-loop.js';
 
 export interface AssignedPosition extends TopicPartition {
@@ -78,6 +78,8 @@ export class ConsumerSession<K, V> {
   readonly #begins = new Map<string, Position>();
   /** What was assigned last, also while the group shares out anew. */
   adopted: readonly TopicPartition[] = [];
+  /** False before the first assignment, while the group shares out anew, and in the end. */
+  isAssigned = false;
   #running = true;
   #crashed = false;
 
@@ -137,7 +139,10 @@ export class ConsumerSession<K, V> {
       autoCommit: this.#autoCommit,
       heartbeat: async () => this.#group?.heartbeatIfDue(),
       pause: (topic, partition) => this.#pause({ topic, partition }),
-      commitOffsets: ({ topics }) => this.commitOffsets(topics.flatMap(fromOffsets)),
+      commitOffsets: ({ topics }) =>
+        this.commitOffsets(
+          topics.flatMap(({ topic, partitions }) => partitions.map((entry) => offsetToCommit({ topic, ...entry }))),
+        ),
       commitSoon: () => this.#commitSoon(),
       isRunning: () => this.#running,
       onFailure: (error) => this.#crash(error),
@@ -160,6 +165,7 @@ export class ConsumerSession<K, V> {
     this.#running = false;
     this.#stopping.abort();
     await this.#group?.leave();
+    this.isAssigned = false;
     this.#fetcher.stop();
     this.#workers.abort(new KafkaJSNonRetriableError('The consumer was stopped'));
     await this.#runLoop.idle();
@@ -271,6 +277,7 @@ export class ConsumerSession<K, V> {
    */
   async #giveUp(commits: boolean): Promise<void> {
     const { connection, settings, runtime, logger } = this.#options;
+    this.isAssigned = false;
     this.#fetcher.assign(this.#assignmentId, []);
     const limit = new AbortController();
     const timeout = runtime.clock.sleep(settings.rebalanceTimeoutMs, limit.signal).catch(() => {});
@@ -292,6 +299,7 @@ export class ConsumerSession<K, V> {
     const { isPaused, sought } = this.#options;
     const adopted = partitions.map((entry) => ({ committed: -1, ...entry, paused: isPaused(entry) }));
     this.adopted = adopted;
+    this.isAssigned = true;
     for (const entry of adopted) this.#begins.set(topicPartitionText(entry), entry.position);
     this.#offsets.assign(id, adopted);
     this.#fetcher.assign(id, adopted, incarnationId);
@@ -380,8 +388,4 @@ export class ConsumerSession<K, V> {
     this.#crashed = true;
     this.#options.onCrash(toKafkaJSError(error));
   }
-}
-
-function fromOffsets({ topic, partitions }: Offsets['topics'][number]): OffsetToCommit[] {
-  return partitions.map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) }));
 }

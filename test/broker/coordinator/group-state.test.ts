@@ -105,6 +105,15 @@ describe('joining', () => {
     expect(group.joined(calls[0]!)?.members).toHaveLength(4);
   });
 
+  test('a group waits for no more members once all that came have left again', () => {
+    const group = new GroupDriver({ initialRebalanceDelayMs: 3000 });
+    const id = group.joined(group.join())!.memberId;
+    group.join({ memberId: id });
+    expect(group.state.phase.name).toBe('PreparingRebalance');
+    group.leave(id);
+    expect(group.state.phase.name).toBe('Empty');
+  });
+
   test('a member whose answer was lost gets it again without a rebalance', () => {
     const { group, b } = stablePair();
     const again = group.joined(group.join({ memberId: b }));
