@@ -198,6 +198,19 @@ test('flush sends what lingers, disconnect too', async () => {
   expect((await second)[0]!.baseOffset).toBe('1');
 });
 
+test.each([
+  { name: 'that connects by itself', connects: false },
+  { name: 'whose connection nobody waited for', connects: true },
+])('flush waits for the first send of a producer $name', async ({ connects }) => {
+  const producer = kafka.producer({ linger: 1e8 });
+  const connected = connects ? producer.connect() : undefined;
+  let isSent = false;
+  const sent = producer.send({ topic: 't', messages: [{ value: '1' }] }).then(() => (isSent = true));
+  await producer.flush();
+  expect(isSent).toBe(true);
+  await Promise.all([connected, sent]);
+});
+
 test('whoever disconnects a producer once more waits for the same end, and connects it again behind that', async () => {
   const producer = kafka.producer();
   await producer.connect();

@@ -214,9 +214,6 @@ export function makeProducer<K, V>(
     const topicMessages = merged(batch?.topicMessages ?? (batch && []));
     const settings = settingsOf(batch, idempotent, config.idempotent);
     batch.signal?.throwIfAborted();
-    // Unlike KafkaJS's, a producer that was never connected connects by itself.
-    if (!wasConnected && status === 'disconnected') await abortable(connect(), batch.signal);
-    assertUsable();
 
     const send = new PendingSend();
     outstanding.add(send);
@@ -224,6 +221,9 @@ export function makeProducer<K, V>(
     send.promise.then(forget, forget);
     let isAnswered = false;
     try {
+      // Unlike KafkaJS's, a producer that was never connected connects by itself.
+      if (!wasConnected && status === 'disconnected') await abortable(connect(), batch.signal);
+      assertUsable();
       const ready = readyNow(topicMessages);
       if (ready !== undefined) admit(ready, send, settings);
       else await admitInTurn(topicMessages, send, settings, batch.signal);
@@ -350,7 +350,9 @@ export function makeProducer<K, V>(
     },
     sendBatch,
     async flush() {
-      if (status === 'connected') await sender.flush(settled());
+      const sent = settled();
+      await connecting?.catch(() => {});
+      await (status === 'connected' ? sender.flush(sent) : sent);
     },
   };
   return producer;
