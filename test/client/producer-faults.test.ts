@@ -288,6 +288,38 @@ describe('a record in doubt is there once', () => {
   });
 });
 
+// Goal: a record whose answers were lost is there once, and its send says so, though the time of the one before it was over
+// before anybody knew what had become of that. Method: all is lost until the first send has failed; the second began later.
+test.each([
+  { fault: 'lost answer', stored: ['0', '1', '2', '3'] },
+  { fault: 'lost request', stored: ['0', '2', '3'] },
+] as const)('a record in doubt behind one that failed in doubt is asked about ($fault)', async ({ fault, stored }) => {
+  let isBroken = false;
+  let requests = 0;
+  const Kafka = kafkaOn(
+    faultyPlatform(cluster, (api) => {
+      if (api === 'Produce') requests++;
+      return api === 'Produce' && isBroken ? fault : 'none';
+    }),
+  );
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING });
+  const producer = kafka.producer({ retry: { ...RETRY, retries: 6 }, batchSize: 10 });
+  const send = async (value: string): Promise<unknown> => {
+    const [answer] = await producer.send({ topic: 't', messages: [{ value, partition: 0 }] });
+    return answer!.baseOffset;
+  };
+  await send('0');
+  isBroken = true;
+  const first = send('1').finally(() => (isBroken = false));
+  const failed = expect(first).rejects.toMatchObject({ type: 'NETWORK_EXCEPTION', outcomeUnknown: true });
+  while (requests < 5) await new Promise((resolve) => setTimeout(resolve));
+  expect(await send('2')).toBe(String(stored.indexOf('2')));
+  await failed;
+  await send('3');
+  expect((await readAll(kafka, 't')).map(({ value }) => String(value))).toEqual(stored);
+  await kafka.close();
+});
+
 // Goal: no batch goes under a producer id that its partition has given up. Method: a record is refused for good; while the next one
 // waits for a new id, one behind it has been compressed, and is encrypted only afterwards.
 test('what is being made ready while a producer gets a new id is sent under that', async () => {

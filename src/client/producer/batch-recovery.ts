@@ -106,8 +106,12 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     if (!tooEarly) {
       const nowMs = runtime.clock.monotonicMs();
       // Other data knows nothing of the batch, whatever became of it in that which was cleared.
-      const inDoubt = mayBeStored(batch) && !OTHER_DATA.has(error.type);
-      if (inDoubt || nowMs >= batch.deadlineMs) {
+      if (OTHER_DATA.has(error.type)) batch.inDoubt = false;
+      // It is behind a gap: the one that failed before it is not in the log, and so is none that came later.
+      if (error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch.ordinal > queue.brokenAt) {
+        queue.missingAt = Math.min(queue.missingAt, queue.brokenAt);
+      }
+      if (mayBeStored(batch) || nowMs >= batch.deadlineMs) {
         fail(batch, asIs(error, batch));
         return;
       }

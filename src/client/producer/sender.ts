@@ -206,7 +206,8 @@ export class Sender {
       this.wake();
       return undefined;
     }
-    if (batch.ordinal >= queue.brokenAt) {
+    // Of one that may be stored only its old sequence can tell whether it is.
+    if (batch.ordinal >= queue.brokenAt && (queue.repairing || !mayBeStored(batch))) {
       if (oldest === undefined && !queue.repairing) void this.#repair(queue);
       return undefined;
     }
