@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { RetryOptions } from '../../src/client/api/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
 import { CompressionTypes, kafkaOn, logLevel } from '../../src/index.js';
 import { KafkaError } from '../../src/protocol/errors.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
-import type { InitProducerIdResponse, ProduceRequest } from '../../src/protocol/requests.js';
+import type { ApiName, InitProducerIdResponse, ProduceRequest } from '../../src/protocol/requests.js';
 import { readBatchHeader } from '../../src/record/batch-header.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { InProcessCluster } from '../../src/testing/index.js';
@@ -318,6 +319,36 @@ test.each([
   await send('3');
   expect((await readAll(kafka, 't')).map(({ value }) => String(value))).toEqual(stored);
   await kafka.close();
+});
+
+describe('a producer that gets no new id', () => {
+  /** Its first record was stored, its second refused, so that what comes next needs a new id, which so many requests do not get. */
+  async function inNeed(failures: number, retry: RetryOptions): Promise<(value: string) => Promise<unknown>> {
+    let left = 0;
+    const isLost = (api: ApiName): boolean => api === 'InitProducerId' && left-- > 0;
+    const Kafka = kafkaOn(faultyPlatform(cluster, (api) => (isLost(api) ? 'lost request' : 'none')));
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+    onTestFinished(() => kafka.close());
+    const configEntries = [{ name: 'max.message.bytes', value: '300' }];
+    await kafka.admin().createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
+    const producer = kafka.producer({ retry });
+    const send = (value: string): Promise<unknown> => producer.send({ topic: 't', messages: [{ value }] });
+    await send('0');
+    await expect(send('1'.padEnd(1000))).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' });
+    left = failures;
+    return send;
+  }
+
+  test('asks until the delivery timeout', async () => {
+    const send = await inNeed(20, {});
+    expect(await send('2')).toMatchObject([{ baseOffset: '1' }]);
+  });
+
+  test('or as often as it was told to: what it never sent is surely not stored', async () => {
+    const send = await inNeed(20, { retries: 2 });
+    const failure = { name: 'KafkaJSNumberOfRetriesExceeded', type: 'NETWORK_EXCEPTION', outcomeUnknown: false };
+    await expect(send('2')).rejects.toMatchObject(failure);
+  });
 });
 
 // Goal: no batch goes under a producer id that its partition has given up. Method: a record is refused for good; while the next one

@@ -55,7 +55,7 @@ interface RecoveryOptions {
 export interface BatchRecovery {
   /** Decides what becomes of a batch after a failed attempt: again, in pieces, under a new producer id, or never. */
   recover(batch: ClosedBatch, error: unknown): void;
-  /** Gives a partition a new producer id and its waiting batches new sequences. Rejects where there is no id. */
+  /** Gives a partition a new producer id and its waiting batches new sequences. Where there is no id, they fail. */
   repair(queue: PartitionQueue): Promise<void>;
 }
 
@@ -190,7 +190,13 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
   }
 
   async function repair(queue: PartitionQueue): Promise<void> {
-    const identity = await options.renewIdentity(queue.identity);
+    let identity: ProducerIdentity;
+    try {
+      identity = await options.renewIdentity(queue.identity);
+    } catch (caught) {
+      for (const batch of queue.closed.splice(0)) options.settleFailed(batch, ofBatch(toKafkaJSError(caught), batch));
+      return;
+    }
     const isOtherData = identity.incarnationId !== queue.identity.incarnationId;
     queue.identity = identity;
     queue.nextSequence = 0;
@@ -218,6 +224,14 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
 /** The error of the last attempt, with what is unknown of all of them. */
 function asIs(error: KafkaJSProtocolError, batch: ClosedBatch): KafkaJSProtocolError {
   return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: mayBeStored(batch) });
+}
+
+/** What failed for a batch that was not part of it, with what is unknown of the batch. */
+function ofBatch(error: unknown, batch: ClosedBatch): unknown {
+  if (error instanceof KafkaJSNumberOfRetriesExceeded) {
+    return new KafkaJSNumberOfRetriesExceeded(ofBatch(error.cause, batch) as Error, error);
+  }
+  return error instanceof KafkaJSProtocolError ? asIs(error, batch) : error;
 }
 
 /** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */

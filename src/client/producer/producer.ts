@@ -5,6 +5,7 @@ import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable, linkedController, OVER } from '../../util/signal.js';
 import type { ProducerEvents } from '../api/events.js';
+import type { RetryOptions } from '../api/kafka.js';
 import type {
   ICustomPartitioner,
   Producer,
@@ -127,33 +128,30 @@ export function makeProducer<K, V>(
   /** Partitions that lost their sequences together share one new producer id. */
   async function renewIdentity(old: ProducerIdentity): Promise<ProducerIdentity> {
     if (identity === old) {
-      const next = await initProducerId();
+      const next = await initProducerId(retry);
       if (identity === old) identity = next;
     }
     return identity;
   }
 
-  async function initProducerId(): Promise<ProducerIdentity> {
-    const { producerId, producerEpoch, incarnationId } = await connection.retry(
-      { options: context.retry },
-      async () => {
-        const response = await connection.request('InitProducerId', {
-          transactionalId: null,
-          transactionTimeoutMs: 60_000,
-          producerId: -1,
-          producerEpoch: -1,
-        });
-        throwOnError(response);
-        return response;
-      },
-    );
+  async function initProducerId(options: Required<RetryOptions>): Promise<ProducerIdentity> {
+    const { producerId, producerEpoch, incarnationId } = await connection.retry({ options }, async () => {
+      const response = await connection.request('InitProducerId', {
+        transactionalId: null,
+        transactionTimeoutMs: 60_000,
+        producerId: -1,
+        producerEpoch: -1,
+      });
+      throwOnError(response);
+      return response;
+    });
     return { producerId, producerEpoch, incarnationId };
   }
 
   async function open(): Promise<void> {
     await connection.open();
     try {
-      if (idempotent) identity = await initProducerId();
+      if (idempotent) identity = await initProducerId(context.retry);
     } catch (error) {
       await connection.close(); // `disconnect` ends what was connected, which this never will be
       throw error;
