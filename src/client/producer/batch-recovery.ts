@@ -18,6 +18,7 @@ import {
   type PartitionQueue,
   type ProducerIdentity,
   type RecordAccumulator,
+  SEQUENCES,
   takeSequences,
 } from './record-accumulator.js';
 
@@ -163,7 +164,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     const pieces = halves.map((bytes, index): ClosedBatch => {
       const from = index * half;
       const to = index === 0 ? half : batch.recordCount;
-      const baseSequence = batch.baseSequence < 0 ? -1 : batch.baseSequence + from;
+      const baseSequence = batch.baseSequence < 0 ? -1 : (batch.baseSequence + from) % SEQUENCES;
       const { producerId, producerEpoch } = head;
       writeUnsealedHeader(bytes, 0, bytes.length, {
         ...readBatchHeader(bytes),

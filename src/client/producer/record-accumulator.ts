@@ -8,7 +8,7 @@ import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { PendingSend } from './pending-send.js';
 
 /** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
-const SEQUENCES = 2 ** 31;
+export const SEQUENCES: number = 2 ** 31;
 /** Memory that builders keep while nothing is to be sent: that of four full batches, or of one small batch for each of many partitions. */
 const MAX_IDLE_BYTES = 256 * 1024;
 
