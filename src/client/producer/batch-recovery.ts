@@ -201,7 +201,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     const isOtherData = identity.incarnationId !== queue.identity.incarnationId;
     queue.identity = identity;
     queue.nextSequence = 0;
-    queue.established = false;
+    queue.acknowledgedAtMs = Number.NEGATIVE_INFINITY;
     queue.log = undefined;
     queue.brokenAt = Number.POSITIVE_INFINITY;
     const inDoubt = isOtherData ? [] : queue.closed.filter(mayBeStored);

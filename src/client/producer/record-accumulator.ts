@@ -72,8 +72,8 @@ export interface PartitionQueue {
   readonly inFlight: ClosedBatch[];
   identity: ProducerIdentity;
   nextSequence: number;
-  /** A batch under this identity was acknowledged: from then on the broker refuses what comes too early. */
-  established: boolean;
+  /** When a batch under this identity was last acknowledged: for a while from then on the broker refuses what comes too early. */
+  acknowledgedAtMs: number;
   /** The log that it is in: no other is given what comes behind. */
   log: number | undefined;
   nextOrdinal: number;
@@ -299,7 +299,7 @@ export class RecordAccumulator {
       inFlight: [],
       identity: this.#options.identity(),
       nextSequence: 0,
-      established: false,
+      acknowledgedAtMs: Number.NEGATIVE_INFINITY,
       log: undefined,
       nextOrdinal: 0,
       brokenAt: Number.POSITIVE_INFINITY,

@@ -36,6 +36,9 @@ const EAGER_BYTES = 2 ** 18;
  */
 const ANSWER_TURNS = 24;
 
+/** A broker forgets a producer that was silent for a day; this is well before. */
+const REMEMBERED_MS = 12 * 60 * 60 * 1000;
+
 /** Behind its deadline an answer is waited for so much longer: it says more, and the longest that a broker holds back takes a second. */
 const GRACE_MS = 1_500;
 
@@ -212,8 +215,9 @@ export class Sender {
       return undefined;
     }
     if (oldest === undefined) return batch;
-    // A partition accepts any first sequence of a producer id, so that the first batch must go alone.
-    if (batch.baseSequence >= 0 && !queue.established) return undefined;
+    // A partition accepts any first sequence of a producer id that it does not know, so that the first batch must go alone.
+    const silentMs = this.#runtime.clock.wallMs() - queue.acknowledgedAtMs;
+    if (batch.baseSequence >= 0 && silentMs > REMEMBERED_MS) return undefined;
     // Requests may overtake each other, batches of one request do not.
     if (batch.attempts > 0 && !taken.includes(oldest)) return undefined;
     return batch.ordinal - oldest.ordinal < MAX_PRODUCER_BATCHES_IN_FLIGHT ? batch : undefined;
@@ -277,10 +281,8 @@ export class Sender {
         continue;
       }
       const baseOffset = error === undefined ? answer.baseOffset : -1;
-      if (batch.baseSequence >= 0 && !batch.queue.established) {
-        batch.queue.established = true;
-        batch.queue.log = answer.log;
-      }
+      batch.queue.acknowledgedAtMs = this.#runtime.clock.wallMs();
+      if (batch.baseSequence >= 0) batch.queue.log ??= answer.log;
       this.#done(batch);
       for (const { send, first } of batch.parts) {
         send.succeed(batch.queue, {
