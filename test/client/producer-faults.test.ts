@@ -87,6 +87,23 @@ test.each(['lost request', 'lost answer', 'not leader'] as const)(
   },
 );
 
+// Goal: a send is answered with the offset of its first record, in whatever order its batches are acknowledged. Method: of a send in
+// several requests the first one loses its answer, while those behind it are acknowledged.
+test('a send in several requests is answered with the offset of its first record', async () => {
+  let requests = 0;
+  const Kafka = kafkaOn(
+    faultyPlatform(cluster, (api) => (api === 'Produce' && ++requests === 2 ? 'lost answer' : 'none')),
+  );
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+  const producer = kafka.producer();
+  await producer.send({ topic: 't', messages: [{ value: '0', partition: 0 }] });
+  const messages = Array.from({ length: 40 }, () => ({ value: 'x'.repeat(60_000), partition: 0 }));
+  const answers = await producer.send({ topic: 't', messages });
+  expect(requests).toBeGreaterThan(3);
+  expect(answers).toMatchObject([{ partition: 0, baseOffset: '1' }]);
+  await kafka.close();
+});
+
 describe('a send that fails for good says whether the record may be there', () => {
   const run = async (fault: Fault): Promise<unknown> => {
     let broken = true;

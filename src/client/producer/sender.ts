@@ -285,14 +285,15 @@ export class Sender {
       if (batch.baseSequence >= 0) batch.queue.log ??= answer.log;
       this.#done(batch);
       for (const { send, first } of batch.parts) {
-        send.succeed(batch.queue, {
+        const result = {
           topicName: batch.queue.topic,
           partition: batch.queue.partition,
           errorCode: 0,
           baseOffset: String(baseOffset < 0 ? -1 : baseOffset + first),
           logAppendTime: String(answer.logAppendTimeMs),
           logStartOffset: String(answer.logStartOffset),
-        });
+        };
+        send.succeed({ batch, result });
       }
     }
     return failures;
