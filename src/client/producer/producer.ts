@@ -205,7 +205,8 @@ export function makeProducer<K, V>(
         "The producer is disconnecting; therefore, it can't safely accept messages anymore",
       );
     }
-    if (status === 'disconnected') throw new KafkaJSError('The producer is disconnected');
+    // Unlike KafkaJS's, a producer that was never connected connects by itself.
+    if (status === 'disconnected' && wasConnected) throw new KafkaJSError('The producer is disconnected');
   }
 
   async function sendBatch(batch: ProducerBatch<K, V>): Promise<RecordMetadata[]> {
@@ -219,8 +220,6 @@ export function makeProducer<K, V>(
     send.promise.then(forget, forget);
     let isAnswered = false;
     try {
-      // Unlike KafkaJS's, a producer that was never connected connects by itself.
-      if (!wasConnected && status === 'disconnected') await abortable(connect(), batch.signal);
       assertUsable();
       const ready = readyNow(topicMessages);
       if (ready !== undefined) admit(ready, send, settings);
@@ -235,7 +234,7 @@ export function makeProducer<K, V>(
 
   /** The fast way: everything is known and there is room, so that no promise is needed. */
   function readyNow(topicMessages: readonly TopicMessages<K, V>[]): Map<string, PreparedMessages> | undefined {
-    if (!hasRoom()) return undefined;
+    if (status !== 'connected' || !hasRoom()) return undefined;
     const prepared = new Map<string, PreparedMessages>();
     for (const { topic, messages } of topicMessages) {
       const partitions = metadata.cached(topic);
@@ -251,7 +250,7 @@ export function makeProducer<K, V>(
     return accumulator.bytes <= bufferBytes && (sender.isIdle || sender.unsentBytes <= MAX_UNSENT_BYTES);
   }
 
-  /** The slow way: after the earlier sends to the same topics, with metadata and room waited for. */
+  /** The slow way: after the earlier sends to the same topics, with connection, metadata and room waited for. */
   async function admitInTurn(
     topicMessages: readonly TopicMessages<K, V>[],
     send: PendingSend,
@@ -270,7 +269,7 @@ export function makeProducer<K, V>(
       limit.abort(new KafkaJSProtocolError(error, { outcomeUnknown: false }));
     });
     const turn = (async () => {
-      await Promise.allSettled(before);
+      await Promise.all([connect(), Promise.allSettled(before)]);
       signal.throwIfAborted();
       const prepared = new Map<string, PreparedMessages>();
       for (const { topic, messages } of topicMessages) {
