@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { RetryOptions } from '../../src/client/api/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
-import { CompressionTypes, kafkaOn, logLevel } from '../../src/index.js';
+import { CompressionTypes, ConfigResourceTypes, kafkaOn, logLevel } from '../../src/index.js';
 import { KafkaError } from '../../src/protocol/errors.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
 import type { ApiName, InitProducerIdResponse, ProduceRequest } from '../../src/protocol/requests.js';
@@ -305,6 +305,41 @@ describe('a record in doubt is there once', () => {
     expect([await behind, await send('2')]).toEqual(['1', '2']);
   });
 });
+
+// Goal: what is stored, and refused when it is sent again, is neither stored once more nor said to be surely missing. Method: the answer is
+// lost, and before the next attempt the topic takes only smaller batches.
+test.each([1, 4])(
+  'a batch of %i that its topic no longer takes, after a lost answer, may be stored',
+  async (recordCount) => {
+    await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+    const takes = async (bytes: number): Promise<void> => {
+      const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
+      await admin.alterConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: 't', configEntries }] });
+    };
+    let requests = 0;
+    const connect = async (): Promise<RequestChannel> => {
+      const channel = await cluster.connect();
+      const send: RequestChannel['send'] = async (api, request, options) => {
+        const answer = await channel.send(api, request, options);
+        if (api !== 'Produce' || ++requests !== 2) return answer;
+        await takes(300);
+        throw new KafkaError('NETWORK_EXCEPTION', 'injected');
+      };
+      return { send, close: () => channel.close() };
+    };
+    const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+    const producer = kafka.producer();
+    const send = (...values: string[]) =>
+      producer.send({ topic: 't', messages: values.map((value) => ({ value, partition: 0 })) });
+    await send('first');
+    const large = Array.from({ length: recordCount }, (_, i) => `${i}`.padEnd(400 / recordCount));
+    await expect(send(...large)).rejects.toMatchObject({ outcomeUnknown: true });
+    await send('last');
+    expect((await readAll(kafka, 't')).map(({ value }) => String(value))).toEqual(['first', ...large, 'last']);
+    await kafka.close();
+  },
+);
 
 // Goal: a record whose answers were lost is there once, and its send says so, though the time of the one before it was over
 // before anybody knew what had become of that. Method: all is lost until the first send has failed; the second began later.

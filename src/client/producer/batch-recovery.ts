@@ -36,6 +36,9 @@ const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
 /** The data that the batch may be in is no more. */
 const OTHER_DATA: ReadonlySet<KafkaErrorName> = new Set(['UNKNOWN_PRODUCER_ID', 'UNKNOWN_TOPIC_ID']);
 
+/** Before all ordinals: the broker knows other sequences than those of this partition. */
+const EVERYWHERE = -1;
+
 interface RecoveryOptions {
   readonly runtime: ClientRuntime;
   readonly accumulator: RecordAccumulator;
@@ -74,7 +77,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     else if (LOST_SEQUENCE.has(error.type) && batch.baseSequence >= 0) lostSequence(batch, error);
     else if (error.type === 'MESSAGE_TOO_LARGE' && batch.recordCount > 1) void split(batch);
     else if (error.retriable) sendAgain(batch, error);
-    else fail(batch, error);
+    else fail(batch, asIs(error, batch));
   }
 
   function sendAgain(batch: ClosedBatch, error: KafkaJSProtocolError): void {
@@ -108,15 +111,17 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
       const nowMs = runtime.clock.monotonicMs();
       // Other data knows nothing of the batch, whatever became of it in that which was cleared.
       if (OTHER_DATA.has(error.type)) batch.inDoubt = false;
-      // It is behind a gap: the one that failed before it is not in the log, and so is none that came later.
-      if (error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && batch.ordinal > queue.brokenAt) {
-        queue.missingAt = Math.min(queue.missingAt, queue.brokenAt);
+      const { brokenAt } = queue;
+      if (error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && brokenAt >= 0 && brokenAt < batch.ordinal) {
+        // It is behind a gap: the one that failed before it is not in the log, and so is none that came later.
+        queue.missingAt = Math.min(queue.missingAt, brokenAt);
+      } else {
+        queue.brokenAt = EVERYWHERE; // nothing follows from what is refused
       }
       if (mayBeStored(batch) || nowMs >= batch.deadlineMs) {
         fail(batch, asIs(error, batch));
         return;
       }
-      queue.brokenAt = Math.min(queue.brokenAt, batch.ordinal);
       // The topic was made anew: what the old one may have is no more, and the new one knows no sequence of this producer.
       if (error.type === 'UNKNOWN_TOPIC_ID') queue.identity = { ...queue.identity, incarnationId: undefined };
       if (batch.attempts > 1) batch.retryAtMs = nowMs + retry.initialRetryTime;
@@ -181,7 +186,6 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
         bytes,
         builder: undefined,
         baseSequence,
-        inDoubt: false,
         retryAtMs: 0,
       };
     });
