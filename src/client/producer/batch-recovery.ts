@@ -136,6 +136,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
   async function split(batch: ClosedBatch): Promise<void> {
     const { queue, settings } = batch;
     const half = batch.recordCount >> 1;
+    if (mayBeStored(batch)) queue.brokenAt = EVERYWHERE; // if it is there, then as a whole: its pieces are refused
     if (compressionOf(readBatchHeader(batch.bytes)) === 0) {
       accumulator.replace(batch, piecesOf(batch, splitBatch(batch.bytes, half)));
       return;
