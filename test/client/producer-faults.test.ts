@@ -306,6 +306,39 @@ describe('a record in doubt is there once', () => {
   });
 });
 
+// Goal: what was refused because it came before an earlier one keeps its producer id, though that one was acknowledged before the refusal
+// was heard of. Method: of two requests that are out the second comes to the broker first, and their answers come in order.
+test('a batch that overtook another is sent again as it is', async () => {
+  const refused = deferred();
+  const acknowledged = deferred();
+  let requests = 0;
+  let ids = 0;
+  const connect = async (): Promise<RequestChannel> => {
+    const channel = await cluster.connect();
+    const send: RequestChannel['send'] = async (api, request, options) => {
+      if (api === 'InitProducerId') ids++;
+      const nth = api === 'Produce' ? ++requests : 0;
+      if (nth === 2) await refused.promise;
+      const answer = await channel.send(api, request, options);
+      if (nth === 2) setTimeout(acknowledged.resolve);
+      if (nth !== 3) return answer;
+      refused.resolve();
+      await acknowledged.promise;
+      return answer;
+    };
+    return { send, close: () => channel.close() };
+  };
+  const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+  const producer = kafka.producer({ batchSize: 100 });
+  const send = (value: string) => producer.send({ topic: 't', messages: [{ value: value.padEnd(100), partition: 0 }] });
+  await send('0');
+  const answers = (await Promise.all([send('1'), send('2')])).flat();
+  expect(answers.map(({ baseOffset }) => baseOffset)).toEqual(['1', '2']);
+  expect([requests, ids]).toEqual([4, 1]);
+  await kafka.close();
+});
+
 // Goal: what is stored, and refused when it is sent again, is neither stored once more nor said to be surely missing. Method: the answer is
 // lost, and before the next attempt the topic takes only smaller batches.
 test.each([1, 4])(

@@ -98,23 +98,24 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
   }
 
   /**
-   * The broker refused the sequence. Behind an earlier batch that is to be repeated this only means "too early".
-   * Otherwise the partition goes on under a new producer id, to which the old sequences mean nothing: a batch that may
+   * The broker refused the sequence. Behind an earlier batch that is to be repeated, or was out at the same time, this only
+   * means "too early". Otherwise the partition goes on under a new producer id, to which the old sequences mean nothing: a batch that may
    * already be in the log must then not be sent again, or it could be there twice.
    */
   function lostSequence(batch: ClosedBatch, error: KafkaJSProtocolError): void {
     const { queue } = batch;
     const isEarlier = ({ ordinal }: ClosedBatch): boolean => ordinal < batch.ordinal;
+    const isBehindGap = queue.brokenAt >= 0 && queue.brokenAt < batch.ordinal;
     const tooEarly =
-      error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier));
+      error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' &&
+      (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier) || (batch.mayOvertake && !isBehindGap));
     if (!tooEarly) {
       const nowMs = runtime.clock.monotonicMs();
       // Other data knows nothing of the batch, whatever became of it in that which was cleared.
       if (OTHER_DATA.has(error.type)) batch.inDoubt = false;
-      const { brokenAt } = queue;
-      if (error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && brokenAt >= 0 && brokenAt < batch.ordinal) {
-        // It is behind a gap: the one that failed before it is not in the log, and so is none that came later.
-        queue.missingAt = Math.min(queue.missingAt, brokenAt);
+      if (error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && isBehindGap) {
+        // The one that failed before it is not in the log, and so is none that came later.
+        queue.missingAt = Math.min(queue.missingAt, queue.brokenAt);
       } else {
         queue.brokenAt = EVERYWHERE; // nothing follows from what is refused
       }
@@ -208,8 +209,9 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     queue.nextSequence = 0;
     queue.acknowledgedAtMs = Number.NEGATIVE_INFINITY;
     queue.log = undefined;
+    // Behind a gap the first one that waits was refused each time, and so were those behind it, whatever became of the answers.
+    const inDoubt = isOtherData || queue.brokenAt >= 0 ? [] : queue.closed.filter(mayBeStored);
     queue.brokenAt = Number.POSITIVE_INFINITY;
-    const inDoubt = isOtherData ? [] : queue.closed.filter(mayBeStored);
     queue.missingAt = Number.POSITIVE_INFINITY;
     for (const batch of [...queue.closed]) {
       if (!inDoubt.includes(batch)) {

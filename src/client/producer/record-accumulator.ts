@@ -52,6 +52,8 @@ export interface ClosedBatch {
   /** Compression or encryption is under way. */
   preparing: boolean;
   attempts: number;
+  /** It was sent while earlier ones of its partition were out in other requests. */
+  mayOvertake: boolean;
   /** Attempts that the retry limit counts: those made while a leader is being replaced are not. */
   countedRetries: number;
   retryAtMs: number;
@@ -206,6 +208,7 @@ export class RecordAccumulator {
       baseSequence,
       preparing: false,
       attempts: 0,
+      mayOvertake: false,
       countedRetries: 0,
       retryAtMs: 0,
       inDoubt: false,

@@ -189,6 +189,8 @@ export class Sender {
         if (batches[0] !== undefined && !canGoTogether(batches[0], batch)) continue;
         if (bytes > 0 && bytes + batch.bytes.length > MAX_REQUEST_BYTES) continue;
         queue.closed.shift();
+        const [oldest] = queue.inFlight;
+        batch.mayOvertake = oldest !== undefined && !batches.includes(oldest);
         queue.inFlight.push(batch);
         bytes += batch.bytes.length;
         batches.push(batch);
