@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { RetryOptions } from '../../src/client/api/kafka.js';
 import { STATIC_CLIENT_PARTS } from '../../src/client/static-client-parts.js';
-import { CompressionTypes, kafkaOn, logLevel } from '../../src/index.js';
+import { CompressionTypes, ConfigResourceTypes, kafkaOn, logLevel } from '../../src/index.js';
 import { KafkaError } from '../../src/protocol/errors.js';
 import type { RequestChannel } from '../../src/protocol/request-channel.js';
-import type { InitProducerIdResponse, ProduceRequest } from '../../src/protocol/requests.js';
+import type { ApiName, InitProducerIdResponse, ProduceRequest } from '../../src/protocol/requests.js';
 import { readBatchHeader } from '../../src/record/batch-header.js';
 import { seededRandom } from '../../src/runtime/seeded-random.js';
 import { InProcessCluster } from '../../src/testing/index.js';
@@ -85,6 +86,23 @@ test.each(['lost request', 'lost answer', 'not leader'] as const)(
     await kafka.close();
   },
 );
+
+// Goal: a send is answered with the offset of its first record, in whatever order its batches are acknowledged. Method: of a send in
+// several requests the first one loses its answer, while those behind it are acknowledged.
+test('a send in several requests is answered with the offset of its first record', async () => {
+  let requests = 0;
+  const Kafka = kafkaOn(
+    faultyPlatform(cluster, (api) => (api === 'Produce' && ++requests === 2 ? 'lost answer' : 'none')),
+  );
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+  const producer = kafka.producer();
+  await producer.send({ topic: 't', messages: [{ value: '0', partition: 0 }] });
+  const messages = Array.from({ length: 40 }, () => ({ value: 'x'.repeat(60_000), partition: 0 }));
+  const answers = await producer.send({ topic: 't', messages });
+  expect(requests).toBeGreaterThan(3);
+  expect(answers).toMatchObject([{ partition: 0, baseOffset: '1' }]);
+  await kafka.close();
+});
 
 describe('a send that fails for good says whether the record may be there', () => {
   const run = async (fault: Fault): Promise<unknown> => {
@@ -285,6 +303,136 @@ describe('a record in doubt is there once', () => {
     const behind = send('1');
     await expect(refused).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE', outcomeUnknown: false });
     expect([await behind, await send('2')]).toEqual(['1', '2']);
+  });
+});
+
+// Goal: what was refused because it came before an earlier one keeps its producer id, though that one was acknowledged before the refusal
+// was heard of. Method: of two requests that are out the second comes to the broker first, and their answers come in order.
+test('a batch that overtook another is sent again as it is', async () => {
+  const refused = deferred();
+  const acknowledged = deferred();
+  let requests = 0;
+  let ids = 0;
+  const connect = async (): Promise<RequestChannel> => {
+    const channel = await cluster.connect();
+    const send: RequestChannel['send'] = async (api, request, options) => {
+      if (api === 'InitProducerId') ids++;
+      const nth = api === 'Produce' ? ++requests : 0;
+      if (nth === 2) await refused.promise;
+      const answer = await channel.send(api, request, options);
+      if (nth === 2) setTimeout(acknowledged.resolve);
+      if (nth !== 3) return answer;
+      refused.resolve();
+      await acknowledged.promise;
+      return answer;
+    };
+    return { send, close: () => channel.close() };
+  };
+  const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+  const producer = kafka.producer({ batchSize: 100 });
+  const send = (value: string) => producer.send({ topic: 't', messages: [{ value: value.padEnd(100), partition: 0 }] });
+  await send('0');
+  const answers = (await Promise.all([send('1'), send('2')])).flat();
+  expect(answers.map(({ baseOffset }) => baseOffset)).toEqual(['1', '2']);
+  expect([requests, ids]).toEqual([4, 1]);
+  await kafka.close();
+});
+
+// Goal: what is stored, and refused when it is sent again, is neither stored once more nor said to be surely missing. Method: the answer is
+// lost, and before the next attempt the topic takes only smaller batches.
+test.each([1, 4])(
+  'a batch of %i that its topic no longer takes, after a lost answer, may be stored',
+  async (recordCount) => {
+    await using admin = new cluster.Kafka({ logLevel: logLevel.NOTHING }).admin();
+    const takes = async (bytes: number): Promise<void> => {
+      const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
+      await admin.alterConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: 't', configEntries }] });
+    };
+    let requests = 0;
+    const connect = async (): Promise<RequestChannel> => {
+      const channel = await cluster.connect();
+      const send: RequestChannel['send'] = async (api, request, options) => {
+        const answer = await channel.send(api, request, options);
+        if (api !== 'Produce' || ++requests !== 2) return answer;
+        await takes(300);
+        throw new KafkaError('NETWORK_EXCEPTION', 'injected');
+      };
+      return { send, close: () => channel.close() };
+    };
+    const Kafka = kafkaOn({ runtime: cluster.runtime, parts: STATIC_CLIENT_PARTS, connect });
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+    const producer = kafka.producer();
+    const send = (...values: string[]) =>
+      producer.send({ topic: 't', messages: values.map((value) => ({ value, partition: 0 })) });
+    await send('first');
+    const large = Array.from({ length: recordCount }, (_, i) => `${i}`.padEnd(400 / recordCount));
+    await expect(send(...large)).rejects.toMatchObject({ outcomeUnknown: true });
+    await send('last');
+    expect((await readAll(kafka, 't')).map(({ value }) => String(value))).toEqual(['first', ...large, 'last']);
+    await kafka.close();
+  },
+);
+
+// Goal: a record whose answers were lost is there once, and its send says so, though the time of the one before it was over
+// before anybody knew what had become of that. Method: all is lost until the first send has failed; the second began later.
+test.each([
+  { fault: 'lost answer', stored: ['0', '1', '2', '3'] },
+  { fault: 'lost request', stored: ['0', '2', '3'] },
+] as const)('a record in doubt behind one that failed in doubt is asked about ($fault)', async ({ fault, stored }) => {
+  let isBroken = false;
+  let requests = 0;
+  const Kafka = kafkaOn(
+    faultyPlatform(cluster, (api) => {
+      if (api === 'Produce') requests++;
+      return api === 'Produce' && isBroken ? fault : 'none';
+    }),
+  );
+  const kafka = new Kafka({ logLevel: logLevel.NOTHING });
+  const producer = kafka.producer({ retry: { ...RETRY, retries: 6 }, batchSize: 10 });
+  const send = async (value: string): Promise<unknown> => {
+    const [answer] = await producer.send({ topic: 't', messages: [{ value, partition: 0 }] });
+    return answer!.baseOffset;
+  };
+  await send('0');
+  isBroken = true;
+  const first = send('1').finally(() => (isBroken = false));
+  const failed = expect(first).rejects.toMatchObject({ type: 'NETWORK_EXCEPTION', outcomeUnknown: true });
+  while (requests < 5) await new Promise((resolve) => setTimeout(resolve));
+  expect(await send('2')).toBe(String(stored.indexOf('2')));
+  await failed;
+  await send('3');
+  expect((await readAll(kafka, 't')).map(({ value }) => String(value))).toEqual(stored);
+  await kafka.close();
+});
+
+describe('a producer that gets no new id', () => {
+  /** Its first record was stored, its second refused, so that what comes next needs a new id, which so many requests do not get. */
+  async function inNeed(failures: number, retry: RetryOptions): Promise<(value: string) => Promise<unknown>> {
+    let left = 0;
+    const isLost = (api: ApiName): boolean => api === 'InitProducerId' && left-- > 0;
+    const Kafka = kafkaOn(faultyPlatform(cluster, (api) => (isLost(api) ? 'lost request' : 'none')));
+    const kafka = new Kafka({ logLevel: logLevel.NOTHING, retry: RETRY });
+    onTestFinished(() => kafka.close());
+    const configEntries = [{ name: 'max.message.bytes', value: '300' }];
+    await kafka.admin().createTopics({ topics: [{ topic: 't', numPartitions: 1, configEntries }] });
+    const producer = kafka.producer({ retry });
+    const send = (value: string): Promise<unknown> => producer.send({ topic: 't', messages: [{ value }] });
+    await send('0');
+    await expect(send('1'.padEnd(1000))).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' });
+    left = failures;
+    return send;
+  }
+
+  test('asks until the delivery timeout', async () => {
+    const send = await inNeed(20, {});
+    expect(await send('2')).toMatchObject([{ baseOffset: '1' }]);
+  });
+
+  test('or as often as it was told to: what it never sent is surely not stored', async () => {
+    const send = await inNeed(20, { retries: 2 });
+    const failure = { name: 'KafkaJSNumberOfRetriesExceeded', type: 'NETWORK_EXCEPTION', outcomeUnknown: false };
+    await expect(send('2')).rejects.toMatchObject(failure);
   });
 });
 

@@ -198,6 +198,36 @@ test('flush sends what lingers, disconnect too', async () => {
   expect((await second)[0]!.baseOffset).toBe('1');
 });
 
+test.each([
+  { name: 'that connects by itself', connects: false },
+  { name: 'whose connection nobody waited for', connects: true },
+])('flush waits for the first send of a producer $name', async ({ connects }) => {
+  const producer = kafka.producer({ linger: 1e8 });
+  const connected = connects ? producer.connect() : undefined;
+  let isSent = false;
+  const sent = producer.send({ topic: 't', messages: [{ value: '1' }] }).then(() => (isSent = true));
+  await producer.flush();
+  expect(isSent).toBe(true);
+  await Promise.all([connected, sent]);
+});
+
+// Goal: sends keep their order from the first one on. Method: some of them can be aborted, which takes more turns to wait for.
+test.each([
+  { name: 'that connects by itself', connects: false },
+  { name: 'whose connection nobody waited for', connects: true },
+])('the first sends of a producer $name keep their order, and their end is waited for', async ({ connects }) => {
+  const producer = kafka.producer();
+  const connected = connects ? producer.connect() : undefined;
+  const { signal } = new AbortController();
+  const sends = Array.from({ length: 6 }, (_, i) =>
+    producer.send({ topic: 't', messages: [{ value: '' }], ...(i % 2 === 0 && { signal }) }),
+  );
+  await producer.disconnect();
+  const answers = (await Promise.all(sends)).flat();
+  expect(answers.map(({ baseOffset }) => baseOffset)).toEqual(['0', '1', '2', '3', '4', '5']);
+  await connected;
+});
+
 test('whoever disconnects a producer once more waits for the same end, and connects it again behind that', async () => {
   const producer = kafka.producer();
   await producer.connect();

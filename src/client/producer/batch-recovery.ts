@@ -18,6 +18,7 @@ import {
   type PartitionQueue,
   type ProducerIdentity,
   type RecordAccumulator,
+  SEQUENCES,
   takeSequences,
 } from './record-accumulator.js';
 
@@ -34,6 +35,9 @@ const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
 
 /** The data that the batch may be in is no more. */
 const OTHER_DATA: ReadonlySet<KafkaErrorName> = new Set(['UNKNOWN_PRODUCER_ID', 'UNKNOWN_TOPIC_ID']);
+
+/** Before all ordinals: the broker knows other sequences than those of this partition. */
+const EVERYWHERE = -1;
 
 interface RecoveryOptions {
   readonly runtime: ClientRuntime;
@@ -55,7 +59,7 @@ interface RecoveryOptions {
 export interface BatchRecovery {
   /** Decides what becomes of a batch after a failed attempt: again, in pieces, under a new producer id, or never. */
   recover(batch: ClosedBatch, error: unknown): void;
-  /** Gives a partition a new producer id and its waiting batches new sequences. Rejects where there is no id. */
+  /** Gives a partition a new producer id and its waiting batches new sequences. Where there is no id, they fail. */
   repair(queue: PartitionQueue): Promise<void>;
 }
 
@@ -73,7 +77,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     else if (LOST_SEQUENCE.has(error.type) && batch.baseSequence >= 0) lostSequence(batch, error);
     else if (error.type === 'MESSAGE_TOO_LARGE' && batch.recordCount > 1) void split(batch);
     else if (error.retriable) sendAgain(batch, error);
-    else fail(batch, error);
+    else fail(batch, asIs(error, batch));
   }
 
   function sendAgain(batch: ClosedBatch, error: KafkaJSProtocolError): void {
@@ -94,24 +98,31 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
   }
 
   /**
-   * The broker refused the sequence. Behind an earlier batch that is to be repeated this only means "too early".
-   * Otherwise the partition goes on under a new producer id, to which the old sequences mean nothing: a batch that may
+   * The broker refused the sequence. Behind an earlier batch that is to be repeated, or was out at the same time, this only
+   * means "too early". Otherwise the partition goes on under a new producer id, to which the old sequences mean nothing: a batch that may
    * already be in the log must then not be sent again, or it could be there twice.
    */
   function lostSequence(batch: ClosedBatch, error: KafkaJSProtocolError): void {
     const { queue } = batch;
     const isEarlier = ({ ordinal }: ClosedBatch): boolean => ordinal < batch.ordinal;
+    const isBehindGap = queue.brokenAt >= 0 && queue.brokenAt < batch.ordinal;
     const tooEarly =
-      error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier));
+      error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' &&
+      (queue.closed.some(isEarlier) || queue.inFlight.some(isEarlier) || (batch.mayOvertake && !isBehindGap));
     if (!tooEarly) {
       const nowMs = runtime.clock.monotonicMs();
       // Other data knows nothing of the batch, whatever became of it in that which was cleared.
-      const inDoubt = mayBeStored(batch) && !OTHER_DATA.has(error.type);
-      if (inDoubt || nowMs >= batch.deadlineMs) {
+      if (OTHER_DATA.has(error.type)) batch.inDoubt = false;
+      if (error.type === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && isBehindGap) {
+        // The one that failed before it is not in the log, and so is none that came later.
+        queue.missingAt = Math.min(queue.missingAt, queue.brokenAt);
+      } else {
+        queue.brokenAt = EVERYWHERE; // nothing follows from what is refused
+      }
+      if (mayBeStored(batch) || nowMs >= batch.deadlineMs) {
         fail(batch, asIs(error, batch));
         return;
       }
-      queue.brokenAt = Math.min(queue.brokenAt, batch.ordinal);
       // The topic was made anew: what the old one may have is no more, and the new one knows no sequence of this producer.
       if (error.type === 'UNKNOWN_TOPIC_ID') queue.identity = { ...queue.identity, incarnationId: undefined };
       if (batch.attempts > 1) batch.retryAtMs = nowMs + retry.initialRetryTime;
@@ -126,6 +137,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
   async function split(batch: ClosedBatch): Promise<void> {
     const { queue, settings } = batch;
     const half = batch.recordCount >> 1;
+    if (mayBeStored(batch)) queue.brokenAt = EVERYWHERE; // if it is there, then as a whole: its pieces are refused
     if (compressionOf(readBatchHeader(batch.bytes)) === 0) {
       accumulator.replace(batch, piecesOf(batch, splitBatch(batch.bytes, half)));
       return;
@@ -159,7 +171,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
     const pieces = halves.map((bytes, index): ClosedBatch => {
       const from = index * half;
       const to = index === 0 ? half : batch.recordCount;
-      const baseSequence = batch.baseSequence < 0 ? -1 : batch.baseSequence + from;
+      const baseSequence = batch.baseSequence < 0 ? -1 : (batch.baseSequence + from) % SEQUENCES;
       const { producerId, producerEpoch } = head;
       writeUnsealedHeader(bytes, 0, bytes.length, {
         ...readBatchHeader(bytes),
@@ -176,7 +188,6 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
         bytes,
         builder: undefined,
         baseSequence,
-        inDoubt: false,
         retryAtMs: 0,
       };
     });
@@ -186,14 +197,21 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
   }
 
   async function repair(queue: PartitionQueue): Promise<void> {
-    const identity = await options.renewIdentity(queue.identity);
+    let identity: ProducerIdentity;
+    try {
+      identity = await options.renewIdentity(queue.identity);
+    } catch (caught) {
+      for (const batch of queue.closed.splice(0)) options.settleFailed(batch, ofBatch(toKafkaJSError(caught), batch));
+      return;
+    }
     const isOtherData = identity.incarnationId !== queue.identity.incarnationId;
     queue.identity = identity;
     queue.nextSequence = 0;
-    queue.established = false;
+    queue.acknowledgedAtMs = Number.NEGATIVE_INFINITY;
     queue.log = undefined;
+    // Behind a gap the first one that waits was refused each time, and so were those behind it, whatever became of the answers.
+    const inDoubt = isOtherData || queue.brokenAt >= 0 ? [] : queue.closed.filter(mayBeStored);
     queue.brokenAt = Number.POSITIVE_INFINITY;
-    const inDoubt = isOtherData ? [] : queue.closed.filter(mayBeStored);
     queue.missingAt = Number.POSITIVE_INFINITY;
     for (const batch of [...queue.closed]) {
       if (!inDoubt.includes(batch)) {
@@ -214,6 +232,14 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
 /** The error of the last attempt, with what is unknown of all of them. */
 function asIs(error: KafkaJSProtocolError, batch: ClosedBatch): KafkaJSProtocolError {
   return new KafkaJSProtocolError(error.cause as KafkaError, { outcomeUnknown: mayBeStored(batch) });
+}
+
+/** What failed for a batch that was not part of it, with what is unknown of the batch. */
+function ofBatch(error: unknown, batch: ClosedBatch): unknown {
+  if (error instanceof KafkaJSNumberOfRetriesExceeded) {
+    return new KafkaJSNumberOfRetriesExceeded(ofBatch(error.cause, batch) as Error, error);
+  }
+  return error instanceof KafkaJSProtocolError ? asIs(error, batch) : error;
 }
 
 /** Gives a batch that was not accepted the next sequences of its partition, under its present producer id. */

@@ -1,13 +1,19 @@
 import { type Deferred, deferred } from '../../util/signal.js';
 import type { RecordMetadata } from '../api/producer.js';
 
+interface Acknowledged {
+  /** `queue` stands for its partition, `ordinal` for its place there. */
+  readonly batch: { readonly queue: object; readonly ordinal: number };
+  readonly result: RecordMetadata;
+}
+
 /** One call of `send` on its way: it is done when all batches that hold records of it are. */
 export class PendingSend {
   readonly #outcome: Deferred<RecordMetadata[]> = deferred();
   /** Where it had to wait before it came into batches: when its time is over. */
   deadlineMs: number = Number.POSITIVE_INFINITY;
-  /** By partition: what was acknowledged first. */
-  readonly #results = new Map<object, RecordMetadata>();
+  /** By partition: what is known of its first batch, of those that were acknowledged. */
+  readonly #results = new Map<object, Acknowledged>();
   /** One more than the batches still out, until `allAdded`: a batch may be done before the last record is in one. */
   #open = 1;
 
@@ -23,9 +29,13 @@ export class PendingSend {
     this.#close();
   }
 
-  /** A batch with records of this send was acknowledged; `baseOffset` is that of the first of them. `place` is their partition. */
-  succeed(place?: object, result?: RecordMetadata): void {
-    if (place && result && !this.#results.has(place)) this.#results.set(place, result);
+  /** A batch with records of this send was acknowledged; `baseOffset` is that of the first of them. Answers may overtake each other. */
+  succeed(acknowledged?: Acknowledged): void {
+    if (acknowledged) {
+      const { queue, ordinal } = acknowledged.batch;
+      const known = this.#results.get(queue);
+      if (known === undefined || ordinal < known.batch.ordinal) this.#results.set(queue, acknowledged);
+    }
     this.#close();
   }
 
@@ -36,6 +46,6 @@ export class PendingSend {
   }
 
   #close(): void {
-    if (--this.#open === 0) this.#outcome.resolve([...this.#results.values()]);
+    if (--this.#open === 0) this.#outcome.resolve(Array.from(this.#results.values(), ({ result }) => result));
   }
 }

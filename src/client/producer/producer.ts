@@ -5,6 +5,7 @@ import { NO_COMPRESSION } from '../../record/batch-layout.js';
 import type { NewRecordHeader } from '../../record/record.js';
 import { abortable, linkedController, OVER } from '../../util/signal.js';
 import type { ProducerEvents } from '../api/events.js';
+import type { RetryOptions } from '../api/kafka.js';
 import type {
   ICustomPartitioner,
   Producer,
@@ -127,33 +128,30 @@ export function makeProducer<K, V>(
   /** Partitions that lost their sequences together share one new producer id. */
   async function renewIdentity(old: ProducerIdentity): Promise<ProducerIdentity> {
     if (identity === old) {
-      const next = await initProducerId();
+      const next = await initProducerId(retry);
       if (identity === old) identity = next;
     }
     return identity;
   }
 
-  async function initProducerId(): Promise<ProducerIdentity> {
-    const { producerId, producerEpoch, incarnationId } = await connection.retry(
-      { options: context.retry },
-      async () => {
-        const response = await connection.request('InitProducerId', {
-          transactionalId: null,
-          transactionTimeoutMs: 60_000,
-          producerId: -1,
-          producerEpoch: -1,
-        });
-        throwOnError(response);
-        return response;
-      },
-    );
+  async function initProducerId(options: Required<RetryOptions>): Promise<ProducerIdentity> {
+    const { producerId, producerEpoch, incarnationId } = await connection.retry({ options }, async () => {
+      const response = await connection.request('InitProducerId', {
+        transactionalId: null,
+        transactionTimeoutMs: 60_000,
+        producerId: -1,
+        producerEpoch: -1,
+      });
+      throwOnError(response);
+      return response;
+    });
     return { producerId, producerEpoch, incarnationId };
   }
 
   async function open(): Promise<void> {
     await connection.open();
     try {
-      if (idempotent) identity = await initProducerId();
+      if (idempotent) identity = await initProducerId(context.retry);
     } catch (error) {
       await connection.close(); // `disconnect` ends what was connected, which this never will be
       throw error;
@@ -207,16 +205,14 @@ export function makeProducer<K, V>(
         "The producer is disconnecting; therefore, it can't safely accept messages anymore",
       );
     }
-    if (status === 'disconnected') throw new KafkaJSError('The producer is disconnected');
+    // Unlike KafkaJS's, a producer that was never connected connects by itself.
+    if (status === 'disconnected' && wasConnected) throw new KafkaJSError('The producer is disconnected');
   }
 
   async function sendBatch(batch: ProducerBatch<K, V>): Promise<RecordMetadata[]> {
     const topicMessages = merged(batch?.topicMessages ?? (batch && []));
     const settings = settingsOf(batch, idempotent, config.idempotent);
     batch.signal?.throwIfAborted();
-    // Unlike KafkaJS's, a producer that was never connected connects by itself.
-    if (!wasConnected && status === 'disconnected') await abortable(connect(), batch.signal);
-    assertUsable();
 
     const send = new PendingSend();
     outstanding.add(send);
@@ -224,6 +220,7 @@ export function makeProducer<K, V>(
     send.promise.then(forget, forget);
     let isAnswered = false;
     try {
+      assertUsable();
       const ready = readyNow(topicMessages);
       if (ready !== undefined) admit(ready, send, settings);
       else await admitInTurn(topicMessages, send, settings, batch.signal);
@@ -237,7 +234,7 @@ export function makeProducer<K, V>(
 
   /** The fast way: everything is known and there is room, so that no promise is needed. */
   function readyNow(topicMessages: readonly TopicMessages<K, V>[]): Map<string, PreparedMessages> | undefined {
-    if (!hasRoom()) return undefined;
+    if (status !== 'connected' || !hasRoom()) return undefined;
     const prepared = new Map<string, PreparedMessages>();
     for (const { topic, messages } of topicMessages) {
       const partitions = metadata.cached(topic);
@@ -253,7 +250,7 @@ export function makeProducer<K, V>(
     return accumulator.bytes <= bufferBytes && (sender.isIdle || sender.unsentBytes <= MAX_UNSENT_BYTES);
   }
 
-  /** The slow way: after the earlier sends to the same topics, with metadata and room waited for. */
+  /** The slow way: after the earlier sends to the same topics, with connection, metadata and room waited for. */
   async function admitInTurn(
     topicMessages: readonly TopicMessages<K, V>[],
     send: PendingSend,
@@ -272,7 +269,7 @@ export function makeProducer<K, V>(
       limit.abort(new KafkaJSProtocolError(error, { outcomeUnknown: false }));
     });
     const turn = (async () => {
-      await Promise.allSettled(before);
+      await Promise.all([connect(), Promise.allSettled(before)]);
       signal.throwIfAborted();
       const prepared = new Map<string, PreparedMessages>();
       for (const { topic, messages } of topicMessages) {
@@ -350,7 +347,9 @@ export function makeProducer<K, V>(
     },
     sendBatch,
     async flush() {
-      if (status === 'connected') await sender.flush(settled());
+      const sent = settled();
+      await connecting?.catch(() => {});
+      await (status === 'connected' ? sender.flush(sent) : sent);
     },
   };
   return producer;

@@ -8,7 +8,7 @@ import type { ClientRuntime } from '../../runtime/runtime.js';
 import type { PendingSend } from './pending-send.js';
 
 /** Sequences wrap to 0 behind this (Kafka's record format: a signed 32-bit integer). */
-const SEQUENCES = 2 ** 31;
+export const SEQUENCES: number = 2 ** 31;
 /** Memory that builders keep while nothing is to be sent: that of four full batches, or of one small batch for each of many partitions. */
 const MAX_IDLE_BYTES = 256 * 1024;
 
@@ -52,6 +52,8 @@ export interface ClosedBatch {
   /** Compression or encryption is under way. */
   preparing: boolean;
   attempts: number;
+  /** It was sent while earlier ones of its partition were out in other requests. */
+  mayOvertake: boolean;
   /** Attempts that the retry limit counts: those made while a leader is being replaced are not. */
   countedRetries: number;
   retryAtMs: number;
@@ -72,8 +74,8 @@ export interface PartitionQueue {
   readonly inFlight: ClosedBatch[];
   identity: ProducerIdentity;
   nextSequence: number;
-  /** A batch under this identity was acknowledged: from then on the broker refuses what comes too early. */
-  established: boolean;
+  /** When a batch under this identity was last acknowledged: for a while from then on the broker refuses what comes too early. */
+  acknowledgedAtMs: number;
   /** The log that it is in: no other is given what comes behind. */
   log: number | undefined;
   nextOrdinal: number;
@@ -206,6 +208,7 @@ export class RecordAccumulator {
       baseSequence,
       preparing: false,
       attempts: 0,
+      mayOvertake: false,
       countedRetries: 0,
       retryAtMs: 0,
       inDoubt: false,
@@ -299,7 +302,7 @@ export class RecordAccumulator {
       inFlight: [],
       identity: this.#options.identity(),
       nextSequence: 0,
-      established: false,
+      acknowledgedAtMs: Number.NEGATIVE_INFINITY,
       log: undefined,
       nextOrdinal: 0,
       brokenAt: Number.POSITIVE_INFINITY,

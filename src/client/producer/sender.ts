@@ -36,6 +36,9 @@ const EAGER_BYTES = 2 ** 18;
  */
 const ANSWER_TURNS = 24;
 
+/** A broker forgets a producer that was silent for a day; this is well before. */
+const REMEMBERED_MS = 12 * 60 * 60 * 1000;
+
 /** Behind its deadline an answer is waited for so much longer: it says more, and the longest that a broker holds back takes a second. */
 const GRACE_MS = 1_500;
 
@@ -186,6 +189,8 @@ export class Sender {
         if (batches[0] !== undefined && !canGoTogether(batches[0], batch)) continue;
         if (bytes > 0 && bytes + batch.bytes.length > MAX_REQUEST_BYTES) continue;
         queue.closed.shift();
+        const [oldest] = queue.inFlight;
+        batch.mayOvertake = oldest !== undefined && !batches.includes(oldest);
         queue.inFlight.push(batch);
         bytes += batch.bytes.length;
         batches.push(batch);
@@ -206,13 +211,15 @@ export class Sender {
       this.wake();
       return undefined;
     }
-    if (batch.ordinal >= queue.brokenAt) {
+    // Of one that may be stored only its old sequence can tell whether it is.
+    if (batch.ordinal >= queue.brokenAt && (queue.repairing || !mayBeStored(batch))) {
       if (oldest === undefined && !queue.repairing) void this.#repair(queue);
       return undefined;
     }
     if (oldest === undefined) return batch;
-    // A partition accepts any first sequence of a producer id, so that the first batch must go alone.
-    if (batch.baseSequence >= 0 && !queue.established) return undefined;
+    // A partition accepts any first sequence of a producer id that it does not know, so that the first batch must go alone.
+    const silentMs = this.#runtime.clock.wallMs() - queue.acknowledgedAtMs;
+    if (batch.baseSequence >= 0 && silentMs > REMEMBERED_MS) return undefined;
     // Requests may overtake each other, batches of one request do not.
     if (batch.attempts > 0 && !taken.includes(oldest)) return undefined;
     return batch.ordinal - oldest.ordinal < MAX_PRODUCER_BATCHES_IN_FLIGHT ? batch : undefined;
@@ -276,20 +283,19 @@ export class Sender {
         continue;
       }
       const baseOffset = error === undefined ? answer.baseOffset : -1;
-      if (batch.baseSequence >= 0 && !batch.queue.established) {
-        batch.queue.established = true;
-        batch.queue.log = answer.log;
-      }
+      batch.queue.acknowledgedAtMs = this.#runtime.clock.wallMs();
+      if (batch.baseSequence >= 0) batch.queue.log ??= answer.log;
       this.#done(batch);
       for (const { send, first } of batch.parts) {
-        send.succeed(batch.queue, {
+        const result = {
           topicName: batch.queue.topic,
           partition: batch.queue.partition,
           errorCode: 0,
           baseOffset: String(baseOffset < 0 ? -1 : baseOffset + first),
           logAppendTime: String(answer.logAppendTimeMs),
           logStartOffset: String(answer.logStartOffset),
-        });
+        };
+        send.succeed({ batch, result });
       }
     }
     return failures;
