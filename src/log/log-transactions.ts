@@ -121,12 +121,12 @@ export class LogTransactions {
   }
 }
 
-/** With what a control batch says. @throws KafkaError CORRUPT_MESSAGE */
+/** With what a control batch says; of one that compaction has emptied nothing is left to be ended. @throws KafkaError CORRUPT_MESSAGE */
 function withMarker(bytes: Uint8Array, at: number, header: BatchHeader): LogBatch {
   const cursor = new RecordCursor(bytes, at, header);
-  const hasRecord = cursor.next();
+  if (!cursor.next()) return { ...header, marker: { type: 'unknown', coordinatorEpoch: -1 } };
   const field = (start: number, end: number): Uint8Array | null =>
-    hasRecord && start >= 0 ? cursor.bytes.subarray(start, end) : null;
+    start >= 0 ? cursor.bytes.subarray(start, end) : null;
   const type = controlRecordType(field(cursor.keyStart, cursor.keyEnd));
   const coordinatorEpoch = type === 'unknown' ? -1 : coordinatorEpochOf(field(cursor.valueStart, cursor.valueEnd));
   return { ...header, marker: { type, coordinatorEpoch } };

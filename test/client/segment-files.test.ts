@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { logLevel, type SegmentFile } from '../../src/index.js';
+import { markerBatch } from '../../src/log/log-transactions.js';
 import { readBatchHeader } from '../../src/record/batch-header.js';
+import { emptiedBatch } from '../../src/record/rewritten-batch.js';
 import { InProcessCluster } from '../../src/testing/index.js';
+import { batch } from '../log/harness.js';
 import { kafka, useKafka } from './client-cluster.js';
 import { readAll } from './read-all.js';
 
@@ -88,6 +91,20 @@ test('a partition moves to another cluster in several segments, and goes on ther
   expect(sent?.baseOffset).toBe('30');
   expect((await otherAdmin.checkLogs()).findings).toEqual([]);
   await there.close();
+});
+
+// Goal: what compaction leaves of the last marker of a producer, its head, is read as any other batch. Method: a segment that
+// begins with a record and ends with such a marker comes into an empty partition, which goes on behind it.
+test('a segment of a compacted topic may have markers of which only the head is left', async () => {
+  const marker = markerBatch({ type: 'commit', producerId: 7, producerEpoch: 0, coordinatorEpoch: 0 }, 1000);
+  const emptied = emptiedBatch({ ...readBatchHeader(marker), baseOffset: 3 });
+  const admin = kafka.admin();
+  await admin.createTopics({ topics: [{ topic: 'copy', numPartitions: 1 }] });
+  const segments = [new Blob([batch(['first']), emptied])];
+  expect(await admin.importPartition({ topic: 'copy', partition: 0, segments })).toEqual({ low: '0', high: '4' });
+  const [sent] = await kafka.producer().send({ topic: 'copy', messages: [{ value: 'next' }] });
+  expect(sent?.baseOffset).toBe('4');
+  expect((await readAll(kafka, 'copy')).map(({ value }) => String(value))).toEqual(['first', 'next']);
 });
 
 test('what does not fit is refused by name, and nothing is changed', async () => {
