@@ -125,7 +125,7 @@ export class LogState {
 
   /**
    * Checks the producers of stamped batches and changes nothing. The time of a producer's last write is `nowMs`, not a
-   * timestamp of its records: who replays old records is not silent.
+   * timestamp of its records: who replays old records is not silent. Where they have that of their append it is known.
    * @throws KafkaError as `ProducerAppend.appendBatch` and `appendEndMarker`
    */
   stage(batches: readonly LogBatch[], origin: ProducerOrigin, nowMs: number): StagedProducers {
@@ -138,6 +138,7 @@ export class LogState {
         present(this.#transactions, 'a marker finds the transactions').stageMarker(append, batch, nowMs);
         continue;
       }
+      const isTimed = origin === 'replication' && timestampType(batch) === 'LogAppendTime';
       assert(!isTransactional(batch) || this.#transactions !== undefined, 'a transaction finds the others');
       append.appendBatch({
         producerEpoch: batch.producerEpoch,
@@ -145,7 +146,7 @@ export class LogState {
         lastSequence: lastSequenceOf(batch),
         firstOffset: batch.baseOffset,
         lastOffset: lastOffsetOf(batch),
-        maxTimestampMs: nowMs,
+        maxTimestampMs: isTimed ? batch.maxTimestampMs : nowMs,
         transactional: isTransactional(batch),
       });
     }

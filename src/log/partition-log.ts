@@ -357,11 +357,12 @@ export class PartitionLog {
   }
 
   #duplicateOf(first: BatchMetadata, last: BatchMetadata): PlacedAppend {
+    const usesAppendTime = this.#options.config().messageTimestampType === 'LogAppendTime';
     const original = this.#inFlight.find(({ lastOffset }) => lastOffset >= last.lastOffset);
     return {
       baseOffset: firstOffsetOfBatch(first),
       lastOffset: last.lastOffset,
-      logAppendTimeMs: NO_TIMESTAMP,
+      logAppendTimeMs: usesAppendTime ? first.timestampMs : NO_TIMESTAMP,
       duplicate: true,
       batches: [],
       committed: original?.committed ?? Promise.resolve(),
@@ -379,7 +380,7 @@ export class PartitionLog {
       batches.map((batch) => this.#state.read(bytes, batch)),
       this.#state.nextOffset,
     );
-    const staged = this.#state.stage(headers, origin, nowMs); // the last thing that can refuse the append
+    const staged = this.#state.stage(headers, origin, appendTimeMs ?? nowMs); // the last thing that can refuse the append
     const stamped = batches.map(({ at }, index) => {
       const { baseOffset } = headers[index] as BatchHeader;
       const { leaderEpoch: partitionLeaderEpoch } = this.#options;

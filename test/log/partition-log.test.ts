@@ -193,6 +193,21 @@ describe('idempotence', () => {
     expect(await readAll(store)).toHaveLength(10);
   });
 
+  test('answers a repeated batch with the append time that its records have, also under the next leader', async () => {
+    const disk = new MemoryDisk();
+    const topicConfig = { 'message.timestamp.type': 'LogAppendTime' };
+    const { open, clock } = await leader(disk);
+    const log = await open({ topicConfig });
+    await log.append(batch(['plain']), 'client');
+    clock.nowMs -= 500;
+    const { logAppendTimeMs } = await log.append(sequenced(0, ['a']), 'client');
+    expect(logAppendTimeMs).toBe(1_000_000);
+    clock.nowMs += 5000;
+    expect(await log.append(sequenced(0, ['a']), 'client')).toMatchObject({ duplicate: true, logAppendTimeMs });
+    const successor = await (await leader(disk, clock)).open({ topicConfig });
+    expect(await successor.append(sequenced(0, ['a']), 'client')).toMatchObject({ duplicate: true, logAppendTimeMs });
+  });
+
   test('answers the repetition of a batch in flight when the first one is durable', async () => {
     const { open, store } = await leader();
     const log = await open();
