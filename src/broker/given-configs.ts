@@ -5,6 +5,10 @@ import { parseTopicConfig } from '../protocol/topic-config.js';
 /** A host cannot recompress to these; a producer whose page has a codec may send them. */
 const UNAVAILABLE_CODEC = /^(snappy|lz4|zstd)$/;
 
+/** Kafka keeps these as 32-bit integers. (A segment is held in memory while it is compacted.) */
+const INT_CONFIGS = ['max.message.bytes', 'min.insync.replicas', 'segment.bytes'];
+const INT_MAX = 2 ** 31 - 1;
+
 interface GivenConfig {
   readonly name: string;
   readonly value: string | null;
@@ -28,6 +32,10 @@ export function givenConfigs(configs: readonly GivenConfig[]): Readonly<Record<s
  */
 export function checkTopicConfigs(entries: ConfigEntries): void {
   const { minCompactionLagMs, maxCompactionLagMs, compressionType } = parseTopicConfig(entries);
+  for (const name of INT_CONFIGS) {
+    if (Number(entries[name] ?? 0) <= INT_MAX) continue;
+    throw new KafkaError('INVALID_CONFIG', `${name}: expected at most ${INT_MAX}, found ${entries[name]}`);
+  }
   if (minCompactionLagMs > maxCompactionLagMs) {
     const expected = `expected at most max.compaction.lag.ms, ${maxCompactionLagMs}`;
     throw new KafkaError('INVALID_CONFIG', `min.compaction.lag.ms: ${expected}, found ${minCompactionLagMs}`);

@@ -1,4 +1,3 @@
-import { KafkaError } from '../protocol/errors.js';
 import type { LogFinding, PartitionGap } from '../protocol/requests.js';
 import { readableKeyId } from '../record/batch-encryption.js';
 import { batchesIn, batchSpanAt, isTransactional, lastOffsetOf, readBatchHeader } from '../record/batch-header.js';
@@ -344,7 +343,7 @@ class Replay {
     if (isCompacted) this.compacted.add(this.state.segment.baseOffset);
     this.#checkIndex(header);
     const batch = this.state.read(bytes, { header, at: 0 });
-    this.state.adopt([batch], this.#staged(batch));
+    this.state.adopt([batch], this.state.stage([batch], 'replication', recovery.nowMs));
   }
 
   /** An entry says of what timestamps all records before its offset are at most; nothing else is asked of it. */
@@ -354,16 +353,6 @@ class Replay {
     const last = lastOffsetOf(header);
     const within = entries.filter(({ offset }) => offset >= header.baseOffset && offset <= last);
     if (within.some((entry) => entry.maxTimestampMs < maxTimestampMs)) this.untrue.add(baseOffset);
-  }
-
-  /** Behind damage, what a producer wrote may not fit what is left of it. */
-  #staged(batch: ReturnType<LogState['read']>): ReturnType<LogState['stage']> {
-    try {
-      return this.state.stage([batch], 'replication', this.#target.recovery.nowMs);
-    } catch (error) {
-      if (error instanceof KafkaError) return new Map();
-      throw error;
-    }
   }
 
   /** Instead of the known ones. What is deleted in part keeps its figures, which nobody can count any more. */

@@ -236,7 +236,8 @@ export class ProducerAppend {
     this.checkEpoch(batch.producerEpoch, batch.firstOffset);
     if (this.origin === 'client') this.#checkSequence(batch);
     const { currentTxnFirstOffset } = this.#entry;
-    if (currentTxnFirstOffset !== undefined && !batch.transactional) {
+    // Of a log's own past it may be that the marker is lost.
+    if (currentTxnFirstOffset !== undefined && !batch.transactional && this.origin !== 'replication') {
       throw new KafkaError(
         'INVALID_TXN_STATE',
         `expected a transactional batch from producer ${this.#entry.producerId}, whose transaction is open since ` +

@@ -464,6 +464,17 @@ describe('configs', () => {
     expect(config).toMatchObject({ minCompactionLagMs: 300, maxCompactionLagMs: 300 });
   });
 
+  test.each(['max.message.bytes', 'min.insync.replicas', 'segment.bytes'])(
+    '%s is at most what 32 bits hold, as in Kafka',
+    async (name) => {
+      const broker = await startBroker();
+      const configs = (value: string) => ({ configs: [{ name, value }] });
+      expect(await createTopic(broker, 'a', configs('2147483648'))).toBe('INVALID_CONFIG');
+      expect(await createTopic(broker, 'a', configs('9223372036854775807'))).toBe('INVALID_CONFIG');
+      expect(await createTopic(broker, 'a', configs('2147483647'))).toBe('NONE');
+    },
+  );
+
   test.each([
     ['producer', 'NONE'],
     ['uncompressed', 'NONE'],

@@ -73,6 +73,18 @@ describe('what a bad record is told', () => {
   });
 });
 
+test('records that only together are above segment.bytes are sent in more batches; one that is alone is refused', async () => {
+  const configEntries = [{ name: 'segment.bytes', value: '4096' }];
+  await admin.createTopics({ topics: [{ topic: 'short', numPartitions: 1, configEntries }] });
+  const producer = kafka.producer();
+  const values = Array.from({ length: 40 }, (_, index) => `${index} `.padEnd(500));
+  await Promise.all(values.map((value) => producer.send({ topic: 'short', messages: [{ value }] })));
+  await producer.send({ topic: 'short', messages: values.map((value) => ({ value })) });
+  expect((await readAll(kafka, 'short')).map(({ value }) => String(value))).toEqual([...values, ...values]);
+  const large = producer.send({ topic: 'short', messages: [{ value: 'x'.repeat(5000) }] });
+  await expect(large).rejects.toMatchObject({ type: 'RECORD_LIST_TOO_LARGE' });
+});
+
 test('an unknown topic is refused by every client where the broker creates none', async () => {
   const error = { type: 'UNKNOWN_TOPIC_OR_PARTITION', message: expect.stringContaining('nope') };
   const quick = { retry: { retries: 1, initialRetryTime: 1 } };

@@ -223,4 +223,17 @@ describe('what is stored', () => {
     expect(state.nextOffset).toBe(3);
     expect(state.producers.entry(1)?.batches.map(({ lastOffset }) => lastOffset)).toEqual([0, 1]);
   });
+
+  test('a marker that is lost keeps nobody from opening the log, whatever its producer wrote behind it', async () => {
+    const disk = new MemoryDisk();
+    const { open, store, leaderEpoch } = await leader(disk);
+    const log = await open();
+    await log.append(transactional(0, ['a']), 'client');
+    await end(log, 'commit', 1);
+    await log.append(sequenced(1, ['plain']), 'client');
+    await (await store.raw()).apply({ log: LOG, deleteChunks: [1] }, leaderEpoch);
+    const successor = await (await leader(disk)).open();
+    expect(await successor.append(batch(['of another']), 'client')).toMatchObject({ baseOffset: 3 });
+    expect(successor.producer(1)?.batches.map(({ lastOffset }) => lastOffset)).toEqual([0, 2]);
+  });
 });

@@ -33,6 +33,9 @@ const LOST_SEQUENCE: ReadonlySet<KafkaErrorName> = new Set([
   'UNKNOWN_TOPIC_ID',
 ]);
 
+/** Kafka's producer fails for the second; but its batches, and KafkaJS's, hold no more than a broker's segment as a rule. */
+const TOO_LARGE: ReadonlySet<KafkaErrorName> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
+
 /** The data that the batch may be in is no more. */
 const OTHER_DATA: ReadonlySet<KafkaErrorName> = new Set(['UNKNOWN_PRODUCER_ID', 'UNKNOWN_TOPIC_ID']);
 
@@ -75,7 +78,7 @@ export function batchRecovery(options: RecoveryOptions): BatchRecovery {
       accumulator.release(batch);
     } else if (!(error instanceof KafkaJSProtocolError)) fail(batch, error);
     else if (LOST_SEQUENCE.has(error.type) && batch.baseSequence >= 0) lostSequence(batch, error);
-    else if (error.type === 'MESSAGE_TOO_LARGE' && batch.recordCount > 1) void split(batch);
+    else if (TOO_LARGE.has(error.type) && batch.recordCount > 1) void split(batch);
     else if (error.retriable) sendAgain(batch, error);
     else fail(batch, asIs(error, batch));
   }

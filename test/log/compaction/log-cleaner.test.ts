@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { unpackAborted } from '../../../src/log/aborted-transactions.js';
+import { checkLog } from '../../../src/log/check-log.js';
 import { type CompactedLog, LogCleaner } from '../../../src/log/compaction/log-cleaner.js';
+import { recoverLog } from '../../../src/log/log-recovery.js';
 import { decidedBehind, deleteRecordsBefore, enforceRetention, sizeInBytes } from '../../../src/log/log-upkeep.js';
 import { offsetForTimestamp } from '../../../src/log/offset-for-timestamp.js';
 import type { PartitionLog } from '../../../src/log/partition-log.js';
@@ -195,6 +197,29 @@ describe('a compacted log', () => {
       clock.nowMs += 1000;
     }
     expect((await stored(store)).map(({ offset }) => offset)).toEqual([1, 3, 4, 5, 6, 7]);
+  });
+
+  test('is whole and can be recovered where a marker has become an empty batch, the last of its producer', async () => {
+    const config = { ...COMPACT, 'delete.retention.ms': '1000' };
+    const { log, cleaner, store, clock, leaderEpoch } = await compacted(undefined, config);
+    const full = 'x'.repeat(800);
+    await log.appendEndMarker({ type: 'abort', producerId: 1, producerEpoch: 3, coordinatorEpoch: 0 });
+    for (const key of ['a', 'b', 'c']) {
+      await put(log, key, full);
+      await cleaner.clean(); // marks the marker, then empties it
+      clock.nowMs += 1000;
+    }
+    const [chunk] = await store.read(LOG, 0, 1);
+    expect(verifyBatch(chunk!)).toMatchObject({ baseOffset: 0, producerId: 1, producerEpoch: 3, recordCount: 0 });
+
+    const recovery = { nowMs: clock.nowMs, transactions };
+    const { findings } = await checkLog({ store, raw: await store.raw(), log: LOG, recovery, signal: undefined });
+    expect(findings).toEqual([]);
+    const checkpoint = { log: LOG, offset: 1, snapshot: { version: 'of long ago' } };
+    await store.append({ leaderEpoch, chunks: [], checkpoints: [checkpoint] }, 'relaxed');
+    const { state } = await recoverLog(store, LOG, recovery);
+    expect(state.nextOffset).toBe(log.logEndOffset);
+    expect(state.transactions?.lastStableOffset({ logStartOffset: 0, highWatermark: 4 })).toBe(4);
   });
 
   test('leaves alone what is younger than min.compaction.lag.ms, and does not wait beyond the maximum', async () => {
