@@ -1,4 +1,5 @@
 import { type IDBPTransaction, wrap } from 'idb';
+import { frontOf, rowsFrom } from './idb-request.js';
 import type { SealedTransaction } from './idb-sealed.js';
 import { type LogId, SLICE_ROWS } from './log-store.js';
 import type { LogSchema, StoreName } from './schema.js';
@@ -22,7 +23,7 @@ export class IdbDeletion {
   }
 
   async deleteBefore(log: LogId, offset: number, leaderEpoch: number): Promise<void> {
-    const range = IDBKeyRange.bound([log], [log, offset], false, true);
+    const range = IDBKeyRange.bound(frontOf(log), [log, offset], true, true);
     const deletion = { doing: `delete log ${log} before offset ${offset}`, leaderEpoch, range };
     await this.#run(deletion, async (transaction) => {
       const logs = transaction.objectStore('logs');
@@ -33,9 +34,10 @@ export class IdbDeletion {
   }
 
   async deleteLog(log: LogId, leaderEpoch: number): Promise<void> {
-    const deletion = { doing: `delete log ${log}`, leaderEpoch, range: rowsOf(log) };
+    const deletion = { doing: `delete log ${log}`, leaderEpoch, range: rowsFrom(log, 0) };
     await this.#deleteSlices(deletion, Infinity);
     await this.#run(deletion, async (transaction) => {
+      await transaction.objectStore('chunks').delete(frontOf(log)); // by now no sweep beside this finds a row and puts it there
       await transaction.objectStore('checkpoints').delete(log);
       await transaction.objectStore('logs').delete(log);
     });
@@ -46,8 +48,8 @@ export class IdbDeletion {
     return this.#transaction(`look at log ${log}`, ['sealed', 'sealedBytes'], 'readonly', async (raw) => {
       const transaction = wrapped(raw);
       const [segment, bytes] = await Promise.all([
-        transaction.objectStore('sealed').getKey(rowsOf(log)),
-        transaction.objectStore('sealedBytes').getKey(rowsOf(log)),
+        transaction.objectStore('sealed').getKey(rowsFrom(log, 0)),
+        transaction.objectStore('sealedBytes').getKey(rowsFrom(log, 0)),
       ]);
       return segment !== undefined || bytes !== undefined;
     });
@@ -88,8 +90,4 @@ function wrapped(transaction: IDBTransaction): Transaction {
   const typed = wrap(transaction) as unknown as Transaction; // typed by its scope and mode, which the caller gave
   typed.done.catch(() => {}); // who runs the IDB transaction hears of its end by itself
   return typed;
-}
-
-function rowsOf(log: LogId): IDBKeyRange {
-  return IDBKeyRange.bound([log, 0], [log, Infinity]);
 }

@@ -20,6 +20,11 @@ export function completionOf(transaction: IDBTransaction): Promise<void> {
   });
 }
 
+/** The key of the empty row in front of a log's chunks: below every offset, so that no look-up from an offset on meets it. */
+export function frontOf(log: LogId): [LogId, number] {
+  return [log, -1];
+}
+
 /** The keys of a log's rows from `offset` on, in any object store whose keys begin so. */
 export function rowsFrom(log: LogId, offset: number): IDBKeyRange {
   return IDBKeyRange.bound([log, offset], [log, Infinity]);

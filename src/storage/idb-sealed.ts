@@ -4,7 +4,7 @@ import { concatBytes } from '../util/bytes.js';
 import { crc32c } from '../util/crc32c.js';
 import { Serial } from '../util/serial.js';
 import { type SealedBytes, sliceOf } from './blob-stream.js';
-import { resultOf, rowsFrom } from './idb-request.js';
+import { frontOf, resultOf, rowsFrom } from './idb-request.js';
 import type { LogId, NewSealedSegment, SealedChange, SealedSegment } from './log-store.js';
 import type { BytesKey, LogRow, StoreName } from './schema.js';
 import {
@@ -270,7 +270,10 @@ export class IdbSealed {
     this.#handles = this.#handles.filter(({ segment }) => segment.log !== log || segment.baseOffset < baseOffset);
   }
 
-  /** As `LogStore.sweepSealed`. */
+  /**
+   * As `LogStore.sweepSealed`. A row in front of those deleted stays: who looks for the end of the log before this one seeks
+   * behind it, up to the next row that is there, and Chromium passes deleted ones one by one.
+   */
   async sweep(log: LogId, leaderEpoch: number): Promise<void> {
     const doing = `delete what is sealed of log ${log}`;
     await this.#transaction(doing, ['meta'], 'readonly', async () => {}, { leaderEpoch });
@@ -285,9 +288,12 @@ export class IdbSealed {
           const last = await resultOf(transaction.objectStore('sealed').openKeyCursor(rowsFrom(log, 0), 'prev'));
           if (last === null) return { swept: undefined, count: 0 };
           const chunks = transaction.objectStore('chunks');
-          const covered = IDBKeyRange.bound(this.#sweptTo.get(log) ?? [log], last.key);
+          const covered = IDBKeyRange.bound(this.#sweptTo.get(log) ?? [log, 0], last.key);
           const keys = await resultOf(chunks.getAllKeys(covered, SLICE_ROWS));
-          if (keys.length > 0) await resultOf(chunks.delete(IDBKeyRange.bound(keys[0], keys.at(-1))));
+          if (keys.length > 0) {
+            chunks.put(new Uint8Array(), frontOf(log));
+            await resultOf(chunks.delete(IDBKeyRange.bound(keys[0], keys.at(-1))));
+          }
           return { swept: keys.at(-1), count: keys.length };
         },
         { leaderEpoch },

@@ -7,6 +7,7 @@ import type { Leadership, LogCheckpoint, LogId, SealedSegment, SegmentRow } from
  *
  *   object store   key                  value
  *   chunks         [log, lastOffset]    whole record batches, back to back: the hot end of every log
+ *                  [log, -1]            no bytes: stops who looks for the end of the log before, see `IdbSealed.sweep`
  *   sealed         [log, lastOffset]    SealedSegment: the closed beginning of a log, whose rows are gone or going
  *   sealedBytes    BytesKey             Blob, or Uint8Array where the platform stores none: the batches of one of them
  *   journal        JournalKey           JournalRow: the newest small chunks of many logs, on their way to `chunks`
@@ -44,7 +45,11 @@ export interface LogRow {
   readonly logStartOffset: number;
 }
 
-/** Raised with every change of the table above, together with a step in `UPGRADES`. */
+/**
+ * Raised with every change of the table above, together with a step in `UPGRADES`; but not with the rows [log, -1], which
+ * code of version 3 from before them meets nowhere: if it deletes the log, the row is left, a log without a topic to
+ * `checkLogs`, until code that knows it repairs that.
+ */
 export const SCHEMA_VERSION: number = 3;
 
 /**

@@ -409,6 +409,52 @@ describe('sealed segments', () => {
     await Promise.all([writer.close(), reader.close()]);
   });
 
+  test('leave an empty row in front of those that they replaced, which nobody takes for data and which goes with the log', async () => {
+    const options = { ...place(), clock: timeless };
+    const store = await IdbLogStore.open(options);
+    await store.claimLeadership(0, 'a', 1);
+    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
+    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    const keys = async (): Promise<IDBValidKey[]> => {
+      const database = await openDB(databaseName(options.clusterName, 0));
+      const found = await database.getAllKeys('chunks');
+      database.close();
+      return found;
+    };
+    await seal(store, chunks.slice(0, 5), 5);
+    const removal = IDBObjectStore.prototype.delete;
+    vi.spyOn(IDBObjectStore.prototype, 'delete').mockImplementationOnce(function (this: IDBObjectStore, range) {
+      const request = removal.call(this, range);
+      this.transaction.abort(); // as where the browser ends in the midst of it
+      return request;
+    });
+    await expect(store.sweepSealed(LOG, 1)).rejects.toThrow();
+    expect(await keys()).toHaveLength(10);
+    for (const nextOffset of [5, 8]) {
+      await seal(store, chunks.slice(0, nextOffset), nextOffset);
+      await store.sweepSealed(LOG, 1);
+      expect(await keys()).toEqual([[LOG, -1], ...chunks.slice(nextOffset).map((row) => [LOG, row.lastOffset])]);
+    }
+
+    const raw = await store.raw();
+    expect((await raw.chunks(LOG, 0, 10)).map(({ lastOffset }) => lastOffset)).toEqual([8, 9]);
+    expect((await store.read(LOG, 0, 100_000)).map(baseOffsetOf)).toEqual([0]);
+    expect(await store.read(LOG, 8, 100_000)).toEqual([chunks[8]!.bytes, chunks[9]!.bytes]);
+    await store.deleteBefore(LOG, 0, 1);
+    await store.deleteBefore(LOG, 9, 1);
+    expect(await keys()).toEqual([
+      [LOG, -1],
+      [LOG, 9],
+    ]);
+    await store.deleteBefore(LOG, 10, 1);
+    expect(await store.ends(LOG)).toMatchObject({ logStartOffset: 10, lastOffset: undefined });
+    expect(await raw.chunks(LOG, 0, 10)).toEqual([]);
+    await store.deleteLog(LOG, 1);
+    expect(await keys()).toEqual([]);
+    expect(await raw.logs()).toEqual([]);
+    await store.close();
+  });
+
   test('that another tab replaces are noticed in a few seconds', async () => {
     let nowMs = 0;
     const clock: Clock = { ...timeless, monotonicMs: () => nowMs };

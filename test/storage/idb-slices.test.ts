@@ -111,7 +111,7 @@ function count(store: IDBObjectStore, slice: Slice): void {
     slice.bytes += values.reduce<number>((bytes, value) => bytes + sizeOf(value), 0);
   };
   store.put = (value, key): IDBRequest<IDBValidKey> => {
-    add([value]);
+    if (!(value instanceof Uint8Array && value.byteLength === 0)) add([value]); // the row in front of a log is not one of it
     return put.call(store, value, key);
   };
   store.delete = (query): IDBRequest<undefined> => {

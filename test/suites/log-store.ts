@@ -654,8 +654,10 @@ function describeSealed(name: string, it: It, api: TestApi): void {
       const chunks = await filled(store, Array(20).fill(1));
       await seal(store, chunks.slice(0, 10));
       const staged = await store.stageSealed(sealedOf(chunks.slice(10, 20)), 1);
+      await store.sweepSealed(LOG, 1);
       await readsAlike(store, chunks);
       await store.deleteLog(LOG, 1);
+      assert.deepEqual(await (await store.raw()).logs(), []);
       assert.deepEqual(await store.sealedSegments(LOG), []);
       assert.deepEqual(await store.read(LOG, 0, 1000), []);
       const change = { log: LOG, baseOffset: 10, nextOffset: 20, sealed: [staged], segments: [] };
