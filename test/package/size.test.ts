@@ -12,7 +12,7 @@ const KB = 1000;
 const PAGE = [
   { what: 'that has made a Kafka and used no client yet', loads: [], goal: 15, bound: 11.9 },
   { what: 'that only produces', loads: ['producer'], goal: 15, bound: 22.8 },
-  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 25.7 },
+  { what: 'that only consumes, without a group', loads: ['consumer'], goal: 15, bound: 25.8 },
   { what: 'that only consumes, in a group', loads: ['consumer', 'consumer-group'], goal: 15, bound: 32.3 },
   { what: 'that only administers', loads: ['admin'], goal: 15, bound: 17.6 },
   {
@@ -41,9 +41,9 @@ test.each(PAGE)('a page $what is no larger from the built package', async ({ loa
   expect(built.loading(...loads)).toBeLessThan(page.loading(...loads) * 1.01);
 });
 
-test('the whole client is at most 57.2 KB', async () => {
+test('the whole client is at most 57.3 KB', async () => {
   const client = await bundle('test/package/whole.ts');
-  expectAtMost('the whole client', client.total, { goal: 15, bound: 57.2 });
+  expectAtMost('the whole client', client.total, { goal: 15, bound: 57.3 });
 });
 
 test.each(WORKER)('a worker $what loads at most $bound KB', async ({ what, loads, goal, bound }) => {
