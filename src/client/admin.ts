@@ -334,18 +334,23 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
         `Invalid groupId name: ${shown(groupIds.find((id) => typeof id !== 'string'))}`,
       );
     }
+    const deleted: { groupId: string; errorCode: number }[] = [];
+    let remaining = groupIds;
     return retrying(async (doubt) => {
-      const { results } = await connection.request('DeleteGroups', { groupsNames: groupIds });
+      const { results } = await connection.request('DeleteGroups', { groupsNames: remaining });
       const failed = results.flatMap(({ groupId, ...outcome }) => {
         const error = errorOf(outcome);
-        return error === undefined ? [] : [{ groupId, errorCode: error.code, error }];
+        if (error !== undefined) return [{ groupId, errorCode: error.code, error }];
+        deleted.push({ groupId, errorCode: 0 });
+        return [];
       });
+      remaining = failed.map(({ groupId }) => groupId); // the others would be unknown by now
       if (failed.length > 0 && failed.every(({ error }) => error.retriable)) throw failed[0]!.error;
       if (failed.length > 0) {
         const groups = failed.map((group) => ({ ...group, error: new KafkaJSProtocolError(group.error, doubt) }));
         throw new KafkaJSDeleteGroupsError('Error in DeleteGroups', groups);
       }
-      return results.map(({ groupId, errorCode }) => ({ groupId, errorCode }));
+      return deleted;
     });
   }
 
@@ -368,10 +373,15 @@ export function makeAdmin(context: ClientContext, shell: ClientShell<AdminEvents
       return [];
     });
     if (outOfRange.length > 0) throw new KafkaJSDeleteTopicRecordsError(outOfRange);
+    // All there is now: what is written before another attempt is not meant.
+    const upTo = asked.map(({ partitionIndex, offset }) => ({
+      partitionIndex,
+      offset: offset < 0 ? Number(bounds.get(partitionIndex)!.high) : offset,
+    }));
     await retrying(async (doubt) => {
       const { topics } = await connection.request('DeleteRecords', {
         timeoutMs: DEFAULT_TIMEOUT_MS,
-        topics: [{ name: topic, partitions: asked }],
+        topics: [{ name: topic, partitions: upTo }],
       });
       const failed = topics.flatMap((answer) =>
         answer.partitions.flatMap((partition) => {

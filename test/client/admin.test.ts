@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { type Admin, AssignerProtocol, ConfigResourceTypes, kafkaOn, logLevel } from '../../src/index.js';
-import type { ApiName } from '../../src/protocol/requests.js';
+import type { ApiName, Requests, Responses } from '../../src/protocol/requests.js';
 import { deferred } from '../../src/util/signal.js';
 import { cluster, kafka, useKafka } from './client-cluster.js';
 import { type Fault, faultyPlatform } from './faulty-platform.js';
@@ -192,6 +192,75 @@ test('of a group that its coordinator cannot tell of it is asked again, rather t
   await using other = new (kafkaOn(platform))({ logLevel: logLevel.NOTHING }).admin();
   expect((await other.describeGroups(['g'])).groups).toMatchObject([{ groupId: 'g', errorCode: 0, state: 'Empty' }]);
   expect(asked).toBe(2);
+});
+
+/** An admin that hears, instead of what became of a part of its first request of an API, that another host leads. */
+async function adminThatHearsOfAnother(
+  api: ApiName,
+  carriedOut: (request: never) => unknown,
+  refused: (response: never) => unknown,
+): Promise<{ readonly admin: Admin; readonly requests: unknown[] }> {
+  const channel = await cluster.connect();
+  const requests: unknown[] = [];
+  const send = (async (name: ApiName, request: never, options: never) => {
+    if (name !== api) return channel.send(name, request, options);
+    requests.push(request);
+    if (requests.length > 1) return channel.send(name, request, options);
+    return refused((await channel.send(name, carriedOut(request) as never, options)) as never);
+  }) as typeof channel.send;
+  const platform = { runtime: cluster.runtime, connect: async () => ({ send, close: () => channel.close() }) };
+  return { admin: new (kafkaOn(platform))({ logLevel: logLevel.NOTHING }).admin(), requests };
+}
+
+const NOT_COORDINATOR = 16;
+const NOT_LEADER_OR_FOLLOWER = 6;
+
+test('of groups that are deleted while another host comes to lead each is deleted once, and none called unknown', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  for (const groupId of ['g', 'h']) {
+    await admin.setOffsets({ groupId, topic: 'a', partitions: [{ partition: 0, offset: '1' }] });
+  }
+  const { admin: deleting, requests } = await adminThatHearsOfAnother(
+    'DeleteGroups',
+    ({ groupsNames }: Requests['DeleteGroups']) => ({ groupsNames: groupsNames.slice(0, 1) }),
+    ({ results }: Responses['DeleteGroups']) => ({
+      results: [...results, { groupId: 'h', errorCode: NOT_COORDINATOR, errorMessage: null }],
+    }),
+  );
+  expect(await deleting.deleteGroups(['g', 'h'])).toEqual([
+    { groupId: 'g', errorCode: 0 },
+    { groupId: 'h', errorCode: 0 },
+  ]);
+  expect(requests).toEqual([{ groupsNames: ['g', 'h'] }, { groupsNames: ['h'] }]);
+  expect((await admin.listGroups()).groups).toEqual([]);
+  await deleting.disconnect();
+});
+
+test('a group that is named twice is deleted once', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a' }] });
+  await admin.setOffsets({ groupId: 'g', topic: 'a', partitions: [{ partition: 0, offset: '1' }] });
+  expect(await admin.deleteGroups(['g', 'g'])).toEqual([{ groupId: 'g', errorCode: 0 }]);
+});
+
+test('all records of a partition are those of when it was asked, however many attempts their deletion takes', async () => {
+  await admin.createTopics({ topics: [{ topic: 'a', numPartitions: 2 }] });
+  await produce('a', [1]);
+  const { admin: deleting } = await adminThatHearsOfAnother(
+    'DeleteRecords',
+    (request: Requests['DeleteRecords']) => ({
+      ...request,
+      topics: request.topics.map((topic) => ({ ...topic, partitions: topic.partitions.slice(0, 1) })),
+    }),
+    async ({ topics }: Responses['DeleteRecords']) => {
+      await produce('a', [2]);
+      const failed = { partitionIndex: 1, errorCode: NOT_LEADER_OR_FOLLOWER, errorMessage: null, lowWatermark: -1 };
+      return { topics: topics.map((topic) => ({ ...topic, partitions: [...topic.partitions, failed] })) };
+    },
+  );
+  const partitions = [0, 1].map((partition) => ({ partition, offset: '-1' }));
+  await deleting.deleteTopicRecords({ topic: 'a', partitions });
+  expect(await admin.fetchTopicOffsets('a')).toMatchObject([{ low: '1', high: '2' }, { low: '0' }]);
+  await deleting.disconnect();
 });
 
 test('groups are listed, described with their members, and deleted when empty', async () => {

@@ -398,6 +398,23 @@ test('without a group, assigned partitions are read from where one likes, and re
   await consumer.disconnect();
 });
 
+test('a partition that is assigned twice, once by text, is one, and begins where it was said last', async () => {
+  await topic('t');
+  await produce('t', 0, 3);
+  const consumer = kafka.consumer();
+  await consumer.assign([
+    { topic: 't', partition: 0, offset: '2' },
+    { topic: 't', partition: '0' as unknown as number, offset: '1' },
+  ]);
+  const first = deferred<unknown>();
+  await consumer.run({ eachMessage: async ({ partition, message }) => first.resolve([partition, message.offset]) });
+  expect(await first.promise).toEqual([0, '1']);
+  expect(consumer.assignment()).toEqual([{ topic: 't', partition: 0 }]);
+  consumer.pause([{ topic: 't' }]);
+  expect(consumer.paused()).toEqual([{ topic: 't', partitions: [0] }]);
+  await consumer.disconnect();
+});
+
 test('a loop over a consumer commits what its body has finished, and ends with its signal', async () => {
   await topic('t');
   await produce('t', 0, 5);

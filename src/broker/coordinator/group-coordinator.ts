@@ -212,7 +212,7 @@ export class GroupCoordinator {
     },
     DescribeGroups: async ({ groups }) => ({ groups: groups.map((groupId) => this.#describe(groupId)) }),
     DeleteGroups: async ({ groupsNames }) => {
-      const results = groupsNames.map(async (groupId) => {
+      const results = [...new Set(groupsNames)].map(async (groupId) => {
         try {
           await this.#inTurn(groupId, async (entry) => {
             await this.#options.verifyLeading(); // it may refuse

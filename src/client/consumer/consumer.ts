@@ -160,11 +160,12 @@ export function makeConsumer<K, V>(
     const positions = (partitions as readonly AssignedPartition[]).map((entry) => {
       const { topic, partition, offset = '-1' } = entry ?? {};
       assertTopicPartition(topic, partition);
-      return { topic, partition, position: positionOf(offset) };
+      return { topic, partition: Number(partition), position: positionOf(offset) };
     });
-    assigned = positions;
+    // Of a partition that is there twice the last counts.
+    assigned = [...new Map(positions.map((place) => [topicPartitionText(place), place])).values()];
     if (life !== undefined) life.goesOn = undefined;
-    await session?.assign({ positions });
+    await session?.assign({ positions: assigned });
   }
 
   async function run(given?: ConsumerRunConfig<K, V>): Promise<void> {
