@@ -62,7 +62,7 @@ export async function allSealed(cluster: string): Promise<void> {
     const closed = segments.at(-1);
     const isSealed = closed !== undefined && sealed.at(-1)?.nextOffset === closed.nextOffset;
     const isSwept = (chunks as [number, number][]).every(
-      ([log, last]) => log !== closed?.log || last >= closed.nextOffset,
+      ([log, last]) => log !== closed?.log || last < 0 || last >= closed.nextOffset, // below 0: no chunk
     );
     if (isSealed && isSwept) break;
     if (performance.now() > deadline) throw new Error(`not sealed in ${SEALED_DEADLINE_MS} ms`);
