@@ -20,7 +20,7 @@ import {
   wantedBehind,
 } from './sealed-segment.js';
 import { type SealedHandle, SealedSlices } from './sealed-slices.js';
-import { storageError } from './storage-errors.js';
+import { isQuotaExceeded, storageError } from './storage-errors.js';
 import { unreadableRangeOf } from './unreadable-range.js';
 
 /** Handles of sealed bytes that are kept open: each keeps the disk space of a segment that is deleted meanwhile. */
@@ -279,32 +279,39 @@ export class IdbSealed {
     await this.#transaction(doing, ['meta'], 'readonly', async () => {}, { leaderEpoch });
     const { logStartOffset, stray, isAny } = await this.#leftOf(log, leaderEpoch);
     if (!isAny) return;
-    for (let isMore = true; isMore; ) {
-      const { swept, count } = await this.#transaction(
-        doing,
-        ['meta', 'sealed', 'chunks'],
-        'readwrite',
-        async (transaction) => {
-          const last = await resultOf(transaction.objectStore('sealed').openKeyCursor(rowsFrom(log, 0), 'prev'));
-          if (last === null) return { swept: undefined, count: 0 };
-          const chunks = transaction.objectStore('chunks');
-          const covered = IDBKeyRange.bound(this.#sweptTo.get(log) ?? [log, 0], last.key);
-          const keys = await resultOf(chunks.getAllKeys(covered, SLICE_ROWS));
-          if (keys.length > 0) {
-            chunks.put(new Uint8Array(), frontOf(log));
-            await resultOf(chunks.delete(IDBKeyRange.bound(keys[0], keys.at(-1))));
-          }
-          return { swept: keys.at(-1), count: keys.length };
-        },
-        { leaderEpoch },
-      );
-      if (swept !== undefined) this.#sweptTo.set(log, swept);
+    let putsFront = !this.#sweptTo.has(log);
+    for (let isMore = true; isMore; putsFront = false) {
+      const count = await this.#sweepSlice(log, leaderEpoch, putsFront).catch((error: unknown) => {
+        if (!putsFront || !isQuotaExceeded(error)) throw error;
+        return this.#sweepSlice(log, leaderEpoch, false); // which makes room
+      });
       isMore = count === SLICE_ROWS;
     }
     await this.#bytesTurn.run(async () => {
       await this.#deletePassed(log, logStartOffset, leaderEpoch);
       await this.#deleteBytes(stray);
     });
+  }
+
+  /** Resolves to how many rows are gone. */
+  async #sweepSlice(log: LogId, leaderEpoch: number, putsFront: boolean): Promise<number> {
+    const doing = `delete what is sealed of log ${log}`;
+    const scope: StoreName[] = ['meta', 'sealed', 'chunks'];
+    const work = async (transaction: IDBTransaction): Promise<readonly IDBValidKey[]> => {
+      const last = await resultOf(transaction.objectStore('sealed').openKeyCursor(rowsFrom(log, 0), 'prev'));
+      if (last === null) return [];
+      const chunks = transaction.objectStore('chunks');
+      const covered = IDBKeyRange.bound(this.#sweptTo.get(log) ?? [log, 0], last.key);
+      const keys = await resultOf(chunks.getAllKeys(covered, SLICE_ROWS));
+      if (keys.length === 0) return [];
+      if (putsFront) chunks.put(new Uint8Array(), frontOf(log));
+      await resultOf(chunks.delete(IDBKeyRange.bound(keys[0], keys.at(-1))));
+      return keys;
+    };
+    const swept = await this.#transaction(doing, scope, 'readwrite', work, { leaderEpoch });
+    const last = swept.at(-1);
+    if (last !== undefined) this.#sweptTo.set(log, last);
+    return swept.length;
   }
 
   /**

@@ -409,6 +409,25 @@ describe('sealed segments', () => {
     await Promise.all([writer.close(), reader.close()]);
   });
 
+  test('free the rows that they replaced also where there is no room for another one', async () => {
+    const store = await IdbLogStore.open({ ...place(), clock: timeless });
+    await store.claimLeadership(0, 'a', 1);
+    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
+    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    await seal(store, chunks.slice(0, 5), 5);
+    const put = IDBObjectStore.prototype.put;
+    vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, ...args) {
+      const request = put.apply(this, args);
+      (this.transaction as unknown as { _abort(name: string): void })._abort('QuotaExceededError');
+      return request;
+    });
+    await store.sweepSealed(LOG, 1);
+    vi.restoreAllMocks();
+    const raw = await store.raw();
+    expect((await raw.chunks(LOG, 0, 10)).map(({ lastOffset }) => lastOffset)).toEqual([5, 6, 7, 8, 9]);
+    await store.close();
+  });
+
   test('leave an empty row in front of those that they replaced, which nobody takes for data and which goes with the log', async () => {
     const options = { ...place(), clock: timeless };
     const store = await IdbLogStore.open(options);
