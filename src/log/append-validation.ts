@@ -69,10 +69,8 @@ export function beginsTransactional(records: Uint8Array): boolean {
 }
 
 /** Whether heads do not tell enough of what a client sends: see `checkRecords`. */
-export function looksAtRecords({ config, origin }: Pick<AppendRules, 'config' | 'origin'>): boolean {
-  return (
-    origin === 'client' && (config.cleanupPolicy.compact || earliestTimestamp(config, 0) > Number.NEGATIVE_INFINITY)
-  );
+export function looksAtRecords(config: TopicConfig): boolean {
+  return config.cleanupPolicy.compact || Number.isFinite(earliestTimestamp(config, 0));
 }
 
 /**
@@ -136,9 +134,9 @@ function checkTimestamps({ baseTimestampMs, maxTimestampMs }: BatchHeader, { nam
   checkAge(baseTimestampMs, earliestTimestamp(config, nowMs), name);
 }
 
-/** Of records that a client sends now. */
+/** Of what is sent now. */
 function earliestTimestamp({ messageTimestampType, messageTimestampBeforeMaxMs }: TopicConfig, nowMs: number): number {
-  return messageTimestampType === 'LogAppendTime' ? Number.NEGATIVE_INFINITY : nowMs - messageTimestampBeforeMaxMs;
+  return nowMs - (messageTimestampType === 'LogAppendTime' ? Number.POSITIVE_INFINITY : messageTimestampBeforeMaxMs);
 }
 
 function checkAge(timestampMs: number, earliestMs: number, name: string): void {

@@ -265,7 +265,7 @@ export class PartitionLog {
   }
 
   #looksAtRecords(origin: AppendOrigin): boolean {
-    return looksAtRecords({ origin, config: this.#options.config() });
+    return origin === 'client' && looksAtRecords(this.#options.config());
   }
 
   #recompresses(origin: AppendOrigin): boolean {
