@@ -44,3 +44,8 @@ export function brokerConfigDefaults(): readonly ConfigDefault[] {
 export function parseBrokerConfig(entries: ConfigEntries): BrokerConfig {
   return SCHEMA.parse(entries);
 }
+
+/** The same of what is stored: see `ConfigSchema.parseStored`. */
+export function storedBrokerConfig(entries: ConfigEntries): BrokerConfig {
+  return SCHEMA.parseStored(entries);
+}

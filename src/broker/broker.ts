@@ -21,7 +21,7 @@ import { isQuotaExceeded } from '../storage/storage-errors.js';
 import { present } from '../util/assert.js';
 import { abortable, type Deferred, deferred, linkedController, OVER, onAbort } from '../util/signal.js';
 import type { AdminApi } from './admin-handlers.js';
-import { type BrokerConfig, parseBrokerConfig } from './broker-config.js';
+import { type BrokerConfig, parseBrokerConfig, storedBrokerConfig } from './broker-config.js';
 import type { BrokerParts } from './broker-parts.js';
 import { Controller } from './controller.js';
 import type { GroupCoordinator } from './coordinator/group-coordinator.js';
@@ -489,7 +489,7 @@ export class Broker {
   }
 
   #config(): BrokerConfig {
-    return parseBrokerConfig({ ...this.#options.configs, ...this.image.brokerConfigs });
+    return storedBrokerConfig({ ...this.#options.configs, ...this.image.brokerConfigs });
   }
 
   /** Asks the database: memory may have slept. */

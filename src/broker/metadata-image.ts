@@ -1,5 +1,5 @@
 import { ConfigResourceType, type PartitionGap } from '../protocol/requests.js';
-import { parseTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
+import { storedTopicConfig, type TopicConfig } from '../protocol/topic-config.js';
 import { isInternalTopic } from '../protocol/topic-partition.js';
 import type { LogId } from '../storage/log-store.js';
 import { unreachable } from '../util/assert.js';
@@ -95,7 +95,7 @@ function applyTo(draft: Draft, names: TopicNames, record: MetadataRecord): void 
       names.set(topicId, name);
       if (draft.topics.get(name)?.topicId === topicId) return; // a snapshot repeats what is known (metadata-snapshot.ts)
       const isInternal = isInternalTopic(name);
-      draft.topics.set(name, { name, topicId, isInternal, partitions: [], configs: {}, config: parseTopicConfig({}) });
+      draft.topics.set(name, { name, topicId, isInternal, partitions: [], configs: {}, config: storedTopicConfig({}) });
       return;
     }
     case 'PartitionRecord': {
@@ -123,7 +123,7 @@ function applyTo(draft: Draft, names: TopicNames, record: MetadataRecord): void 
         const topic = draft.topics.get(record.resourceName);
         if (topic === undefined) return;
         const configs = withConfig(topic.configs, record);
-        draft.topics.set(topic.name, { ...topic, configs, config: parseTopicConfig(configs) });
+        draft.topics.set(topic.name, { ...topic, configs, config: storedTopicConfig(configs) });
       }
       return;
     case 'ProducerIdsRecord':

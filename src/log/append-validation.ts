@@ -68,26 +68,36 @@ export function beginsTransactional(records: Uint8Array): boolean {
   return records.length >= BATCH_HEADER_BYTES && isTransactional({ attributes: attributesAt(records, 0) });
 }
 
+/** Whether heads do not tell enough of what a client sends: see `checkRecords`. */
+export function looksAtRecords(config: TopicConfig): boolean {
+  return config.cleanupPolicy.compact || Number.isFinite(earliestTimestamp(config, 0));
+}
+
 /**
- * Refuses records without a key, for compacted topics: compaction could not tell what they replace. The only check that
- * decodes records; those of encrypted batches are refused where `batchKeys` do not open them.
- * @throws KafkaError INVALID_RECORD; UNSUPPORTED_COMPRESSION_TYPE: they cannot be looked at.
+ * Refuses records without a key, for compacted topics: compaction could not tell what they replace; and those that are too
+ * old, for the head of their batch has the time of the first and of the youngest. The only checks that decode records.
+ * Encrypted batches that `batchKeys` do not open are refused by compacted topics, others take them by their head.
+ * @throws KafkaError INVALID_RECORD; INVALID_TIMESTAMP; UNSUPPORTED_COMPRESSION_TYPE: they cannot be looked at.
  */
-export async function checkKeys(
+export async function checkRecords(
   records: Uint8Array,
-  name: string,
+  { name, config, nowMs }: AppendRules,
   batchKeys: (() => Promise<BatchKeys | undefined>) | undefined,
 ): Promise<void> {
+  const { compact } = config.cleanupPolicy;
+  const earliestMs = earliestTimestamp(config, nowMs);
   for (const { at, header } of batchesIn(records)) {
     const isEncrypted = compressionOf(header) === ENCRYPTED;
     const opened = isEncrypted ? await (await batchKeys?.())?.open(records, at) : undefined;
     if (isEncrypted && opened === undefined) {
+      if (!compact) continue;
       const expected = 'records whose keys can be read, for it is compacted';
       throw refused('INVALID_RECORD', name, expected, 'encrypted ones under a key that the leading tab has not');
     }
     const cursor = opened === undefined ? await openBatch(records, at) : await openBatch(opened.clear, 0);
     for (let index = 0; cursor.next(); index++) {
-      if (cursor.keyStart !== NULL_START) continue;
+      checkAge(cursor.timestampMs, earliestMs, name);
+      if (!compact || cursor.keyStart !== NULL_START) continue;
       throw refused('INVALID_RECORD', name, 'a key in every record, for it is compacted', `none in record ${index}`);
     }
   }
@@ -114,17 +124,24 @@ function checkHeader(header: BatchHeader, rules: AppendRules): void {
   if (origin === 'client') checkTimestamps(header, rules);
 }
 
-/** Base and maximum stand for all records of the batch. With LogAppendTime they are overwritten and may be anything. */
+/** Of the first record and the youngest. With LogAppendTime they are overwritten and may be anything. */
 function checkTimestamps({ baseTimestampMs, maxTimestampMs }: BatchHeader, { name, config, nowMs }: AppendRules): void {
   if (config.messageTimestampType === 'LogAppendTime') return;
   const latestMs = nowMs + config.messageTimestampAfterMaxMs;
-  const earliestMs = nowMs - config.messageTimestampBeforeMaxMs;
   if (maxTimestampMs > latestMs) {
     throw refused('INVALID_TIMESTAMP', name, `timestamps of at most ${latestMs}`, `${maxTimestampMs}`);
   }
-  if (baseTimestampMs !== NO_TIMESTAMP && baseTimestampMs < earliestMs) {
-    throw refused('INVALID_TIMESTAMP', name, `timestamps of at least ${earliestMs}`, `${baseTimestampMs}`);
-  }
+  checkAge(baseTimestampMs, earliestTimestamp(config, nowMs), name);
+}
+
+/** Of what is sent now. */
+function earliestTimestamp({ messageTimestampType, messageTimestampBeforeMaxMs }: TopicConfig, nowMs: number): number {
+  return nowMs - (messageTimestampType === 'LogAppendTime' ? Number.POSITIVE_INFINITY : messageTimestampBeforeMaxMs);
+}
+
+function checkAge(timestampMs: number, earliestMs: number, name: string): void {
+  if (timestampMs >= earliestMs || timestampMs === NO_TIMESTAMP) return;
+  throw refused('INVALID_TIMESTAMP', name, `timestamps of at least ${earliestMs}`, `${timestampMs}`);
 }
 
 function refused(type: KafkaErrorName, name: string, expected: string, found: string): KafkaError {

@@ -13,7 +13,8 @@ import {
   type AppendRules,
   acceptableBatches,
   beginsTransactional,
-  checkKeys,
+  checkRecords,
+  looksAtRecords,
 } from './append-validation.js';
 import type { BatchKeys } from './batch-keys.js';
 import type { StampedBatch } from './chunk-packing.js';
@@ -54,7 +55,7 @@ export interface PartitionLogOptions {
   readonly transactions: () => Promise<TransactionsPart>;
   /** Kafka's `producer.id.expiration.ms`; default: Kafka's. */
   readonly producerIdExpirationMs?: number | undefined;
-  /** For encrypted batches to a compacted log; undefined: none is here. */
+  /** For encrypted batches whose records are looked at; undefined: none is here. */
   readonly batchKeys?: (() => Promise<BatchKeys | undefined>) | undefined;
 }
 
@@ -211,7 +212,7 @@ export class PartitionLog {
    * and stamps them in place, missing checksums included; base offsets and leader epochs in them mean nothing. Batches that repeat remembered ones
    * of an idempotent producer are answered with the first offsets, as soon as those are durable. Where such batches
    * come before new ones, they are left out, and the offsets are those of the new.
-   * @throws KafkaError as `acceptableBatches`, `checkKeys` and `ProducerAppend.appendBatch`: nothing was written.
+   * @throws KafkaError as `acceptableBatches`, `checkRecords` and `ProducerAppend.appendBatch`: nothing was written.
    */
   async append(records: Uint8Array, origin: AppendOrigin, checksums: Checksums = 'given'): Promise<AppendResult> {
     const placed = this.#mayPlace(records, origin)
@@ -255,7 +256,7 @@ export class PartitionLog {
 
   /** Whether an append can be placed in this very turn, ahead of nobody. */
   #mayPlace(records: Uint8Array, origin: AppendOrigin): boolean {
-    const mustWait = this.#checksKeys(origin) || this.#recompresses(origin) || this.#needsTransactions(records);
+    const mustWait = this.#looksAtRecords(origin) || this.#recompresses(origin) || this.#needsTransactions(records);
     return this.#waitingCount === 0 && this.#isReady && !mustWait;
   }
 
@@ -263,8 +264,8 @@ export class PartitionLog {
     return !this.#state.takesTransactions && beginsTransactional(records);
   }
 
-  #checksKeys(origin: AppendOrigin): boolean {
-    return origin === 'client' && this.#options.config().cleanupPolicy.compact;
+  #looksAtRecords(origin: AppendOrigin): boolean {
+    return origin === 'client' && looksAtRecords(this.#options.config());
   }
 
   #recompresses(origin: AppendOrigin): boolean {
@@ -277,7 +278,9 @@ export class PartitionLog {
       return await this.#entrance.run(async () => {
         let records = given;
         let checksums = givenChecksums;
-        if (this.#checksKeys(origin)) await checkKeys(records, this.name, this.#options.batchKeys);
+        if (this.#looksAtRecords(origin)) {
+          await checkRecords(records, this.#rules(origin, checksums), this.#options.batchKeys);
+        }
         if (this.#recompresses(origin)) {
           records = await recompressed(records, this.#rules(origin, checksums));
           checksums = 'given';

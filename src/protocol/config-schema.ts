@@ -42,6 +42,8 @@ export interface ConfigSchema<C> {
   readonly defaults: readonly ConfigDefault[];
   /** What the entries make together with the defaults. @throws KafkaError INVALID_CONFIG: unknown name, illegal value. */
   parse(entries: ConfigEntries): C;
+  /** The same of what was stored, perhaps by a newer version: what is unknown or illegal here counts as not set. */
+  parseStored(entries: ConfigEntries): C;
 }
 
 /** The configs of a kind, from a definition for each field: `retentionMs` is Kafka's `retention.ms`. */
@@ -55,25 +57,28 @@ export function configSchema<C extends object>(
       return [name, { field, ...definition }];
     }),
   );
+  const read = (entries: ConfigEntries, refuse: (text: string) => void): C => {
+    const parsed: Record<string, unknown> = {};
+    for (const { field, default: text, parse } of byName.values()) parsed[field] = parse(text);
+    for (const [name, text] of Object.entries(entries)) {
+      const definition = byName.get(name);
+      if (definition === undefined) {
+        refuse(`unknown ${kind} config ${JSON.stringify(name)}`);
+        continue;
+      }
+      if (text === null) continue;
+      const value = definition.parse(text);
+      if (value === undefined) refuse(`${name}: expected ${definition.expected}, found ${JSON.stringify(text)}`);
+      else parsed[definition.field] = value;
+    }
+    return parsed as C; // each field was set above, from its own definition
+  };
   return {
     defaults: Array.from(byName, ([name, { default: text }]) => ({ name, default: text })),
-    parse(entries) {
-      const parsed: Record<string, unknown> = {};
-      for (const { field, default: text, parse } of byName.values()) parsed[field] = parse(text);
-      for (const [name, text] of Object.entries(entries)) {
-        const definition = byName.get(name);
-        if (definition === undefined) {
-          throw new KafkaError('INVALID_CONFIG', `unknown ${kind} config ${JSON.stringify(name)}`);
-        }
-        if (text === null) continue;
-        const value = definition.parse(text);
-        if (value === undefined) {
-          const { expected } = definition;
-          throw new KafkaError('INVALID_CONFIG', `${name}: expected ${expected}, found ${JSON.stringify(text)}`);
-        }
-        parsed[definition.field] = value;
-      }
-      return parsed as C; // each field was set above, from its own definition
-    },
+    parse: (entries) =>
+      read(entries, (text) => {
+        throw new KafkaError('INVALID_CONFIG', text);
+      }),
+    parseStored: (entries) => read(entries, () => {}),
   };
 }

@@ -108,3 +108,8 @@ export function topicConfigDefaults(): readonly ConfigDefault[] {
 export function parseTopicConfig(entries: ConfigEntries): TopicConfig {
   return SCHEMA.parse(entries);
 }
+
+/** The same of what is stored: see `ConfigSchema.parseStored`. */
+export function storedTopicConfig(entries: ConfigEntries): TopicConfig {
+  return SCHEMA.parseStored(entries);
+}

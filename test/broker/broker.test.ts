@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { handleListOffsets } from '../../src/broker/handle-list-offsets.js';
 import { metadataBatches } from '../../src/broker/metadata-batches.js';
 import { applyMetadataRecords, EMPTY_IMAGE } from '../../src/broker/metadata-image.js';
-import { metadataRecordsIn } from '../../src/broker/metadata-records.js';
+import { METADATA_LOG, metadataRecordsIn } from '../../src/broker/metadata-records.js';
 import { errorCode, errorName, type KafkaError } from '../../src/protocol/errors.js';
 import { ConfigResourceType, MAX_PRODUCER_BATCHES_IN_FLIGHT } from '../../src/protocol/requests.js';
+import { parseTopicConfig } from '../../src/protocol/topic-config.js';
 import { concatBytes } from '../../src/util/bytes.js';
+import { leader } from '../log/harness.js';
 import {
   batch,
   createTopic,
@@ -522,6 +524,26 @@ describe('configs', () => {
     });
     expect(results[0]?.configs[0]).toMatchObject({ value: '5', configSource: 2, isDefault: false });
     expect(results[0]?.configs[0]?.synonyms.map(({ value }) => value)).toEqual(['5', '2', '1']);
+  });
+
+  test('a stored config that this version does not know, or not so, leaves the rest in force, and is kept', async () => {
+    const { disk } = await startBroker();
+    const ofTomorrow = [
+      { type: 'TopicRecord', name: 'a', topicId: '1' },
+      { type: 'ConfigRecord', resourceType: TOPIC, resourceName: 'a', name: 'of.tomorrow', value: '1' },
+      { type: 'ConfigRecord', resourceType: TOPIC, resourceName: 'a', name: 'retention.ms', value: 'for.ever' },
+      { type: 'ConfigRecord', resourceType: TOPIC, resourceName: 'a', name: 'segment.ms', value: '7' },
+      { type: 'ConfigRecord', resourceType: BROKER, resourceName: '1', name: 'of.tomorrow', value: '1' },
+      { type: 'ConfigRecord', resourceType: BROKER, resourceName: '1', name: 'num.partitions', value: '2' },
+    ] as const;
+    const log = await (await leader(disk)).open({ log: METADATA_LOG });
+    await log.append(metadataBatches(ofTomorrow, 0), 'coordinator');
+    const broker = await startBroker({ disk });
+    expect(await createTopic(broker, 'b')).toBe('NONE');
+    const { topics } = broker.broker.image;
+    expect(topics.get('b')?.partitions).toHaveLength(2);
+    expect(topics.get('a')?.config).toEqual(parseTopicConfig({ 'segment.ms': '7' }));
+    expect(topics.get('a')?.configs).toMatchObject({ 'of.tomorrow': '1', 'retention.ms': 'for.ever' });
   });
 
   test('a broker does not start with a config that it does not know', async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { deleteRecordsBefore, enforceRetention, sizeInBytes } from '../../src/log/log-upkeep.js';
+import { compressBatch } from '../../src/record/batch-compression.js';
 import { readBatchHeader, stampBatch, verifyBatch } from '../../src/record/batch-header.js';
+import { CompressionTypes } from '../../src/record/compression-types.js';
 import { MAX_ROW_BYTES } from '../../src/storage/log-store.js';
 import { batch, errorOf, LOG, leader, MemoryDisk, readAll, sequenced } from './harness.js';
 
@@ -126,6 +128,27 @@ describe('append', () => {
       'INVALID_TIMESTAMP',
       'INVALID_TIMESTAMP',
     ]);
+  });
+
+  test('refuses a timestamp that is too old wherever in its batch it is, compressed or not', async () => {
+    const { open, clock } = await leader();
+    const log = await open({ topicConfig: { 'message.timestamp.before.max.ms': '5000' } });
+    const { nowMs } = clock;
+    const at = (...timestamps: number[]) => batch(timestamps.map((timestampMs) => ({ timestampMs })));
+    expect(await errorOf(log.append(at(nowMs, nowMs - 5000, nowMs), 'client'))).toBeUndefined();
+    const late = at(nowMs, nowMs - 5001, nowMs);
+    const gzipped = await compressBatch(late, 0, CompressionTypes.GZIP);
+    expect(await errorOf(log.append(late, 'client'))).toBe('INVALID_TIMESTAMP');
+    expect(await errorOf(log.append(gzipped, 'client'))).toBe('INVALID_TIMESTAMP');
+    expect(log.logEndOffset).toBe(3);
+  });
+
+  test('looks at no timestamp that it replaces', async () => {
+    const { open, clock } = await leader();
+    const topicConfig = { 'message.timestamp.before.max.ms': '5000', 'message.timestamp.type': 'LogAppendTime' };
+    const log = await open({ topicConfig });
+    const records = batch([{ timestampMs: clock.nowMs }, { timestampMs: 0 }]);
+    expect(await errorOf(log.append(records, 'client'))).toBeUndefined();
   });
 
   test('takes timestamps however far ahead, unless told: the clock may have been set back', async () => {

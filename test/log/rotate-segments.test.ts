@@ -128,6 +128,7 @@ async function led(newStore: () => Promise<LogStore>, topicConfig: Readonly<Reco
   return {
     store,
     log,
+    clock,
     tails,
     give: (...rings: EncryptionKeys[]): BatchKeys => (keys = batchKeys(rings)),
     clean: () => cleaner.cleanAll([compacted], NEVER),
@@ -302,6 +303,15 @@ test('a compacted log refuses what it cannot look into, and records without a ke
     type: 'INVALID_RECORD',
     message: expect.stringContaining('none in record 1'),
   });
+});
+
+test('of the timestamps of an encrypted batch its head has to do where it cannot be opened, else each is looked at', async () => {
+  const { log, give, clock } = await led(memory, { 'message.timestamp.before.max.ms': '5000' });
+  const records = batch([{ timestampMs: clock.nowMs }, { timestampMs: clock.nowMs - 5001 }]);
+  const sent = await encrypted(records, before);
+  expect(await log.append(sent.slice(), 'client')).toMatchObject({ baseOffset: 0 });
+  give(during);
+  expect(await errorOf(log.append(sent.slice(), 'client'))).toBe('INVALID_TIMESTAMP');
 });
 
 test('batches of a transaction keep their head', async () => {
