@@ -5,6 +5,7 @@ import {
   type ConsumerRunConfig,
   type EachBatchPayload,
   type EachMessagePayload,
+  KafkaJSError,
   kafkaOn,
   logLevel,
 } from '../../src/index.js';
@@ -497,11 +498,25 @@ test.each(Array.from({ length: 24 }, (_, seed) => seed))('a group processes all 
       change(index, async () => {
         await member.stop();
         if (random.next() < 0.3) await member.subscribe(['u']);
+        while (random.next() < 0.4) {
+          const running = member.run();
+          await turns(random);
+          await member.stop();
+          await running;
+        }
         await member.run();
       });
     } else if (what < 0.8) {
       change(index, async () => {
         await member.disconnect();
+        // Some end before they have begun.
+        while (random.next() < 0.4) {
+          const brief = newMember(index);
+          const starting = brief.start().catch((error: unknown) => expect(error).toBeInstanceOf(KafkaJSError));
+          await turns(random);
+          await brief.disconnect();
+          await starting;
+        }
         members[index] = newMember(index);
         await members[index].start();
       });
