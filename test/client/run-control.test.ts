@@ -101,6 +101,30 @@ test('seek right after a run that nobody awaits: reading begins there', async ()
   expect(seen).toEqual(['3', '4']);
 });
 
+// What waits for a handler stands behind what failed: to process it would commit both.
+test.each(['eachBatch', 'eachMessage'] as const)('what %s fails at for good is not passed over', async (handler) => {
+  await topic('t');
+  for (const value of [0, 1]) await produce('t', [value]);
+  const consumer = await groupConsumer({ maxBytesPerPartition: 1 });
+  const isBuffered = deferred();
+  let batches = 0;
+  consumer.on(consumer.events.FETCH, ({ payload }) => {
+    batches += payload.numberOfBatches;
+    if (batches === 2) isBuffered.resolve();
+  });
+  const crashed = new Promise((resolve) => consumer.on(consumer.events.CRASH, resolve));
+  let calls = 0;
+  const handle = async (): Promise<void> => {
+    if (++calls > 1) return;
+    await isBuffered.promise;
+    throw new TypeError('a mistake');
+  };
+  await consumer.run({ partitionsConsumedConcurrently: 2, [handler]: handle });
+  await crashed;
+  expect(calls).toBe(1);
+  expect((await committed()).offset).toBe('-1');
+});
+
 // Goal: a host reads on for a fetch as long as somebody waits for it, and what is sought stands behind that.
 test.each([
   [1, true],

@@ -79,8 +79,8 @@ export class RunLoop<K, V> {
         await handled;
       } finally {
         this.#handlers.delete(handled);
-        this.#options.fetcher.release(batch);
       }
+      this.#options.fetcher.release(batch); // what failed for good is not: what is behind it would be processed, and both committed
     }
   }
 
