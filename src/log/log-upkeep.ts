@@ -119,7 +119,8 @@ export function rewriteClosed<T>(log: PartitionLog, work: (closed: ClosedSegment
       const rows = await store.segments(logId);
       const { sealedEndOffset } = await checkpointBehind(inside, rows.at(-1)?.nextOffset ?? 0);
       const { logStartOffset } = log;
-      return await work({ store, log: logId, leaderEpoch, logStartOffset, sealedEndOffset, rows });
+      const { rewritten } = inside;
+      return await work({ store, log: logId, leaderEpoch, logStartOffset, sealedEndOffset, rows, rewritten });
     } catch (error) {
       throw heardOf(inside, error);
     }

@@ -34,6 +34,8 @@ export interface ClosedSegments {
   readonly sealedEndOffset: number;
   /** One behind the other, oldest first. */
   readonly rows: readonly SegmentRow[];
+  /** See `LogInside.rewritten`. */
+  readonly rewritten: (endOffset: number) => void;
 }
 
 /**

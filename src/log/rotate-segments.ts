@@ -36,14 +36,13 @@ export async function rotateSealedSegments(log: PartitionLog, keys: BatchKeys, s
   let end = 0;
   for (let next: number | undefined = 0; next !== undefined && !signal.aborted; ) {
     end = next;
-    next = await rewriteClosed(log, (closed) => rotateNext(log, closed, { from: end, keys, signal }));
+    next = await rewriteClosed(log, (closed) => rotateNext(closed, { from: end, keys, signal }));
   }
   log.inside.rewritten(end); // also what a leader rotated that died before it could tell
 }
 
 /** The first sealed segment at or behind `from`; resolves to where the next begins, undefined: there is none. */
 async function rotateNext(
-  { inside }: PartitionLog,
   closed: ClosedSegments,
   { from, keys, signal }: { readonly from: number; readonly keys: BatchKeys; readonly signal: AbortSignal },
 ): Promise<number | undefined> {
@@ -56,7 +55,7 @@ async function rotateNext(
   try {
     if (await holdsOutdated(segment, keys, signal)) {
       await rewriteSegments(segment, [rotation(keys)], signal);
-      inside.rewritten(row.nextOffset);
+      closed.rewritten(row.nextOffset);
       await store.sweepSealed(log, leaderEpoch);
     }
   } catch (error) {

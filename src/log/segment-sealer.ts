@@ -12,12 +12,11 @@ import { rotation } from './rotate-segments.js';
  */
 export async function sealClosedSegments(log: PartitionLog, signal: AbortSignal, keys?: BatchKeys): Promise<void> {
   for (let isMore = true; isMore && !signal.aborted; )
-    isMore = await rewriteClosed(log, (closed) => sealNext(log, closed, { keys, signal }));
+    isMore = await rewriteClosed(log, (closed) => sealNext(closed, { keys, signal }));
 }
 
 /** Resolves to whether there is more to seal. */
 async function sealNext(
-  { inside }: PartitionLog,
   closed: ClosedSegments,
   { keys, signal }: { readonly keys: BatchKeys | undefined; readonly signal: AbortSignal },
 ): Promise<boolean> {
@@ -29,7 +28,7 @@ async function sealNext(
   if (next === undefined) return false;
   const rotates = keys?.rotates === true;
   await rewriteSegments({ ...closed, rows: [next] }, rotates ? [rotation(keys), rollUp] : [rollUp], signal);
-  if (rotates) inside.rewritten(next.nextOffset);
+  if (rotates) closed.rewritten(next.nextOffset);
   await store.sweepSealed(log, leaderEpoch);
   return unsealed.length > 1;
 }

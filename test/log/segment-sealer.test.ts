@@ -122,7 +122,8 @@ test('a hole in the rows is not sealed over', async () => {
   expect(snapshot).toBeUndefined();
   await groupCommit.drained();
   const { rewriteSegments } = await import('../../src/log/rewrite-segments.js');
-  const closed = { store, log: LOG, leaderEpoch, logStartOffset: 0, sealedEndOffset: 0, rows: [row] };
+  const unread = { rewritten: () => {} };
+  const closed = { store, log: LOG, leaderEpoch, logStartOffset: 0, sealedEndOffset: 0, rows: [row], ...unread };
   expect(await errorOf(rewriteSegments(closed, [], NEVER))).toBe('CORRUPT_MESSAGE');
   expect(await store.sealedSegments(LOG)).toEqual([]);
 });

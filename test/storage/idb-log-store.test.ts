@@ -344,6 +344,17 @@ describe('sealed segments', () => {
     return { log: LOG, baseOffset, lastOffset: baseOffset, bytes };
   }
 
+  /** A leader's store with ten chunks of one record each, none of them sealed. */
+  async function ofTen(
+    options: Parameters<typeof IdbLogStore.open>[0],
+  ): Promise<{ store: IdbLogStore; chunks: Chunk[] }> {
+    const store = await IdbLogStore.open(options);
+    await store.claimLeadership(0, 'a', 1);
+    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
+    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    return { store, chunks };
+  }
+
   async function sealedStore(clock: Clock, count: number, size?: number): Promise<IdbLogStore> {
     const store = await IdbLogStore.open({ ...place(), clock });
     await store.claimLeadership(0, 'a', 1);
@@ -383,10 +394,7 @@ describe('sealed segments', () => {
   // Chromium passes rows that were deleted, one by one, until it compacts its files.
   test('are found by who has just opened the store without a look for the rows that they replaced', async () => {
     const options = { ...place(), clock: timeless };
-    const writer = await IdbLogStore.open(options);
-    await writer.claimLeadership(0, 'a', 1);
-    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
-    await writer.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    const { store: writer, chunks } = await ofTen(options);
     await seal(writer, chunks.slice(0, 8), 8);
     await writer.sweepSealed(LOG, 1);
     const looks: string[] = [];
@@ -410,10 +418,7 @@ describe('sealed segments', () => {
   });
 
   test('free the rows that they replaced also where there is no room for another one', async () => {
-    const store = await IdbLogStore.open({ ...place(), clock: timeless });
-    await store.claimLeadership(0, 'a', 1);
-    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
-    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    const { store, chunks } = await ofTen({ ...place(), clock: timeless });
     await seal(store, chunks.slice(0, 5), 5);
     const put = IDBObjectStore.prototype.put;
     vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(function (this: IDBObjectStore, ...args) {
@@ -430,10 +435,7 @@ describe('sealed segments', () => {
 
   test('leave an empty row in front of those that they replaced, which nobody takes for data and which goes with the log', async () => {
     const options = { ...place(), clock: timeless };
-    const store = await IdbLogStore.open(options);
-    await store.claimLeadership(0, 'a', 1);
-    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
-    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    const { store, chunks } = await ofTen(options);
     const keys = async (): Promise<IDBValidKey[]> => {
       const database = await openDB(databaseName(options.clusterName, 0));
       const found = await database.getAllKeys('chunks');
@@ -478,10 +480,7 @@ describe('sealed segments', () => {
     let nowMs = 0;
     const clock: Clock = { ...timeless, monotonicMs: () => nowMs };
     const options = { ...place(), clock };
-    const store = await IdbLogStore.open(options);
-    await store.claimLeadership(0, 'a', 1);
-    const chunks = Array.from({ length: 10 }, (_, offset) => chunk(offset));
-    await store.append({ leaderEpoch: 1, chunks }, 'relaxed');
+    const { store, chunks } = await ofTen(options);
     await seal(store, chunks, 10);
     await store.sweepSealed(LOG, 1);
     const reader = await IdbLogStore.open(options);

@@ -185,9 +185,9 @@ export class LogCleaner {
       const cleaned = step.value;
       // Behind what is sealed all is published, changed or not: the sealed part of a log has no holes.
       if (!cleaned.isChanged && cleaned.row.nextOffset <= sealedEndOffset) continue;
-      await rewriteClosed(leader, async () => {
+      await rewriteClosed(leader, async ({ rewritten }) => {
         await this.#replace(cleaned, abortedTransactions);
-        leader.inside.rewritten(cleaned.row.nextOffset);
+        rewritten(cleaned.row.nextOffset);
       });
     }
     const cleanedOffset = step.value;
